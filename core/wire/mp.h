@@ -1,0 +1,75 @@
+// MessagePack, bounded. Bytes from outside first pass mp_scan, which finds one whole value and refuses what is too deep, too
+// many or too long before anything is allocated. Everything else here walks bytes that have passed it, and never fails.
+// Also packing into a struct buf, on msgpack-c. Pure; any thread.
+#pragma once
+#include "base/buf.h"
+
+struct mp_limits {
+  uint32_t depth_max;   // nested arrays and maps
+  uint32_t objects_max; // values in all, keys included
+  size_t bytes_max;     // of the whole value
+};
+// frame.depth 16, frame.objects 65,536 (an event.batch of 1,000 fits), frame.bytes 4 MiB
+#define MP_LIMITS_DEFAULT ((struct mp_limits){.depth_max = 16, .objects_max = 65536, .bytes_max = 4u << 20})
+
+// Finds the first value of `in`. 1: whole, *len is its length. 0: its end is not here yet (and what is here breaks no limit;
+// a length announced beyond bytes_max is refused at once, not waited for). ITD_EFRAME: not MessagePack (0xc1);
+// ITD_ETOOBIG: a limit, which the text names. Iterative, allocates nothing.
+int mp_scan(struct bytes in, const struct mp_limits *limits, size_t *len, struct error *err);
+
+enum mp_type { MP_NIL, MP_BOOL, MP_INT, MP_UINT, MP_FLOAT, MP_STR, MP_BIN, MP_ARRAY, MP_MAP, MP_EXT };
+
+struct mp_value {
+  enum mp_type type;
+  bool is_single;      // MP_FLOAT: came as 32 bits
+  int8_t ext_type;     // MP_EXT
+  uint32_t count;      // MP_ARRAY: elements; MP_MAP: pairs
+  union {
+    bool b;
+    int64_t i;         // MP_INT: also every unsigned that fits; MP_UINT only above INT64_MAX
+    uint64_t u;
+    double f;
+    struct bytes s;    // MP_STR, MP_BIN, MP_EXT: points into the input
+  };
+};
+
+// A place in scanned bytes.
+struct mp {
+  const uint8_t *p, *end;
+};
+static inline struct mp mp_of(struct bytes b) { return (struct mp){b.p, b.p + b.n}; }
+static inline bool mp_done(const struct mp *m) { return m->p >= m->end; }
+struct mp_value mp_next(struct mp *m);   // reads a scalar, or the head of an array or map; CHECKs that it is not done
+struct bytes mp_take(struct mp *m);      // the bytes of the whole next value
+enum mp_type mp_peek(const struct mp *m);
+// The value of a string key in the map whose bytes are `map`; false when `map` is no map or lacks the key. The first of
+// equal keys counts.
+bool mp_find(struct bytes map, struct bytes key, struct bytes *value);
+// The same for a path "a.b.c" of nested maps. A key that itself has dots is found first: "a.b" before {"a": {"b": …}}.
+bool mp_find_path(struct bytes map, struct bytes path, struct bytes *value);
+struct mp_value mp_value_of(struct bytes value); // the head of one value
+// Numbers of any kind as a double (exact up to 2^53, nearest beyond; NaN and infinities as they are); bools are 0 and 1;
+// strings are not numbers. False when it is none of these.
+bool mp_as_number(struct bytes value, double *number);
+bool mp_as_str(struct bytes value, struct bytes *text);
+
+// ---- packing (appends to `b`) ----
+void mp_put_nil(struct buf *b);
+void mp_put_bool(struct buf *b, bool v);
+void mp_put_int(struct buf *b, int64_t v);
+void mp_put_uint(struct buf *b, uint64_t v);
+void mp_put_float(struct buf *b, double v);
+void mp_put_str(struct buf *b, struct bytes text);
+void mp_put_cstr(struct buf *b, const char *text);
+void mp_put_bin(struct buf *b, struct bytes data);
+void mp_put_array(struct buf *b, uint32_t count);
+void mp_put_map(struct buf *b, uint32_t pairs);
+void mp_put_raw(struct buf *b, struct bytes value); // an already packed value
+
+// ---- JSON, on jansson ----
+// One JSON text as MessagePack. Integers beyond 64 bits, depth and size over the limits, invalid UTF-8 and duplicate keys
+// are refused with line and column. ITD_EFRAME or ITD_ETOOBIG.
+int mp_from_json(struct bytes json, const struct mp_limits *limits, struct buf *out, struct error *err) ITD_MUST_USE;
+// One value as JSON (compact, keys in their order). NaN and infinities become null, bin becomes base64 text, the timestamp
+// extension RFC 3339 text, another ext {"ext": type, "base64": …}; keys that are no strings are written as their JSON text.
+void mp_to_json(struct bytes value, struct buf *out);
