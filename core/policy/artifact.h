@@ -1,0 +1,46 @@
+// What the build hands over: the value that scripts/build.lua returns, parsed. This page is the contract between the library in Lua
+// and the engine in C; both sides have a test that holds them to it.
+//
+// Input of the build (a map): {policy = NAME}. Modules given to it: every file of scripts/ as "policy", "signal", … (library); the
+// policy's files as "NAME.policy", "NAME.helpers", "NAME.data.sales_team" (text of the csv); each signal set's files as
+// "signals.SET.signals", "signals.SET.features". scripts/build.lua runs "NAME.policy", checks the tree, compiles it.
+//
+// signals/SET/signals.lua returns {name, version (whole number), owner, rationale, personal = {paths}}; features.lua returns the list of
+// declarations (feature/feature.h).
+//
+// Output, a map:
+//   problems      [{path, line, error (bool), text}]; when one is an error nothing else is there
+//   name owner rationale boundary mode ("act" | "score" | "collect")  signals "b2b@4"  signal_set "b2b"
+//   declarations  the signal set's list, as feature_set_compile wants it
+//   personal      [path]
+//   models        {fit = "b2b_fit" or "b2b_fit@3", engagement = …} (each optional; without @ the highest version there is)
+//   mix           {fit = 0.3, engagement = 0.7, constant = 0}
+//   bands         [{name, from (points)}]  ascending
+//   stages        [{name, final (bool), path, line}]; stage 0 is the start
+//   transitions   [{from, to (stage numbers), why, path, line, after_ms (0: none)}] in the order in which they are tried
+//   owners        [name]     routes [{name, why, path, line}]     actions [{name, why, path, line}]; action 0 is `otherwise`
+//   adjustments   [{name, why, path, line}]   evidence [{name, channel (number), why, path, line}]   channels [name]   gates [{name, why, …}]
+//   conditions    [{name, path, line}]  each leaf and each named condition, once; `eligibility` [{name, why, path, line}]
+//   tests         [{feature (name), any = [text]}]: text conditions, computed by the engine before the call: 1 or 0
+//   events        [name]: event names that transitions wait for: 1 when this event is it
+//   draws         [{salt, by = "lead" | "event"}]: numbers in [0,1) from a hash
+//   memory        [{name, initial}]: doubles kept per lead between decisions, carried over to a new version by name
+//   custom        how many custom functions (0: the vm needs no modules)
+//   layout        {input = {NAME: offset}, output = {NAME: offset}, input_count, output_count}: offsets in doubles, see below
+//   source        text of the chunk for lua/vm.h
+//
+// layout.input:  now stage since timer (transition number + 1, 0 none) fit engagement (capped points in thousandths, 0 without a model)
+//   owner (-1 none) manual (0/1) acted is_event (0/1), and the first of each run: features tests events draws
+// layout.output: eligible ineligible (index, -1) stage steps (count, then 8 transition numbers, then 1 when cut)
+//   combined (thousandths, after the cap) cap (thousandths that the cap added) band intent (thousandths)
+//   owner (-1 none; unchanged: the one that came in) route (-1) action utility held (0 none, 1 hold_out, 2 per_lead, 3 not_eligible,
+//   4 mode), and the first of each run: adjustments (thousandths, NaN when it did not apply) evidence (thousandths, after ageing and
+//   reliability) channel_caps (thousandths that the channel's cap took, 0 mostly) conditions (1, 0, NaN not reached; tracing variant only)
+//
+// Arithmetic of the compiled chunk: + - * / and comparisons, math.floor, and exp2 from base/pmath; round to thousandths with ties to even
+// (host gives `round_even`). combined = round(mix.fit * fit) + round(mix.engagement * engagement) + round(constant * 1000)
+// + adjustments, clamped to 0..100,000. intent = sum of evidence rows + channel_caps rows. So every sum is exact in integers.
+#pragma once
+#include "policy/policy.h"
+
+struct artifact; // policy/artifact.c; used by policy.c and decide.c
