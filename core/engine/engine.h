@@ -1,0 +1,69 @@
+// The heart: (now, release, lead, event) -> (decisions, new state). Pure: it reads no clock, disk, socket or random source but
+// what it is handed, so that the same inputs give the same bytes anywhere. One `engine` a shard thread: it holds scratch and the
+// Lua states; nothing of a lead is kept in it between calls.
+#pragma once
+#include "engine/lead.h"
+
+enum engine_clock { ENGINE_CLOCK_WALL, ENGINE_CLOCK_EVENT };
+
+// What is in force. `number` is the version store's number of the policy bundle; those of signals and models are for lineage.
+struct release {
+  struct policy *policy;
+  uint32_t number, signals, models;
+};
+
+// Finds the policy of an older release number, to migrate a lead's state from. Returns NULL when it is not known.
+typedef struct policy *(*engine_policy_of)(void *context, uint32_t number);
+
+struct engine;
+struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limits, engine_policy_of policy_of, void *context);
+void engine_free(struct engine *engine);
+// Prepares the Lua state for a release (compiles in a fresh state): ITD_EPOLICY and nothing changed, or ready for engine_use.
+int engine_prepare(struct engine *engine, const struct release *release, struct error *err) ITD_MUST_USE;
+// Switches to the prepared release; the old state is closed.
+void engine_use(struct engine *engine);
+const struct release *engine_release(const struct engine *engine); // NULL before the first use
+
+// One decision, as the frame wants it. Views point into the engine's scratch: valid until the next engine_event.
+struct decision {
+  bool is_timer;
+  int64_t now_ms;
+  uint32_t number;
+  uint64_t digest;         // of the lead after it
+  uint64_t hash;           // of inputs and outputs: the same in every replay
+  struct bytes effects;    // the policy state after it
+  struct bytes answer;     // the decision map, MessagePack; `duplicate` is its last key, its last byte the value (0xc2 false)
+  bool migrated;           // the lead's states were carried over to this release first
+};
+#define ENGINE_DECISIONS_MAX (POLICY_TIMERS_MAX * 4 + 1)
+
+struct engine_result {
+  struct decision decision[ENGINE_DECISIONS_MAX];
+  size_t count;            // timers that were due come first; the event's own decision is the last
+  uint64_t vm_ns;          // nothing here reads a clock: left 0, for callers that measure
+};
+
+// Fires the timers due by then, folds the event, scores, decides. `*lead` may be moved (migration). `event_hash` is of the event as
+// sent (hash64 of its bytes). On failure the lead is as it was but for timers that fired (they stand, and are in `result`):
+// ITD_ETIME (outside the bounds), ITD_ESTOPPED (policy).
+int engine_event(struct engine *engine, struct lead **lead, const struct event *event, int64_t received_ms,
+                 const struct event_limits *limits, struct engine_result *result, struct error *err) ITD_MUST_USE;
+// Fires only the timers due by `now_ms` (clock wall: a thread woke).
+int engine_timers(struct engine *engine, struct lead **lead, int64_t now_ms, struct engine_result *result,
+                  struct error *err) ITD_MUST_USE;
+// When the lead's next timer is due; INT64_MAX: none.
+int64_t engine_due(const struct lead *lead);
+
+// Recovery: applies what a frame recorded without running Lua. `event` is NULL for a timer's frame. The caller compares
+// lead_digest with the frame's. ITD_ECORRUPT when the effects do not fit the release.
+int engine_refold(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
+                  const struct event *event, int64_t now_ms, uint32_t number, struct bytes effects,
+                  struct error *err) ITD_MUST_USE;
+
+// Explains a decision: `lead` is the state *before* it (moved and changed as engine_event would), and what comes out is one
+// MessagePack map: the answer's keys, and `features` [{name, value, class, description, points}], `conditions` [{name, why, path, line, fired}]
+// (fired: true, false, nil not reached), `transitions`, `routes`, `evidence` — docs/protocol.md#decision-explain.
+int engine_explain(struct engine *engine, const struct release *release, struct lead **lead, const struct event *event,
+                   int64_t now_ms, int timer_transition, struct buf *out, struct error *err) ITD_MUST_USE;
+// The lead as a map for lead.get: scores are those of its last decision and not here; stage, owner, clock, timers, features by name.
+void engine_show(const struct policy *policy, const struct lead *lead, struct buf *out);

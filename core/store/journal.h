@@ -1,0 +1,72 @@
+// The journal: write-ahead log, audit record and replay source. Format: docs/journal.md.
+//
+// A shard writes one log: a row of preallocated segment files DIR/journal/LL-SSSSSSSS.log. All frames of one loop turn are staged, and
+// journal_commit writes them with one write and syncs once. A commit ends with a trailer that chains, for each partition in
+// it, SHA-256 over the bytes as stored; a commit without a whole trailer was never acknowledged and is cut at recovery.
+// One thread owns a `journal`; reading by place is for any thread.
+#pragma once
+#include "base/clock.h"
+#include "engine/engine.h"
+
+enum frame_kind { FRAME_EVENT = 1, FRAME_TIMER = 2, FRAME_STOPPED = 3, FRAME_RELEASE = 4, FRAME_COMMIT = 5 };
+
+// One frame, read or to be written. Sections are views.
+struct frame {
+  uint8_t kind;
+  uint16_t workspace, partition;
+  uint32_t epoch;
+  uint64_t seq;            // of the partition; from 1
+  struct lead_id entity;
+  int64_t now_ms;          // the lead's clock at the decision
+  int64_t received_ms;     // arrival by the wall clock
+  uint32_t signals, models, policy; // numbers of the release in force
+  uint32_t semantics;      // POLICY_SEMANTICS and FEATURE_SEMANTICS
+  uint32_t number;         // the lead's running number
+  uint64_t previous;       // place of the lead's frame before this one; 0: its first
+  struct hash128 identity; // keyed hash of the identity as sent
+  struct hash128 message;  // keyed hash of (identity, messageId); 0: none
+  uint64_t digest, hash;   // of the lead after; of the decision
+  struct bytes event;      // clear part (wire/event.h event_split); RELEASE: the bundle's hash and who
+  struct bytes secret;     // sealed personal part: nonce, ciphertext, tag; empty: nothing personal
+  struct bytes shared;     // shared values read (none yet: accounts and pools come with messages)
+  struct bytes effects;    // the policy state after
+  struct bytes decision;   // the answer as sent; STOPPED: the error map
+  struct bytes cause;      // traceparent, causing decision
+};
+
+// A place names a frame for ever: log (8 bits), segment (24), offset (32). 0: none.
+static inline uint64_t place_of(unsigned log, uint32_t segment, uint32_t offset) {
+  return (uint64_t)log << 56 | (uint64_t)(segment & 0xffffffu) << 32 | offset;
+}
+
+struct journal;
+struct journal_options {
+  const char *dir;         // of the data directory
+  unsigned log;            // the shard's number
+  uint64_t segment_bytes;  // journal.segment, default 64 MiB, preallocated; at most 4 GiB - 1
+  enum { SYNC_ALWAYS, SYNC_INTERVAL, SYNC_OFF } sync;
+  unsigned interval_ms;    // SYNC_INTERVAL: at most this long between a write and its sync
+};
+int journal_open(const struct journal_options *options, struct journal **out, struct error *err) ITD_MUST_USE;
+void journal_close(struct journal *journal); // commits nothing: what is staged is dropped
+// Stages a frame and returns its place. CHECKs that it fits a segment (the largest event does, many times).
+uint64_t journal_stage(struct journal *journal, const struct frame *frame);
+size_t journal_staged(const struct journal *journal); // frames
+// Writes and syncs what is staged. ITD_EFULL: no room; nothing was acknowledged, what is staged stays, call again later.
+// ITD_EIO: a write or a sync failed, which is never retried: the owner stops acknowledging and the process ends (recovery).
+int journal_commit(struct journal *journal, struct error *err) ITD_MUST_USE;
+struct journal_stats { uint64_t frames, bytes, commits, syncs, full; };
+struct journal_stats journal_stats(const struct journal *journal);
+
+// Reads the frame at a place, checks its checksum; the views point into `raw`. ITD_ENOTFOUND (segment gone), ITD_ECORRUPT.
+struct journal_reader; // caches open segments; one thread
+struct journal_reader *journal_reader_new(const char *dir);
+void journal_reader_free(struct journal_reader *reader);
+int journal_read(struct journal_reader *reader, uint64_t place, struct buf *raw, struct frame *frame,
+                 struct error *err) ITD_MUST_USE;
+
+// Walks a log from a segment on, commit by commit: `visit` is called for each frame of whole commits in order, with its place.
+// A torn tail ends the walk (*torn_bytes says how much is cut); damage before the tail is ITD_ECORRUPT with file and offset.
+typedef int (*journal_visit)(void *context, const struct frame *frame, uint64_t place, struct error *err);
+int journal_walk(const char *dir, unsigned log, uint32_t from_segment, journal_visit visit, void *context,
+                 uint64_t *torn_bytes, struct error *err) ITD_MUST_USE;

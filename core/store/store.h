@@ -1,0 +1,114 @@
+// The store: a data directory and what it remembers. Opened once; it recovers, and then each shard owns its partitions.
+//
+// DIR/intentd.lock   held by the daemon           DIR/format    version of the directory, partitions, secret of the keyed hashes
+// DIR/journal/…      logs (store/journal.h)       DIR/vault/…   who is who: identity -> lead, and each lead's key; outside of the journal
+// DIR/state/…        LMDB: leads, identities, keys, due timers, progress of the checkpoint     DIR/versions/HASH  bundles ever active
+// DIR/quarantine/…   events that were refused, bounded                            DIR/intentd.sock  administration (net/)
+//
+// State = fold(LMDB, journal since). Everything in LMDB carries the sequence number of the last frame folded into it. A lead or
+// identity is in memory after its first use; LMDB is written by the checkpointer's thread from encoded copies.
+#pragma once
+#include "store/journal.h"
+
+#define STORE_FORMAT 1
+
+struct store_options {
+  const char *dir;
+  unsigned partitions;        // of a new directory: default 16, 1..256; an existing one keeps its own
+  unsigned shards;            // 1..partitions
+  struct journal_options journal; // dir and log are set by the store
+  int64_t dedupe_window_ms;   // dedupe.window, default 24 h
+  size_t dedupe_max;          // dedupe.entries over all partitions, default 16 million; the oldest go first
+  uint64_t map_bytes;         // state.map, LMDB's address space, default 64 GiB (sparse)
+  size_t dirty_max;           // checkpoint.dirty: bytes of changed leads before intake slows to the checkpoint's pace, default 512 MiB
+  int64_t checkpoint_ms;      // checkpoint.interval, default 10 s
+  size_t quarantine_max;      // quarantine.bytes, default 64 MiB; the oldest half goes
+  const uint8_t *seed;        // 32 bytes for a new directory: makes ids the same in every run (tests); NULL: random
+};
+#define STORE_OPTIONS_DEFAULT                                                                                          \
+  ((struct store_options){.partitions = 16, .shards = 1, .journal = {.segment_bytes = 64u << 20},                      \
+                          .dedupe_window_ms = 86400000, .dedupe_max = 16000000, .map_bytes = 64ull << 30,              \
+                          .dirty_max = 512u << 20, .checkpoint_ms = 10000, .quarantine_max = 64u << 20})
+
+struct store;
+struct store_shard; // one thread's part: its partitions, its log, its tables
+
+struct store_recovery {
+  uint64_t frames, skipped, torn_bytes, leads;
+  int64_t took_ms;
+};
+// Opens or makes the directory. ITD_EBUSY: another daemon holds it (its pid is in the text). ITD_EVERSION: of another version.
+// ITD_ECORRUPT: damage, named; nothing was changed.
+int store_open(const struct store_options *options, struct store **out, struct store_recovery *recovery,
+               struct error *err) ITD_MUST_USE;
+void store_close(struct store *store); // a last checkpoint; shards must have committed and stopped
+struct store_shard *store_shard(struct store *store, unsigned shard);
+unsigned store_partitions(const struct store *store);
+unsigned store_shard_of(const struct store *store, unsigned partition); // partition % shards
+
+// ---- who (any thread: pure) ----
+enum identity_kind { IDENTITY_USER = 1, IDENTITY_ANONYMOUS = 2 };
+struct hash128 store_identity(const struct store *store, uint16_t workspace, enum identity_kind kind, struct bytes value);
+unsigned store_partition_of(const struct store *store, struct hash128 identity);
+struct hash128 store_message(const struct store *store, struct hash128 identity, struct bytes message_id);
+
+// ---- versions (any thread) ----
+// Keeps a policy's archive under its hash and gives it a number (the same hash: the same number, for ever). Synced.
+int store_version_put(struct store *store, struct policy *policy, uint32_t *number, struct error *err) ITD_MUST_USE;
+// The policy of a number, loaded from its archive when it is not in memory; the store keeps it retained. NULL: unknown or unreadable.
+struct policy *store_version(struct store *store, uint32_t number);
+// The release that was in force last (the newest FRAME_RELEASE), 0: none.
+uint32_t store_last_release(const struct store *store);
+
+// ---- a shard's work (its thread only) ----
+// The lead of an identity. False: never seen.
+bool store_find(struct store_shard *shard, struct hash128 identity, struct lead_id *lead);
+// Makes a lead id (random, in `partition`) and a key for an identity, and stages both for the vault. `value` is the identity's text.
+// Durable with the next store_commit, before the frames of the same commit.
+struct lead_id store_found(struct store_shard *shard, unsigned partition, enum identity_kind kind,
+                           struct hash128 identity, struct bytes value);
+// The identities of a lead, for people who ask: calls back with each kind and text.
+void store_identities(struct store_shard *shard, struct lead_id lead,
+                      void (*each)(void *context, enum identity_kind kind, struct bytes value), void *context);
+// The lead itself: from memory, else from LMDB, else NULL. The store owns it; the pointer is good until the next call for this shard
+// that can move it (store_put).
+struct lead *store_lead(struct store_shard *shard, struct lead_id id);
+// Gives the store a lead that changed or is new (it may have moved), with the frame's seq and place set in it. Marks it dirty.
+void store_put(struct store_shard *shard, struct lead *lead);
+// The place of the frame that decided a message first, 0: not seen in the window.
+uint64_t store_seen(struct store_shard *shard, struct hash128 message);
+// Stages a frame: fills epoch, seq and `previous`; remembers `message` for store_seen. Returns its place.
+uint64_t store_append(struct store_shard *shard, struct frame *frame);
+// Seals personal bytes under the lead's key (AES-256-GCM when the machine has AES, else XChaCha20-Poly1305: named in the first byte), and back.
+// Opening: ITD_ENOTFOUND when the key is gone (forgotten), ITD_ECORRUPT.
+void store_seal(struct store_shard *shard, struct lead_id lead, struct bytes secret, struct buf *sealed);
+int store_unseal(struct store_shard *shard, struct lead_id lead, struct bytes sealed, struct buf *secret,
+                 struct error *err) ITD_MUST_USE;
+// Vault first, then the journal: one write and one sync each, the vault's only when it has something. Errors as journal_commit.
+int store_commit(struct store_shard *shard, struct error *err) ITD_MUST_USE;
+bool store_is_dirty(const struct store_shard *shard); // staged frames wait for store_commit
+// Work between commits: hands encoded copies of changed leads to the checkpointer (a bounded slice a call). Returns true when intake
+// should slow down because dirty bytes are at their bound.
+bool store_turn(struct store_shard *shard, int64_t now_ms);
+// The frame at a place, staged ones included.
+int store_read(struct store_shard *shard, uint64_t place, struct buf *raw, struct frame *frame, struct error *err) ITD_MUST_USE;
+// The frame of a lead's running number (walks back from its last).
+int store_read_number(struct store_shard *shard, struct lead_id lead, uint32_t number, struct buf *raw, struct frame *frame,
+                      struct error *err) ITD_MUST_USE;
+// Rebuilds the lead as it was just before its decision `number` (0 or 1: as new) by folding its frames from the first.
+int store_lead_before(struct store_shard *shard, struct lead_id lead, uint32_t number, struct lead **out,
+                      struct error *err) ITD_MUST_USE;
+// The next lead of this shard whose timer is due by now (clock wall). False: none.
+bool store_due(struct store_shard *shard, int64_t now_ms, struct lead_id *lead);
+int64_t store_next_due(const struct store_shard *shard); // INT64_MAX: none
+// Keeps a refused event's bytes and reason (best effort, bounded, not synced). Any shard thread.
+void store_quarantine(struct store_shard *shard, const struct error *reason, struct bytes event, int64_t received_ms);
+
+struct store_stats {
+  uint64_t leads_in_memory, identities_in_memory, dirty_bytes, dedupe_entries, checkpoints, checkpoint_failures, lead_reads,
+      quarantined;
+  struct journal_stats journal;
+};
+struct store_stats store_stats(const struct store_shard *shard); // any thread: relaxed reads
+// Walks all frames of a data directory in partition order without opening it for writing (tools, replay, tests). Also of a live one.
+int store_walk(const char *dir, int partition /* -1: all */, journal_visit visit, void *context, struct error *err) ITD_MUST_USE;
