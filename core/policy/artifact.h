@@ -40,7 +40,27 @@
 // Arithmetic of the compiled chunk: + - * / and comparisons, math.floor, and exp2 from base/pmath; round to thousandths with ties to even
 // (host gives `round_even`). combined = round(mix.fit * fit) + round(mix.engagement * engagement) + round(constant * 1000)
 // + adjustments, clamped to 0..100,000. intent = sum of evidence rows + channel_caps rows. So every sum is exact in integers.
+//
+// What the engine believes. Parsing refuses an artifact (ITD_EPOLICY) with an unknown or missing layout name, spans that overlap or leave
+// their array, a number out of its table, a name twice in stages, memory or models' tables, text that is not UTF-8, or more than the bounds
+// below. Before a call every double of the output is NaN. After it:
+//   - finite and in range: everything but adjustments that did not apply and conditions not reached, which stay NaN; evidence not in
+//     force is 0; all memory is finite (so "never" is a number like -1, not NaN: the lead's state is compared as bytes)
+//   - thousandths are whole numbers; both sums above hold to the last digit, for a lead that is not eligible too
+//   - eligible 1 has ineligible -1, eligible 0 has an index; the steps lead from the input's stage to the output's, one after the other
+// What breaks one of these is ITD_ESTOPPED and names it. The plain and the tracing variant give the same outcome, bit for bit.
+//
+// A vm of a policy with custom functions runs module "build" once more, with input {policy = NAME, custom = true}: it then returns
+// {custom = {functions, in the order of their numbers}} (vm.h). After a build the signal sets that the policy does not name are taken away.
 #pragma once
 #include "policy/policy.h"
 
-struct artifact; // policy/artifact.c; used by policy.c and decide.c
+// Bounds, each refused by name at load. Rows fit struct policy_outcome.
+enum {
+  ARTIFACT_STAGES_MAX = 64,
+  ARTIFACT_TRANSITIONS_MAX = 512, // and at most POLICY_TIMERS_MAX with after_ms in one stage
+  ARTIFACT_NAMES_MAX = 4096,      // owners, routes, actions, gates, conditions, eligibility: each
+  ARTIFACT_RUN_MAX = 4096,        // tests, events, draws, memory: each
+  ARTIFACT_TEXTS_MAX = 1 << 20,   // texts of all tests together
+  ARTIFACT_DOUBLES_MAX = 1 << 16, // input_count, output_count
+};
