@@ -24,3 +24,5 @@ static inline bool bytes_is(struct bytes a, const char *text) { return bytes_eq(
 int bytes_compare(struct bytes a, struct bytes b);
 // True when `b` is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms).
 bool bytes_is_utf8(struct bytes b);
+// The length of the well-formed UTF-8 character at the start of `b`; 0 when there is none.
+size_t bytes_utf8_first(struct bytes b);

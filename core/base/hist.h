@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define HIST_BUCKETS (8 * 41) // up to 2^41 units (36 minutes in ns); larger values count in the last bucket
+#define HIST_BUCKETS (8 * 41) // up to 2^43 units (2.4 hours in ns); larger values count in the last bucket
 
 struct hist {
   _Atomic uint64_t count, sum;
@@ -14,4 +14,4 @@ struct hist {
 void hist_add(struct hist *h, uint64_t value);               // relaxed stores: the owner's thread only
 void hist_merge(struct hist *into, const struct hist *from); // `into` belongs to the caller
 uint64_t hist_quantile(const struct hist *h, double q);      // upper edge of the bucket where the quantile lies; 0 if empty
-uint64_t hist_upper(unsigned bucket);                        // the largest value that the bucket counts
+uint64_t hist_upper(unsigned bucket); // the largest value that the bucket counts; UINT64_MAX for the last
