@@ -1,7 +1,8 @@
 // What the build hands over: the value that scripts/build.lua returns, parsed. This page is the contract between the library in Lua
 // and the engine in C; both sides have a test that holds them to it.
 //
-// Input of the build (a map): {policy = NAME}. Modules given to it: every file of scripts/ as "policy", "signal", … (library); the
+// Input of the build (a map): {policy = NAME, data = [names of the policy's csv files, "sales_team"], sets = [names of signal sets]}; both
+// lists are for `check` to say what there is. With {…, custom = true} it returns only {custom = [functions]}, for vm_open. Modules given to it: every file of scripts/ as "policy", "signal", … (library); the
 // policy's files as "NAME.policy", "NAME.helpers", "NAME.data.sales_team" (text of the csv); each signal set's files as
 // "signals.SET.signals", "signals.SET.features". scripts/build.lua runs "NAME.policy", checks the tree, compiles it.
 //
@@ -20,10 +21,13 @@
 //   transitions   [{from, to (stage numbers), why, path, line, after_ms (0: none)}] in the order in which they are tried
 //   owners        [name]     routes [{name, why, path, line}]     actions [{name, why, path, line}]; action 0 is `otherwise`
 //   adjustments   [{name, why, path, line}]   evidence [{name, channel (number), why, path, line}]   channels [name]   gates [{name, why, …}]
+//   An entry of transitions, routes, actions, adjustments, evidence, gates and eligibility may carry `uses`: [condition numbers], those
+//   that it rests on, for explanations.
 //   conditions    [{name, path, line}]  each leaf and each named condition, once; `eligibility` [{name, why, path, line}]
-//   tests         [{feature (name), any = [text]}]: text conditions, computed by the engine before the call: 1 or 0
+//   tests         [{feature (name), any = [text]} or {feature, known = true}]: text conditions, computed by the engine before the call: 1 or 0;
+//                 an unknown (empty) text gives 0
 //   events        [name]: event names that transitions wait for: 1 when this event is it
-//   draws         [{salt, by = "lead" | "event"}]: numbers in [0,1) from a hash
+//   draws         [{salt, by = "lead" | "event", hold_out (share, only where it is one)}]: numbers in [0,1) from a hash
 //   memory        [{name, initial}]: doubles kept per lead between decisions, carried over to a new version by name
 //   custom        how many custom functions (0: the vm needs no modules)
 //   layout        {input = {NAME: offset}, output = {NAME: offset}, input_count, output_count}: offsets in doubles, see below
@@ -34,7 +38,7 @@
 // layout.output: eligible ineligible (index, -1) stage steps (count, then 8 transition numbers, then 1 when cut)
 //   combined (thousandths, after the cap) cap (thousandths that the cap added) band intent (thousandths)
 //   owner (-1 none; unchanged: the one that came in) route (-1) action utility held (0 none, 1 hold_out, 2 per_lead, 3 not_eligible,
-//   4 mode), and the first of each run: adjustments (thousandths, NaN when it did not apply) evidence (thousandths, after ageing and
+//   4 mode), further names that only the chunk uses, and the first of each run: adjustments (thousandths, NaN when it did not apply) evidence (thousandths, after ageing and
 //   reliability) channel_caps (thousandths that the channel's cap took, 0 mostly) conditions (1, 0, NaN not reached; tracing variant only)
 //
 // Arithmetic of the compiled chunk: + - * / and comparisons, math.floor, and exp2 from base/pmath; round to thousandths with ties to even
@@ -53,6 +57,7 @@
 // A vm of a policy with custom functions runs module "build" once more, with input {policy = NAME, custom = true}: it then returns
 // {custom = {functions, in the order of their numbers}} (vm.h). After a build the signal sets that the policy does not name are taken away.
 #pragma once
+#include "base/arena.h"
 #include "policy/policy.h"
 
 // Bounds, each refused by name at load. Rows fit struct policy_outcome.
@@ -64,3 +69,63 @@ enum {
   ARTIFACT_TEXTS_MAX = 1 << 20,   // texts of all tests together
   ARTIFACT_DOUBLES_MAX = 1 << 16, // input_count, output_count
 };
+
+// ---- parsed ----
+enum artifact_in { IN_NOW, IN_STAGE, IN_SINCE, IN_TIMER, IN_FIT, IN_ENGAGEMENT, IN_OWNER, IN_MANUAL, IN_ACTED, IN_IS_EVENT,
+                   IN_FEATURES, IN_TESTS, IN_EVENTS, IN_DRAWS, IN_SLOTS };
+enum artifact_out { OUT_ELIGIBLE, OUT_INELIGIBLE, OUT_STAGE, OUT_STEPS, OUT_COMBINED, OUT_CAP, OUT_BAND, OUT_INTENT, OUT_OWNER,
+                    OUT_ROUTE, OUT_ACTION, OUT_UTILITY, OUT_HELD, OUT_ADJUSTMENTS, OUT_EVIDENCE, OUT_CHANNEL_CAPS,
+                    OUT_CONDITIONS, OUT_SLOTS };
+#define POLICY_TABLES (POLICY_ELIGIBILITY + 1)
+
+// A set of texts, hashed with open addressing; an empty place has p NULL. `mask` + 1 places, at least one of them empty.
+struct text_set {
+  struct bytes *place;
+  uint32_t mask;
+};
+bool text_set_has(const struct text_set *set, struct bytes text); // an empty text is in no set
+
+struct artifact_test {
+  const char *feature_name;
+  struct text_set any;
+};
+struct artifact_draw {
+  uint64_t salt; // hash64 of its text
+  bool is_lead;
+};
+struct artifact_timers { // transitions with after_ms of one stage
+  uint16_t count, transition[POLICY_TIMERS_MAX];
+};
+struct artifact {
+  const char *name, *owner, *rationale, *boundary, *mode, *signals, *signal_set;
+  struct bytes declarations;
+  struct personal_paths personal;
+  const char *model[2];       // fit, engagement; "NAME" or "NAME@VERSION"; NULL: none
+  double mix_fit, mix_engagement, mix_constant;
+  struct policy_entry *entry[POLICY_TABLES];
+  size_t count[POLICY_TABLES];
+  struct artifact_timers *timers; // of each stage
+  struct artifact_test *tests;
+  size_t test_count;
+  struct bytes *events;
+  size_t event_count;
+  struct artifact_draw *draws;
+  size_t draw_count;
+  const char **memory_name;
+  double *memory_initial;
+  size_t memory_count;
+  size_t custom;
+  size_t feature_count;           // declarations
+  uint32_t in[IN_SLOTS], out[OUT_SLOTS];
+  struct vm_shape shape;
+  struct bytes source;
+  struct arena arena;             // all of the above
+};
+const char *artifact_out_name(enum artifact_out slot);
+
+// Parses and validates what the build returned; keeps nothing of `bytes`. Findings in `problems` are handed to `found` (each one; may be NULL); when
+// one is an error the result is ITD_EPOLICY with the first one's place and text. ITD_EPOLICY, too, for an artifact that breaks the contract.
+typedef void (*artifact_found)(void *context, const struct policy_problem *problem);
+int artifact_parse(struct bytes bytes, artifact_found found, void *context, struct artifact **out,
+                   struct error *err) ITD_MUST_USE;
+void artifact_free(struct artifact *artifact); // NULL does nothing
