@@ -2,8 +2,7 @@
 // and the engine in C; both sides have a test that holds them to it.
 //
 // Input of the build (a map): {policy = NAME, data = [names of the policy's csv files, "sales_team"], sets = [names of signal sets]}; both
-// lists are for `check` to say what there is. With {…, custom = true} it returns only {custom = [functions]}, for vm_open. Modules given to it: every file of scripts/ as "policy", "signal", … (library); the
-// policy's files as "NAME.policy", "NAME.helpers", "NAME.data.sales_team" (text of the csv); each signal set's files as
+// lists are for `check` to say what there is. Modules given to it: every file of scripts/ as "policy", "signal", … (library); the policy's files as "NAME.policy", "NAME.helpers", "NAME.data.sales_team" (text of the csv); each signal set's files as
 // "signals.SET.signals", "signals.SET.features". scripts/build.lua runs "NAME.policy", checks the tree, compiles it.
 //
 // signals/SET/signals.lua returns {name, version (whole number), owner, rationale, personal = {paths}}; features.lua returns the list of
@@ -38,8 +37,9 @@
 // layout.output: eligible ineligible (index, -1) stage steps (count, then 8 transition numbers, then 1 when cut)
 //   combined (thousandths, after the cap) cap (thousandths that the cap added) band intent (thousandths)
 //   owner (-1 none; unchanged: the one that came in) route (-1) action utility held (0 none, 1 hold_out, 2 per_lead, 3 not_eligible,
-//   4 mode), further names that only the chunk uses, and the first of each run: adjustments (thousandths, NaN when it did not apply) evidence (thousandths, after ageing and
-//   reliability) channel_caps (thousandths that the channel's cap took, 0 mostly) conditions (1, 0, NaN not reached; tracing variant only)
+//   4 mode), and the first of each run: adjustments (thousandths, NaN when it did not apply) evidence (thousandths, after ageing and
+//   reliability) channel_caps (thousandths that the channel's cap took, 0 mostly) conditions (1, 0, NaN not reached; tracing variant only);
+//   behind the last run, up to output_count, lies scratch without a name that only the chunk uses
 //
 // Arithmetic of the compiled chunk: + - * / and comparisons, math.floor, and exp2 from base/pmath; round to thousandths with ties to even
 // (host gives `round_even`). combined = round(mix.fit * fit) + round(mix.engagement * engagement) + round(constant * 1000)
