@@ -13,8 +13,11 @@ struct policy_source {
   const char *policies_dir; // holds signals/ and NAME/
   const char *models_dir;   // holds NAME/VERSION/
   const char *scripts_dir;  // the library
-  const char *name;         // "b2b_saas"
+  const char *name;         // "b2b_saas": [a-z][a-z0-9_]*, not "signals"
 };
+// Names of the policies in a folder (those with a policy.lua), sorted: malloc'd strings in a malloc'd array, for dir_list_free.
+int policy_list(const char *policies_dir, char ***names, size_t *count, struct error *err) ITD_MUST_USE;
+
 // One finding of `check`.
 struct policy_problem {
   char path[256];
@@ -22,7 +25,9 @@ struct policy_problem {
   bool is_error;   // else a warning: the policy loads
   char text[500];
 };
-struct policy_report { // owned by the caller; policy_report_deinit frees
+// Written anew by policy_load, whatever it held; the caller calls policy_report_deinit afterwards, after a success too (warnings).
+// Paths are "policies/…", "scripts/…" and "models/…" wherever these folders lie, so that a version says the same on every machine.
+struct policy_report {
   struct policy_problem *problem;
   size_t count, errors;
 };
@@ -30,7 +35,12 @@ void policy_report_deinit(struct policy_report *report);
 
 struct policy;
 // Every error that can be found is in `report` (may be NULL); the returned code and `err` are those of the first. Nothing is
-// changed when it fails. Bundle hash: SHA-256 over paths and bytes of all files read and POLICY_SEMANTICS.
+// changed when it fails. ITD_ENOTFOUND: no such policy or folder. ITD_EPOLICY, ITD_EMODEL, ITD_ETOOBIG, ITD_EIO.
+//
+// Files: NAME/**.lua and .csv, signals/SET/** of the set it names, the library (scripts/ but scripts/cli/), and model.json and weights.json
+// of its models. Specs (_spec.lua) and other files are not read. A model named without @VERSION is the highest version there is: versions
+// compare run by run, digits as numbers ("9" < "10", "2025-12" < "2026-1"). Bundle hash: SHA-256 over POLICY_SEMANTICS, the name, and paths
+// and bytes of all these files.
 #define POLICY_SEMANTICS 1
 int policy_load(const struct policy_source *source, const struct lua_limits *limits, struct policy **out,
                 struct policy_report *report, struct error *err) ITD_MUST_USE;
@@ -51,12 +61,14 @@ struct policy_info {
   const char *signals; // "b2b@4"
   uint64_t signals_hash; // feature_set_hash mixed with the personal paths
   const char *mode; // "act", "score", "collect"
+  size_t custom;    // custom functions: what `check` cannot look into
 };
 const struct policy_info *policy_info(const struct policy *policy);
 const struct feature_set *policy_features(const struct policy *policy);
 const struct personal_paths *policy_personal(const struct policy *policy);
 const struct model_bound *policy_model_fit(const struct policy *policy);        // NULL: none
 const struct model_bound *policy_model_engagement(const struct policy *policy); // NULL: none
+// All Lua and CSV of the bundle, sorted by path: for specs and the tool. Valid as long as the policy.
 const struct lua_module *policy_modules(const struct policy *policy, size_t *count);
 
 // Names and reasons that outcomes refer to by number.
@@ -68,6 +80,10 @@ struct policy_entry {
   const char *path;
   int line;
   int stage_from, stage_to; // transitions
+  int64_t after_ms;         // transitions: 0: no timer
+  bool is_final;            // stages
+  int channel;              // evidence: its channel
+  int64_t from_milli;       // bands
 };
 size_t policy_entries(const struct policy *policy, enum policy_table table);
 const struct policy_entry *policy_entry(const struct policy *policy, enum policy_table table, size_t index);
@@ -87,7 +103,11 @@ struct policy_state {
 };
 size_t policy_state_size(const struct policy *policy);
 void policy_state_init(const struct policy *policy, int64_t now_ms, struct policy_state *state);
-// Carries stage, owner, timers and memory over by their names. A stage that is gone becomes the start stage (check warns of it).
+// Whether bytes that were read from somewhere can be a state of this policy. ITD_ECORRUPT: what is out of range.
+int policy_state_check(const struct policy *policy, struct bytes state, struct error *err) ITD_MUST_USE;
+// Carries stage, owner, last action, timers and memory over by their names. A stage that is gone becomes the start stage, entered now
+// (check warns of it). A timer keeps the time it was promised, and goes with its transition; a transition of the lead's stage that had no
+// timer before gets one, due as if it had always been there, but not before now. One that has fired is not armed again.
 void policy_state_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to, int64_t now_ms,
                           struct policy_state *state);
 
@@ -105,6 +125,7 @@ struct policy_input {
 };
 #define POLICY_STEPS_MAX 8
 #define POLICY_ROWS_MAX 64
+#define POLICY_CHANNELS_MAX 16
 struct policy_row {
   uint16_t index;        // in the table that the array belongs to
   int64_t milli;         // thousandths of a point
@@ -122,12 +143,16 @@ struct policy_outcome {
   int row_count, evidence_count;
   struct policy_row row[POLICY_ROWS_MAX];           // adjustments that applied
   struct policy_row evidence[POLICY_ROWS_MAX];      // evidence in force, after reliability, ageing and caps
-  int64_t intent_milli;
+  int channel_cap_count;
+  struct policy_row channel_cap[POLICY_CHANNELS_MAX]; // what channels' caps took; index in POLICY_CHANNELS
+  int64_t intent_milli;                             // the sum of evidence and channel_cap
   int band, route, owner, action;    // -1: none; route: the route that chose in this decision
   bool owner_changed;
   double utility;
   const char *held;                  // why an action was held back: "hold_out", "per_lead", "not_eligible", "mode"; NULL
 };
+// Whether two outcomes are the same, bit for bit (rows beyond the counts do not count).
+bool policy_outcome_same(const struct policy_outcome *a, const struct policy_outcome *b);
 struct policy_trace { // of the tracing variant: one entry a condition, as of this decision
   int8_t *fired;      // 1 fired, 0 did not, -1 not reached; policy_entries(POLICY_CONDITIONS) entries, caller's memory
 };
@@ -135,6 +160,8 @@ struct policy_trace { // of the tracing variant: one entry a condition, as of th
 struct policy_vm; // one shard's
 int policy_vm_open(struct policy *policy, const struct vm_limits *limits, struct policy_vm **out, struct error *err) ITD_MUST_USE;
 void policy_vm_close(struct policy_vm *vm);
-// Decides. `state` is changed only on success. ITD_ESTOPPED: the call ran over or raised; the lead keeps its state.
+// Decides. `state` and the results are changed only on success. A timer that fired is gone from the state; entering a stage cancels all
+// timers and arms those of the new one. Allocates nothing.
+// ITD_ESTOPPED: the call ran over, raised, or gave what policy/artifact.h does not allow; the lead keeps its state.
 int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct policy_state *state,
                   struct policy_outcome *outcome, struct policy_trace *trace, struct error *err) ITD_MUST_USE;
