@@ -35,17 +35,18 @@ struct decision {
   struct bytes answer;     // the decision map, MessagePack; `duplicate` is its last key, its last byte the value (0xc2 false)
   bool migrated;           // the lead's states were carried over to this release first
 };
-#define ENGINE_DECISIONS_MAX (POLICY_TIMERS_MAX * 4 + 1)
+// At one event at most this many overdue timers fire (two stages may chase each other by timers over a long silence); the rest
+// fire at the next one, at the lead's clock.
+#define ENGINE_TIMERS_MAX 256
 
 struct engine_result {
-  struct decision decision[ENGINE_DECISIONS_MAX];
-  size_t count;            // timers that were due come first; the event's own decision is the last
-  uint64_t vm_ns;          // nothing here reads a clock: left 0, for callers that measure
+  const struct decision *decision; // timers that were due come first; the event's own decision is the last
+  size_t count;
 };
 
-// Fires the timers due by then, folds the event, scores, decides. `*lead` may be moved (migration). `event_hash` is of the event as
-// sent (hash64 of its bytes). On failure the lead is as it was but for timers that fired (they stand, and are in `result`):
-// ITD_ETIME (outside the bounds), ITD_ESTOPPED (policy).
+// Fires the timers due by then, folds the event, scores, decides. `*lead` may be moved (migration). On failure the lead is as it
+// was but for timers that fired (they stand, and are in `result`): ITD_ETIME (outside the bounds; nothing fired),
+// ITD_ESTOPPED (policy).
 int engine_event(struct engine *engine, struct lead **lead, const struct event *event, int64_t received_ms,
                  const struct event_limits *limits, struct engine_result *result, struct error *err) ITD_MUST_USE;
 // Fires only the timers due by `now_ms` (clock wall: a thread woke).
@@ -61,8 +62,8 @@ int engine_refold(struct lead **lead, const struct policy *from, const struct po
                   struct error *err) ITD_MUST_USE;
 
 // Explains a decision: `lead` is the state *before* it (moved and changed as engine_event would), and what comes out is one
-// MessagePack map: the answer's keys, and `features` [{name, value, class, description, points}], `conditions` [{name, why, path, line, fired}]
-// (fired: true, false, nil not reached), `transitions`, `routes`, `evidence` — docs/protocol.md#decision-explain.
+// MessagePack map: `decision` (the answer), `features` [{name, value, unit, class, description, points}] (points: its share of the combined score),
+// `conditions` [{name, why, path, line, fired}] (fired: true, false, nil not reached). docs/protocol.md#decision-explain.
 int engine_explain(struct engine *engine, const struct release *release, struct lead **lead, const struct event *event,
                    int64_t now_ms, int timer_transition, struct buf *out, struct error *err) ITD_MUST_USE;
 // The lead as a map for lead.get: scores are those of its last decision and not here; stage, owner, clock, timers, features by name.

@@ -1,0 +1,240 @@
+#include "engine/answer.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/pmath.h"
+
+#include <math.h>
+#include <stdio.h>
+
+// Rows that are not zero, in one array of (kind, name, value, points) maps. The count must come first in MessagePack, so rows are
+// gathered in a small table and packed at the end.
+struct row {
+  const char *kind, *name;
+  const struct feature_info *info; // its value is shown; NULL: none
+  double value;
+  struct bytes text;
+  const char *why; // shown instead of a value
+  int64_t milli;
+  bool has_points;
+};
+
+struct ledger {
+  struct row row[ANSWER_ROWS_MAX];
+  uint32_t count;
+  int64_t sum; // of the rows that make up the combined score
+};
+
+static struct row *add(struct ledger *ledger, const char *kind, const char *name) {
+  CHECK(ledger->count < ANSWER_ROWS_MAX);
+  struct row *row = &ledger->row[ledger->count++];
+  *row = (struct row){.kind = kind, .name = name};
+  return row;
+}
+
+static struct row *add_points(struct ledger *ledger, const char *kind, const char *name, int64_t milli) {
+  ledger->sum += milli;
+  if (milli == 0) return NULL;
+  struct row *row = add(ledger, kind, name);
+  row->milli = milli;
+  row->has_points = true;
+  return row;
+}
+
+// One model's share of the combined score: its base, its terms, and what the cap of 0..100 took from it.
+static void add_model(struct ledger *ledger, const struct answer_facts *f, const char *kind, const struct model_bound *model,
+                      const struct model_output *output, const double *points, double weight, int64_t cap_milli) {
+  const struct feature_set *set = policy_features(f->policy);
+  add_points(ledger, kind, "base", pm_milli(weight * output->base_points));
+  for (size_t t = 0; t < model_terms(model); t++) {
+    int feature = model_term_feature(model, t);
+    const struct feature_info *info = feature_info(set, (size_t)feature);
+    struct row *row = add_points(ledger, kind, info->name, pm_milli(weight * points[t]));
+    if (!row) continue;
+    row->info = info;
+    row->value = f->values[feature];
+    row->text = f->texts[feature];
+  }
+  struct row *cap = add_points(ledger, "cap", kind, pm_milli(weight * (double)cap_milli / 1000.0));
+  if (cap) cap->why = "kept within 0 and 100";
+}
+
+static void add_score(struct ledger *ledger, const struct answer_facts *f) {
+  const struct policy_outcome *o = f->outcome;
+  if (f->has_fit && o->weight_fit != 0)
+    add_model(ledger, f, "fit", policy_model_fit(f->policy), &f->fit, f->fit_points, o->weight_fit, o->cap_fit_milli);
+  if (f->has_engagement && o->weight_engagement != 0)
+    add_model(ledger, f, "engagement", policy_model_engagement(f->policy), &f->engagement, f->engagement_points,
+              o->weight_engagement, o->cap_engagement_milli);
+  add_points(ledger, "constant", "score.combined", pm_milli(o->constant_points));
+  for (int i = 0; i < o->row_count; i++) {
+    const struct policy_entry *entry = policy_entry(f->policy, POLICY_ADJUSTMENTS, o->row[i].index);
+    struct row *row = add_points(ledger, "adjust", entry->name, o->row[i].milli);
+    if (row) row->why = entry->why;
+  }
+  struct row *cap = add_points(ledger, "cap", "combined", o->cap_milli);
+  if (cap) cap->why = "kept within 0 and 100";
+  add_points(ledger, "rounding", "thousandths", o->combined_milli - ledger->sum);
+}
+
+static void add_events(struct ledger *ledger, const struct answer_facts *f) {
+  const struct policy_outcome *o = f->outcome;
+  for (int i = 0; i < o->evidence_count; i++) {
+    const struct policy_entry *entry = policy_entry(f->policy, POLICY_EVIDENCE, o->evidence[i].index);
+    if (o->evidence[i].milli == 0) continue;
+    struct row *row = add(ledger, "evidence", entry->name);
+    row->milli = o->evidence[i].milli;
+    row->has_points = true;
+    row->why = entry->why;
+  }
+  for (int i = 0; i < o->channel_cap_count; i++) {
+    if (o->channel_cap[i].milli == 0) continue;
+    struct row *row = add(ledger, "channel_cap", policy_entry(f->policy, POLICY_CHANNELS, o->channel_cap[i].index)->name);
+    row->milli = o->channel_cap[i].milli;
+    row->has_points = true;
+  }
+  for (int i = 0; i < o->step_count; i++) {
+    const struct policy_entry *entry = policy_entry(f->policy, POLICY_TRANSITIONS, (size_t)o->step[i]);
+    add(ledger, "transition", entry->name)->why = entry->why;
+  }
+  if (o->route >= 0) {
+    const struct policy_entry *entry = policy_entry(f->policy, POLICY_ROUTES, (size_t)o->route);
+    add(ledger, "route", entry->name)->why = entry->why;
+  }
+}
+
+void answer_put_value(const struct feature_info *info, double value, struct bytes text, struct buf *out) {
+  bool known = info->is_text ? text.n > 0 : !isnan(value);
+  if (!known) mp_put_nil(out);
+  else if (info->is_personal) mp_put_bool(out, true);
+  else if (info->is_text) mp_put_str(out, text);
+  else if (value == pm_floor(value) && value > -9e15 && value < 9e15) mp_put_int(out, (int64_t)value);
+  else mp_put_float(out, value);
+}
+
+static void put_rows(const struct ledger *ledger, struct buf *out) {
+  mp_put_array(out, ledger->count);
+  for (uint32_t i = 0; i < ledger->count; i++) {
+    const struct row *row = &ledger->row[i];
+    mp_put_map(out, 2u + (row->info || row->why) + row->has_points);
+    mp_put_cstr(out, "kind");
+    mp_put_cstr(out, row->kind);
+    mp_put_cstr(out, "name");
+    mp_put_cstr(out, row->name);
+    if (row->info || row->why) {
+      mp_put_cstr(out, "value");
+      if (row->info) answer_put_value(row->info, row->value, row->text, out);
+      else mp_put_cstr(out, row->why);
+    }
+    if (row->has_points) {
+      mp_put_cstr(out, "points");
+      mp_put_int(out, row->milli);
+    }
+  }
+}
+
+static void put_text_or_nil(struct buf *out, const char *key, const char *text) {
+  mp_put_cstr(out, key);
+  if (text) mp_put_cstr(out, text);
+  else mp_put_nil(out);
+}
+
+static void put_score(struct buf *out, const char *key, bool known, int64_t milli) {
+  mp_put_cstr(out, key);
+  if (known) mp_put_int(out, milli);
+  else mp_put_nil(out);
+}
+
+static const char *name_of(const struct policy *policy, enum policy_table table, int index) {
+  return index < 0 ? NULL : policy_entry(policy, table, (size_t)index)->name;
+}
+
+static void put_version(struct buf *out, const char *key, const char *name, const char *version) {
+  mp_put_cstr(out, key);
+  if (!name) {
+    mp_put_nil(out);
+    return;
+  }
+  mp_put_map(out, 2);
+  mp_put_cstr(out, "name");
+  mp_put_cstr(out, name);
+  mp_put_cstr(out, "version");
+  mp_put_cstr(out, version);
+}
+
+static void put_model(struct buf *out, const char *key, const struct model_bound *model) {
+  const struct model_info *info = model ? model_bound_info(model) : NULL;
+  put_version(out, key, info ? info->name : NULL, info ? info->version : NULL);
+}
+
+// The combined score on its scale, read back as a probability.
+static double probability_of(const struct answer_facts *f) {
+  const struct model_bound *model = policy_model_engagement(f->policy);
+  if (!model) model = policy_model_fit(f->policy);
+  double even = 50, doubling = 10;
+  if (model) {
+    even = model_bound_info(model)->points_at_even_odds;
+    doubling = model_bound_info(model)->points_to_double_odds;
+  }
+  return pm_sigmoid(((double)f->outcome->combined_milli / 1000.0 - even) / doubling * 0.69314718055994530942);
+}
+
+// The head of the map: who, when, what was decided.
+static void put_verdict(const struct answer_facts *f, struct buf *out) {
+  const struct policy_outcome *o = f->outcome;
+  char lead[LEAD_ID_TEXT], decision[LEAD_ID_TEXT + 12];
+  lead_id_format(f->lead->id, lead);
+  snprintf(decision, sizeof decision, "%s-%u", lead, f->lead->number);
+  mp_put_cstr(out, "decision_id");
+  mp_put_cstr(out, decision);
+  mp_put_cstr(out, "lead");
+  mp_put_cstr(out, lead);
+  mp_put_cstr(out, "at");
+  mp_put_int(out, f->lead->now_ms);
+  mp_put_cstr(out, "cause");
+  mp_put_cstr(out, f->is_timer ? "timer" : "event");
+  mp_put_cstr(out, "scores");
+  mp_put_map(out, 4);
+  put_score(out, "fit", f->has_fit, o->fit_milli);
+  put_score(out, "engagement", f->has_engagement, o->engagement_milli);
+  put_score(out, "combined", true, o->combined_milli);
+  put_score(out, "intent", true, o->intent_milli);
+  mp_put_cstr(out, "probability");
+  mp_put_float(out, probability_of(f));
+  put_text_or_nil(out, "stage", name_of(f->policy, POLICY_STAGES, o->stage));
+  put_text_or_nil(out, "stage_before", name_of(f->policy, POLICY_STAGES, o->stage_before));
+  put_text_or_nil(out, "band", name_of(f->policy, POLICY_BANDS, o->band));
+  put_text_or_nil(out, "owner", name_of(f->policy, POLICY_OWNERS, o->owner));
+  put_text_or_nil(out, "action", name_of(f->policy, POLICY_ACTIONS, o->action));
+  put_text_or_nil(out, "held", o->held);
+  mp_put_cstr(out, "eligible");
+  mp_put_bool(out, o->eligible);
+  put_text_or_nil(out, "ineligible", o->eligible ? NULL : name_of(f->policy, POLICY_ELIGIBILITY, o->ineligible));
+}
+
+uint64_t answer_put(const struct answer_facts *facts, uint64_t inputs_hash, struct buf *out) {
+  struct ledger ledger;
+  ledger.count = 0;
+  ledger.sum = 0;
+  add_score(&ledger, facts);
+  add_events(&ledger, facts);
+
+  size_t start = out->n;
+  mp_put_map(out, 20);
+  put_verdict(facts, out);
+  mp_put_cstr(out, "reasons");
+  put_rows(&ledger, out);
+  const struct policy_info *policy = policy_info(facts->policy);
+  put_version(out, "policy", policy->name, policy->version);
+  const struct model_bound *engagement = policy_model_engagement(facts->policy);
+  put_model(out, "model", engagement ? engagement : policy_model_fit(facts->policy));
+  put_model(out, "fit_model", policy_model_fit(facts->policy));
+  uint64_t hash = hash64_seed(bytes_of(out->p + start, out->n - start), inputs_hash);
+  char hex[17];
+  snprintf(hex, sizeof hex, "%016llx", (unsigned long long)hash);
+  mp_put_cstr(out, "hash");
+  mp_put_cstr(out, hex);
+  mp_put_cstr(out, "duplicate");
+  mp_put_bool(out, false);
+  return hash;
+}

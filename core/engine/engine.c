@@ -1,0 +1,410 @@
+// The life of an event inside a lead: clock, timers, features, scores, policy, answer. Recovery and explanation walk the same way.
+#include "engine/engine.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "engine/answer.h"
+
+#include <stdlib.h>
+
+struct side { // one of the two models
+  double contributions[256], points[256];
+  struct model_output output;
+  bool present;
+};
+
+struct engine {
+  enum engine_clock clock;
+  struct vm_limits limits;
+  engine_policy_of policy_of;
+  void *context;
+  struct release release, next;
+  struct policy_vm *vm, *next_vm;
+  struct policy *explained; // the policy that explain_vm runs; retained
+  struct policy_vm *explain_vm;
+  double values[FEATURES_MAX];
+  struct bytes texts[FEATURES_MAX];
+  struct side fit, engagement;
+  struct buf backup;  // the lead before the decision at hand
+  struct buf bytes;   // answers and effects of this call's decisions
+  struct decision *decision;
+  size_t count, cap;
+};
+
+struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limits, engine_policy_of policy_of, void *context) {
+  struct engine *e = xcalloc(1, sizeof *e);
+  e->clock = clock;
+  e->limits = *limits;
+  e->policy_of = policy_of;
+  e->context = context;
+  return e;
+}
+
+static void release_drop(struct release *release, struct policy_vm **vm) {
+  policy_vm_close(*vm);
+  *vm = NULL;
+  if (release->policy) policy_release(release->policy);
+  *release = (struct release){0};
+}
+
+void engine_free(struct engine *e) {
+  if (!e) return;
+  release_drop(&e->release, &e->vm);
+  release_drop(&e->next, &e->next_vm);
+  policy_vm_close(e->explain_vm);
+  if (e->explained) policy_release(e->explained);
+  buf_deinit(&e->backup);
+  buf_deinit(&e->bytes);
+  free(e->decision);
+  free(e);
+}
+
+int engine_prepare(struct engine *e, const struct release *release, struct error *err) {
+  struct policy_vm *vm = NULL;
+  int status = policy_vm_open(release->policy, &e->limits, &vm, err);
+  if (status < 0) return status;
+  release_drop(&e->next, &e->next_vm);
+  e->next = *release;
+  e->next_vm = vm;
+  policy_retain(e->next.policy);
+  return 0;
+}
+
+void engine_use(struct engine *e) {
+  CHECK(e->next_vm);
+  release_drop(&e->release, &e->vm);
+  e->release = e->next;
+  e->vm = e->next_vm;
+  e->next = (struct release){0};
+  e->next_vm = NULL;
+}
+
+const struct release *engine_release(const struct engine *e) { return e->vm ? &e->release : NULL; }
+
+// ---- one decision ----
+
+static void score_side(struct side *side, const struct model_bound *model, const double *values, const struct bytes *texts) {
+  side->present = model != NULL;
+  if (model) model_score(model, values, texts, side->contributions, side->points, &side->output);
+}
+
+// Features and scores of the lead at `now_ms`, ready for the policy.
+static void observe(struct engine *e, const struct policy *policy, struct lead *lead, int64_t now_ms) {
+  feature_read(policy_features(policy), lead_feature_state(lead), now_ms, e->values, e->texts);
+  score_side(&e->fit, policy_model_fit(policy), e->values, e->texts);
+  score_side(&e->engagement, policy_model_engagement(policy), e->values, e->texts);
+}
+
+static struct policy_input input_of(const struct engine *e, const struct lead *lead, const struct event *event, int64_t now_ms,
+                                    int timer_transition) {
+  uint64_t lead_hash = lead_id_hash(lead->id);
+  return (struct policy_input){.now_ms = now_ms,
+                               .values = e->values,
+                               .texts = e->texts,
+                               .event = event,
+                               .timer_transition = timer_transition,
+                               .lead_hash = lead_hash,
+                               .event_hash = hash_mix(lead_hash, lead->number + 1ull),
+                               .has_fit = e->fit.present,
+                               .has_engagement = e->engagement.present,
+                               .fit = e->fit.output,
+                               .engagement = e->engagement.output};
+}
+
+static struct answer_facts facts_of(const struct engine *e, const struct policy *policy, const struct lead *lead,
+                                    const struct policy_outcome *outcome, bool is_timer) {
+  return (struct answer_facts){.policy = policy,
+                               .lead = lead,
+                               .outcome = outcome,
+                               .values = e->values,
+                               .texts = e->texts,
+                               .has_fit = e->fit.present,
+                               .has_engagement = e->engagement.present,
+                               .fit = e->fit.output,
+                               .engagement = e->engagement.output,
+                               .fit_points = e->fit.points,
+                               .engagement_points = e->engagement.points,
+                               .is_timer = is_timer};
+}
+
+// What the decision's hash covers besides its own answer: the state before, the clock, the event as sent, the bundle.
+static uint64_t inputs_hash(const struct policy *policy, uint64_t digest_before, const struct event *event, int64_t now_ms,
+                            int timer_transition) {
+  uint64_t parts[5] = {digest_before, (uint64_t)now_ms, event ? hash64(event->raw) : 0, (uint64_t)(int64_t)timer_transition,
+                       hash64(bytes_str(policy_info(policy)->hash))};
+  return hash64(bytes_of(parts, sizeof parts));
+}
+
+static void remember(struct engine *e, const struct lead *lead) {
+  buf_clear(&e->backup);
+  buf_append(&e->backup, lead, lead_size(lead));
+}
+
+static struct decision *next_decision(struct engine *e) {
+  if (e->count == e->cap) {
+    e->cap = e->cap ? e->cap * 2 : 8;
+    e->decision = xrealloc(e->decision, e->cap * sizeof *e->decision);
+  }
+  return &e->decision[e->count++];
+}
+
+// Decides once and changes the lead; on failure the lead is as before. Views of the decision are offsets into e->bytes until `finish`.
+static int decide(struct engine *e, struct lead *lead, const struct event *event, int64_t now_ms, int timer_transition,
+                  bool migrated, struct error *err) {
+  const struct policy *policy = e->release.policy;
+  remember(e, lead);
+  uint64_t before = lead_digest(lead);
+  lead->now_ms = now_ms;
+  if (event) {
+    feature_fold(policy_features(policy), lead_feature_state(lead), event, now_ms);
+    if (event->user_id.n) lead->flags |= LEAD_KNOWN;
+  }
+  observe(e, policy, lead, now_ms);
+  struct policy_input input = input_of(e, lead, event, now_ms, timer_transition);
+  struct policy_outcome outcome;
+  int status = policy_decide(e->vm, &input, lead_policy_state(lead), &outcome, NULL, err);
+  if (status < 0) {
+    memcpy(lead, e->backup.p, e->backup.n);
+    return status;
+  }
+  lead->number++;
+  struct decision *d = next_decision(e);
+  *d = (struct decision){.is_timer = !event, .now_ms = now_ms, .number = lead->number, .migrated = migrated};
+  d->digest = lead_digest(lead);
+  d->effects = (struct bytes){(const uint8_t *)e->bytes.n, lead->policy_bytes};
+  buf_append(&e->bytes, lead->state, lead->policy_bytes);
+  size_t start = e->bytes.n;
+  struct answer_facts facts = facts_of(e, policy, lead, &outcome, !event);
+  d->hash = answer_put(&facts, inputs_hash(policy, before, event, now_ms, timer_transition), &e->bytes);
+  d->answer = (struct bytes){(const uint8_t *)start, e->bytes.n - start};
+  return 0;
+}
+
+static void begin(struct engine *e) {
+  CHECK(e->vm);
+  e->count = 0;
+  buf_clear(&e->bytes);
+}
+
+// Turns offsets into pointers, now that the bytes move no more.
+static void finish(struct engine *e, struct engine_result *result) {
+  for (size_t i = 0; i < e->count; i++) {
+    e->decision[i].effects.p = e->bytes.p + (uintptr_t)e->decision[i].effects.p;
+    e->decision[i].answer.p = e->bytes.p + (uintptr_t)e->decision[i].answer.p;
+  }
+  result->decision = e->decision;
+  result->count = e->count;
+}
+
+static bool migrate(struct engine *e, struct lead **lead) {
+  if ((*lead)->release == e->release.number) return false;
+  struct policy *from = e->policy_of(e->context, (*lead)->release);
+  CHECK(from); // every version ever in force is kept
+  *lead = lead_migrate(*lead, from, e->release.policy, e->release.number, (*lead)->now_ms);
+  return true;
+}
+
+static int fire_timers(struct engine *e, struct lead *lead, int64_t until_ms, bool *migrated, struct error *err) {
+  for (int fired = 0; fired < ENGINE_TIMERS_MAX && engine_due(lead) <= until_ms; fired++) {
+    const struct policy_state *state = lead_policy_state(lead);
+    int64_t now_ms = state->timer[0].due_ms > lead->now_ms ? state->timer[0].due_ms : lead->now_ms;
+    int status = decide(e, lead, NULL, now_ms, state->timer[0].transition, *migrated, err);
+    if (status < 0) return status;
+    *migrated = false;
+  }
+  return 0;
+}
+
+int engine_event(struct engine *e, struct lead **lead, const struct event *event, int64_t received_ms,
+                 const struct event_limits *limits, struct engine_result *result, struct error *err) {
+  begin(e);
+  finish(e, result);
+  int64_t arrival = e->clock == ENGINE_CLOCK_WALL ? received_ms : event->timestamp_ms;
+  int64_t now_ms = arrival > (*lead)->now_ms ? arrival : (*lead)->now_ms;
+  int status = event_check_time(event, e->clock == ENGINE_CLOCK_WALL ? received_ms : now_ms, limits, err);
+  if (status < 0) return status;
+  bool migrated = migrate(e, lead);
+  status = fire_timers(e, *lead, now_ms, &migrated, err);
+  if (status == 0) status = decide(e, *lead, event, now_ms, -1, migrated, err);
+  finish(e, result);
+  return status;
+}
+
+int engine_timers(struct engine *e, struct lead **lead, int64_t now_ms, struct engine_result *result, struct error *err) {
+  begin(e);
+  bool migrated = migrate(e, lead);
+  int status = fire_timers(e, *lead, now_ms, &migrated, err);
+  finish(e, result);
+  return status;
+}
+
+int64_t engine_due(const struct lead *lead) {
+  const struct policy_state *state = (const struct policy_state *)(const void *)lead->state;
+  return state->timer_count ? state->timer[0].due_ms : INT64_MAX;
+}
+
+// ---- recovery ----
+
+int engine_refold(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
+                  const struct event *event, int64_t now_ms, uint32_t number, struct bytes effects, struct error *err) {
+  if (effects.n != policy_state_size(policy))
+    return error_set(err, ITD_ECORRUPT, "a frame's effects have %zu bytes; its policy's state has %zu", effects.n,
+                     policy_state_size(policy));
+  if ((*lead)->release != release) *lead = lead_migrate(*lead, from, policy, release, (*lead)->now_ms);
+  struct lead *l = *lead;
+  l->now_ms = now_ms;
+  if (event) {
+    feature_fold(policy_features(policy), lead_feature_state(l), event, now_ms);
+    if (event->user_id.n) l->flags |= LEAD_KNOWN;
+  }
+  memcpy(l->state, effects.p, effects.n);
+  l->number = number;
+  return 0;
+}
+
+// ---- explanation ----
+
+static int explain_vm(struct engine *e, struct policy *policy, struct error *err) {
+  if (e->explained == policy) return 0;
+  struct policy_vm *vm = NULL;
+  int status = policy_vm_open(policy, &e->limits, &vm, err);
+  if (status < 0) return status;
+  policy_vm_close(e->explain_vm);
+  if (e->explained) policy_release(e->explained);
+  e->explain_vm = vm;
+  e->explained = policy;
+  policy_retain(policy);
+  return 0;
+}
+
+static double points_of(const struct side *side, const struct model_bound *model, size_t feature, double weight) {
+  double points = 0;
+  for (size_t t = 0; model && t < model_terms(model); t++)
+    if (model_term_feature(model, t) == (int)feature) points += weight * side->points[t];
+  return points;
+}
+
+static void put_features(const struct engine *e, const struct policy *policy, const struct policy_outcome *o, struct buf *out) {
+  const struct feature_set *set = policy_features(policy);
+  mp_put_array(out, (uint32_t)feature_count(set));
+  for (size_t i = 0; i < feature_count(set); i++) {
+    const struct feature_info *info = feature_info(set, i);
+    double points = points_of(&e->fit, policy_model_fit(policy), i, o ? o->weight_fit : 0) +
+                    points_of(&e->engagement, policy_model_engagement(policy), i, o ? o->weight_engagement : 0);
+    mp_put_map(out, 6);
+    mp_put_cstr(out, "name");
+    mp_put_cstr(out, info->name);
+    mp_put_cstr(out, "value");
+    answer_put_value(info, e->values[i], e->texts[i], out);
+    mp_put_cstr(out, "unit");
+    if (info->is_duration) mp_put_cstr(out, "ms");
+    else mp_put_nil(out);
+    mp_put_cstr(out, "class");
+    mp_put_cstr(out, info->class == FEATURE_PROFILE ? "profile" : "behaviour");
+    mp_put_cstr(out, "description");
+    mp_put_cstr(out, info->description);
+    mp_put_cstr(out, "points");
+    mp_put_float(out, points);
+  }
+}
+
+static void put_conditions(const struct policy *policy, const struct policy_trace *trace, struct buf *out) {
+  size_t count = policy_entries(policy, POLICY_CONDITIONS);
+  mp_put_array(out, (uint32_t)count);
+  for (size_t i = 0; i < count; i++) {
+    const struct policy_entry *entry = policy_entry(policy, POLICY_CONDITIONS, i);
+    mp_put_map(out, 5);
+    mp_put_cstr(out, "name");
+    mp_put_cstr(out, entry->name);
+    mp_put_cstr(out, "why");
+    mp_put_cstr(out, entry->why);
+    mp_put_cstr(out, "path");
+    mp_put_cstr(out, entry->path);
+    mp_put_cstr(out, "line");
+    mp_put_int(out, entry->line);
+    mp_put_cstr(out, "fired");
+    if (trace->fired[i] < 0) mp_put_nil(out);
+    else mp_put_bool(out, trace->fired[i] > 0);
+  }
+}
+
+int engine_explain(struct engine *e, const struct release *release, struct lead **lead, const struct event *event,
+                   int64_t now_ms, int timer_transition, struct buf *out, struct error *err) {
+  int status = explain_vm(e, release->policy, err);
+  if (status < 0) return status;
+  if ((*lead)->release != release->number) {
+    struct policy *from = e->policy_of(e->context, (*lead)->release);
+    CHECK(from);
+    *lead = lead_migrate(*lead, from, release->policy, release->number, (*lead)->now_ms);
+  }
+  struct lead *l = *lead;
+  uint64_t before = lead_digest(l);
+  l->now_ms = now_ms;
+  if (event) {
+    feature_fold(policy_features(release->policy), lead_feature_state(l), event, now_ms);
+    if (event->user_id.n) l->flags |= LEAD_KNOWN;
+  }
+  observe(e, release->policy, l, now_ms);
+  struct policy_input input = input_of(e, l, event, now_ms, timer_transition);
+  struct policy_outcome outcome;
+  struct policy_trace trace = {.fired = xmalloc(policy_entries(release->policy, POLICY_CONDITIONS) + 1)};
+  status = policy_decide(e->explain_vm, &input, lead_policy_state(l), &outcome, &trace, err);
+  if (status == 0) {
+    l->number++;
+    struct answer_facts facts = facts_of(e, release->policy, l, &outcome, !event);
+    mp_put_map(out, 3);
+    mp_put_cstr(out, "decision");
+    answer_put(&facts, inputs_hash(release->policy, before, event, now_ms, timer_transition), out);
+    mp_put_cstr(out, "features");
+    put_features(e, release->policy, &outcome, out);
+    mp_put_cstr(out, "conditions");
+    put_conditions(release->policy, &trace, out);
+  }
+  free(trace.fired);
+  return status;
+}
+
+void engine_show(const struct policy *policy, const struct lead *lead, struct buf *out) {
+  double values[FEATURES_MAX];
+  struct bytes texts[FEATURES_MAX];
+  struct lead *l = (struct lead *)(uintptr_t)lead; // read only: the accessors serve both uses
+  const struct policy_state *state = lead_policy_state(l);
+  const struct feature_set *set = policy_features(policy);
+  feature_read(set, lead_feature_state(l), lead->now_ms, values, texts);
+  char id[LEAD_ID_TEXT];
+  lead_id_format(lead->id, id);
+  mp_put_map(out, 10);
+  mp_put_cstr(out, "lead");
+  mp_put_cstr(out, id);
+  mp_put_cstr(out, "known");
+  mp_put_bool(out, lead->flags & LEAD_KNOWN);
+  mp_put_cstr(out, "now");
+  mp_put_int(out, lead->now_ms);
+  mp_put_cstr(out, "first");
+  mp_put_int(out, lead->first_ms);
+  mp_put_cstr(out, "decisions");
+  mp_put_int(out, lead->number);
+  mp_put_cstr(out, "stage");
+  mp_put_cstr(out, policy_entry(policy, POLICY_STAGES, state->stage)->name);
+  mp_put_cstr(out, "stage_since");
+  mp_put_int(out, state->stage_since_ms);
+  mp_put_cstr(out, "owner");
+  if (state->owner < 0) mp_put_nil(out);
+  else mp_put_cstr(out, policy_entry(policy, POLICY_OWNERS, (size_t)state->owner)->name);
+  mp_put_cstr(out, "timers");
+  mp_put_array(out, state->timer_count);
+  for (unsigned i = 0; i < state->timer_count; i++) {
+    mp_put_map(out, 2);
+    mp_put_cstr(out, "due");
+    mp_put_int(out, state->timer[i].due_ms);
+    mp_put_cstr(out, "transition");
+    mp_put_cstr(out, policy_entry(policy, POLICY_TRANSITIONS, state->timer[i].transition)->name);
+  }
+  mp_put_cstr(out, "features");
+  mp_put_map(out, (uint32_t)feature_count(set));
+  for (size_t i = 0; i < feature_count(set); i++) {
+    const struct feature_info *info = feature_info(set, i);
+    mp_put_cstr(out, info->name);
+    answer_put_value(info, values[i], texts[i], out);
+  }
+}

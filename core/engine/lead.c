@@ -1,0 +1,79 @@
+// The block of a lead: sizes, birth, migration between layouts, digest, and the check of what comes back from disk.
+#include "engine/lead.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/hash.h"
+
+#include <stdlib.h>
+
+static size_t padded(size_t n) { return (n + 7u) & ~(size_t)7u; }
+
+void lead_id_format(struct lead_id id, char out[LEAD_ID_TEXT]) { hex_encode(bytes_of(id.b, sizeof id.b), out); }
+
+int lead_id_parse(struct bytes text, struct lead_id *id) { return hex_decode(text, id->b, sizeof id->b); }
+
+uint64_t lead_id_hash(struct lead_id id) { return hash64(bytes_of(id.b, sizeof id.b)); }
+
+size_t lead_size(const struct lead *lead) {
+  return sizeof *lead + padded(lead->policy_bytes) + padded(lead->feature_bytes);
+}
+
+// A zeroed block with room for the states of `policy`; zeroed, so that padding is the same in every copy.
+static struct lead *block_new(const struct policy *policy) {
+  size_t policy_bytes = policy_state_size(policy), feature_bytes = feature_state_size(policy_features(policy));
+  struct lead *lead = xcalloc(1, sizeof *lead + padded(policy_bytes) + padded(feature_bytes));
+  lead->policy_bytes = (uint32_t)policy_bytes;
+  lead->feature_bytes = (uint32_t)feature_bytes;
+  return lead;
+}
+
+struct lead *lead_new(struct lead_id id, uint16_t workspace, const struct policy *policy, uint32_t release,
+                      int64_t now_ms) {
+  struct lead *lead = block_new(policy);
+  lead->id = id;
+  lead->format = LEAD_FORMAT;
+  lead->workspace = workspace;
+  lead->release = release;
+  lead->now_ms = lead->first_ms = now_ms;
+  policy_state_init(policy, now_ms, lead_policy_state(lead));
+  feature_state_init(policy_features(policy), lead_feature_state(lead));
+  return lead;
+}
+
+void lead_free(struct lead *lead) { free(lead); }
+
+struct lead *lead_migrate(struct lead *lead, const struct policy *from, const struct policy *to, uint32_t release,
+                          int64_t now_ms) {
+  struct lead *moved = block_new(to);
+  uint32_t policy_bytes = moved->policy_bytes, feature_bytes = moved->feature_bytes;
+  memcpy(moved, lead, sizeof *moved);
+  moved->policy_bytes = policy_bytes;
+  moved->feature_bytes = feature_bytes;
+  moved->release = release;
+  policy_state_migrate(from, lead_policy_state(lead), to, now_ms, lead_policy_state(moved));
+  feature_state_migrate(policy_features(from), lead_feature_state(lead), policy_features(to), lead_feature_state(moved));
+  lead_free(lead);
+  return moved;
+}
+
+uint64_t lead_digest(const struct lead *lead) {
+  // Everything behind `place` but the release's number, which only this data directory gives a meaning.
+  uint64_t head[4] = {(uint64_t)lead->now_ms, (uint64_t)lead->first_ms,
+                      (uint64_t)lead->number << 32 | lead->flags, (uint64_t)lead->policy_bytes << 32 | lead->feature_bytes};
+  uint64_t seed = hash64(bytes_of(head, sizeof head));
+  return hash64_seed(bytes_of(lead->state, lead_size(lead) - sizeof *lead), seed);
+}
+
+int lead_check(struct bytes block, struct error *err) {
+  struct lead head;
+  if (block.n < sizeof head) return error_set(err, ITD_ECORRUPT, "a lead's record has %zu bytes, fewer than its head", block.n);
+  memcpy(&head, block.p, sizeof head);
+  if (head.format != LEAD_FORMAT)
+    return error_set(err, ITD_ECORRUPT, "a lead's record has format %u; this intentd reads %u", head.format, LEAD_FORMAT);
+  if (head.policy_bytes > (1u << 20) || head.feature_bytes > (1u << 20) || lead_size(&head) != block.n ||
+      head.policy_bytes < sizeof(struct policy_state))
+    return error_set(err, ITD_ECORRUPT, "a lead's record of %zu bytes says it holds %u + %u", block.n, head.policy_bytes,
+                     head.feature_bytes);
+  return 0;
+}
