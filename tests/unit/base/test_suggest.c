@@ -1,7 +1,8 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "base/suggest.h"
@@ -14,8 +15,8 @@ static void near_words_are_found(void **state) {
   (void)state;
   assert_string_equal(meant("wieght"), "weight"); // swapped
   assert_string_equal(meant("weigth"), "weight");
-  assert_string_equal(meant("weght"), "weight");     // lost
-  assert_string_equal(meant("weeight"), "weight");   // added
+  assert_string_equal(meant("weght"), "weight");        // lost
+  assert_string_equal(meant("weeight"), "weight");      // added
   assert_string_equal(meant("Transform"), "transform"); // letter case is free
   assert_string_equal(meant("TRANSFRM"), "transform");
   assert_string_equal(meant("mising"), "missing");

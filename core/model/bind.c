@@ -1,0 +1,104 @@
+#include "model/terms.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/suggest.h"
+
+struct model_bound {
+  const struct model *model;
+  int feature_of[];
+};
+
+// The misfits of one binding: as many as an error's text holds, the rest counted.
+struct misfits {
+  char text[380];
+  size_t used, count, left_out;
+};
+
+static void ITD_PRINTF(2, 3) misfit_add(struct misfits *all, const char *format, ...) {
+  char one[300];
+  va_list args;
+  va_start(args, format);
+  int n = vsnprintf(one, sizeof(one), format, args);
+  va_end(args);
+  CHECK(n >= 0);
+  size_t size = (size_t)n < sizeof(one) ? (size_t)n : sizeof(one) - 1;
+  all->count++;
+  if (all->left_out > 0 || all->used + 2 + size >= sizeof(all->text)) {
+    all->left_out++;
+    return;
+  }
+  if (all->used > 0) memcpy(all->text + all->used, "; ", 2), all->used += 2;
+  memcpy(all->text + all->used, one, size);
+  all->used += size;
+}
+
+static const char *nearest_feature(const struct feature_set *set, const char *name) {
+  size_t count = feature_count(set);
+  const char **names = xmalloc((count + 1) * sizeof(*names));
+  for (size_t i = 0; i < count; i++) names[i] = feature_info(set, i)->name;
+  const char *found = suggest(bytes_str(name), names, count);
+  free(names);
+  return found;
+}
+
+// Where the term's feature lies in the set; adds a misfit and returns -1 when it is not there as the model needs it.
+static int find_feature(const struct term *term, const struct feature_set *set, struct misfits *misfits) {
+  int at = feature_find(set, bytes_str(term->feature));
+  if (at < 0) {
+    const char *near = nearest_feature(set, term->feature);
+    if (near)
+      misfit_add(misfits, "'%s' is not declared (did you mean '%s'?)", term->feature, near);
+    else
+      misfit_add(misfits, "'%s' is not declared", term->feature);
+    return -1;
+  }
+  const struct feature_info *info = feature_info(set, (size_t)at);
+  if (info->is_text != (term->form == TERM_LEVELS)) {
+    misfit_add(misfits, "'%s' is a %s, the model wants a %s", term->feature, info->is_text ? "text" : "number",
+               info->is_text ? "number" : "text");
+    return -1;
+  }
+  if (!term->any_definition && term->definition != info->definition_hash) {
+    misfit_add(misfits, "'%s' has definition %016llx, the model was made for %016llx", term->feature,
+               (unsigned long long)info->definition_hash, (unsigned long long)term->definition);
+    return -1;
+  }
+  return at;
+}
+
+int model_bind(const struct model *model, const struct feature_set *set, struct model_bound **out, struct error *err) {
+  struct misfits misfits = {.used = 0};
+  struct model_bound *bound = xmalloc(sizeof(*bound) + model->term_count * sizeof(bound->feature_of[0]));
+  bound->model = model;
+  for (size_t t = 0; t < model->term_count; t++) bound->feature_of[t] = find_feature(&model->terms[t], set, &misfits);
+  if (misfits.count == 0) {
+    *out = bound;
+    return ITD_OK;
+  }
+  model_bound_free(bound);
+  char more[40] = "";
+  if (misfits.left_out > 0) snprintf(more, sizeof(more), "; and %zu more", misfits.left_out);
+  return error_set(err, ITD_EMODEL, "model %.32s/%.32s: features: %.*s%s", model->info.name, model->info.version,
+                   (int)misfits.used, misfits.text, more);
+}
+
+void model_bound_free(struct model_bound *bound) { free(bound); }
+
+const struct model_info *model_bound_info(const struct model_bound *bound) { return &bound->model->info; }
+
+size_t model_terms(const struct model_bound *bound) { return bound->model->term_count; }
+
+int model_term_feature(const struct model_bound *bound, size_t term) {
+  CHECK(term < bound->model->term_count);
+  return bound->feature_of[term];
+}
+
+void model_score(const struct model_bound *bound, const double *values, const struct bytes *texts,
+                 double *contributions, double *points, struct model_output *out) {
+  linear_score(bound->model, bound->feature_of, values, texts, contributions, points, out);
+}

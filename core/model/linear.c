@@ -1,0 +1,59 @@
+#include "model/terms.h"
+
+#include "base/pmath.h"
+
+double linear_factor(double points_to_double_odds) {
+  const double ln2 = 0x1.62e42fefa39efp-1;
+  return points_to_double_odds / ln2;
+}
+
+static double between(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
+
+struct amount linear_number(const struct term *term, double factor, double value) {
+  if (value != value) return term->missing;
+  if (term->form == TERM_BINS) {
+    size_t i = 0;
+    while (i + 1 < term->count && !(value < term->bins[i].under)) i++;
+    return term->bins[i].amount;
+  }
+  double x = between(value, term->low, term->high);
+  if (term->is_log1p) x = pm_log1p(x);
+  // + 0.0 makes a negative zero (weight below 0, value 0) an ordinary one: a ledger does not show "-0".
+  double log_odds = between(term->weight * x, -MODEL_TERM_MAX, MODEL_TERM_MAX) + 0.0;
+  return (struct amount){log_odds, log_odds * factor};
+}
+
+struct amount linear_text(const struct term *term, struct bytes text) {
+  if (text.n == 0) return term->missing;
+  size_t from = 0, to = term->count;
+  while (from < to) {
+    size_t middle = from + (to - from) / 2;
+    int order = bytes_compare(text, term->levels[middle].text);
+    if (order == 0) return term->levels[middle].amount;
+    if (order < 0)
+      to = middle;
+    else
+      from = middle + 1;
+  }
+  return term->other;
+}
+
+void linear_score(const struct model *model, const int *feature_of, const double *values, const struct bytes *texts,
+                  double *contributions, double *points, struct model_output *out) {
+  struct amount sum = model->base;
+  for (size_t t = 0; t < model->term_count; t++) {
+    const struct term *term = &model->terms[t];
+    int at = feature_of[t];
+    struct amount amount =
+        term->form == TERM_LEVELS ? linear_text(term, texts[at]) : linear_number(term, model->factor, values[at]);
+    contributions[t] = amount.log_odds;
+    points[t] = amount.points;
+    sum.log_odds += amount.log_odds;
+    sum.points += amount.points;
+  }
+  *out = (struct model_output){.margin = sum.log_odds,
+                               .base_margin = model->base.log_odds,
+                               .probability = pm_sigmoid(sum.log_odds),
+                               .points = sum.points,
+                               .base_points = model->base.points};
+}
