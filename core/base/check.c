@@ -13,7 +13,8 @@ static _Noreturn void die(const char *line, int n, int size) {
 
 void check_failed(const char *condition, const char *file, int line) {
   char text[600];
-  int n = snprintf(text, sizeof text, "level=error event=check_failed at=%s:%d condition=\"%s\"\n", file, line, condition);
+  int n =
+      snprintf(text, sizeof text, "level=error event=check_failed at=%s:%d condition=\"%s\"\n", file, line, condition);
   die(text, n, sizeof text);
 }
 

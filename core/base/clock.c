@@ -7,7 +7,7 @@
 #include <time.h>
 
 enum { MS_PER_SECOND = 1000, MS_PER_MINUTE = 60 * MS_PER_SECOND, MS_PER_HOUR = 60 * MS_PER_MINUTE };
-#define MS_PER_DAY ((int64_t)24 * MS_PER_HOUR)
+#define MS_PER_DAY      ((int64_t)24 * MS_PER_HOUR)
 #define DURATION_MAX_MS (36525 * MS_PER_DAY) // 100 years
 
 int64_t clock_wall_ms(void) {
@@ -147,7 +147,8 @@ void time_format(int64_t time_ms, char out[TIME_TEXT_MAX]) {
 static const struct {
   const char *name;
   int64_t ms;
-} units[] = {{"w", 7 * MS_PER_DAY}, {"d", MS_PER_DAY}, {"h", MS_PER_HOUR}, {"m", MS_PER_MINUTE}, {"s", 1000}, {"ms", 1}};
+} units[] = {{"w", 7 * MS_PER_DAY}, {"d", MS_PER_DAY}, {"h", MS_PER_HOUR},
+             {"m", MS_PER_MINUTE},  {"s", 1000},       {"ms", 1}};
 enum { UNIT_COUNT = sizeof units / sizeof units[0] };
 
 int duration_parse(struct bytes text, int64_t *duration_ms) {

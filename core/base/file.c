@@ -16,7 +16,7 @@ enum { READ_CHUNK = 64 * 1024, DEPTH_MAX = 32 };
 
 static int fail(struct error *err, const char *doing, const char *path) {
   int number = errno;
-  int code = number == ENOENT || number == ENOTDIR   ? ITD_ENOTFOUND
+  int code = number == ENOENT || number == ENOTDIR  ? ITD_ENOTFOUND
              : number == ENOSPC || number == EDQUOT ? ITD_EFULL
                                                     : ITD_EIO;
   char text[128];

@@ -1,4 +1,5 @@
-// Hashes over three libraries: xxHash (XXH3), libsodium (SipHash), libcrypto (SHA-256), and the CPU's CRC-32C. Any thread.
+// Hashes over three libraries: xxHash (XXH3), libsodium (SipHash), libcrypto (SHA-256), and the CPU's CRC-32C. Any
+// thread.
 #include "base/hash.h"
 
 #include "base/buf.h"

@@ -68,7 +68,8 @@ void log_line(enum log_level level, const char *event, const char *format, ...) 
   errno = saved;
 }
 
-// The form inside quotes of the character at `p` (n bytes left); returns its length, and through `taken` how far to go on.
+// The form inside quotes of the character at `p` (n bytes left); returns its length, and through `taken` how far to go
+// on.
 static size_t quote_one(char out[8], struct bytes b, size_t *taken) {
   size_t n = bytes_utf8_first(b);
   uint8_t c = b.p[0];

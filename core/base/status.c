@@ -12,10 +12,9 @@ static const struct {
   const char *wire;
   int status;
   bool retryable;
-} table[] = {
-    {"ok", ITD_OK, false},
+} table[] = {{"ok", ITD_OK, false},
 #define XX(name, number, wire, retryable) {wire, ITD_##name, retryable},
-    ITD_STATUS_MAP(XX)
+             ITD_STATUS_MAP(XX)
 #undef XX
 };
 enum { TABLE_COUNT = sizeof table / sizeof table[0] };
