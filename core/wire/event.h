@@ -1,4 +1,4 @@
-// The unified event (docs/protocol.md): the Segment vocabulary as a MessagePack map, decoded without copying.
+// The unified event (docs/events.md): the Segment vocabulary as a MessagePack map, decoded without copying.
 // Pure; any thread. An event comes over RPC, Forward or HTTP, and is the same from here on.
 #pragma once
 #include "wire/mp.h"
@@ -32,17 +32,20 @@ struct event {
   struct bytes traceparent;  // context.traceparent, when it is a well-formed W3C one
   int64_t timestamp_ms;      // when it happened; see event_decode
   int64_t sent_at_ms;        // 0 when absent
-  bool has_timestamp;        // false: `timestamp` was absent and timestamp_ms is received_ms
+  bool has_timestamp;        // false: the sender gave no time, and timestamp_ms is received_ms
 };
 
-// Decodes and judges one event; `map` has passed mp_scan. `received_ms` is when it arrived.
+// Decodes and judges one event; `map` has passed mp_scan. `received_ms` is when it arrived (years 0001 to 9999).
+// - Of equal keys the first counts; nil counts as absent. Unknown keys are kept (they stay in raw).
 // - userId, anonymousId, groupId, previousId and messageId may be text or an integer (read as its decimal digits: `digits`
-//   keeps them, and must live as long as the event). At least one of the first two must be there and not empty.
+//   keeps them, and must live as long as the event). An empty one counts as absent. One of the first two must be there.
 // - type: as spelled in section 5, in any letter case; absent: `track` when there is an `event`.
-// - timestamps: MessagePack timestamp, RFC 3339 text, integer (or whole float) milliseconds. With `originalTimestamp` and `sentAt`,
-//   but no `timestamp`, the sender's clock is corrected as Segment does: received - (sentAt - originalTimestamp).
-// - unknown keys are kept (they stay in raw). Text must be UTF-8 in the keys named here.
-// ITD_EEVENT: which key, what it holds, what it should be. ITD_ETOOBIG: which limit.
+// - timestamps: MessagePack timestamp, RFC 3339 text, integer (or whole float) milliseconds, of the years 0001 to 9999. Without
+//   `timestamp`, `originalTimestamp` is taken, corrected by `sentAt` when that is there, as Segment does:
+//   received - (sentAt - originalTimestamp).
+// - properties, traits, context and (when it is used) context.traits must be maps; a traceparent that is not well-formed is left out.
+// - Text must be UTF-8 in the keys named here.
+// ITD_EEVENT: which key, what it holds, what it should be. ITD_ETOOBIG: which limit. The text never shows an id.
 struct event_digits {
   char text[5][24];
 };
@@ -56,14 +59,16 @@ int event_check_time(const struct event *event, int64_t now_ms, const struct eve
 
 // ---- personal fields ----
 // Which values of an event are personal data: paths like "traits.email", "context.ip", "traits.address" (with all below it).
-// userId, anonymousId and previousId always are.
+// userId, anonymousId and previousId always are. A path through a list means each element of it; a path into traits also
+// means context.traits; of equal keys each one is meant.
 struct personal_paths {
   const struct bytes *path;
   size_t count;
 };
 // Splits an event into what may lie in the clear and what may not. `clear` gets the map with each personal value replaced by
-// nil (nothing else changes, so it is a valid event without its personal values). `secret` gets what was taken:
-// a MessagePack array of [offset in clear, value]. Both are appended. Nothing personal: secret gets nothing.
+// nil (nothing else changes, so it is a valid map without its personal values). `secret` gets what was taken:
+// a MessagePack array of [offset in clear, value], by rising offset. Both are appended. Nothing personal: secret gets nothing.
 void event_split(struct bytes map, const struct personal_paths *paths, struct buf *clear, struct buf *secret);
-// Puts them together again, byte for byte. ITD_ECORRUPT when they do not fit.
+// Puts them together again, byte for byte, appended. Both may be any bytes. ITD_ECORRUPT when they do not fit; then `map` is as
+// before.
 int event_join(struct bytes clear, struct bytes secret, struct buf *map, struct error *err) ITD_MUST_USE;

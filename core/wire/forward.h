@@ -3,27 +3,32 @@
 #pragma once
 #include "wire/mp.h"
 
-// One message as it came. Entries are walked with forward_next.
+#define FORWARD_CHUNK_MAX 128 // bytes of a chunk's id (Fluentd's are 25), so that ids made of it stay within event.id_bytes
+
+// One message as it came. Entries are walked with forward_next. The views last as long as `value` and the message itself.
 struct forward_message {
-  struct bytes tag;
+  struct bytes tag;       // UTF-8
   struct bytes chunk;     // `chunk` option: to be acknowledged after the durable commit; empty when not asked for
   struct buf unpacked;    // CompressedPackedForward: the entries after gunzip; owned, see forward_deinit
-  struct bytes entries;   // [time, record] pairs, one after the other (a Message is its own single entry)
-  bool is_single;         // Message mode: entries is [tag, time, record, …] read specially
+  struct bytes entries;   // Forward: the list; packed: the entries, one after the other; Message: its time and record
+  bool is_single;         // Message mode
   struct mp at;
-  uint32_t left;          // entries left; UINT32_MAX when only the end of the bytes tells
+  uint32_t left;          // entries left
   uint32_t index;         // of the entry that forward_next will give
 };
-// `value` has passed mp_scan and is an array whose first element is text. Packed entries are themselves scanned with
-// `limits`; gunzip stops at limits->bytes_max. ITD_EFRAME, ITD_ETOOBIG. On success the caller must forward_deinit.
+// `value` has passed mp_scan. The option may be absent or nil; its `size` is not needed, `compressed` may be gzip (of one or more
+// members) or text. Packed entries, as bin or str, are all scanned here with `limits`, none is read when one breaks them;
+// gunzip stops at limits->bytes_max. ITD_EFRAME, ITD_ETOOBIG; then *message is untouched. On success the caller must
+// forward_deinit.
 int forward_read(struct bytes value, const struct mp_limits *limits, struct forward_message *message,
                  struct error *err) ITD_MUST_USE;
 void forward_deinit(struct forward_message *message);
 
-// The next entry as a unified event (appended to `event` as a MessagePack map): the record's keys as they are; `timestamp` from
-// the entry's time (EventTime or integer seconds) when the record has none; `messageId` "CHUNK-INDEX" (hex of the chunk's bytes
-// when they are not text) when the record has none and there is a chunk; `type` "track" and `event` the tag when the record has
-// neither. 1: one, 0: no more, ITD_EFRAME: a malformed entry (the rest is unreadable).
+// The next entry as a unified event, appended to `event` as a MessagePack map: what the record lacks (or holds as nil), then the
+// record's keys as they are. `timestamp` from the entry's time (EventTime, seconds as an integer or float; nil and 0 mean now
+// and add none); `messageId` "CHUNK-INDEX" when there is a chunk (without a line feed at its end; hex when it is not UTF-8);
+// `type` "track" and `event` the tag when the record has neither of these two.
+// 1: one; 0: no more; ITD_EFRAME: this entry is malformed and `event` untouched; the next call goes on behind it.
 int forward_next(struct forward_message *message, struct buf *event, struct error *err) ITD_MUST_USE;
 
 void forward_put_ack(struct buf *out, struct bytes chunk); // {"ack": chunk}
@@ -31,7 +36,7 @@ void forward_put_ack(struct buf *out, struct bytes chunk); // {"ack": chunk}
 // ---- handshake (a listener with a shared key) ----
 #define FORWARD_NONCE_SIZE 16
 void forward_put_helo(struct buf *out, const uint8_t nonce[FORWARD_NONCE_SIZE]);
-// Checks a PING against the key and appends the PONG (a refusal says why). `user`/`password` may be NULL when none is asked for.
-// 0: let in. ITD_EAUTH: send the PONG, then close. ITD_EFRAME: not a PING.
+// Checks a PING against the key and appends the PONG (a refusal says why). User and password are not asked for, and not looked at.
+// 0: let in. ITD_EAUTH: send the PONG, then close. ITD_EFRAME: not a PING; `pong` is untouched. `value` has passed mp_scan.
 int forward_check_ping(struct bytes value, const char *hostname, const char *shared_key,
                        const uint8_t nonce[FORWARD_NONCE_SIZE], struct buf *pong, struct error *err) ITD_MUST_USE;

@@ -4,17 +4,18 @@
 #pragma once
 #include "base/buf.h"
 
+#define MP_DEPTH_MAX 64 // the most that depth_max may be: what walks recursively relies on it
 struct mp_limits {
-  uint32_t depth_max;   // nested arrays and maps
+  uint32_t depth_max;   // nested arrays and maps, empty ones too
   uint32_t objects_max; // values in all, keys included
   size_t bytes_max;     // of the whole value
 };
 // frame.depth 16, frame.objects 65,536 (an event.batch of 1,000 fits), frame.bytes 4 MiB
 #define MP_LIMITS_DEFAULT ((struct mp_limits){.depth_max = 16, .objects_max = 65536, .bytes_max = 4u << 20})
 
-// Finds the first value of `in`. 1: whole, *len is its length. 0: its end is not here yet (and what is here breaks no limit;
-// a length announced beyond bytes_max is refused at once, not waited for). ITD_EFRAME: not MessagePack (0xc1);
-// ITD_ETOOBIG: a limit, which the text names. Iterative, allocates nothing.
+// Finds the first value of `in`. 1: whole, *len is its length. 0: its end is not here yet, and what is here breaks no limit:
+// lengths and counts are refused when they are announced, not waited for (an element counts as a byte at least).
+// ITD_EFRAME: not MessagePack (0xc1); ITD_ETOOBIG: a limit, which the text names. Iterative, allocates nothing.
 int mp_scan(struct bytes in, const struct mp_limits *limits, size_t *len, struct error *err);
 
 enum mp_type { MP_NIL, MP_BOOL, MP_INT, MP_UINT, MP_FLOAT, MP_STR, MP_BIN, MP_ARRAY, MP_MAP, MP_EXT };
@@ -29,7 +30,7 @@ struct mp_value {
     int64_t i;         // MP_INT: also every unsigned that fits; MP_UINT only above INT64_MAX
     uint64_t u;
     double f;
-    struct bytes s;    // MP_STR, MP_BIN, MP_EXT: points into the input
+    struct bytes s;    // MP_STR, MP_BIN, MP_EXT (without its type): points into the input
   };
 };
 
@@ -52,6 +53,13 @@ struct mp_value mp_value_of(struct bytes value); // the head of one value
 // strings are not numbers. False when it is none of these.
 bool mp_as_number(struct bytes value, double *number);
 bool mp_as_str(struct bytes value, struct bytes *text);
+// A MessagePack timestamp (extension -1 of 4, 8 or 12 bytes) in ms since 1970, cut to whole ones. False when it is none, its
+// nanoseconds exceed 999,999,999, or its year lies outside 0001 to 9999.
+bool mp_as_timestamp(const struct mp_value *v, int64_t *time_ms);
+#define MP_TIME_MIN_MS (-62135596800000ll) // 0001-01-01T00:00:00.000Z
+#define MP_TIME_MAX_MS 253402300799999ll   // 9999-12-31T23:59:59.999Z
+// Where the text stops being well-formed UTF-8: its length when all of it is.
+size_t mp_utf8_prefix(struct bytes text);
 
 // ---- packing (appends to `b`) ----
 void mp_put_nil(struct buf *b);
@@ -67,9 +75,12 @@ void mp_put_map(struct buf *b, uint32_t pairs);
 void mp_put_raw(struct buf *b, struct bytes value); // an already packed value
 
 // ---- JSON, on jansson ----
-// One JSON text as MessagePack. Integers beyond 64 bits, depth and size over the limits, invalid UTF-8 and duplicate keys
-// are refused with line and column. ITD_EFRAME or ITD_ETOOBIG.
+// One JSON text as MessagePack, appended; keys keep their order, integers stay integers, and numbers with a point or an exponent
+// are floats. Integers outside int64, numbers beyond a double, invalid UTF-8 and duplicate keys are refused with line and
+// column (ITD_EFRAME); depth, values and bytes (of the text, and of the outcome) over the limits with ITD_ETOOBIG. On failure
+// `out` is as before.
 int mp_from_json(struct bytes json, const struct mp_limits *limits, struct buf *out, struct error *err) ITD_MUST_USE;
-// One value as JSON (compact, keys in their order). NaN and infinities become null, bin becomes base64 text, the timestamp
-// extension RFC 3339 text, another ext {"ext": type, "base64": …}; keys that are no strings are written as their JSON text.
+// One value as JSON (compact, keys in their order, equal keys kept). NaN and infinities become null, bin becomes base64 text,
+// the timestamp extension RFC 3339 text, another ext {"ext": type, "base64": …}; keys that are no strings are written as
+// their JSON text; a byte that is no UTF-8 becomes U+FFFD.
 void mp_to_json(struct bytes value, struct buf *out);
