@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "engine/engine.h"
 
+// EVENT and TIMER: a decision; recovery refolds them. STOPPED: a policy call that was stopped: recovery refolds it without its event (the
+// effects say what the policy state is, the features did not move). RELEASE and COMMIT have no entity.
 enum frame_kind { FRAME_EVENT = 1, FRAME_TIMER = 2, FRAME_STOPPED = 3, FRAME_RELEASE = 4, FRAME_COMMIT = 5 };
 
 // One frame, read or to be written. Sections are views.

@@ -1,0 +1,210 @@
+// Questions about leads and decisions: what is kept, what was decided, and why.
+#include "base/hash.h"
+#include "store/intake_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+unsigned intake_whose(const struct intake *in, struct bytes who, bool *is_id) {
+  struct lead_id id;
+  struct bytes lead = who;
+  const uint8_t *dash = who.n > 32 ? memchr(who.p, '-', who.n) : NULL;
+  if (dash && dash - who.p == 32) lead.n = 32;
+  *is_id = lead_id_parse(lead, &id) == 0 && lead_id_partition(id) < store_partitions(in->store);
+  if (*is_id) return lead_id_partition(id);
+  return store_partition_of(in->store, store_identity(in->store, in->options.workspace, IDENTITY_USER, who));
+}
+
+int decision_id_parse(struct bytes text, struct lead_id *lead, uint32_t *number, struct error *err) {
+  struct lead_id id;
+  uint64_t n = 0;
+  bool ok = text.n > 33 && text.n <= 43 && text.p[32] == '-' && lead_id_parse(bytes_of(text.p, 32), &id) == 0;
+  for (size_t i = 33; ok && i < text.n; i++) {
+    ok = text.p[i] >= '0' && text.p[i] <= '9';
+    n = n * 10 + (uint64_t)(text.p[i] - '0');
+  }
+  if (!ok || n == 0 || n > UINT32_MAX)
+    return error_set(err, ITD_EINVAL, "a decision_id is the lead's 32 hexadecimal digits, \"-\" and a number; this is \"%.*s\"",
+                     (int)(text.n > 60 ? 60 : text.n), (const char *)text.p);
+  *lead = id;
+  *number = (uint32_t)n;
+  return 0;
+}
+
+static int unknown(struct bytes who, struct error *err) {
+  return error_set(err, ITD_ENOTFOUND, "no lead \"%.*s\": give a lead id, a userId or an anonymousId",
+                   (int)(who.n > 80 ? 80 : who.n), (const char *)who.p);
+}
+
+// The lead that `who` names in this shard's partitions.
+static int find_lead(struct intake *in, struct bytes who, struct lead **lead, struct error *err) {
+  struct lead_id id;
+  if (lead_id_parse(who, &id) == 0 && (*lead = store_lead(in->shard, id))) return 0;
+  const enum identity_kind kinds[] = {IDENTITY_USER, IDENTITY_ANONYMOUS};
+  for (size_t i = 0; i < 2; i++) {
+    struct hash128 identity = store_identity(in->store, in->options.workspace, kinds[i], who);
+    unsigned partition = store_partition_of(in->store, identity);
+    if (store_shard_of(in->store, partition) != in->index || !store_find(in->shard, identity, &id)) continue;
+    if ((*lead = store_lead(in->shard, id))) return 0;
+  }
+  return unknown(who, err);
+}
+
+struct identities {
+  struct buf packed;
+  uint32_t count;
+};
+
+static void add_identity(void *context, enum identity_kind kind, struct bytes value) {
+  struct identities *list = context;
+  list->count++;
+  mp_put_map(&list->packed, 2);
+  mp_put_cstr(&list->packed, "kind");
+  mp_put_cstr(&list->packed, kind == IDENTITY_USER ? "userId" : "anonymousId");
+  mp_put_cstr(&list->packed, "value");
+  mp_put_str(&list->packed, value);
+}
+
+static void put_identities(struct intake *in, struct lead_id lead, struct buf *answer) {
+  struct identities list = {0};
+  store_identities(in->shard, lead, add_identity, &list);
+  mp_put_cstr(answer, "identities");
+  mp_put_array(answer, list.count);
+  buf_append_bytes(answer, buf_bytes(&list.packed));
+  buf_deinit(&list.packed);
+}
+
+int intake_lead(struct intake *in, struct bytes who, struct buf *answer, struct error *err) {
+  struct lead *lead;
+  int status = find_lead(in, who, &lead, err);
+  if (status < 0) return status;
+  struct policy *policy = store_version(in->store, lead->release);
+  if (!policy) return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", lead->release);
+  struct frame frame = {0};
+  if (lead->number) {
+    status = store_read_number(in->shard, lead->id, lead->number, &in->raw, &frame, err);
+    if (status < 0) return status;
+  }
+  mp_put_map(answer, 3);
+  mp_put_cstr(answer, "lead");
+  engine_show(policy, lead, answer);
+  put_identities(in, lead->id, answer);
+  mp_put_cstr(answer, "decision");
+  if (frame.decision.n) buf_append_bytes(answer, frame.decision);
+  else mp_put_nil(answer);
+  return 0;
+}
+
+int intake_decision(struct intake *in, struct bytes decision_id, struct buf *answer, struct error *err) {
+  struct lead_id id;
+  uint32_t number;
+  int status = decision_id_parse(decision_id, &id, &number, err);
+  if (status < 0) return status;
+  struct frame frame;
+  status = store_read_number(in->shard, id, number, &in->raw, &frame, err);
+  if (status < 0) return status;
+  buf_append_bytes(answer, frame.decision);
+  return 0;
+}
+
+// ---- explanation ----
+
+static const char *kind_name(uint8_t kind) { return kind == FRAME_TIMER ? "timer" : kind == FRAME_STOPPED ? "stopped" : "event"; }
+
+// The event of a frame as it was sent; empty for a timer. ITD_ENOTFOUND when its lead was forgotten.
+int intake_event_of(struct intake *in, const struct frame *frame, struct buf *map, struct error *err) {
+  if (!frame->event.n) return 0;
+  buf_clear(&in->secret);
+  if (frame->secret.n) {
+    int status = store_unseal(in->shard, frame->entity, frame->secret, &in->secret, err);
+    if (status < 0) return status;
+  }
+  return event_join(frame->event, buf_bytes(&in->secret), map, err);
+}
+
+static void put_frame(const struct frame *frame, struct buf *answer) {
+  mp_put_cstr(answer, "frame");
+  mp_put_map(answer, 5);
+  mp_put_cstr(answer, "partition");
+  mp_put_int(answer, frame->partition);
+  mp_put_cstr(answer, "seq");
+  mp_put_uint(answer, frame->seq);
+  mp_put_cstr(answer, "epoch");
+  mp_put_uint(answer, frame->epoch);
+  mp_put_cstr(answer, "received");
+  mp_put_int(answer, frame->received_ms);
+  mp_put_cstr(answer, "kind");
+  mp_put_cstr(answer, kind_name(frame->kind));
+}
+
+// The transition whose timer caused a timer's decision: the first one that was due by then.
+static int timer_of(struct lead *before, const struct frame *frame) {
+  const struct policy_state *state = lead_policy_state(before);
+  return frame->kind == FRAME_TIMER && state->timer_count ? (int)state->timer[0].transition : -1;
+}
+
+// Computes the decision again and puts it beside the recorded one.
+static int recompute(struct intake *in, const struct frame *frame, struct lead **before, struct bytes map, struct buf *out,
+                     struct error *err) {
+  struct policy *policy = store_version(in->store, frame->policy);
+  if (!policy) return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", frame->policy);
+  struct release release = {.policy = policy, .number = frame->policy, .signals = frame->signals, .models = frame->models};
+  struct event event;
+  struct event_digits digits;
+  struct event_limits wide = {.id_max = SIZE_MAX, .name_max = SIZE_MAX, .bytes_max = SIZE_MAX};
+  if (map.n) {
+    int status = event_decode(map, frame->received_ms, &wide, &digits, &event, err);
+    if (status < 0) return status;
+  }
+  return engine_explain(in->engine, &release, before, map.n ? &event : NULL, frame->now_ms, timer_of(*before, frame), out, err);
+}
+
+static int explain_frame(struct intake *in, const struct frame *frame, struct lead **before, struct buf *answer,
+                         struct error *err) {
+  struct buf map = {0}, out = {0};
+  int status = intake_event_of(in, frame, &map, err);
+  if (status == 0) status = recompute(in, frame, before, buf_bytes(&map), &out, err);
+  if (status == 0) {
+    struct bytes again = {0}, features = {0}, conditions = {0};
+    CHECK(mp_find(buf_bytes(&out), BYTES_LIT("decision"), &again) && mp_find(buf_bytes(&out), BYTES_LIT("features"), &features) &&
+          mp_find(buf_bytes(&out), BYTES_LIT("conditions"), &conditions));
+    mp_put_map(answer, 6);
+    mp_put_cstr(answer, "decision");
+    buf_append_bytes(answer, frame->decision);
+    mp_put_cstr(answer, "reproduced");
+    mp_put_bool(answer, bytes_eq(again, frame->decision));
+    mp_put_cstr(answer, "features");
+    buf_append_bytes(answer, features);
+    mp_put_cstr(answer, "conditions");
+    buf_append_bytes(answer, conditions);
+    mp_put_cstr(answer, "event");
+    if (map.n) buf_append_bytes(answer, buf_bytes(&map));
+    else mp_put_nil(answer);
+    put_frame(frame, answer);
+  }
+  buf_deinit(&map);
+  buf_deinit(&out);
+  return status;
+}
+
+int intake_explain(struct intake *in, struct bytes what, struct buf *answer, struct error *err) {
+  struct lead_id id;
+  uint32_t number;
+  if (decision_id_parse(what, &id, &number, NULL) < 0) {
+    struct lead *lead;
+    int status = find_lead(in, what, &lead, err);
+    if (status < 0) return status;
+    id = lead->id;
+    number = lead->number;
+    if (!number) return error_set(err, ITD_ENOTFOUND, "this lead has no decision yet");
+  }
+  struct buf raw = {0}; // its own: store_lead_before reads other frames
+  struct frame frame;
+  struct lead *before = NULL;
+  int status = store_read_number(in->shard, id, number, &raw, &frame, err);
+  if (status == 0) status = store_lead_before(in->shard, id, number, &before, err);
+  if (status == 0) status = explain_frame(in, &frame, &before, answer, err);
+  lead_free(before);
+  buf_deinit(&raw);
+  return status;
+}

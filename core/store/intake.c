@@ -1,0 +1,322 @@
+#include "store/intake_private.h"
+
+#include "base/log.h"
+#include "wire/rpc.h"
+
+#include <stdlib.h>
+
+static void count(_Atomic uint64_t *counter) {
+  atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static struct policy *policy_of(void *context, uint32_t number) { return store_version(context, number); }
+
+struct intake *intake_new(struct store *store, unsigned shard, const struct intake_options *options) {
+  struct intake *in = xcalloc(1, sizeof *in);
+  in->store = store;
+  in->shard = store_shard(store, shard);
+  in->index = shard;
+  in->options = *options;
+  in->engine = engine_new(options->clock, &options->vm, policy_of, store);
+  return in;
+}
+
+void intake_free(struct intake *in) {
+  if (!in) return;
+  engine_free(in->engine);
+  buf_deinit(&in->clear);
+  buf_deinit(&in->secret);
+  buf_deinit(&in->sealed);
+  buf_deinit(&in->raw);
+  buf_deinit(&in->error);
+  free(in);
+}
+
+int intake_prepare(struct intake *in, const struct release *release, struct error *err) {
+  return engine_prepare(in->engine, release, err);
+}
+
+static void stamp_release(const struct intake *in, struct frame *frame) {
+  const struct release *release = engine_release(in->engine);
+  frame->workspace = in->options.workspace;
+  frame->signals = release->signals;
+  frame->models = release->models;
+  frame->policy = release->number;
+  frame->semantics = (uint32_t)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
+}
+
+void intake_use(struct intake *in, const char *why) {
+  engine_use(in->engine);
+  const struct release *release = engine_release(in->engine);
+  buf_clear(&in->raw);
+  mp_put_map(&in->raw, 2);
+  mp_put_cstr(&in->raw, "bundle");
+  mp_put_cstr(&in->raw, policy_info(release->policy)->hash);
+  mp_put_cstr(&in->raw, "why");
+  mp_put_cstr(&in->raw, why);
+  for (unsigned p = 0; p < store_partitions(in->store); p++) {
+    if (store_shard_of(in->store, p) != in->index) continue;
+    struct frame frame = {.kind = FRAME_RELEASE, .partition = (uint16_t)p, .received_ms = clock_wall_ms()};
+    stamp_release(in, &frame);
+    frame.event = buf_bytes(&in->raw);
+    store_append(in->shard, &frame);
+  }
+}
+
+const struct release *intake_release(const struct intake *in) { return engine_release(in->engine); }
+
+struct intake_stats intake_stats(const struct intake *in) {
+  const struct intake_counters *c = &in->counters;
+#define READ(name) .name = atomic_load_explicit(&c->name, memory_order_relaxed)
+  return (struct intake_stats){READ(events), READ(duplicates), READ(refused), READ(stopped), READ(timers), READ(new_leads)};
+#undef READ
+}
+
+// ---- who ----
+
+struct who {
+  enum identity_kind kind;
+  struct bytes value;
+  struct hash128 identity;
+  unsigned partition;
+};
+
+static struct who who_of(const struct store *store, uint16_t workspace, const struct event *event) {
+  struct who who = {.kind = event->user_id.n ? IDENTITY_USER : IDENTITY_ANONYMOUS};
+  who.value = event->user_id.n ? event->user_id : event->anonymous_id;
+  who.identity = store_identity(store, workspace, who.kind, who.value);
+  who.partition = store_partition_of(store, who.identity);
+  return who;
+}
+
+int intake_route(const struct store *store, const struct intake_options *options, struct bytes map, int64_t received_ms,
+                 unsigned *partition, struct error *err) {
+  struct event event;
+  struct event_digits digits;
+  int status = event_decode(map, received_ms, &options->limits, &digits, &event, err);
+  if (status < 0) return status;
+  *partition = who_of(store, options->workspace, &event).partition;
+  return 0;
+}
+
+// ---- duplicates ----
+
+// Appends the decision of a frame with `duplicate` set; a stopped event's duplicate gets its error again.
+static int answer_again(const struct frame *frame, struct buf *answer, struct error *err) {
+  if (frame->kind == FRAME_STOPPED) {
+    struct bytes code, message = {0};
+    if (!mp_find(frame->decision, BYTES_LIT("code"), &code) || !mp_as_str(code, &code))
+      return error_set(err, ITD_ECORRUPT, "a stopped event's frame lacks its error");
+    if (mp_find(frame->decision, BYTES_LIT("message"), &message) && !mp_as_str(message, &message)) message.n = 0;
+    char name[64] = {0};
+    memcpy(name, code.p, code.n < sizeof name - 1 ? code.n : sizeof name - 1);
+    return error_set(err, status_from_code(name), "%.*s", (int)message.n, (const char *)message.p);
+  }
+  buf_append_bytes(answer, frame->decision);
+  answer->p[answer->n - 1] = 0xc3; // the map ends with `duplicate`: false becomes true
+  return 0;
+}
+
+// ---- an event ----
+
+static void seal_event(struct intake *in, struct lead_id lead, struct bytes map, struct frame *frame) {
+  buf_clear(&in->clear);
+  buf_clear(&in->secret);
+  buf_clear(&in->sealed);
+  event_split(map, policy_personal(engine_release(in->engine)->policy), &in->clear, &in->secret);
+  if (in->secret.n) store_seal(in->shard, lead, buf_bytes(&in->secret), &in->sealed);
+  frame->event = buf_bytes(&in->clear);
+  frame->secret = buf_bytes(&in->sealed);
+}
+
+static void append_decision(struct intake *in, struct lead *lead, const struct decision *d, struct frame *frame) {
+  frame->kind = d->is_timer ? FRAME_TIMER : FRAME_EVENT;
+  frame->entity = lead->id;
+  frame->partition = (uint16_t)lead_id_partition(lead->id);
+  frame->now_ms = d->now_ms;
+  frame->number = d->number;
+  frame->digest = d->digest;
+  frame->hash = d->hash;
+  frame->effects = d->effects;
+  frame->decision = d->answer;
+  frame->previous = lead->place;
+  stamp_release(in, frame);
+  lead->place = store_append(in->shard, frame);
+  lead->seq = frame->seq;
+}
+
+// Frames of the timers that fired on the way.
+static void append_timers(struct intake *in, struct lead *lead, const struct engine_result *result, int64_t received_ms) {
+  for (size_t i = 0; i < result->count; i++) {
+    if (!result->decision[i].is_timer) continue;
+    struct frame frame = {.received_ms = received_ms};
+    append_decision(in, lead, &result->decision[i], &frame);
+    count(&in->counters.timers);
+  }
+}
+
+static void append_stopped(struct intake *in, struct lead *lead, struct frame *frame, const struct error *why) {
+  buf_clear(&in->error);
+  error_put(&in->error, why);
+  frame->kind = FRAME_STOPPED;
+  frame->entity = lead->id;
+  frame->partition = (uint16_t)lead_id_partition(lead->id);
+  frame->now_ms = lead->now_ms;
+  frame->number = lead->number;
+  frame->digest = lead_digest(lead);
+  frame->effects = bytes_of(lead->state, lead->policy_bytes);
+  frame->previous = lead->place;
+  frame->decision = buf_bytes(&in->error);
+  stamp_release(in, frame);
+  lead->place = store_append(in->shard, frame);
+  lead->seq = frame->seq;
+  count(&in->counters.stopped);
+}
+
+static int refuse(struct intake *in, int status, const struct error *why, struct bytes map, int64_t received_ms) {
+  count(&in->counters.refused);
+  store_quarantine(in->shard, why, map, received_ms);
+  return status;
+}
+
+void intake_refuse(struct intake *in, const struct error *reason, struct bytes bytes, int64_t received_ms) {
+  count(&in->counters.refused);
+  store_quarantine(in->shard, reason, bytes, received_ms);
+}
+
+// The lead that an identity names; a new identity gets a new lead, once its event is known to be within the bounds of time.
+static int lead_of(struct intake *in, const struct event *event, const struct who *who, int64_t received_ms,
+                   struct lead **lead, bool *is_new, struct error *err) {
+  struct lead_id id;
+  *is_new = false;
+  if (store_find(in->shard, who->identity, &id)) {
+    *lead = store_lead(in->shard, id);
+    if (*lead) return 0;
+    // The vault knows the identity, but its first frame was never acknowledged: the lead begins now.
+  } else {
+    int64_t now_ms = in->options.clock == ENGINE_CLOCK_WALL ? received_ms : event->timestamp_ms;
+    int status = event_check_time(event, now_ms, &in->options.limits, err);
+    if (status < 0) return status;
+    id = store_found(in->shard, who->partition, who->kind, who->identity, who->value);
+  }
+  const struct release *release = engine_release(in->engine);
+  int64_t first_ms = in->options.clock == ENGINE_CLOCK_WALL ? received_ms : event->timestamp_ms;
+  *lead = lead_new(id, in->options.workspace, release->policy, release->number, first_ms);
+  *is_new = true;
+  return 0;
+}
+
+// Decides for a decoded event, and stages its frames. The last decision, or the error, is the event's.
+static int take(struct intake *in, const struct event *event, const struct who *who, struct hash128 message,
+                int64_t received_ms, struct buf *answer, struct error *err) {
+  struct lead *lead;
+  bool is_new;
+  int status = lead_of(in, event, who, received_ms, &lead, &is_new, err);
+  if (status < 0) return refuse(in, status, err, event->raw, received_ms);
+  struct engine_result result;
+  status = engine_event(in->engine, &lead, event, received_ms, &in->options.limits, &result, err);
+  if (status < 0 && status != ITD_ESTOPPED) {
+    if (is_new) lead_free(lead);
+    return refuse(in, status, err, event->raw, received_ms);
+  }
+  append_timers(in, lead, &result, received_ms);
+  struct frame frame = {.received_ms = received_ms, .identity = who->identity, .message = message, .cause = event->traceparent};
+  seal_event(in, lead->id, event->raw, &frame);
+  if (status == ITD_ESTOPPED) {
+    append_stopped(in, lead, &frame, err);
+    store_quarantine(in->shard, err, event->raw, received_ms);
+  } else {
+    const struct decision *d = &result.decision[result.count - 1];
+    append_decision(in, lead, d, &frame);
+    buf_append_bytes(answer, d->answer);
+    count(&in->counters.events);
+    if (is_new) count(&in->counters.new_leads);
+  }
+  store_put(in->shard, lead);
+  return status;
+}
+
+static struct error *or_local(struct error *err, struct error *local) { return err ? err : local; }
+
+int intake_event(struct intake *in, struct bytes map, int64_t received_ms, struct buf *answer, struct error *err) {
+  struct error local = {0};
+  err = or_local(err, &local);
+  struct event event;
+  struct event_digits digits;
+  int status = event_decode(map, received_ms, &in->options.limits, &digits, &event, err);
+  if (status < 0) return refuse(in, status, err, map, received_ms);
+  struct who who = who_of(in->store, in->options.workspace, &event);
+  struct hash128 message = {0};
+  if (event.message_id.n) {
+    message = store_message(in->store, who.identity, event.message_id);
+    uint64_t place = store_seen(in->shard, message);
+    if (place) {
+      struct frame frame;
+      count(&in->counters.duplicates);
+      status = store_read(in->shard, place, &in->raw, &frame, err);
+      return status < 0 ? status : answer_again(&frame, answer, err);
+    }
+  }
+  return take(in, &event, &who, message, received_ms, answer, err);
+}
+
+// A copy of the lead that an event would change, or a new one with an id that is nobody's.
+static struct lead *lead_copy(struct intake *in, const struct who *who, int64_t now_ms) {
+  struct lead_id id;
+  if (store_find(in->shard, who->identity, &id)) {
+    struct lead *lead = store_lead(in->shard, id);
+    if (lead) {
+      struct lead *copy = xmalloc(lead_size(lead));
+      return memcpy(copy, lead, lead_size(lead));
+    }
+  }
+  const struct release *release = engine_release(in->engine);
+  id = (struct lead_id){{(uint8_t)who->partition}};
+  return lead_new(id, in->options.workspace, release->policy, release->number, now_ms);
+}
+
+int intake_validate(struct intake *in, struct bytes map, int64_t received_ms, struct buf *answer, struct error *err) {
+  struct event event;
+  struct event_digits digits;
+  int status = event_decode(map, received_ms, &in->options.limits, &digits, &event, err);
+  if (status < 0) return status;
+  struct who who = who_of(in->store, in->options.workspace, &event);
+  int64_t first_ms = in->options.clock == ENGINE_CLOCK_WALL ? received_ms : event.timestamp_ms;
+  struct lead *lead = lead_copy(in, &who, first_ms);
+  struct engine_result result;
+  status = engine_event(in->engine, &lead, &event, received_ms, &in->options.limits, &result, err);
+  if (status == 0) {
+    mp_put_map(answer, 2);
+    mp_put_cstr(answer, "valid");
+    mp_put_bool(answer, true);
+    mp_put_cstr(answer, "decision");
+    buf_append_bytes(answer, result.decision[result.count - 1].answer);
+  }
+  lead_free(lead);
+  return status;
+}
+
+int64_t intake_wake(struct intake *in, int64_t now_ms, unsigned limit, void (*each)(void *, struct bytes), void *context) {
+  if (in->options.clock != ENGINE_CLOCK_WALL) return INT64_MAX;
+  struct lead_id id;
+  for (unsigned i = 0; i < limit && store_due(in->shard, now_ms, &id); i++) {
+    struct lead *lead = store_lead(in->shard, id);
+    if (!lead) continue;
+    struct engine_result result;
+    struct error err = {0};
+    int status = engine_timers(in->engine, &lead, now_ms, &result, &err);
+    append_timers(in, lead, &result, now_ms);
+    for (size_t d = 0; d < result.count; d++) each(context, result.decision[d].answer);
+    if (status < 0) { // the timer that was stopped is recorded, and goes: it would stop again at every wake
+      struct frame frame = {.received_ms = now_ms};
+      struct policy_state *state = lead_policy_state(lead);
+      memmove(&state->timer[0], &state->timer[1], sizeof state->timer[0] * (POLICY_TIMERS_MAX - 1));
+      memset(&state->timer[POLICY_TIMERS_MAX - 1], 0, sizeof state->timer[0]);
+      state->timer_count--;
+      append_stopped(in, lead, &frame, &err);
+      log_line(LOG_WARN, "timer_stopped", "why=%s", log_quote(err.text));
+    }
+    store_put(in->shard, lead);
+  }
+  return store_next_due(in->shard);
+}

@@ -1,0 +1,23 @@
+// What intake.c and ask.c share. Private to store/.
+#pragma once
+#include "base/check.h"
+#include "store/intake.h"
+
+#include <stdatomic.h>
+
+struct intake_counters {
+  _Atomic uint64_t events, duplicates, refused, stopped, timers, new_leads;
+};
+
+struct intake {
+  struct store *store;
+  struct store_shard *shard;
+  unsigned index;
+  struct intake_options options;
+  struct engine *engine;
+  struct buf clear, secret, sealed, raw, error; // scratch of one event
+  struct intake_counters counters;
+};
+
+// The event of a frame as it was sent, appended to `map`; nothing for a timer. ITD_ENOTFOUND when its lead was forgotten.
+int intake_event_of(struct intake *in, const struct frame *frame, struct buf *map, struct error *err);
