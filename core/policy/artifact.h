@@ -46,15 +46,15 @@
 // + adjustments, clamped to 0..100,000. intent = sum of evidence rows + channel_caps rows. So every sum is exact in integers.
 //
 // What the engine believes. Parsing refuses an artifact (ITD_EPOLICY) with an unknown or missing layout name, spans that overlap or leave
-// their array, a number out of its table, a name twice in stages, memory or models' tables, text that is not UTF-8, or more than the bounds
-// below. Before a call every double of the output is NaN. After it:
+// their array, a number out of its table, a name twice in stages, owners, actions or memory, bands that do not ascend, text
+// that is not UTF-8, or more than the bounds below. Before a call every double of the output is NaN. After it:
 //   - finite and in range: everything but adjustments that did not apply and conditions not reached, which stay NaN; evidence not in
 //     force is 0; all memory is finite (so "never" is a number like -1, not NaN: the lead's state is compared as bytes)
 //   - thousandths are whole numbers; both sums above hold to the last digit, for a lead that is not eligible too
 //   - eligible 1 has ineligible -1, eligible 0 has an index; the steps lead from the input's stage to the output's, one after the other
 // What breaks one of these is ITD_ESTOPPED and names it. The plain and the tracing variant give the same outcome, bit for bit.
 //
-// A vm of a policy with custom functions runs module "build" once more, with input {policy = NAME, custom = true}: it then returns
+// A vm of a policy with custom functions runs module "build" once more, with the same input and custom = true: it then returns
 // {custom = {functions, in the order of their numbers}} (vm.h). After a build the signal sets that the policy does not name are taken away.
 #pragma once
 #include "base/arena.h"
@@ -87,7 +87,8 @@ bool text_set_has(const struct text_set *set, struct bytes text); // an empty te
 
 struct artifact_test {
   const char *feature_name;
-  struct text_set any;
+  bool is_known;       // 1 for any text that is not empty
+  struct text_set any; // else
 };
 struct artifact_draw {
   uint64_t salt; // hash64 of its text

@@ -84,6 +84,8 @@ struct policy_entry {
   bool is_final;            // stages
   int channel;              // evidence: its channel
   int64_t from_milli;       // bands
+  const uint16_t *uses;     // conditions that it rests on, in POLICY_CONDITIONS
+  size_t use_count;
 };
 size_t policy_entries(const struct policy *policy, enum policy_table table);
 const struct policy_entry *policy_entry(const struct policy *policy, enum policy_table table, size_t index);
@@ -91,6 +93,11 @@ const struct policy_entry *policy_entry(const struct policy *policy, enum policy
 // ---- a lead's policy state: stage, owner, memory, timers ----
 // Flat bytes, like a feature state: policy_state_size bytes, little-endian, no pointers; begins with this head.
 #define POLICY_TIMERS_MAX 4
+struct policy_timer {
+  int64_t due_ms;
+  uint16_t transition; // index in POLICY_TRANSITIONS
+  uint16_t pad[3];     // 0
+};
 struct policy_state {
   int64_t stage_since_ms;
   int64_t acted_ms;          // last action that was not to wait; 0: never
@@ -98,7 +105,7 @@ struct policy_state {
   int16_t owner;             // index in POLICY_OWNERS; -1: none
   int16_t action;            // the last decision's action
   uint8_t owner_is_manual, timer_count;
-  struct { int64_t due_ms; uint16_t transition; uint16_t pad[3]; } timer[POLICY_TIMERS_MAX]; // sorted by (due, transition's name)
+  struct policy_timer timer[POLICY_TIMERS_MAX]; // sorted by (due, transition's name); what is not in use is 0
   double memory[];           // evidence strengths, action counters: the compiled policy's business
 };
 size_t policy_state_size(const struct policy *policy);

@@ -1,0 +1,467 @@
+// Gathers a policy's files, chooses models' versions, hashes, packs. The only part of this layer that reads files.
+//
+// Inside a bundle paths are "policies/…", "scripts/…" and "models/…" wherever the folders lie: hash and messages are
+// the same everywhere.
+#include "policy/bundle.h"
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/suggest.h"
+#include "wire/mp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NAME_MAX_BYTES = 63, ARCHIVE_FORMAT = 1 };
+
+const char *const bundle_model_role[BUNDLE_MODELS] = {"fit", "engagement"};
+
+void bundle_init(struct bundle *b) {
+  memset(b, 0, sizeof *b);
+  arena_init(&b->arena);
+}
+
+void bundle_deinit(struct bundle *b) {
+  free(b->modules);
+  free(b->watched);
+  arena_deinit(&b->arena);
+  bundle_init(b);
+}
+
+bool bundle_name_ok(const char *name) {
+  if (!name || name[0] < 'a' || name[0] > 'z') return false;
+  size_t n = strlen(name);
+  return n <= NAME_MAX_BYTES && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
+}
+
+static bool starts_with(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
+
+static bool ends_with(const char *text, const char *suffix) {
+  size_t n = strlen(text), m = strlen(suffix);
+  return n >= m && strcmp(text + n - m, suffix) == 0;
+}
+
+static char *join(struct bundle *b, const char *folder, const char *name) {
+  struct buf text;
+  buf_init(&text);
+  buf_printf(&text, "%s/%s", folder, name);
+  char *copy = arena_str(&b->arena, buf_bytes(&text));
+  buf_deinit(&text);
+  return copy;
+}
+
+static void watch(struct bundle *b, const char *path) {
+  if (b->watched_count == b->watched_cap) {
+    b->watched_cap = b->watched_cap ? 2 * b->watched_cap : 32;
+    b->watched = xrealloc(b->watched, b->watched_cap * sizeof *b->watched);
+  }
+  b->watched[b->watched_count++] = arena_str(&b->arena, bytes_str(path));
+}
+
+static int read_whole(struct bundle *b, const char *path, size_t limit, struct bytes *out, struct error *err) {
+  struct buf content;
+  buf_init(&content);
+  int status = file_read(path, limit, &content, err);
+  if (status == 0) {
+    *out = arena_copy(&b->arena, buf_bytes(&content));
+    watch(b, path);
+  }
+  buf_deinit(&content);
+  return status;
+}
+
+// ---- modules ----
+
+static void add_module(struct bundle *b, struct lua_module module) {
+  if (b->count == b->cap) {
+    b->cap = b->cap ? 2 * b->cap : 64;
+    b->modules = xrealloc(b->modules, b->cap * sizeof *b->modules);
+  }
+  b->modules[b->count++] = module;
+}
+
+static bool is_module_file(const char *name) {
+  return (ends_with(name, ".lua") && !ends_with(name, "_spec.lua")) || ends_with(name, ".csv");
+}
+
+// What a file is follows from its path alone, so that an archive needs no more: "policies/b2b_saas/data/sales_team.csv"
+// is module "b2b_saas.data.sales_team", "scripts/score.lua" is "score" and of the library.
+static struct lua_module module_at(struct bundle *b, const char *path) {
+  bool is_library = starts_with(path, "scripts/");
+  const char *inside = strchr(path, '/') + 1;
+  char *name = arena_str(&b->arena, bytes_of(inside, strlen(inside) - strlen(".lua")));
+  for (char *c = name; *c; c++) {
+    if (*c == '/') *c = '.';
+  }
+  return (struct lua_module){.name = name, .path = path, .is_library = is_library};
+}
+
+// All modules below `dir`; `as` is the folder's name inside the bundle, `skip` a folder in it to leave out (NULL:
+// none).
+static int gather_folder(struct bundle *b, const char *dir, const char *as, const char *skip, struct error *err) {
+  char **names = NULL;
+  size_t count = 0;
+  int status = dir_list(dir, BUNDLE_FILES_MAX, &names, &count, err);
+  if (status == 0) watch(b, dir);
+  for (size_t i = 0; i < count && status == 0; i++) {
+    if (!is_module_file(names[i]) || (skip && starts_with(names[i], skip))) continue;
+    struct lua_module module = module_at(b, join(b, as, names[i]));
+    status = read_whole(b, join(b, dir, names[i]), BUNDLE_FILE_MAX, &module.text, err);
+    if (status == 0) add_module(b, module);
+  }
+  dir_list_free(names, count);
+  return status;
+}
+
+static int by_path(const void *a, const void *b) {
+  return strcmp(((const struct lua_module *)a)->path, ((const struct lua_module *)b)->path);
+}
+
+static const struct lua_module *with_name(const struct bundle *b, const char *name, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(b->modules[i].name, name) == 0) return &b->modules[i];
+  }
+  return NULL;
+}
+
+static int sort_modules(struct bundle *b, struct error *err) {
+  if (b->count > 0) qsort(b->modules, b->count, sizeof *b->modules, by_path);
+  for (size_t i = 0; i < b->count; i++) {
+    const struct lua_module *other = with_name(b, b->modules[i].name, i);
+    if (other) return error_set(err, ITD_EPOLICY, "%s: has the module name of %s", b->modules[i].path, other->path);
+  }
+  return 0;
+}
+
+int policy_list(const char *policies_dir, char ***names, size_t *count, struct error *err) {
+  char **files = NULL;
+  size_t file_count = 0, n = 0;
+  int status = dir_list(policies_dir, 16 * BUNDLE_FILES_MAX, &files, &file_count, err);
+  if (status != 0) return status;
+  char **list = xcalloc(file_count + 1, sizeof *list);
+  for (size_t i = 0; i < file_count; i++) {
+    const char *slash = strchr(files[i], '/');
+    if (!slash || strcmp(slash, "/policy.lua") != 0) continue;
+    list[n] = xstrndup(files[i], (size_t)(slash - files[i]));
+    if (bundle_name_ok(list[n]) && strcmp(list[n], "signals") != 0)
+      n++;
+    else
+      free(list[n]), list[n] = NULL;
+  }
+  dir_list_free(files, file_count);
+  *names = list;
+  *count = n;
+  return 0;
+}
+
+static int not_found(const struct policy_source *source, struct error *err) {
+  char **names = NULL;
+  size_t count = 0;
+  int status = policy_list(source->policies_dir, &names, &count, err);
+  if (status != 0) return status;
+  const char *near = suggest(bytes_str(source->name), (const char *const *)names, count);
+  status = error_set(err, ITD_ENOTFOUND, "policies/%s/policy.lua: there is none in %s%s%s%s", source->name,
+                     source->policies_dir, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  dir_list_free(names, count);
+  return status;
+}
+
+static bool has_path(const struct bundle *b, const char *folder, const char *name, const char *file) {
+  char path[200];
+  snprintf(path, sizeof path, "%s/%s/%s", folder, name, file);
+  for (size_t i = 0; i < b->count; i++) {
+    if (strcmp(b->modules[i].path, path) == 0) return true;
+  }
+  return false;
+}
+
+int bundle_gather(struct bundle *b, const struct policy_source *source, struct error *err) {
+  if (!bundle_name_ok(source->name) || strcmp(source->name, "signals") == 0) {
+    return error_set(err, ITD_EPOLICY, "a policy is named with a-z, 0-9 and _, beginning with a letter, not '%.80s'",
+                     source->name ? source->name : "");
+  }
+  b->name = arena_str(&b->arena, bytes_str(source->name));
+  int status = gather_folder(b, source->scripts_dir, "scripts", "cli/", err);
+  if (status != 0) return status;
+  const char *as = join(b, "policies", b->name);
+  status = gather_folder(b, join(b, source->policies_dir, b->name), as, NULL, err);
+  if (status == ITD_ENOTFOUND) return not_found(source, err);
+  if (status == 0 && !has_path(b, "policies", b->name, "policy.lua")) return not_found(source, err);
+  if (status == 0) {
+    status = gather_folder(b, join(b, source->policies_dir, "signals"), "policies/signals", NULL, err);
+  }
+  return status == 0 ? sort_modules(b, err) : status;
+}
+
+bool bundle_keep_signals(struct bundle *b, const char *set) {
+  const char *all = "policies/signals/";
+  char mine[200];
+  int n = snprintf(mine, sizeof mine, "%s%s/", all, set);
+  CHECK(n > 0 && (size_t)n < sizeof mine);
+  size_t kept = 0, before = b->count;
+  for (size_t i = 0; i < b->count; i++) {
+    if (!starts_with(b->modules[i].path, all) || starts_with(b->modules[i].path, mine))
+      b->modules[kept++] = b->modules[i];
+  }
+  b->count = kept;
+  kept = 0; // what is no longer part of the version need not be watched either; the folder of all sets stays, for it
+            // may get new files
+  for (size_t i = 0; i < b->watched_count; i++) {
+    const char *at = strstr(b->watched[i], "/signals/");
+    bool is_other = at && is_module_file(b->watched[i]) && !starts_with(at, mine + strlen("policies"));
+    if (!is_other) b->watched[kept++] = b->watched[i];
+  }
+  b->watched_count = kept;
+  return b->count != before;
+}
+
+// ---- models ----
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+int bundle_version_compare(const char *a, const char *b) {
+  const char *whole_a = a, *whole_b = b;
+  while (*a && *b) {
+    if (!is_digit(*a) || !is_digit(*b)) {
+      if (*a != *b) return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+      a++, b++;
+      continue;
+    }
+    while (*a == '0') a++;
+    while (*b == '0') b++;
+    size_t n = strspn(a, "0123456789"), m = strspn(b, "0123456789");
+    if (n != m) return n < m ? -1 : 1; // without leading zeros the longer number is the greater one
+    int order = strncmp(a, b, n);
+    if (order != 0) return order < 0 ? -1 : 1;
+    a += n, b += n;
+  }
+  if (*a || *b) return *a ? 1 : -1;
+  int order = strcmp(whole_a, whole_b); // "1" and "01": some order, and always the same
+  return order < 0 ? -1 : order > 0;
+}
+
+static bool version_ok(const char *version) {
+  size_t n = strlen(version);
+  return n > 0 && n <= NAME_MAX_BYTES && version[0] != '.' &&
+         strspn(version, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+") == n;
+}
+
+// "NAME" or "NAME@VERSION" in two parts; the second NULL when there is none.
+static int split_spec(struct bundle *b, const char *spec, const char **name, const char **version, struct error *err) {
+  const char *at = strchr(spec, '@');
+  *name = at ? arena_str(&b->arena, bytes_of(spec, (size_t)(at - spec))) : arena_str(&b->arena, bytes_str(spec));
+  *version = at ? arena_str(&b->arena, bytes_str(at + 1)) : NULL;
+  if (!bundle_name_ok(*name) || (at && !version_ok(*version))) {
+    return error_set(err, ITD_EMODEL, "models: '%.80s' is no NAME or NAME@VERSION", spec);
+  }
+  return 0;
+}
+
+static int highest_version(struct bundle *b, const char *dir, const char *name, const char **version,
+                           struct error *err) {
+  char **files = NULL;
+  size_t count = 0;
+  int status = dir_list(dir, BUNDLE_FILES_MAX, &files, &count, err);
+  if (status == ITD_ENOTFOUND) return error_set(err, status, "models/%s: there is no such model", name);
+  if (status != 0) return status;
+  const char *best = NULL;
+  for (size_t i = 0; i < count; i++) {
+    const char *slash = strchr(files[i], '/');
+    if (!slash || strcmp(slash, "/model.json") != 0) continue;
+    const char *found = arena_str(&b->arena, bytes_of(files[i], (size_t)(slash - files[i])));
+    if (version_ok(found) && (!best || bundle_version_compare(best, found) < 0)) best = found;
+  }
+  dir_list_free(files, count);
+  if (!best) return error_set(err, ITD_ENOTFOUND, "models/%s: no version of it has a model.json", name);
+  watch(b, dir);
+  *version = best;
+  return 0;
+}
+
+int bundle_add_model(struct bundle *b, int role, const char *models_dir, const char *spec, struct error *err) {
+  struct bundle_model model = {0};
+  int status = split_spec(b, spec, &model.name, &model.version, err);
+  if (status != 0) return status;
+  const char *dir = join(b, models_dir, model.name);
+  if (!model.version) status = highest_version(b, dir, model.name, &model.version, err);
+  if (status != 0) return status;
+  const char *folder = join(b, dir, model.version);
+  status = read_whole(b, join(b, folder, "model.json"), MODEL_FILE_MAX, &model.model_json, err);
+  if (status == 0) status = read_whole(b, join(b, folder, "weights.json"), MODEL_FILE_MAX, &model.weights_json, err);
+  if (status == 0) b->model[role] = model;
+  return status;
+}
+
+bool bundle_model_fits(const struct bundle *b, int role, const char *spec) {
+  const struct bundle_model *m = &b->model[role];
+  if (!spec || !m->name) return !spec && !m->name;
+  size_t n = strcspn(spec, "@");
+  if (strlen(m->name) != n || strncmp(m->name, spec, n) != 0) return false;
+  return spec[n] == 0 || strcmp(spec + n + 1, m->version) == 0;
+}
+
+// ---- hash ----
+
+// Lengths go in too: no two bundles run together into the same bytes.
+static void add_sized(struct sha256 *s, struct bytes b) {
+  uint64_t n = b.n;
+  uint8_t size[8];
+  for (int i = 0; i < 8; i++) size[i] = (uint8_t)(n >> (8 * i));
+  sha256_add(s, bytes_of(size, sizeof size));
+  sha256_add(s, b);
+}
+
+static void add_model(struct sha256 *s, const struct bundle_model *m, int role) {
+  if (!m->name) return;
+  add_sized(s, bytes_str(bundle_model_role[role]));
+  add_sized(s, bytes_str(m->name));
+  add_sized(s, bytes_str(m->version));
+  add_sized(s, m->model_json);
+  add_sized(s, m->weights_json);
+}
+
+void bundle_hash(const struct bundle *b, char hex[65]) {
+  struct sha256 *s = sha256_new();
+  sha256_begin(s);
+  char head[64];
+  snprintf(head, sizeof head, "intentd policy, semantics %d", POLICY_SEMANTICS);
+  add_sized(s, bytes_str(head));
+  add_sized(s, bytes_str(b->name));
+  for (size_t i = 0; i < b->count; i++) {
+    add_sized(s, bytes_str(b->modules[i].path));
+    add_sized(s, b->modules[i].text);
+  }
+  for (int role = 0; role < BUNDLE_MODELS; role++) add_model(s, &b->model[role], role);
+  uint8_t digest[SHA256_SIZE];
+  sha256_end(s, digest);
+  sha256_free(s);
+  hex_encode(bytes_of(digest, sizeof digest), hex);
+}
+
+// ---- archive ----
+
+static void put_model(struct buf *out, const struct bundle_model *m) {
+  if (!m->name) {
+    mp_put_nil(out);
+    return;
+  }
+  mp_put_array(out, 4);
+  mp_put_cstr(out, m->name);
+  mp_put_cstr(out, m->version);
+  mp_put_bin(out, m->model_json);
+  mp_put_bin(out, m->weights_json);
+}
+
+void bundle_pack(const struct bundle *b, struct buf *out) {
+  char hash[65];
+  bundle_hash(b, hash);
+  mp_put_map(out, 6);
+  mp_put_cstr(out, "format"), mp_put_int(out, ARCHIVE_FORMAT);
+  mp_put_cstr(out, "semantics"), mp_put_int(out, POLICY_SEMANTICS);
+  mp_put_cstr(out, "name"), mp_put_cstr(out, b->name);
+  mp_put_cstr(out, "hash"), mp_put_cstr(out, hash);
+  mp_put_cstr(out, "modules"), mp_put_array(out, (uint32_t)b->count);
+  for (size_t i = 0; i < b->count; i++) {
+    mp_put_array(out, 2);
+    mp_put_cstr(out, b->modules[i].path);
+    mp_put_bin(out, b->modules[i].text);
+  }
+  mp_put_cstr(out, "models"), mp_put_array(out, BUNDLE_MODELS);
+  for (int role = 0; role < BUNDLE_MODELS; role++) put_model(out, &b->model[role]);
+}
+
+static int corrupt(struct error *err, const char *what) {
+  return error_set(err, ITD_ECORRUPT, "policy archive: %s", what);
+}
+
+// Readers of an archive's rows: false, and no more is read, when a value is not of the type that stands there.
+static bool read_text(struct bundle *b, struct mp *m, const char **out) {
+  struct mp_value v = mp_next(m);
+  if (v.type != MP_STR || (v.s.n && memchr(v.s.p, 0, v.s.n))) return false;
+  *out = arena_str(&b->arena, v.s);
+  return true;
+}
+
+static bool read_bin(struct bundle *b, struct mp *m, struct bytes *out) {
+  struct mp_value v = mp_next(m);
+  if (v.type != MP_BIN) return false;
+  *out = arena_copy(&b->arena, v.s);
+  return true;
+}
+
+static bool read_row(struct mp *m, uint32_t count) {
+  struct mp_value v = mp_next(m);
+  return v.type == MP_ARRAY && v.count == count;
+}
+
+static bool is_module_path(const char *path) {
+  return (starts_with(path, "scripts/") || starts_with(path, "policies/")) && is_module_file(path);
+}
+
+static bool unpack_modules(struct bundle *b, struct bytes list) {
+  struct mp m = mp_of(list);
+  struct mp_value head = mp_next(&m);
+  if (head.type != MP_ARRAY) return false;
+  for (uint32_t i = 0; i < head.count; i++) {
+    const char *path;
+    if (!read_row(&m, 2) || !read_text(b, &m, &path) || !is_module_path(path)) return false;
+    struct lua_module module = module_at(b, path);
+    if (!read_bin(b, &m, &module.text)) return false;
+    add_module(b, module);
+  }
+  return true;
+}
+
+static bool unpack_models(struct bundle *b, struct bytes list) {
+  struct mp m = mp_of(list);
+  struct mp_value head = mp_next(&m);
+  if (head.type != MP_ARRAY || head.count != BUNDLE_MODELS) return false;
+  for (int role = 0; role < BUNDLE_MODELS; role++) {
+    struct bundle_model *model = &b->model[role];
+    if (mp_peek(&m) == MP_NIL) {
+      mp_next(&m);
+      continue;
+    }
+    if (!read_row(&m, 4) || !read_text(b, &m, &model->name) || !read_text(b, &m, &model->version)) return false;
+    if (!read_bin(b, &m, &model->model_json) || !read_bin(b, &m, &model->weights_json)) return false;
+  }
+  return true;
+}
+
+static bool find_whole(struct bytes map, const char *key, int64_t *out) {
+  struct bytes value;
+  if (!mp_find(map, bytes_str(key), &value)) return false;
+  struct mp_value v = mp_value_of(value);
+  *out = v.i;
+  return v.type == MP_INT;
+}
+
+int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) {
+  const struct mp_limits limits = {.depth_max = 4, .objects_max = 1u << 20, .bytes_max = BUNDLE_BYTES_MAX};
+  size_t len = 0;
+  if (mp_scan(archive, &limits, &len, NULL) != 1 || len != archive.n)
+    return corrupt(err, "not one whole MessagePack value");
+  int64_t format = 0, semantics = 0;
+  if (!find_whole(archive, "format", &format) || !find_whole(archive, "semantics", &semantics))
+    return corrupt(err, "no format");
+  if (format != ARCHIVE_FORMAT || semantics != POLICY_SEMANTICS) {
+    return error_set(err, ITD_EVERSION,
+                     "policy archive: format %lld with semantics %lld; this program reads %d with %d",
+                     (long long)format, (long long)semantics, ARCHIVE_FORMAT, POLICY_SEMANTICS);
+  }
+  struct bytes value, hash;
+  if (!mp_find(archive, BYTES_LIT("name"), &value)) return corrupt(err, "no name");
+  struct mp m = mp_of(value);
+  if (!read_text(b, &m, &b->name) || !bundle_name_ok(b->name)) return corrupt(err, "its name is none");
+  if (!mp_find(archive, BYTES_LIT("modules"), &value) || !unpack_modules(b, value)) return corrupt(err, "modules");
+  if (!mp_find(archive, BYTES_LIT("models"), &value) || !unpack_models(b, value)) return corrupt(err, "models");
+  int status = sort_modules(b, err);
+  if (status != 0) return status;
+  char hex[65];
+  bundle_hash(b, hex);
+  if (!mp_find(archive, BYTES_LIT("hash"), &value) || !mp_as_str(value, &hash) || !bytes_is(hash, hex)) {
+    return corrupt(err, "its bytes do not have the hash that it names");
+  }
+  return 0;
+}

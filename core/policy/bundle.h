@@ -1,0 +1,48 @@
+// struct bundle: the texts that a policy version is made of, from a folder or from an archive, and their hash. Inside
+// this layer only.
+#pragma once
+#include "base/arena.h"
+#include "policy/policy.h"
+
+#define BUNDLE_FILE_MAX  (16u << 20)  // bytes of one file
+#define BUNDLE_FILES_MAX 4096         // in one folder
+#define BUNDLE_BYTES_MAX (256u << 20) // of an archive
+
+struct bundle_model {
+  const char *name, *version;
+  struct bytes model_json, weights_json;
+};
+enum { BUNDLE_FIT, BUNDLE_ENGAGEMENT, BUNDLE_MODELS };
+extern const char *const bundle_model_role[BUNDLE_MODELS]; // "fit", "engagement"
+
+struct bundle {
+  const char *name;
+  struct lua_module *modules; // sorted by path
+  size_t count, cap;
+  struct bundle_model model[BUNDLE_MODELS]; // name NULL: none
+  const char **watched;                     // files and folders as opened; none for an archive
+  size_t watched_count, watched_cap;
+  struct arena arena;
+};
+
+void bundle_init(struct bundle *b);
+void bundle_deinit(struct bundle *b);
+// [a-z][a-z0-9_]*, at most 63 bytes: a name that can be a folder's, and nothing else.
+bool bundle_name_ok(const char *name);
+// Library, policy and every signal set. ITD_ENOTFOUND, ITD_EPOLICY (a name, two files with the same module name),
+// ITD_ETOOBIG, ITD_EIO.
+int bundle_gather(struct bundle *b, const struct policy_source *source, struct error *err) ITD_MUST_USE;
+// Takes away the signal sets that are not `set`. True when there were any.
+bool bundle_keep_signals(struct bundle *b, const char *set);
+// Reads a model, `spec` is "NAME" or "NAME@VERSION". ITD_ENOTFOUND names what there is; ITD_EMODEL for a spec that is
+// none.
+int bundle_add_model(struct bundle *b, int role, const char *models_dir, const char *spec,
+                     struct error *err) ITD_MUST_USE;
+// Whether the model held for a role is one that `spec` (NULL: none) asks for.
+bool bundle_model_fits(const struct bundle *b, int role, const char *spec);
+// Order of two versions' names: runs of digits by their value, all else by bytes.
+int bundle_version_compare(const char *a, const char *b);
+void bundle_hash(const struct bundle *b, char hex[65]);
+void bundle_pack(const struct bundle *b, struct buf *out);
+// Into an initialised bundle; copies. ITD_ECORRUPT, ITD_EVERSION (another POLICY_SEMANTICS).
+int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) ITD_MUST_USE;

@@ -1,0 +1,29 @@
+// What a loaded policy consists of, shared by the files of this layer and by nobody above it.
+#pragma once
+#include "policy/artifact.h"
+#include "policy/bundle.h"
+
+#include <stdatomic.h>
+
+struct policy {
+  atomic_uint references;
+  struct policy_info info;
+  struct bundle bundle; // owns all texts; modules and names point into it
+  struct artifact *artifact;
+  struct feature_set *features;
+  struct model *model[BUNDLE_MODELS];
+  struct model_bound *bound[BUNDLE_MODELS];
+  int *test_feature;   // of each text test: its feature's index
+  struct buf vm_input; // what the build is run with once more for the custom functions
+  size_t state_size;
+};
+
+static inline size_t policy_stage_count(const struct policy *p) { return p->artifact->count[POLICY_STAGES]; }
+
+// state.c: arms the timers of `stage` as of `entered_ms`, after cancelling all, and makes it the state's stage.
+void state_enter(const struct policy *policy, uint16_t stage, int64_t entered_ms, struct policy_state *state);
+// Takes away the timer of a transition, if there is one.
+void state_drop_timer(struct policy_state *state, int transition);
+
+// selftest.c: opens Lua states and decides for made-up leads at every stage; ITD_EPOLICY with what did not hold.
+int policy_self_test(struct policy *policy, struct error *err) ITD_MUST_USE;

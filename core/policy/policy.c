@@ -1,0 +1,373 @@
+// Loads a policy: bundle, build, compile, bind, self-test; all of it or nothing. And what is asked of a loaded one.
+// Loading runs on any thread; the result is immutable but for its reference count.
+#include "policy/policy.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "policy/parts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// ---- report ----
+
+// Where findings of one load go: the first error is the load's.
+struct findings {
+  struct policy_report *report; // may be NULL
+  struct error *err;
+  int status;
+};
+
+void policy_report_deinit(struct policy_report *report) {
+  free(report->problem);
+  *report = (struct policy_report){0};
+}
+
+static void report_add(struct policy_report *report, const struct policy_problem *problem) {
+  if (!report) return;
+  if ((report->count & (report->count + 1)) == 0) { // room doubles whenever it is full: at 0, 1, 3, 7, …
+    report->problem = xrealloc(report->problem, (2 * report->count + 1) * sizeof *report->problem);
+  }
+  report->problem[report->count++] = *problem;
+  if (problem->is_error) report->errors++;
+}
+
+static void found_problem(void *context, const struct policy_problem *problem) {
+  report_add(((struct findings *)context)->report, problem);
+}
+
+// "path:line: what" or "path: what", as every part below names its findings, taken apart again.
+static struct policy_problem problem_of(const char *text, const char *path) {
+  struct policy_problem problem = {.is_error = true};
+  size_t n = strcspn(text, ": ");
+  bool is_path = n > 0 && text[n] == ':' && memchr(text, '/', n);
+  const char *what = text;
+  if (is_path) {
+    char *end = NULL;
+    long line = strtol(text + n + 1, &end, 10);
+    bool has_line = end != text + n + 1 && *end == ':' && line >= 0 && line <= INT32_MAX;
+    problem.line = has_line ? (int)line : 0;
+    what = has_line ? end + 1 : text + n + 1;
+    while (*what == ' ') what++;
+    snprintf(problem.path, sizeof problem.path, "%.*s", (int)n, text);
+  } else {
+    snprintf(problem.path, sizeof problem.path, "%s", path);
+  }
+  snprintf(problem.text, sizeof problem.text, "%s", what);
+  return problem;
+}
+
+// An error of a lower part; `path` is the file that it is about, when its text does not begin with one.
+static void found_error(struct findings *f, int status, const struct error *error, const char *path) {
+  struct policy_problem problem = problem_of(error->text, path);
+  report_add(f->report, &problem);
+  if (f->status != 0) return;
+  if (problem.line > 0)
+    f->status = error_set(f->err, status, "%s:%d: %s", problem.path, problem.line, problem.text);
+  else
+    f->status = error_set(f->err, status, "%s: %s", problem.path, problem.text);
+}
+
+static void found(struct findings *f, int status, const char *path, const char *format, ...) ITD_PRINTF(4, 5);
+static void found(struct findings *f, int status, const char *path, const char *format, ...) {
+  struct error error = {0};
+  va_list args;
+  va_start(args, format);
+  vsnprintf(error.text, sizeof error.text, format, args);
+  va_end(args);
+  found_error(f, status, &error, path);
+}
+
+// ---- build ----
+
+static const char *policy_path(const struct policy *policy, char path[128]) {
+  snprintf(path, 128, "policies/%s/policy.lua", policy->bundle.name);
+  return path;
+}
+
+// The part of a module's name behind "NAME.data.", or NULL.
+static const char *data_name(const struct policy *policy, const struct lua_module *m) {
+  char prefix[128];
+  int n = snprintf(prefix, sizeof prefix, "policies/%s/data/", policy->bundle.name);
+  if (strncmp(m->path, prefix, (size_t)n) != 0) return NULL;
+  size_t length = strlen(m->path);
+  if (length < 4 || strcmp(m->path + length - 4, ".csv") != 0) return NULL;
+  return m->name + strlen(policy->bundle.name) + strlen(".data.");
+}
+
+// The signal set that a module is the declaration of, as a view of its name; n 0: it is none.
+static struct bytes set_name(const struct lua_module *m) {
+  const char *prefix = "signals.";
+  const char *name = m->name + strlen(prefix);
+  size_t n = strlen(m->name);
+  bool is_set = strncmp(m->path, "policies/signals/", 17) == 0 && n > 16 && strcmp(m->name + n - 8, ".signals") == 0;
+  if (!is_set) return (struct bytes){0};
+  struct bytes set = bytes_of(name, n - strlen(prefix) - 8);
+  return memchr(set.p, '.', set.n) ? (struct bytes){0} : set;
+}
+
+static void put_input(const struct policy *policy, bool custom, struct buf *out) {
+  const struct bundle *b = &policy->bundle;
+  uint32_t data = 0, sets = 0;
+  for (size_t i = 0; i < b->count; i++) {
+    data += data_name(policy, &b->modules[i]) != NULL;
+    sets += set_name(&b->modules[i]).n > 0;
+  }
+  mp_put_map(out, custom ? 4 : 3);
+  mp_put_cstr(out, "policy"), mp_put_cstr(out, b->name);
+  mp_put_cstr(out, "data"), mp_put_array(out, data);
+  for (size_t i = 0; i < b->count; i++) {
+    const char *name = data_name(policy, &b->modules[i]);
+    if (name) mp_put_cstr(out, name);
+  }
+  mp_put_cstr(out, "sets"), mp_put_array(out, sets);
+  for (size_t i = 0; i < b->count; i++) {
+    struct bytes set = set_name(&b->modules[i]);
+    if (set.n > 0) mp_put_str(out, set);
+  }
+  if (custom) mp_put_cstr(out, "custom"), mp_put_bool(out, true);
+}
+
+static int build(struct policy *policy, const struct lua_limits *limits, struct findings *f) {
+  struct buf input, output;
+  buf_init(&input), buf_init(&output);
+  put_input(policy, false, &input);
+  struct error error = {0};
+  char path[128];
+  int status =
+      lua_build(policy->bundle.modules, policy->bundle.count, "build", buf_bytes(&input), limits, &output, &error);
+  size_t known = f->report ? f->report->errors : 0;
+  if (status == 0) status = artifact_parse(buf_bytes(&output), found_problem, f, &policy->artifact, &error);
+  if (status != 0) { // problems are in the report already, each; the first is the load's
+    bool is_reported = f->report && f->report->errors > known;
+    struct findings quiet = {.report = is_reported ? NULL : f->report, .err = f->err};
+    found_error(&quiet, status, &error, policy_path(policy, path));
+    f->status = quiet.status;
+  }
+  buf_deinit(&input), buf_deinit(&output);
+  return f->status;
+}
+
+static int check_artifact(const struct policy *policy, struct findings *f) {
+  char path[128];
+  const struct artifact *a = policy->artifact;
+  if (strcmp(a->name, policy->bundle.name) != 0) {
+    found(f, ITD_EPOLICY, policy_path(policy, path), "calls itself '%s'; its folder is '%s'", a->name,
+          policy->bundle.name);
+  }
+  if (!bundle_name_ok(a->signal_set)) {
+    found(f, ITD_EPOLICY, policy_path(policy, path), "signal set '%s': a-z, 0-9 and _ name one", a->signal_set);
+  }
+  return f->status;
+}
+
+// What is archived must be all that was read: with the other sets gone the policy is built once more, from what
+// remains.
+static int build_from_files(struct policy *policy, const struct lua_limits *limits, struct findings *f) {
+  if (build(policy, limits, f) != 0 || check_artifact(policy, f) != 0) return f->status;
+  if (!bundle_keep_signals(&policy->bundle, policy->artifact->signal_set)) return 0;
+  artifact_free(policy->artifact);
+  policy->artifact = NULL;
+  size_t warnings = f->report ? f->report->count : 0;
+  if (build(policy, limits, f) != 0) return f->status;
+  if (f->report) f->report->count = warnings; // the same ones again
+  return check_artifact(policy, f);
+}
+
+// ---- features, models ----
+
+static int compile_features(struct policy *policy, struct findings *f) {
+  const struct artifact *a = policy->artifact;
+  char path[128];
+  snprintf(path, sizeof path, "policies/signals/%s/features.lua", a->signal_set);
+  struct error error = {0};
+  int status = feature_set_compile(a->declarations, &policy->features, &error);
+  if (status != 0) return found_error(f, status, &error, path), f->status;
+  CHECK(feature_count(policy->features) == a->feature_count);
+  policy->test_feature = xcalloc(a->test_count + 1, sizeof *policy->test_feature);
+  for (size_t i = 0; i < a->test_count; i++) {
+    const char *name = a->tests[i].feature_name;
+    int index = policy->test_feature[i] = feature_find(policy->features, bytes_str(name));
+    if (index < 0)
+      found(f, ITD_EPOLICY, policy_path(policy, path), "a text test names '%s', which is no feature", name);
+    else if (!feature_info(policy->features, (size_t)index)->is_text) {
+      found(f, ITD_EPOLICY, policy_path(policy, path), "a text test names '%s', which is a number", name);
+    }
+  }
+  return f->status;
+}
+
+// fit is the profile alone, engagement the behaviour alone: else an outcome's two scores would not mean what they are
+// called.
+static void check_classes(const struct policy *policy, int role, const char *path, struct findings *f) {
+  enum feature_class wanted = role == BUNDLE_FIT ? FEATURE_PROFILE : FEATURE_BEHAVIOUR;
+  const struct model_bound *bound = policy->bound[role];
+  for (size_t t = 0; t < model_terms(bound); t++) {
+    const struct feature_info *info = feature_info(policy->features, (size_t)model_term_feature(bound, t));
+    if (info->class == wanted) continue;
+    found(f, ITD_EMODEL, path, "feature '%s' is %s, and a %s model is of the %s alone", info->name,
+          info->class == FEATURE_PROFILE ? "profile" : "behaviour", bundle_model_role[role],
+          role == BUNDLE_FIT ? "profile" : "behaviour");
+  }
+}
+
+static void bind_model(struct policy *policy, int role, struct findings *f) {
+  const struct bundle_model *m = &policy->bundle.model[role];
+  if (!m->name) return;
+  char path[200];
+  snprintf(path, sizeof path, "models/%s/%s/model.json", m->name, m->version);
+  struct error error = {0};
+  int status = model_parse(m->model_json, m->weights_json, &policy->model[role], &error);
+  if (status == 0) {
+    const struct model_info *info = model_info(policy->model[role]);
+    if (strcmp(info->name, m->name) != 0 || strcmp(info->version, m->version) != 0) {
+      found(f, ITD_EMODEL, path, "says that it is %s@%s", info->name, info->version);
+    }
+    status = model_bind(policy->model[role], policy->features, &policy->bound[role], &error);
+  }
+  if (status != 0)
+    found_error(f, status, &error, path);
+  else
+    check_classes(policy, role, path, f);
+}
+
+// ---- load ----
+
+static void describe(struct policy *policy) {
+  const struct artifact *a = policy->artifact;
+  struct policy_info *info = &policy->info;
+  *info = (struct policy_info){.name = a->name,
+                               .owner = a->owner,
+                               .rationale = a->rationale,
+                               .boundary = a->boundary,
+                               .signals = a->signals,
+                               .mode = a->mode,
+                               .custom = a->custom};
+  bundle_hash(&policy->bundle, info->hash);
+  memcpy(info->version, info->hash, sizeof info->version - 1);
+  uint64_t hash = feature_set_hash(policy->features);
+  for (size_t i = 0; i < a->personal.count; i++) hash = hash_mix(hash, hash64(a->personal.path[i]));
+  info->signals_hash = hash;
+  policy->state_size = sizeof(struct policy_state) + a->memory_count * sizeof(double);
+}
+
+// From the bundle and its artifact to a policy that is ready.
+static int complete(struct policy *policy, struct findings *f) {
+  if (compile_features(policy, f) == 0) {
+    for (int role = 0; role < BUNDLE_MODELS; role++) bind_model(policy, role, f);
+  }
+  if (f->status != 0) return f->status;
+  describe(policy);
+  put_input(policy, true, &policy->vm_input);
+  struct error error = {0};
+  char path[128];
+  int status = policy_self_test(policy, &error);
+  if (status != 0) found_error(f, status, &error, policy_path(policy, path));
+  return f->status;
+}
+
+static struct policy *policy_new(void) {
+  struct policy *policy = xcalloc(1, sizeof *policy);
+  atomic_init(&policy->references, 1);
+  bundle_init(&policy->bundle);
+  buf_init(&policy->vm_input);
+  return policy;
+}
+
+static int finish(struct policy *policy, int status, struct policy **out) {
+  if (status == 0)
+    *out = policy;
+  else
+    policy_release(policy);
+  return status;
+}
+
+int policy_load(const struct policy_source *source, const struct lua_limits *limits, struct policy **out,
+                struct policy_report *report, struct error *err) {
+  if (report) *report = (struct policy_report){0};
+  struct policy *policy = policy_new();
+  struct findings f = {.report = report, .err = err};
+  struct error error = {0};
+  int status = bundle_gather(&policy->bundle, source, &error);
+  if (status != 0) {
+    found_error(&f, status, &error, "policies");
+    return finish(policy, f.status, out);
+  }
+  if (build_from_files(policy, limits, &f) != 0) return finish(policy, f.status, out);
+  for (int role = 0; role < BUNDLE_MODELS; role++) {
+    const char *spec = policy->artifact->model[role];
+    char path[128];
+    status = spec ? bundle_add_model(&policy->bundle, role, source->models_dir, spec, &error) : 0;
+    if (status != 0) found_error(&f, status, &error, policy_path(policy, path));
+  }
+  return finish(policy, f.status == 0 ? complete(policy, &f) : (compile_features(policy, &f), f.status), out);
+}
+
+void policy_archive(const struct policy *policy, struct buf *out) { bundle_pack(&policy->bundle, out); }
+
+int policy_load_archive(struct bytes archive, const struct lua_limits *limits, struct policy **out, struct error *err) {
+  struct policy *policy = policy_new();
+  int status = bundle_unpack(&policy->bundle, archive, err);
+  if (status != 0) return finish(policy, status, out);
+  struct findings f = {.err = err};
+  if (build(policy, limits, &f) != 0 || check_artifact(policy, &f) != 0) return finish(policy, f.status, out);
+  if (bundle_keep_signals(&policy->bundle, policy->artifact->signal_set)) {
+    return finish(policy,
+                  error_set(err, ITD_ECORRUPT, "policy archive: holds signal sets that its policy does not name"), out);
+  }
+  for (int role = 0; role < BUNDLE_MODELS; role++) {
+    if (bundle_model_fits(&policy->bundle, role, policy->artifact->model[role])) continue;
+    return finish(policy,
+                  error_set(err, ITD_ECORRUPT, "policy archive: its %s model is not the one that its policy names",
+                            bundle_model_role[role]),
+                  out);
+  }
+  return finish(policy, complete(policy, &f), out);
+}
+
+void policy_retain(struct policy *policy) { atomic_fetch_add_explicit(&policy->references, 1, memory_order_relaxed); }
+
+void policy_release(struct policy *policy) {
+  if (!policy || atomic_fetch_sub_explicit(&policy->references, 1, memory_order_acq_rel) != 1) return;
+  for (int role = 0; role < BUNDLE_MODELS; role++) {
+    model_bound_free(policy->bound[role]);
+    model_free(policy->model[role]);
+  }
+  feature_set_free(policy->features);
+  artifact_free(policy->artifact);
+  free(policy->test_feature);
+  buf_deinit(&policy->vm_input);
+  bundle_deinit(&policy->bundle);
+  free(policy);
+}
+
+// ---- what is asked ----
+
+const char *const *policy_paths(const struct policy *policy, size_t *count) {
+  *count = policy->bundle.watched_count;
+  return policy->bundle.watched;
+}
+
+const struct policy_info *policy_info(const struct policy *policy) { return &policy->info; }
+const struct feature_set *policy_features(const struct policy *policy) { return policy->features; }
+const struct personal_paths *policy_personal(const struct policy *policy) { return &policy->artifact->personal; }
+const struct model_bound *policy_model_fit(const struct policy *policy) { return policy->bound[BUNDLE_FIT]; }
+const struct model_bound *policy_model_engagement(const struct policy *policy) {
+  return policy->bound[BUNDLE_ENGAGEMENT];
+}
+
+const struct lua_module *policy_modules(const struct policy *policy, size_t *count) {
+  *count = policy->bundle.count;
+  return policy->bundle.modules;
+}
+
+size_t policy_entries(const struct policy *policy, enum policy_table table) {
+  CHECK((unsigned)table < POLICY_TABLES);
+  return policy->artifact->count[table];
+}
+
+const struct policy_entry *policy_entry(const struct policy *policy, enum policy_table table, size_t index) {
+  CHECK(index < policy_entries(policy, table));
+  return &policy->artifact->entry[table][index];
+}

@@ -1,0 +1,182 @@
+// A lead's policy state: begin, enter a stage, timers, carry over to another version. Pure; any thread.
+#include "base/check.h"
+#include "policy/parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+_Static_assert(sizeof(struct policy_state) == 24 + 16 * POLICY_TIMERS_MAX,
+               "the head has no padding: it is compared as bytes");
+
+size_t policy_state_size(const struct policy *policy) { return policy->state_size; }
+
+// ---- timers ----
+
+static const struct policy_entry *transition(const struct policy *policy, int index) {
+  return &policy->artifact->entry[POLICY_TRANSITIONS][index];
+}
+
+// The defined order of firing: by due, then name; the number tells two of one name apart.
+static bool fires_before(const struct policy *policy, const struct policy_timer *a, const struct policy_timer *b) {
+  if (a->due_ms != b->due_ms) return a->due_ms < b->due_ms;
+  int order = strcmp(transition(policy, a->transition)->name, transition(policy, b->transition)->name);
+  return order != 0 ? order < 0 : a->transition < b->transition;
+}
+
+static void add_timer(const struct policy *policy, struct policy_state *state, uint16_t index, int64_t due_ms) {
+  CHECK(state->timer_count < POLICY_TIMERS_MAX);
+  struct policy_timer timer = {.due_ms = due_ms, .transition = index};
+  size_t at = state->timer_count++;
+  for (; at > 0 && fires_before(policy, &timer, &state->timer[at - 1]); at--) state->timer[at] = state->timer[at - 1];
+  state->timer[at] = timer;
+}
+
+void state_drop_timer(struct policy_state *state, int index) {
+  for (size_t i = 0; i < state->timer_count; i++) {
+    if (state->timer[i].transition != index) continue;
+    state->timer_count--;
+    memmove(&state->timer[i], &state->timer[i + 1], (state->timer_count - i) * sizeof state->timer[0]);
+    memset(&state->timer[state->timer_count], 0, sizeof state->timer[0]); // bytes that are not in use are 0
+    return;
+  }
+}
+
+void state_enter(const struct policy *policy, uint16_t stage, int64_t entered_ms, struct policy_state *state) {
+  memset(state->timer, 0, sizeof state->timer);
+  state->timer_count = 0;
+  state->stage = stage;
+  state->stage_since_ms = entered_ms;
+  const struct artifact_timers *timers = &policy->artifact->timers[stage];
+  for (size_t i = 0; i < timers->count; i++) {
+    uint16_t index = timers->transition[i];
+    add_timer(policy, state, index, entered_ms + transition(policy, index)->after_ms);
+  }
+}
+
+// ---- begin, check ----
+
+void policy_state_init(const struct policy *policy, int64_t now_ms, struct policy_state *state) {
+  memset(state, 0, sizeof *state);
+  state->owner = state->action = -1;
+  const struct artifact *a = policy->artifact;
+  if (a->memory_count > 0) memcpy(state->memory, a->memory_initial, a->memory_count * sizeof *state->memory);
+  state_enter(policy, 0, now_ms, state);
+}
+
+static int corrupt(struct error *err, const char *what) {
+  return error_set(err, ITD_ECORRUPT, "policy state: %s", what);
+}
+
+static int check_timers(const struct policy *policy, const struct policy_state *s, struct error *err) {
+  if (s->timer_count > POLICY_TIMERS_MAX) return corrupt(err, "more timers than there may be");
+  static const struct policy_timer none;
+  for (size_t i = 0; i < POLICY_TIMERS_MAX; i++) {
+    const struct policy_timer *timer = &s->timer[i];
+    if (i >= s->timer_count) {
+      if (memcmp(timer, &none, sizeof none) != 0) return corrupt(err, "bytes behind the last timer");
+      continue;
+    }
+    if (timer->transition >= policy->artifact->count[POLICY_TRANSITIONS])
+      return corrupt(err, "a timer of no transition");
+    if (transition(policy, timer->transition)->stage_from != s->stage) return corrupt(err, "a timer of another stage");
+    if (timer->pad[0] || timer->pad[1] || timer->pad[2]) return corrupt(err, "bytes that are in no use");
+    if (i > 0 && !fires_before(policy, timer - 1, timer)) return corrupt(err, "timers out of order");
+  }
+  return 0;
+}
+
+int policy_state_check(const struct policy *policy, struct bytes bytes, struct error *err) {
+  if (bytes.n != policy->state_size) {
+    return error_set(err, ITD_ECORRUPT, "policy state: %zu bytes, %zu in this version", bytes.n, policy->state_size);
+  }
+  const struct artifact *a = policy->artifact;
+  struct policy_state head;
+  memcpy(&head, bytes.p, sizeof head); // the bytes may lie at any address
+  if (head.stage >= a->count[POLICY_STAGES]) return corrupt(err, "no such stage");
+  if (head.owner < -1 || head.owner >= (int64_t)a->count[POLICY_OWNERS]) return corrupt(err, "no such owner");
+  if (head.action < -1 || head.action >= (int64_t)a->count[POLICY_ACTIONS]) return corrupt(err, "no such action");
+  if (head.owner_is_manual > 1) return corrupt(err, "owner_is_manual");
+  for (size_t i = 0; i < a->memory_count; i++) {
+    double x;
+    memcpy(&x, bytes.p + sizeof head + i * sizeof x, sizeof x);
+    if (!isfinite(x)) return corrupt(err, "memory that is no finite number");
+  }
+  return check_timers(policy, &head, err);
+}
+
+// ---- carry over ----
+
+static int find_entry(const struct policy *policy, enum policy_table table, const char *name) {
+  for (size_t i = 0; i < policy->artifact->count[table]; i++) {
+    if (strcmp(policy->artifact->entry[table][i].name, name) == 0) return (int)i;
+  }
+  return -1;
+}
+
+static int16_t carry(const struct policy *from, const struct policy *to, enum policy_table table, int16_t index) {
+  if (index < 0) return -1;
+  return (int16_t)find_entry(to, table, from->artifact->entry[table][index].name);
+}
+
+// The transition of `to` that is the same as `index` of `from`: same name, and the same place among those of one name.
+// -1: gone.
+static int carry_transition(const struct policy *from, const struct policy *to, int index) {
+  const char *name = transition(from, index)->name;
+  int place = 0;
+  for (int i = 0; i < index; i++) place += strcmp(transition(from, i)->name, name) == 0;
+  for (size_t i = 0; i < to->artifact->count[POLICY_TRANSITIONS]; i++) {
+    if (strcmp(transition(to, (int)i)->name, name) == 0 && place-- == 0) return (int)i;
+  }
+  return -1;
+}
+
+// What became of the timer of transition `index` (of `to`) in the state before.
+enum timer_past { TIMER_NEW, TIMER_GONE, TIMER_RUNNING };
+static enum timer_past timer_past(const struct policy *from, const struct policy_state *old, const struct policy *to,
+                                  int index, int64_t *due_ms) {
+  int before = carry_transition(to, from, index);
+  if (before < 0 || transition(from, before)->after_ms == 0) return TIMER_NEW;
+  for (size_t i = 0; i < old->timer_count; i++) {
+    if (old->timer[i].transition != before) continue;
+    *due_ms = old->timer[i].due_ms;
+    return TIMER_RUNNING;
+  }
+  return TIMER_GONE; // it has fired: not a second time
+}
+
+static void carry_timers(const struct policy *from, const struct policy_state *old, const struct policy *to,
+                         int64_t now_ms, struct policy_state *state) {
+  const struct artifact_timers *timers = &to->artifact->timers[state->stage];
+  for (size_t i = 0; i < timers->count; i++) {
+    uint16_t index = timers->transition[i];
+    int64_t due_ms = state->stage_since_ms + transition(to, index)->after_ms;
+    if (due_ms < now_ms) due_ms = now_ms;
+    if (timer_past(from, old, to, index, &due_ms) != TIMER_GONE) add_timer(to, state, index, due_ms);
+  }
+}
+
+static void carry_memory(const struct artifact *from, const struct policy_state *old, const struct artifact *to,
+                         struct policy_state *state) {
+  for (size_t i = 0; i < to->memory_count; i++) {
+    for (size_t k = 0; k < from->memory_count; k++) {
+      if (strcmp(to->memory_name[i], from->memory_name[k]) == 0) state->memory[i] = old->memory[k];
+    }
+  }
+}
+
+void policy_state_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to,
+                          int64_t now_ms, struct policy_state *state) {
+  policy_state_init(to, now_ms, state);
+  state->acted_ms = old->acted_ms;
+  state->owner = carry(from, to, POLICY_OWNERS, old->owner);
+  state->owner_is_manual = state->owner >= 0 ? old->owner_is_manual : 0;
+  state->action = carry(from, to, POLICY_ACTIONS, old->action);
+  carry_memory(from->artifact, old, to->artifact, state);
+  int stage = find_entry(to, POLICY_STAGES, from->artifact->entry[POLICY_STAGES][old->stage].name);
+  if (stage < 0) return;
+  memset(state->timer, 0, sizeof state->timer);
+  state->timer_count = 0;
+  state->stage = (uint16_t)stage;
+  state->stage_since_ms = old->stage_since_ms;
+  carry_timers(from, old, to, now_ms, state);
+}
