@@ -1,0 +1,216 @@
+// One declaration: each key read by its own function, then what belongs to the op judged as a whole. Defaults are
+// filled in here, so that everything behind this file sees one form.
+#include "base/clock.h"
+#include "feature/reader.h"
+#include "feature/state.h"
+#include <stdio.h>
+
+static const char *const keys[] = {
+#define XX(key) #key,
+    FEATURE_KEY_MAP(XX)
+#undef XX
+};
+
+#define OPS_MAX 32
+static size_t op_names(const char *names[OPS_MAX]) {
+  for (size_t i = 0; i < feature_ops_count; i++) names[i] = feature_ops[i].name;
+  return feature_ops_count;
+}
+
+// ---- the keys ----
+static bool is_name(struct bytes text) {
+  if (text.n == 0 || text.n > FEATURE_NAME_MAX || text.p[0] < 'a' || text.p[0] > 'z') return false;
+  for (size_t i = 0; i < text.n; i++) {
+    uint8_t c = text.p[i];
+    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_')) return false;
+  }
+  return true;
+}
+
+// Comes before all other keys, so that every fault can say whose it is.
+static int find_name(struct reader *r, struct bytes map) {
+  struct bytes value, text;
+  char quoted[SHOWN_MAX];
+  if (!mp_find(map, BYTES_LIT("name"), &value)) return reader_fail(r, "name is missing");
+  if (!mp_as_str(value, &text)) return reader_fail(r, "name must be text, not %s", kind_of(value));
+  if (!is_name(text))
+    return reader_fail(r, "name %s is not allowed: a to z first, then also 0 to 9 and _, at most %d bytes",
+                       shown(text, quoted), FEATURE_NAME_MAX);
+  r->feature->info.name = arena_str(r->arena, text);
+  snprintf(r->who, sizeof r->who, "%s", r->feature->info.name);
+  return 0;
+}
+
+static int find_op(struct reader *r, struct bytes map) {
+  const char *names[OPS_MAX];
+  struct bytes value;
+  size_t index, count = op_names(names);
+  char list[LIST_MAX];
+  if (!mp_find(map, BYTES_LIT("op"), &value))
+    return reader_fail(r, "op is missing; allowed: %s", list_names(names, count, UINT32_MAX, list));
+  int rc = read_name(r, "op", value, names, count, &index);
+  if (rc != 0) return rc;
+  r->feature->op = &feature_ops[index];
+  r->feature->info.op = feature_ops[index].name;
+  return 0;
+}
+
+static int read_of(struct reader *r, struct bytes value) {
+  struct feature *f = r->feature;
+  struct bytes text;
+  if (f->op->input == INPUT_VALUE && mp_as_str(value, &text)) {
+    f->source = bytes_is(text, "channel") ? SOURCE_CHANNEL : bytes_is(text, "event") ? SOURCE_EVENT : SOURCE_NONE;
+    if (f->source != SOURCE_NONE) return 0;
+  }
+  f->source = SOURCE_PATH;
+  return read_path(r, "of", value, &f->of_text);
+}
+
+static int read_part(struct reader *r, struct bytes value) {
+  static const char *const parts[] = {"lower", "domain"};
+  size_t index;
+  int rc = read_name(r, "part", value, parts, 2, &index);
+  if (rc == 0) r->feature->part = index == 0 ? PART_LOWER : PART_DOMAIN;
+  return rc;
+}
+
+static int read_class(struct reader *r, struct bytes value) {
+  static const char *const classes[] = {[FEATURE_BEHAVIOUR] = "behaviour", [FEATURE_PROFILE] = "profile"};
+  size_t index;
+  int rc = read_name(r, "class", value, classes, 2, &index);
+  if (rc == 0) r->feature->info.class = (enum feature_class)index;
+  return rc;
+}
+
+#define DESCRIPTION_MAX 1000 // bytes
+#define OWNER_MAX       200
+static int read_note(struct reader *r, const char *key, struct bytes value, size_t max, const char **out) {
+  struct bytes text;
+  if (mp_as_str(value, &text) && text.n == 0) return 0;
+  int rc = read_text(r, key, value, max, &text);
+  if (rc == 0) *out = (const char *)text.p; // the arena ends copies with a NUL
+  return rc;
+}
+
+static int read_zone(struct reader *r, struct bytes value) {
+  int64_t minutes = 0;
+  int rc = read_int(r, "zone", value, -12 * 60, 14 * 60, &minutes);
+  r->feature->zone_ms = minutes * 60000;
+  return rc;
+}
+
+static int read_limit(struct reader *r, struct bytes value) {
+  int64_t limit = 0;
+  int rc = read_int(r, "limit", value, FEATURE_LIMIT_MIN, FEATURE_LIMIT_MAX, &limit);
+  r->feature->limit = (uint32_t)limit;
+  return rc;
+}
+
+struct spans { // durations that only make sense together
+  int64_t window_ms, tile_ms;
+};
+
+static int read_one(struct reader *r, enum feature_key key, struct bytes value, struct spans *spans) {
+  struct feature *f = r->feature;
+  switch (key) {
+  case KEY_on: return read_on(r, value);
+  case KEY_where: return read_where(r, value);
+  case KEY_of: return read_of(r, value);
+  case KEY_part: return read_part(r, value);
+  case KEY_text: return read_bool(r, "text", value, &f->info.is_text);
+  case KEY_window: return read_duration(r, "window", value, 1000, &spans->window_ms);
+  case KEY_tile: return read_duration(r, "tile", value, 1000, &spans->tile_ms);
+  case KEY_half_life: return read_duration(r, "half_life", value, 1000, &f->half_life_ms);
+  case KEY_session_gap: return read_duration(r, "session_gap", value, 1000, &f->session_gap_ms);
+  case KEY_limit: return read_limit(r, value);
+  case KEY_zone: return read_zone(r, value);
+  case KEY_class: return read_class(r, value);
+  case KEY_personal: return read_bool(r, "personal", value, &f->info.is_personal);
+  case KEY_description: return read_note(r, "description", value, DESCRIPTION_MAX, &f->info.description);
+  case KEY_owner: return read_note(r, "owner", value, OWNER_MAX, &f->info.owner);
+  default: return 0; // name and op are read
+  }
+}
+
+// ---- the whole ----
+// Says which ops a key belongs to.
+static int fail_key(const struct reader *r, enum feature_key key) {
+  const char *names[OPS_MAX];
+  char list[LIST_MAX];
+  size_t count = op_names(names);
+  uint32_t mask = 0;
+  for (size_t i = 0; i < count; i++)
+    if (feature_ops[i].keys >> key & 1) mask |= 1u << i;
+  return reader_fail(r, "%s does not go with %s; it goes with: %s", keys[key], r->feature->op->name,
+                     list_names(names, count, mask, list));
+}
+
+static int judge_keys(const struct reader *r) {
+  const struct feature_op *op = r->feature->op;
+  for (unsigned key = 0; key < FEATURE_KEYS; key++) {
+    bool given = r->given >> key & 1;
+    if (given && !((op->keys | KEYS_ALWAYS) >> key & 1)) return fail_key(r, (enum feature_key)key);
+    if (!given && (op->required >> key & 1)) return reader_fail(r, "%s needs %s", op->name, keys[key]);
+  }
+  return 0;
+}
+
+static int judge_window(const struct reader *r, struct spans spans) {
+  struct feature *f = r->feature;
+  if (!(r->given & KEY_BIT(window))) {
+    if (r->given & KEY_BIT(tile)) return reader_fail(r, "tile needs window");
+    return 0;
+  }
+  if (!(r->given & KEY_BIT(tile))) {
+    spans.tile_ms = (spans.window_ms + 3500) / 7000 * 1000; // a seventh, to the nearest second
+    if (spans.tile_ms == 0) spans.tile_ms = 1000;
+  }
+  if (spans.tile_ms > spans.window_ms) return reader_fail(r, "tile is longer than window");
+  int64_t tiles = (spans.window_ms + spans.tile_ms - 1) / spans.tile_ms;
+  if (tiles > FEATURE_TILES_MAX) {
+    char least[DURATION_TEXT_MAX];
+    int64_t seconds = (spans.window_ms + FEATURE_TILES_MAX * 1000 - 1) / (FEATURE_TILES_MAX * 1000);
+    duration_format(seconds * 1000, least);
+    return reader_fail(r, "window holds %lld tiles, at most %d are allowed: a tile of at least %s", (long long)tiles,
+                       FEATURE_TILES_MAX, least);
+  }
+  f->tiles = (uint32_t)tiles;
+  f->tile_ms = spans.tile_ms;
+  return 0;
+}
+
+static int judge_input(const struct reader *r) {
+  struct feature *f = r->feature;
+  f->input = f->op->input;
+  if (f->input == INPUT_NUMBER && f->source == SOURCE_NONE) f->input = INPUT_NONE; // decay counts
+  if (f->source != SOURCE_PATH && f->part != PART_WHOLE) return reader_fail(r, "part needs a path in of");
+  if (!f->op->text) return 0;
+  if (f->part != PART_WHOLE && (r->given & KEY_BIT(text)) && !f->info.is_text)
+    return reader_fail(r, "part takes text, so text cannot be false");
+  if (f->part != PART_WHOLE) f->info.is_text = true;
+  if (f->info.is_text) f->input = INPUT_TEXT;
+  return 0;
+}
+
+int declaration_parse(struct bytes map, size_t number, struct arena *arena, struct feature *out, struct error *err) {
+  struct reader r = {.arena = arena, .err = err, .feature = out};
+  struct spans spans = {0};
+  *out = (struct feature){.limit = 16, .session_gap_ms = 30 * 60000, .info = {.description = "", .owner = ""}};
+  snprintf(r.who, sizeof r.who, "#%zu", number);
+  if (mp_value_of(map).type != MP_MAP) return reader_fail(&r, "a declaration must be a map, not %s", kind_of(map));
+  int rc = find_name(&r, map);
+  if (rc == 0) rc = find_op(&r, map);
+  if (rc != 0) return rc;
+  struct mp m = mp_of(map);
+  for (uint32_t pairs = mp_next(&m).count; pairs > 0; pairs--) {
+    size_t key;
+    struct bytes word = mp_take(&m), value = mp_take(&m);
+    if ((rc = read_key(&r, "the declaration", word, keys, FEATURE_KEYS, &r.given, &key)) != 0) return rc;
+    if ((rc = read_one(&r, (enum feature_key)key, value, &spans)) != 0) return rc;
+  }
+  if ((rc = judge_keys(&r)) != 0) return rc;
+  if ((rc = judge_window(&r, spans)) != 0) return rc;
+  if ((rc = judge_input(&r)) != 0) return rc;
+  out->info.is_duration = out->op->is_duration;
+  return 0;
+}

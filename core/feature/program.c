@@ -1,0 +1,159 @@
+// A set as a whole: compiling a list of declarations, the layout of a lead's state, and moving a state from one set to
+// another. Each feature's part lies behind the one before it, in the order of declaration; sizes are multiples of 8, so
+// nothing is padding.
+#include "feature/program.h"
+#include "base/check.h"
+#include <stdlib.h>
+
+#define DECLARATIONS_LIMITS ((struct mp_limits){.depth_max = 8, .objects_max = 1u << 18, .bytes_max = 4u << 20})
+
+// ---- compile ----
+static int number_path(struct feature_set *set, const struct feature *f, struct bytes text, uint16_t *number,
+                       struct error *err) {
+  uint32_t n = names_add(&set->paths, text);
+  if (n >= FEATURE_PATHS_MAX)
+    return error_set(err, ITD_EPOLICY, "features: %s: the set asks for more than %d different paths", f->info.name,
+                     FEATURE_PATHS_MAX);
+  *number = (uint16_t)n;
+  return 0;
+}
+
+static int number_paths(struct feature_set *set, struct feature *f, struct error *err) {
+  struct condition *where = arena_alloc(&set->arena, (f->where_count + 1) * sizeof *where);
+  for (uint32_t i = 0; i < f->where_count; i++) {
+    where[i] = f->where[i];
+    int rc = number_path(set, f, where[i].path_text, &where[i].path, err);
+    if (rc != 0) return rc;
+  }
+  f->where = where;
+  return f->source == SOURCE_PATH ? number_path(set, f, f->of_text, &f->of, err) : 0;
+}
+
+static int add_feature(struct feature_set *set, struct bytes map, struct error *err) {
+  struct feature *f = &set->features[set->count];
+  int rc = declaration_parse(map, set->count + 1, &set->arena, f, err);
+  if (rc != 0) return rc;
+  if (names_add(&set->names, bytes_str(f->info.name)) != set->count)
+    return error_set(err, ITD_EPOLICY, "features: %s: the name is declared twice", f->info.name);
+  if ((rc = number_paths(set, f, err)) != 0) return rc;
+  f->offset = (uint32_t)set->state_size;
+  f->size = (uint32_t)f->op->size(f);
+  CHECK(f->size % 8 == 0 && f->size > 0);
+  set->state_size += f->size;
+  if (set->state_size > FEATURE_STATE_MAX)
+    return error_set(err, ITD_EPOLICY, "features: %s: with its %u bytes a lead's state grows beyond %u", f->info.name,
+                     f->size, FEATURE_STATE_MAX);
+  f->info.state_offset = f->offset;
+  f->info.state_size = f->size;
+  f->info.definition_hash = definition_hash(f);
+  set->count++;
+  return 0;
+}
+
+static int add_features(struct feature_set *set, struct bytes declarations, struct error *err) {
+  struct mp m = mp_of(declarations);
+  struct mp_value head = mp_next(&m);
+  bool is_empty_table = head.type == MP_MAP && head.count == 0; // how Lua may write an empty list
+  if (head.type != MP_ARRAY && !is_empty_table)
+    return error_set(err, ITD_EPOLICY, "features: the declarations must be a list of maps");
+  if (head.count > FEATURES_MAX)
+    return error_set(err, ITD_EPOLICY, "features: %u are declared, at most %d are allowed", head.count, FEATURES_MAX);
+  set->features = arena_alloc(&set->arena, (head.count + 1) * sizeof *set->features);
+  for (uint32_t i = 0; i < head.count; i++) {
+    int rc = add_feature(set, mp_take(&m), err);
+    if (rc != 0) return rc;
+  }
+  return 0;
+}
+
+static void finish(struct feature_set *set) {
+  set->path = arena_alloc(&set->arena, (set->paths.count + 1) * sizeof *set->path);
+  for (size_t i = 0; i < set->paths.count; i++) CHECK(path_parse(set->paths.text[i], &set->path[i]));
+  dispatch_build(&set->dispatch, set->features, set->count, &set->arena);
+  uint64_t hash = hash_mix(FEATURE_SEMANTICS, set->count);
+  for (size_t i = 0; i < set->count; i++) {
+    const struct feature_info *info = &set->features[i].info;
+    hash = hash_mix(hash, hash64(bytes_str(info->name)));
+    hash = hash_mix(hash, info->definition_hash);
+    hash = hash_mix(hash, (uint64_t)info->class << 1 | info->is_personal);
+  }
+  set->hash = hash;
+}
+
+int feature_set_compile(struct bytes declarations, struct feature_set **out, struct error *err) {
+  struct error scan = {0};
+  size_t len = 0;
+  int whole = mp_scan(declarations, &DECLARATIONS_LIMITS, &len, &scan);
+  if (whole < 0) return error_set(err, ITD_EPOLICY, "features: the declarations are not readable: %s", scan.text);
+  if (whole == 0) return error_set(err, ITD_EPOLICY, "features: the declarations are cut short");
+  if (len != declarations.n)
+    return error_set(err, ITD_EPOLICY, "features: %zu bytes follow the declarations", declarations.n - len);
+  struct feature_set *set = xcalloc(1, sizeof *set);
+  arena_init(&set->arena);
+  names_init(&set->names, &set->arena);
+  names_init(&set->paths, &set->arena);
+  int rc = add_features(set, declarations, err);
+  if (rc != 0) {
+    feature_set_free(set);
+    return rc;
+  }
+  finish(set);
+  *out = set;
+  return 0;
+}
+
+void feature_set_free(struct feature_set *set) {
+  if (!set) return;
+  arena_deinit(&set->arena);
+  free(set);
+}
+
+// ---- what there is ----
+size_t feature_count(const struct feature_set *set) { return set->count; }
+
+const struct feature_info *feature_info(const struct feature_set *set, size_t index) {
+  CHECK(index < set->count);
+  return &set->features[index].info;
+}
+
+int feature_find(const struct feature_set *set, struct bytes name) { return names_find(&set->names, name); }
+
+uint64_t feature_set_hash(const struct feature_set *set) { return set->hash; }
+
+// ---- a lead's state ----
+size_t feature_state_size(const struct feature_set *set) { return set->state_size; }
+
+static void init_one(const struct feature *f, uint8_t *state) {
+  memset(state + f->offset, 0, f->size);
+  f->op->init(f, state + f->offset);
+}
+
+void feature_state_init(const struct feature_set *set, uint8_t *state) {
+  for (size_t i = 0; i < set->count; i++) init_one(&set->features[i], state);
+}
+
+// The feature of `set` with the same meaning, or NULL. Sets that differ keep most of their order, so the search begins
+// at `hint`.
+static const struct feature *find_definition(const struct feature_set *set, const struct feature *like, size_t *hint) {
+  for (size_t n = 0; n < set->count; n++) {
+    size_t i = (*hint + n) % set->count;
+    const struct feature *f = &set->features[i];
+    if (f->info.definition_hash != like->info.definition_hash || f->size != like->size) continue;
+    *hint = i + 1;
+    return f;
+  }
+  return NULL;
+}
+
+size_t feature_state_migrate(const struct feature_set *from, const uint8_t *old_state, const struct feature_set *to,
+                             uint8_t *new_state) {
+  size_t carried = 0, hint = 0;
+  for (size_t i = 0; i < to->count; i++) {
+    const struct feature *f = &to->features[i], *old = find_definition(from, f, &hint);
+    if (old)
+      memcpy(new_state + f->offset, old_state + old->offset, f->size), carried++;
+    else
+      init_one(f, new_state);
+  }
+  return carried;
+}

@@ -1,0 +1,153 @@
+// The compiled form of a set: what the files of this layer share. From outside, feature.h is the whole of it.
+//
+//   declaration.c  a MessagePack map -> struct feature and what is declared about it, every fault named
+//   definition.c   struct feature -> the hash of what it means, however it was spelled
+//   dispatch.c     an event's type, name and channel -> the features that may change
+//   program.c      all of it together: layout, lookup, migration
+//   fold.c read.c  the way of an event, and of a question
+//   ops.c          the table of ops; op_*.c what each keeps and computes; tiles.c what windows stand on
+#pragma once
+#include "feature/feature.h"
+#include "feature/names.h"
+#include "feature/scalar.h"
+
+#define FEATURE_ON_MAX     32  // alternatives of one feature
+#define FEATURE_WHERE_MAX  16  // conditions of one feature
+#define FEATURE_IN_MAX     256 // values of one `in`
+#define FEATURE_WORD_MAX   256 // bytes of a path, an event's name or a channel
+#define FEATURE_NAME_MAX   64  // bytes of a feature's name
+#define FEATURE_PATHS_MAX  512 // different paths of a set
+#define FEATURE_TILES_MAX  32  // of one window
+#define FEATURE_LIMIT_MIN  4   // of distinct
+#define FEATURE_LIMIT_MAX  1024
+#define FEATURE_MASK_WORDS (FEATURES_MAX / 64)
+
+// What an op takes from an event.
+enum input { INPUT_NONE, INPUT_NUMBER, INPUT_TEXT, INPUT_VALUE };
+// Where it takes it from.
+enum source { SOURCE_NONE, SOURCE_PATH, SOURCE_CHANNEL, SOURCE_EVENT };
+
+// One match, as an op sees it.
+struct sample {
+  int64_t time_ms;
+  double number;     // INPUT_NUMBER; 1 for INPUT_NONE
+  struct bytes text; // INPUT_TEXT
+  uint64_t hash;     // INPUT_VALUE
+};
+
+// One alternative of `on`. Empty: any.
+struct alternative {
+  uint8_t types; // bit for each enum event_type
+  struct bytes event, channel;
+};
+
+enum test { TEST_IN, TEST_EXISTS, TEST_ABSENT, TEST_AT_LEAST, TEST_UNDER, TEST_STARTS_WITH };
+struct condition {
+  enum test test;
+  uint16_t path;           // number in the set's paths
+  uint32_t in_count;       // TEST_IN, also for `is`
+  const struct scalar *in; // sorted, without doubles
+  double bound;            // TEST_AT_LEAST, TEST_UNDER
+  struct bytes text;       // TEST_STARTS_WITH
+  struct bytes path_text;
+};
+
+struct feature_op;
+struct feature {
+  const struct feature_op *op;
+  uint32_t offset, size; // of its part of the state
+  enum input input;
+  enum source source;
+  enum text_part part;
+  uint16_t of; // SOURCE_PATH: number in the set's paths
+  uint32_t where_count, on_count;
+  const struct condition *where;
+  int64_t tile_ms;
+  uint32_t tiles; // 0: all time
+  uint32_t limit;
+  int64_t half_life_ms, session_gap_ms, zone_ms;
+  // what only compiling, showing and lineage need
+  const struct alternative *on; // on_count 0: every event
+  struct bytes of_text;
+  struct feature_info info;
+};
+
+// One op: its row in ops.c. State sizes are multiples of 8; init is handed zeroed bytes.
+struct feature_op {
+  const char *name;
+  uint32_t keys, required; // bits (enum feature_key) beside those that every declaration may have
+  enum input input;
+  bool is_duration;
+  size_t (*size)(const struct feature *f);
+  void (*init)(const struct feature *f, uint8_t *state);
+  void (*fold)(const struct feature *f, uint8_t *state, const struct sample *sample);
+  double (*read)(const struct feature *f, const uint8_t *state, int64_t now_ms);
+  struct bytes (*text)(const uint8_t *state); // of a text feature; NULL where there is none
+};
+
+// Keys of a declaration, in the order in which a message lists them.
+#define FEATURE_KEY_MAP(XX)                                                                                            \
+  XX(name)                                                                                                             \
+  XX(op)                                                                                                               \
+  XX(on) XX(where) XX(of) XX(part) XX(text) XX(window) XX(tile) XX(half_life) XX(session_gap) XX(limit) XX(zone)       \
+      XX(class) XX(personal) XX(description) XX(owner)
+enum feature_key {
+#define XX(key) KEY_##key,
+  FEATURE_KEY_MAP(XX)
+#undef XX
+      FEATURE_KEYS
+};
+#define KEY_BIT(key) (1u << KEY_##key)
+#define KEYS_ALWAYS                                                                                                    \
+  (KEY_BIT(name) | KEY_BIT(op) | KEY_BIT(on) | KEY_BIT(where) | KEY_BIT(class) | KEY_BIT(personal) |                   \
+   KEY_BIT(description) | KEY_BIT(owner))
+
+extern const struct feature_op feature_ops[];
+extern const size_t feature_ops_count;
+
+// ---- dispatch ----
+struct channel_rule {
+  uint8_t types;
+  uint16_t channel, feature;
+};
+struct dispatch_row {
+  uint64_t by_type[EVENT_TYPES][FEATURE_MASK_WORDS]; // whatever the channel
+  struct channel_rule *rules;                        // for one channel
+  uint32_t rule_count;
+};
+struct dispatch {
+  struct names events, channels;
+  struct dispatch_row *rows; // 0: whatever the name; 1 + number in events
+};
+void dispatch_build(struct dispatch *d, const struct feature *features, size_t count, struct arena *arena);
+// Sets the bits of the features whose `on` the event meets.
+void dispatch_find(const struct dispatch *d, const struct event *event, uint64_t mask[FEATURE_MASK_WORDS]);
+
+// ---- the set ----
+enum path_root { ROOT_PROPERTIES, ROOT_TRAITS, ROOT_CONTEXT };
+struct path {
+  enum path_root root;
+  bool nested;       // `rest` has dots
+  struct bytes rest; // behind the root
+};
+
+struct feature_set {
+  struct arena arena; // owns everything but the set itself
+  struct feature *features;
+  size_t count;
+  size_t state_size;
+  uint64_t hash;
+  struct names names, paths;
+  struct path *path;
+  struct dispatch dispatch;
+};
+
+// Reads one declaration, the `number`th from 1. Paths are not numbered yet. ITD_EPOLICY with the place, the fault and
+// the cure.
+int declaration_parse(struct bytes map, size_t number, struct arena *arena, struct feature *out,
+                      struct error *err) ITD_MUST_USE;
+// "properties.a.b" -> root and rest; false when it begins with none of the roots or has an empty step.
+bool path_parse(struct bytes text, struct path *path);
+// The hash of everything that can change a value; the order and spelling of alternatives, conditions and defaults can
+// not.
+uint64_t definition_hash(const struct feature *f);

@@ -1,0 +1,29 @@
+// Tiles: a window's ring of cells, one for each stretch of tile_ms of event time, aligned to 1970. A ring keeps the
+// newest tile that had a match and the count - 1 before it. The newest never lies ahead of the lead's clock, so a tile
+// that has left the ring has left every window too: what a window holds does not depend on the order of arrival.
+#pragma once
+#include "feature/program.h"
+
+static inline size_t tiles_size(uint32_t count, size_t cell) { return 8 + (count * cell + 7) / 8 * 8; }
+void tiles_init(uint8_t *state);
+// The cell of a match, emptied (all zero) when it is new; NULL: older than what is kept.
+uint8_t *tiles_at(uint8_t *state, uint32_t count, size_t cell, int64_t tile);
+
+// Cells of the tiles first … last that the ring holds, oldest first.
+struct tiles_walk {
+  const uint8_t *cells;
+  size_t cell;
+  uint32_t count, slot;
+  int64_t left;
+};
+struct tiles_walk tiles_walk(const uint8_t *state, uint32_t count, size_t cell, int64_t first, int64_t last);
+static inline const uint8_t *tiles_next(struct tiles_walk *w) {
+  if (w->left <= 0) return NULL;
+  const uint8_t *at = w->cells + w->slot * w->cell;
+  w->left--;
+  if (++w->slot == w->count) w->slot = 0;
+  return at;
+}
+// The window at `now_ms`: the current tile and the f->tiles - 1 before it.
+struct tiles_walk tiles_window(const struct feature *f, const uint8_t *state, uint32_t count, size_t cell,
+                               int64_t now_ms);
