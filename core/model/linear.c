@@ -9,13 +9,21 @@ double linear_factor(double points_to_double_odds) {
 
 static double between(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
 
+// How many edges lie at or below the value: halving without a branch on the value, which no processor would foresee.
+static size_t bin_of(const struct term *term, double value) {
+  size_t i = 0, left = term->count - 1;
+  while (left > 0) {
+    size_t half = (left + 1) / 2;
+    size_t is_past = !(value < term->bins[i + half - 1].under);
+    i += half & (0 - is_past);
+    left -= half;
+  }
+  return i;
+}
+
 struct amount linear_number(const struct term *term, double factor, double value) {
   if (value != value) return term->missing;
-  if (term->form == TERM_BINS) {
-    size_t i = 0;
-    while (i + 1 < term->count && !(value < term->bins[i].under)) i++;
-    return term->bins[i].amount;
-  }
+  if (term->form == TERM_BINS) return term->bins[bin_of(term, value)].amount;
   double x = between(value, term->low, term->high);
   if (term->is_log1p) x = pm_log1p(x);
   // + 0.0 makes a negative zero (weight below 0, value 0) an ordinary one: a ledger does not show "-0".
