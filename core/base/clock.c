@@ -137,7 +137,8 @@ int time_parse(struct bytes text, int64_t *time_ms) {
 
 void time_format(int64_t time_ms, char out[TIME_TEXT_MAX]) {
   int64_t days = floor_div(time_ms, MS_PER_DAY), year;
-  int month, day, ms = (int)(time_ms - days * MS_PER_DAY);
+  int month, day, ms = (int)(time_ms % MS_PER_DAY);
+  if (ms < 0) ms += (int)MS_PER_DAY;
   date_from_days(days, &year, &month, &day);
   int n = snprintf(out, TIME_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", (long long)year, month, day,
                    ms / MS_PER_HOUR, ms / MS_PER_MINUTE % 60, ms / MS_PER_SECOND % 60, ms % 1000);

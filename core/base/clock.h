@@ -12,7 +12,7 @@ uint64_t clock_mono_ns(void);  // CLOCK_MONOTONIC
 // end of a UTC day only) is read as 59.999. Years 0001 to 9999, in UTC too. ITD_EINVAL for anything else.
 int time_parse(struct bytes text, int64_t *time_ms) ITD_MUST_USE;
 #define TIME_TEXT_MAX 32
-void time_format(int64_t time_ms, char out[TIME_TEXT_MAX]); // "2026-01-05T08:30:00.250Z"
+void time_format(int64_t time_ms, char out[TIME_TEXT_MAX]); // "2026-01-05T08:30:00.250Z"; any time fits
 
 // "250ms", "30s", "15m", "4h", "7d", "2w": a positive whole number and a unit. ITD_EINVAL otherwise or beyond 100 years.
 int duration_parse(struct bytes text, int64_t *duration_ms) ITD_MUST_USE;
