@@ -4,8 +4,8 @@
 #include "base/bytes.h"
 #include "base/status.h"
 
-int64_t clock_wall_ms(void);   // CLOCK_REALTIME
-uint64_t clock_mono_ns(void);  // CLOCK_MONOTONIC
+int64_t clock_wall_ms(void);  // CLOCK_REALTIME
+uint64_t clock_mono_ns(void); // CLOCK_MONOTONIC
 
 // RFC 3339, and what senders of analytics events really send: "T" or space, no fraction or one of 1-9 digits (kept to
 // ms, cut), "Z", "+hh:mm", "+hhmm", or no zone (read as UTC), a date alone (midnight UTC). A leap second (:60, at the
@@ -14,7 +14,9 @@ int time_parse(struct bytes text, int64_t *time_ms) ITD_MUST_USE;
 #define TIME_TEXT_MAX 32
 void time_format(int64_t time_ms, char out[TIME_TEXT_MAX]); // "2026-01-05T08:30:00.250Z"; any time fits
 
-// "250ms", "30s", "15m", "4h", "7d", "2w": a positive whole number and a unit. ITD_EINVAL otherwise or beyond 100 years.
+// "250ms", "30s", "15m", "4h", "7d", "2w": a positive whole number and a unit. ITD_EINVAL otherwise or
+// beyond 100 years.
 int duration_parse(struct bytes text, int64_t *duration_ms) ITD_MUST_USE;
 #define DURATION_TEXT_MAX 24
-void duration_format(int64_t duration_ms, char out[DURATION_TEXT_MAX]); // the largest unit up to days that divides it: "7d", "90m"
+// In the largest unit up to days that divides it: "7d", "90m".
+void duration_format(int64_t duration_ms, char out[DURATION_TEXT_MAX]);

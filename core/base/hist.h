@@ -13,5 +13,5 @@ struct hist {
 
 void hist_add(struct hist *h, uint64_t value);               // relaxed stores: the owner's thread only
 void hist_merge(struct hist *into, const struct hist *from); // `into` belongs to the caller
-uint64_t hist_quantile(const struct hist *h, double q);      // upper edge of the bucket where the quantile lies; 0 if empty
+uint64_t hist_quantile(const struct hist *h, double q);      // upper edge of the bucket where it lies; 0 if empty
 uint64_t hist_upper(unsigned bucket); // the largest value that the bucket counts; UINT64_MAX for the last

@@ -1,9 +1,9 @@
 // Portable transcendental functions: the same bits on every x86-64 machine, compiler and optimisation level.
-// Only IEEE-754 add, subtract, multiply, divide, comparison and integer operations on the bits are used: no FMA, no libm,
-// no tables read from elsewhere. Compile with -ffp-contract=off; rounding is to nearest. Errors over the whole range:
-// logarithms 0.501 ULP, pm_exp, pm_exp2, pm_pow and pm_sigmoid 0.54, pm_tanh 0.62, pm_expm1 0.68, tested against __float128.
-// Special cases are those of C11 Annex F (values; no floating-point flags). NaN results are the canonical quiet NaN.
-// The bits are part of the engine's semantics version: journals hold decisions made with them.
+// Only IEEE-754 add, subtract, multiply, divide, comparison and integer operations on the bits are used: no FMA, no
+// libm, no tables read from elsewhere. Compile with -ffp-contract=off; rounding is to nearest. Errors over the whole
+// range, tested against __float128: logarithms 0.501 ULP; pm_exp, pm_exp2, pm_pow and pm_sigmoid 0.54; pm_tanh 0.62;
+// pm_expm1 0.68. Special cases are those of C11 Annex F (values; no floating-point flags). NaN results are the
+// canonical quiet NaN. The bits are part of the engine's semantics version: journals hold decisions made with them.
 #pragma once
 
 double pm_exp(double x);

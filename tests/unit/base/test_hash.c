@@ -148,8 +148,8 @@ static void hex_that_is_none(void **state) {
                                     "ab/0",
                                     "ab@0",
                                     "ab`0",
-                                    "ab\x80"
-                                    "0"};
+                                    ("ab\x80"
+                                     "0")};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_int_equal(hex_decode(bytes_str(bad[i]), out, 2), ITD_EINVAL);
     assert_true(out[0] == 7 && out[1] == 7);
