@@ -1,0 +1,44 @@
+--- The head of a policy: who answers for it, why it is so, what it must never do, and which models it reads.
+local declare = require "declare"
+local tree = require "tree"
+
+local KEYS = { owner = "text!", rationale = "text!", boundary = "text!", models = "table", team = "text",
+  eligible = "condition", mode = "text" }
+local ROLES = { "fit", "engagement" }
+local MODES = { act = true, score = true, collect = true }
+
+local function read_models(entry, given)
+  local models = {}
+  for role, model in pairs(given or {}) do
+    if role ~= "fit" and role ~= "engagement" then
+      tree.problem(entry, "policy '%s': models has fit and engagement, not '%s'%s", entry.name, tostring(role),
+        tree.hint(role, ROLES))
+    elseif type(model) ~= "string" or not model:find "^[%w_%-]+$" and not model:find "^[%w_%-]+@%d+$" then
+      tree.problem(entry, "policy '%s': models.%s is a model's name, or name@version", entry.name, role)
+    else
+      models[role] = model
+    end
+  end
+  return models
+end
+
+--- policy "name" { owner, rationale, boundary, models = {fit, engagement}, team, eligible, mode }
+---@param name string the policy's folder
+---@return fun(body: {owner: string, rationale: string, boundary: string, models?: table, team?: string, eligible?: Condition, mode?: string})
+return declare.named("policy", KEYS, function(entry, fields)
+  if tree.policy then
+    tree.problem(entry, "one policy a folder; '%s' was declared in line %d", tree.policy.name, tree.policy.line)
+    return
+  end
+  if entry.name ~= tree.input.policy then
+    tree.problem(entry, "the policy in folder '%s' must have that name, not '%s'", tree.input.policy, entry.name)
+  end
+  entry.owner, entry.rationale, entry.boundary = fields.owner, fields.rationale, fields.boundary
+  entry.team, entry.eligible, entry.mode = fields.team, fields.eligible, fields.mode or "act"
+  entry.models = read_models(entry, fields.models)
+  if not MODES[entry.mode] then
+    tree.problem(entry, "policy '%s': mode is \"act\", \"score\" or \"collect\", not '%s'%s", entry.name, entry.mode,
+      tree.hint(entry.mode, { "act", "score", "collect" }))
+  end
+  tree.policy = entry
+end)
