@@ -1,0 +1,367 @@
+// The methods of section 6 over MessagePack-RPC, and administration on the Unix socket. A row a method.
+#include "net/conn.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "net/daemon.h"
+#include "net/hub.h"
+#include "wire/rpc.h"
+
+#include <stdlib.h>
+
+struct call {
+  struct conn *conn;
+  uint32_t id;
+  bool has_reply;
+  const char *method;
+  struct bytes param; // the only parameter; empty when the method takes none
+};
+
+static void answer_error(const struct call *call, const struct error *err) {
+  metrics_error(call->conn->shard->metrics, err->code);
+  if (!call->has_reply) return;
+  rpc_put_error(&call->conn->out, call->id, err);
+  call->conn->unanswered++;
+  conn_answered(call->conn);
+}
+
+static void answer_head(const struct call *call) {
+  rpc_put_result_head(&call->conn->out, call->id);
+  call->conn->unanswered++;
+  conn_answered(call->conn);
+}
+
+// ---- what a request of tasks does when all are back ----
+
+static struct call call_of(const struct request *request) {
+  return (struct call){.conn = request->owner, .id = request->id, .has_reply = request->has_reply};
+}
+
+// The first task that succeeded, else the last one's error: a question may have been put to two partitions.
+static void done_any(struct request *request) {
+  struct call call = call_of(request);
+  struct conn *conn = request->owner;
+  const struct task *answer = request->task[request->count - 1];
+  for (uint32_t i = 0; i < request->count; i++)
+    if (request->task[i]->status == 0) answer = request->task[i];
+  if (!conn->is_closed) {
+    if (answer->status < 0) {
+      answer_error(&call, &answer->error);
+    } else if (call.has_reply) {
+      answer_head(&call);
+      buf_append_bytes(&conn->out, buf_bytes(&answer->answer));
+    }
+    if (conn->is_closing) conn_answered(conn);
+  }
+  conn_unref(conn);
+}
+
+// event.batch: a list in the order of the events, a decision or {error: {…}} each.
+static void done_batch(struct request *request) {
+  struct call call = call_of(request);
+  struct conn *conn = request->owner;
+  if (!conn->is_closed) {
+    if (call.has_reply) {
+      answer_head(&call);
+      mp_put_array(&conn->out, request->count);
+    }
+    for (uint32_t i = 0; i < request->count; i++) {
+      const struct task *task = request->task[i];
+      if (task->status < 0) metrics_error(conn->shard->metrics, task->status);
+      if (!call.has_reply) continue;
+      if (task->status == 0) {
+        buf_append_bytes(&conn->out, buf_bytes(&task->answer));
+        continue;
+      }
+      mp_put_map(&conn->out, 1);
+      mp_put_cstr(&conn->out, "error");
+      error_put(&conn->out, &task->error);
+    }
+    if (conn->is_closing) conn_answered(conn);
+  }
+  conn_unref(conn);
+}
+
+static struct request *request_of(const struct call *call, uint32_t count, void (*done)(struct request *)) {
+  struct request *request = request_new(count, done, call->conn);
+  request->id = call->id;
+  request->has_reply = call->has_reply;
+  conn_ref(call->conn);
+  return request;
+}
+
+// ---- events ----
+
+static int route(struct shard *shard, struct bytes event, unsigned *partition, struct error *err) {
+  return intake_route(shard->daemon->store, &shard->daemon->intake, event, shard->turn_ms, partition, err);
+}
+
+// An event that names no partition is refused here, with its bytes in quarantine.
+static void refuse_event(struct shard *shard, struct bytes event, const struct error *err) {
+  intake_refuse(shard->intake, err, event, shard->turn_ms);
+}
+
+static bool event_ingest(const struct call *call) {
+  struct shard *shard = call->conn->shard;
+  struct error err = {0};
+  unsigned partition;
+  if (route(shard, call->param, &partition, &err) < 0) {
+    refuse_event(shard, call->param, &err);
+    answer_error(call, &err);
+    return true;
+  }
+  if (store_shard_of(shard->daemon->store, partition) != shard->index) {
+    if (!origin_room(shard->origin)) return false;
+    shard_submit(shard, request_of(call, 1, done_any), 0, TASK_EVENT, partition, call->param);
+    return true;
+  }
+  // This shard's own: the decision is written straight into the answers.
+  struct buf *out = &call->conn->out;
+  size_t start = out->n;
+  uint64_t before_ns = clock_mono_ns();
+  rpc_put_result_head(out, call->id);
+  int status = intake_event(shard->intake, call->param, shard->turn_ms, out, &err);
+  hist_add(&shard->metrics->hop_decide, clock_mono_ns() - before_ns);
+  if (status < 0 || !call->has_reply) out->n = start;
+  if (status < 0) {
+    answer_error(call, &err);
+  } else if (call->has_reply) {
+    call->conn->unanswered++;
+    conn_answered(call->conn);
+  }
+  return true;
+}
+
+static bool event_batch(const struct call *call) {
+  struct shard *shard = call->conn->shard;
+  struct error err = {0};
+  struct mp m = mp_of(call->param);
+  struct mp_value head = mp_next(&m);
+  if (head.type != MP_ARRAY || head.count == 0 || head.count > shard->limits->batch_max) {
+    error_set(&err, head.type == MP_ARRAY && head.count ? ITD_ETOOBIG : ITD_EINVAL,
+              "event.batch takes a list of 1 to %u events (net.batch)", shard->limits->batch_max);
+    answer_error(call, &err);
+    return true;
+  }
+  if (origin_room(shard->origin) < head.count) return false;
+  struct request *request = request_of(call, head.count, done_batch);
+  for (uint32_t i = 0; i < head.count; i++) {
+    struct bytes event = mp_take(&m);
+    unsigned partition;
+    err = (struct error){0};
+    if (route(shard, event, &partition, &err) == 0) {
+      shard_submit(shard, request, i, TASK_EVENT, partition, event);
+      continue;
+    }
+    refuse_event(shard, event, &err);
+    request->task[i] = task_new(TASK_EVENT, (struct bytes){0}, shard->turn_ms);
+    request->task[i]->status = err.code;
+    request->task[i]->error = err;
+    request_settle(request);
+  }
+  return true;
+}
+
+static bool event_validate(const struct call *call) {
+  struct shard *shard = call->conn->shard;
+  struct error err = {0};
+  unsigned partition;
+  if (route(shard, call->param, &partition, &err) < 0) {
+    answer_error(call, &err);
+    return true;
+  }
+  if (!origin_room(shard->origin)) return false;
+  shard_submit(shard, request_of(call, 1, done_any), 0, TASK_VALIDATE, partition, call->param);
+  return true;
+}
+
+// ---- questions ----
+
+static bool ask(const struct call *call, enum task_kind kind) {
+  struct shard *shard = call->conn->shard;
+  struct bytes who;
+  struct error err = {0};
+  if (!mp_as_str(call->param, &who) || who.n == 0 || who.n > shard->daemon->intake.limits.id_max) {
+    error_set(&err, ITD_EINVAL, "%s takes one text: %s", call->method,
+              kind == TASK_DECISION ? "a decision_id" : "a lead id, a userId, an anonymousId or a decision_id");
+    answer_error(call, &err);
+    return true;
+  }
+  if (origin_room(shard->origin) < 2) return false;
+  bool is_id;
+  unsigned partition = intake_whose(shard->intake, who, &is_id);
+  struct request *request = request_of(call, is_id ? 1 : 2, done_any);
+  if (!is_id) {
+    struct hash128 anonymous = store_identity(shard->daemon->store, shard->daemon->intake.workspace, IDENTITY_ANONYMOUS, who);
+    shard_submit(shard, request, 1, kind, store_partition_of(shard->daemon->store, anonymous), who);
+  }
+  shard_submit(shard, request, 0, kind, partition, who);
+  return true;
+}
+
+static bool lead_get(const struct call *call) { return ask(call, TASK_LEAD); }
+static bool decision_get(const struct call *call) { return ask(call, TASK_DECISION); }
+static bool decision_explain(const struct call *call) { return ask(call, TASK_EXPLAIN); }
+
+static bool decision_subscribe(const struct call *call) {
+  struct error err = {0};
+  if (hub_join(call->conn, call->param, &err) < 0) {
+    answer_error(call, &err);
+    return true;
+  }
+  answer_head(call);
+  mp_put_bool(&call->conn->out, true);
+  return true;
+}
+
+// ---- the daemon itself ----
+
+static bool policy_status(const struct call *call) {
+  answer_head(call);
+  daemon_put_status(call->conn->shard->daemon, &call->conn->out);
+  return true;
+}
+
+static bool server_info(const struct call *call) {
+  answer_head(call);
+  daemon_put_info(call->conn->shard->daemon, &call->conn->out);
+  return true;
+}
+
+static bool server_ping(const struct call *call) {
+  answer_head(call);
+  mp_put_cstr(&call->conn->out, "pong");
+  return true;
+}
+
+// ---- administration: the control thread does it, and the answer comes back to the connection's shard ----
+
+struct admin {
+  struct conn *conn;
+  struct shard_thread *thread;
+  uint32_t id;
+  bool has_reply, changed;
+  int status;
+  struct error error;
+  char why[64];
+};
+
+static void admin_answer(struct shard *shard, void *context) {
+  struct admin *admin = context;
+  struct call call = {.conn = admin->conn, .id = admin->id, .has_reply = admin->has_reply};
+  if (!admin->conn->is_closed) {
+    if (admin->status < 0) {
+      answer_error(&call, &admin->error);
+    } else if (admin->has_reply) {
+      answer_head(&call);
+      mp_put_map(&admin->conn->out, 2);
+      mp_put_cstr(&admin->conn->out, "changed");
+      mp_put_bool(&admin->conn->out, admin->changed);
+      mp_put_cstr(&admin->conn->out, "status");
+      daemon_put_status(shard->daemon, &admin->conn->out);
+    }
+  }
+  conn_unref(admin->conn);
+  free(admin);
+}
+
+static void admin_reload(struct daemon *daemon, void *context) {
+  struct admin *admin = context;
+  admin->status = daemon_reload(daemon, admin->why, &admin->changed, &admin->error);
+  shard_post(admin->thread, admin_answer, admin);
+}
+
+static bool policy_reload(const struct call *call) {
+  struct shard *shard = call->conn->shard;
+  struct admin *admin = xcalloc(1, sizeof *admin);
+  admin->conn = call->conn;
+  admin->thread = shard->daemon->threads[shard->index];
+  admin->id = call->id;
+  admin->has_reply = call->has_reply;
+  snprintf(admin->why, sizeof admin->why, "policy.reload by uid %u", (unsigned)call->conn->uid);
+  conn_ref(call->conn);
+  daemon_post(shard->daemon, admin_reload, admin);
+  return true;
+}
+
+static void admin_stop(struct daemon *daemon, void *context) {
+  (void)context;
+  daemon_stop(daemon);
+}
+
+static bool server_shutdown(const struct call *call) {
+  log_line(LOG_INFO, "shutdown_asked", "uid=%u", (unsigned)call->conn->uid);
+  answer_head(call);
+  mp_put_bool(&call->conn->out, true);
+  daemon_post(call->conn->shard->daemon, admin_stop, NULL);
+  return true;
+}
+
+// ---- dispatch ----
+
+static const struct method {
+  const char *name;
+  uint32_t params;
+  bool admin_only;
+  bool (*run)(const struct call *call); // false: a bound is reached, nothing was done
+} methods[] = {
+    {"event.ingest", 1, false, event_ingest},
+    {"event.batch", 1, false, event_batch},
+    {"event.validate", 1, false, event_validate},
+    {"lead.get", 1, false, lead_get},
+    {"decision.get", 1, false, decision_get},
+    {"decision.explain", 1, false, decision_explain},
+    {"decision.subscribe", 1, false, decision_subscribe},
+    {"policy.status", 0, false, policy_status},
+    {"server.info", 0, false, server_info},
+    {"server.ping", 0, false, server_ping},
+    {"policy.reload", 0, true, policy_reload},
+    {"server.shutdown", 0, true, server_shutdown},
+};
+
+static const struct method *method_of(const struct conn *conn, struct bytes name, struct error *err) {
+  for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+    if (!bytes_is(name, methods[i].name)) continue;
+    if (!methods[i].admin_only || conn->role == CONN_ADMIN) return &methods[i];
+    error_set(err, ITD_EAUTH, "%s is administration: send it over the Unix socket in the data directory", methods[i].name);
+    return NULL;
+  }
+  error_set(err, ITD_EMETHOD, "no method \"%.*s\"; there are event.ingest, event.batch, event.validate, lead.get, decision.get, "
+            "decision.explain, decision.subscribe, policy.status, server.info and server.ping",
+            (int)(name.n > 60 ? 60 : name.n), (const char *)name.p);
+  return NULL;
+}
+
+bool serve_rpc(struct conn *conn, struct bytes value) {
+  struct rpc_message message = {0};
+  bool has_id = false;
+  struct error err = {0};
+  int status = rpc_read(value, &message, &has_id, &err);
+  struct call call = {.conn = conn, .id = message.id, .has_reply = status < 0 ? has_id : !message.is_notification};
+  if (status < 0) {
+    intake_refuse(conn->shard->intake, &err, value, conn->shard->turn_ms);
+    answer_error(&call, &err);
+    return true;
+  }
+  const struct method *method = method_of(conn, message.method, &err);
+  if (!method) {
+    metrics_add(&conn->shard->metrics->rpc_requests, 1);
+    answer_error(&call, &err);
+    return true;
+  }
+  struct mp m = mp_of(message.params);
+  struct mp_value head = mp_next(&m);
+  if (head.count != method->params && !(method->run == decision_subscribe && head.count == 0)) {
+    metrics_add(&conn->shard->metrics->rpc_requests, 1);
+    error_set(&err, ITD_EINVAL, "%s takes %u parameter%s, not %u", method->name, method->params,
+              method->params == 1 ? "" : "s", head.count);
+    answer_error(&call, &err);
+    return true;
+  }
+  static const uint8_t nil = 0xc0;
+  call.method = method->name;
+  call.param = head.count ? mp_take(&m) : bytes_of(&nil, 1);
+  if (!method->run(&call)) return false;
+  metrics_add(&conn->shard->metrics->rpc_requests, 1);
+  return true;
+}
