@@ -10,6 +10,7 @@
 #define HOOK_EVERY  100 // instructions: with blocks bounded by BLOCK_SHARE a few hundred ms of copying at worst
 #define BLOCK_SHARE 8   // no block above this share of memory_max
 #define STACK_MAX   ((uintptr_t)512 << 10) // C stack below sandbox_enter
+#define MEMORY_MIN  ((size_t)128 << 10)    // with less lua_newstate may fail half-way, which LuaJIT does not survive
 #define LOOK_NS     1000000                // how often the CPU clock is read, in time of the cheap clock
 
 struct sandbox *sandbox_of(lua_State *L) {
@@ -201,7 +202,8 @@ int sandbox_open(const struct lua_module *modules, size_t count, const struct sa
   sb->modules = modules;
   sb->module_count = count;
   int rc = 0;
-  if (memory_open(&sb->memory, limits->memory_max)) sb->L = lua_newstate(memory_allocate, sb);
+  if (limits->memory_max >= MEMORY_MIN && memory_open(&sb->memory, limits->memory_max))
+    sb->L = lua_newstate(memory_allocate, sb);
   if (!sb->L) {
     rc = error_set(err, ITD_EPOLICY, "no memory for a Lua state: %zu KiB are too little", limits->memory_max >> 10);
     goto done;
