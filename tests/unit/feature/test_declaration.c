@@ -129,7 +129,7 @@ static void test_values(void **state) {
        "features: x: limit must be a whole number from 4 to 1024"},
       {"[{'name': 'x', 'op': 'distinct', 'of': 'event', 'limit': 16.5}]",
        "features: x: limit must be a whole number from 4 to 1024"},
-      {"[{'name': 'x', 'op': 'distinct', 'of': 'event', 'limit': 18446744073709551615}]",
+      {"[{'name': 'x', 'op': 'distinct', 'of': 'event', 'limit': 9223372036854775807}]",
        "features: x: limit must be a whole number from 4 to 1024"},
       {"[{'name': 'x', 'op': 'streak', 'zone': 841}]", "features: x: zone must be a whole number from -720 to 840"},
       {"[{'name': 'x', 'op': 'streak', 'zone': 'UTC'}]", "features: x: zone must be a whole number from -720 to 840"},

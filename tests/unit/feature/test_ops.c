@@ -1,0 +1,538 @@
+// Each op by hand: small streams whose values can be told without a program.
+#include "support.h"
+
+#define PAGE      "'type': 'track', 'event': 'Page Viewed'"
+#define AMOUNT(x) "'type': 'track', 'event': 'Order', 'properties': {'amount': " x "}"
+
+static void test_count(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'count', 'on': ['Page Viewed']");
+  assert_value(&o, T0, 0);
+  assert_int_equal(at(&o, T0, PAGE), 1);
+  assert_int_equal(at(&o, T0, "'type': 'track', 'event': 'Docs Viewed'"), 0);
+  assert_int_equal(at(&o, T0, "'type': 'identify'"), 0);
+  assert_int_equal(late(&o, T0 - 3000 * DAY, T0, PAGE), 1);
+  assert_value(&o, T0, 2);
+  one_close(&o);
+}
+
+// Tiles of a day, seven of them: a match counts from its own moment on until the seventh midnight after it.
+static void test_window(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'count', 'window': '7d', 'on': 'Page Viewed'");
+  at(&o, T0 + 5 * HOUR, PAGE);
+  assert_value(&o, T0 + 5 * HOUR, 1);
+  assert_value(&o, T0 + 7 * DAY - 1, 1);
+  assert_value(&o, T0 + 7 * DAY, 0);
+  at(&o, T0 + 10 * DAY, PAGE);
+  late(&o, T0 + 4 * DAY, T0 + 10 * DAY, PAGE);     // the oldest tile of the window
+  late(&o, T0 + 4 * DAY - 1, T0 + 10 * DAY, PAGE); // just older: it changes nothing
+  assert_value(&o, T0 + 10 * DAY, 2);
+  assert_value(&o, T0 + 11 * DAY, 1);
+  assert_value(&o, T0 + 4000 * DAY, 0);
+  one_close(&o);
+}
+
+static void test_window_before_1970(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'count', 'window': '3d', 'tile': '1d'");
+  struct event e = {.type = EVENT_PAGE, .timestamp_ms = -1};
+  feature_fold(o.set, o.state, &e, -1);
+  assert_value(&o, -1, 1);
+  assert_value(&o, 2 * DAY - 1, 1);
+  assert_value(&o, 2 * DAY, 0);
+  one_close(&o);
+}
+
+static void test_a_clock_ahead(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'recency'");
+  late(&o, T0 + HOUR, T0, PAGE); // the sender says in an hour: it is now
+  assert_value(&o, T0, 0);
+  assert_value(&o, T0 + MINUTE, 60000);
+  one_close(&o);
+}
+
+static void test_the_ends_of_time(void **state) {
+  (void)state;
+  struct feature_set *set =
+      compile("[{'name': 'a', 'op': 'count', 'window': '5200w', 'tile': '5200w'}, {'name': 'b', 'op': 'velocity', "
+              "'window': '32s', 'tile': '1s'}, {'name': 'c', 'op': 'decay', 'half_life': '1s'}, {'name': 'd', 'op': "
+              "'sessions', 'session_gap': '5200w'}, {'name': 'e', 'op': 'streak', 'zone': 840}, {'name': 'f', 'op': "
+              "'gap'}, {'name': 'g', 'op': 'recency'}, {'name': 'h', 'op': 'flag', 'window': '7d'}]");
+  static const int64_t ends[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX - 1, INT64_MAX};
+  uint8_t *s = xmalloc(feature_state_size(set));
+  double v[8];
+  struct bytes t[8];
+  for (size_t i = 0; i < 7; i++)
+    for (size_t k = 0; k < 7; k++) {
+      struct event e = {.type = EVENT_PAGE, .timestamp_ms = ends[i]};
+      feature_state_init(set, s);
+      assert_int_equal(feature_fold(set, s, &e, ends[k]), 8);
+      e.timestamp_ms = ends[k];
+      assert_int_equal(feature_fold(set, s, &e, INT64_MAX), 8);
+      for (size_t r = 0; r < 7; r++) {
+        feature_read(set, s, ends[r], v, t);
+        for (size_t n = 0; n < 8; n++) assert_true(isfinite(v[n]) && v[n] >= 0);
+      }
+    }
+  free(s);
+  feature_set_free(set);
+}
+
+static void test_flag(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'flag'"), w = one_open("'op': 'flag', 'window': '2d', 'tile': '1d'");
+  assert_value(&o, T0, 0);
+  assert_value(&w, T0, 0);
+  at(&o, T0, PAGE), at(&w, T0, PAGE);
+  assert_value(&o, T0 + 9999 * DAY, 1);
+  assert_value(&w, T0 + 2 * DAY - 1, 1);
+  assert_value(&w, T0 + 2 * DAY, 0);
+  one_close(&o), one_close(&w);
+}
+
+static void test_velocity(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'velocity', 'window': '2d', 'tile': '1d'");
+  assert_value(&o, T0, 0);
+  at(&o, T0, PAGE), at(&o, T0, PAGE);
+  assert_value(&o, T0, 2); // nothing before: the count itself
+  at(&o, T0 + 2 * DAY, PAGE), at(&o, T0 + 2 * DAY, PAGE), at(&o, T0 + 3 * DAY, PAGE);
+  assert_value(&o, T0 + 3 * DAY, 1.5);
+  assert_value(&o, T0 + 4 * DAY, 1.0 / 2);
+  assert_value(&o, T0 + 5 * DAY, 0);
+  assert_value(&o, T0 + 6 * DAY, 0);
+  one_close(&o);
+}
+
+static void test_sum_and_mean(void **state) {
+  (void)state;
+  struct one s = one_open("'op': 'sum', 'of': 'properties.amount'"),
+             m = one_open("'op': 'mean', 'of': 'properties.amount'"),
+             w = one_open("'op': 'mean', 'of': 'properties.amount', 'window': '2d', 'tile': '1d'");
+  assert_value(&s, T0, 0);
+  assert_value(&m, T0, NAN);
+  assert_value(&w, T0, NAN);
+  static const char *const amounts[] = {AMOUNT("2"), AMOUNT("0.5"), AMOUNT("true")};
+  for (int i = 0; i < 3; i++) at(&s, T0, amounts[i]), at(&m, T0, amounts[i]), at(&w, T0 + i * DAY, amounts[i]);
+  static const char *const others[] = {AMOUNT("'9'"), AMOUNT("null"), AMOUNT("[9]"), PAGE};
+  for (int i = 0; i < 4; i++) assert_int_equal(at(&s, T0, others[i]) + at(&m, T0, others[i]), 0);
+  assert_value(&s, T0, 3.5);
+  assert_value(&m, T0, 3.5 / 3);
+  assert_value(&w, T0 + 2 * DAY, 0.75);
+  assert_value(&w, T0 + 4 * DAY, NAN);
+  one_close(&s), one_close(&m), one_close(&w);
+}
+
+// Numbers that JSON has not.
+static size_t fold_number(struct one *o, double number) {
+  struct buf b;
+  buf_init(&b);
+  mp_put_map(&b, 1), mp_put_cstr(&b, "amount"), mp_put_float(&b, number);
+  struct event e = {.type = EVENT_TRACK, .properties = buf_bytes(&b), .timestamp_ms = T0};
+  size_t touched = feature_fold(o->set, o->state, &e, T0);
+  buf_deinit(&b);
+  return touched;
+}
+
+static void test_numbers_that_are_none(void **state) {
+  (void)state;
+  static const char *const declared[] = {
+      "sum', 'of': 'properties.amount'",      "mean', 'of': 'properties.amount'",
+      "min', 'of': 'properties.amount'",      "max', 'of': 'properties.amount'",
+      "first', 'of': 'properties.amount'",    "last', 'of': 'properties.amount'",
+      "distinct', 'of': 'properties.amount'", "decay', 'half_life': '1d', 'of': 'properties.amount'"};
+  for (size_t i = 0; i < sizeof declared / sizeof *declared; i++) {
+    char json[100];
+    snprintf(json, sizeof json, "'op': '%s", declared[i]);
+    struct one o = one_open(json);
+    size_t size = feature_state_size(o.set);
+    uint8_t *before = memcpy(xmalloc(size), o.state, size);
+    assert_int_equal(fold_number(&o, NAN) + fold_number(&o, INFINITY) + fold_number(&o, -INFINITY), 0);
+    assert_memory_equal(o.state, before, size);
+    assert_int_equal(fold_number(&o, -0.0), 1);
+    double v = value(&o, T0);
+    assert_true(v == (i == 6 ? 1 : 0) && !signbit(v));
+    free(before);
+    one_close(&o);
+  }
+}
+
+// Sums beyond the greatest double stay there: no infinity, and no NaN from two of them.
+static void test_sums_stay_finite(void **state) {
+  (void)state;
+  struct one s = one_open("'op': 'sum', 'of': 'properties.amount'"),
+             d = one_open("'op': 'decay', 'half_life': '1d', 'of': 'properties.amount'"),
+             w = one_open("'op': 'sum', 'of': 'properties.amount', 'window': '2d', 'tile': '1d'");
+  for (int i = 0; i < 3; i++) fold_number(&s, 1.7e308), fold_number(&d, 1.7e308), fold_number(&w, 1.7e308);
+  assert_true(isfinite(value(&s, T0)) && value(&s, T0) > 1.7e308);
+  assert_true(isfinite(value(&d, T0)) && value(&d, T0) > 1.7e308);
+  assert_true(isfinite(value(&w, T0)) && value(&w, T0) > 1.7e308);
+  one_close(&s), one_close(&d), one_close(&w);
+}
+
+static void test_min_and_max(void **state) {
+  (void)state;
+  struct one a = one_open("'op': 'min', 'of': 'properties.amount'"),
+             b = one_open("'op': 'max', 'of': 'properties.amount'");
+  assert_value(&a, T0, NAN);
+  assert_value(&b, T0, NAN);
+  static const char *const amounts[] = {AMOUNT("3"), AMOUNT("-7.5"), AMOUNT("4611686018427387904"), AMOUNT("4")};
+  for (int i = 0; i < 4; i++) at(&a, T0, amounts[i]), at(&b, T0, amounts[i]);
+  assert_value(&a, T0 + 999 * DAY, -7.5);
+  assert_value(&b, T0, 0x1p62);
+  one_close(&a), one_close(&b);
+}
+
+static void test_first_and_last(void **state) {
+  (void)state;
+  struct one f = one_open("'op': 'first', 'of': 'properties.amount'"),
+             l = one_open("'op': 'last', 'of': 'properties.amount'");
+  assert_value(&f, T0, NAN);
+  assert_value(&l, T0, NAN);
+  struct {
+    int64_t time;
+    const char *event;
+    double first, last;
+  } steps[] = {
+      {T0 + 5, AMOUNT("1"), 1, 1}, {T0 + 3, AMOUNT("2"), 2, 1},
+      {T0 + 7, AMOUNT("3"), 2, 3}, {T0 + 7, AMOUNT("4"), 2, 4}, // the same time: the later arrival is last,
+      {T0 + 3, AMOUNT("5"), 2, 4},                              // and the earlier one first
+      {T0 + 4, AMOUNT("6"), 2, 4}, {T0 + 9, PAGE, 2, 4},
+  };
+  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+    late(&f, steps[i].time, T0 + 9, steps[i].event), late(&l, steps[i].time, T0 + 9, steps[i].event);
+    assert_value(&f, T0 + 9, steps[i].first);
+    assert_value(&l, T0 + 9, steps[i].last);
+  }
+  one_close(&f), one_close(&l);
+}
+
+#define EMAIL(x) "'type': 'identify', 'traits': {'email': '" x "'}"
+
+static void test_text(void **state) {
+  (void)state;
+  struct one l = one_open("'op': 'last', 'of': 'traits.email', 'text': true"),
+             d = one_open("'op': 'last', 'of': 'traits.email', 'part': 'domain'"),
+             w = one_open("'op': 'first', 'of': 'traits.email', 'part': 'lower'");
+  assert_true(feature_info(d.set, 0)->is_text && feature_info(w.set, 0)->is_text);
+  assert_text(&l, T0, "");
+  at(&l, T0, EMAIL("Ann@Example.COM")), at(&d, T0, EMAIL("Ann@x@Example.COM")), at(&w, T0, EMAIL("Ann@Example.COM"));
+  assert_text(&l, T0, "Ann@Example.COM");
+  assert_text(&d, T0, "example.com");
+  assert_text(&w, T0, "ann@example.com");
+  // What has no such part, or is no text, is no match.
+  assert_int_equal(at(&d, T0 + 1, EMAIL("nobody")) + at(&d, T0 + 1, EMAIL("nobody@")) + at(&l, T0 + 1, EMAIL("")), 0);
+  assert_int_equal(at(&l, T0 + 1, "'type': 'identify', 'traits': {'email': 7}"), 0);
+  assert_text(&d, T0 + 1, "example.com");
+  // Shorter text leaves nothing of the longer one behind.
+  at(&l, T0 + 2, EMAIL("b"));
+  assert_text(&l, T0 + 2, "b");
+  for (size_t i = 10; i < feature_state_size(l.set); i++) assert_int_equal(l.state[i], 0);
+  one_close(&l), one_close(&d), one_close(&w);
+}
+
+static void test_text_is_cut_between_characters(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'last', 'of': 'traits.email', 'text': true");
+  at(&o, T0, EMAIL("12345678901234567890123456789012345678901234567890"));
+  assert_text(&o, T0, "12345678901234567890123456789012345678901234567");
+  at(&o, T0, EMAIL("123456789012345678901234567890123456789012345\xe2\x82\xac"));
+  assert_text(&o, T0, "123456789012345678901234567890123456789012345");
+  at(&o, T0, EMAIL("12345678901234567890123456789012345678901234\xe2\x82\xac"));
+  assert_text(&o, T0, "12345678901234567890123456789012345678901234\xe2\x82\xac");
+  at(&o, T0, EMAIL("1234567890123456789012345678901234567890123456\xf0\x9f\x98\x80"));
+  assert_text(&o, T0, "1234567890123456789012345678901234567890123456");
+  struct buf b;
+  buf_init(&b);
+  mp_put_map(&b, 1), mp_put_cstr(&b, "email"), mp_put_cstr(&b, "\x80\x80\x80\x80");
+  struct event e = {.type = EVENT_IDENTIFY, .traits = buf_bytes(&b), .timestamp_ms = T0};
+  assert_int_equal(feature_fold(o.set, o.state, &e, T0), 0); // malformed text never gets in
+  buf_deinit(&b);
+  one_close(&o);
+}
+
+static void fold_plan(struct one *o, const char *json_value) {
+  char json[200];
+  snprintf(json, sizeof json, "'type': 'identify', 'traits': {'plan': %s}", json_value);
+  at(o, T0, json);
+}
+
+static void test_distinct(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'distinct', 'of': 'traits.plan', 'limit': 8");
+  assert_value(&o, T0, 0);
+  static const char *const values[] = {"'a'", "'a'", "'A'", "1", "1.0", "true", "'1'", "1.5", "null", "[1]", "''", "0"};
+  static const int so_far[] = {1, 1, 2, 3, 3, 4, 5, 6, 6, 6, 6, 7};
+  for (int i = 0; i < 12; i++) {
+    fold_plan(&o, values[i]);
+    assert_value(&o, T0, so_far[i]);
+  }
+  fold_plan(&o, "'b'");
+  assert_value(&o, T0, 8); // the limit itself is exact
+  fold_plan(&o, "'a'");
+  assert_value(&o, T0, 8);
+  fold_plan(&o, "'c'");
+  assert_true(value(&o, T0) >= 9); // an estimate, never below what is sure
+  one_close(&o);
+  struct one d = one_open("'op': 'distinct', 'of': 'traits.plan', 'part': 'domain'"),
+             c = one_open("'op': 'distinct', 'of': 'channel'"), e = one_open("'op': 'distinct', 'of': 'event'");
+  static const char *const mails[] = {"'a@x.com'", "'b@X.COM'", "'c@y.com'", "'x.com'", "7"};
+  for (int i = 0; i < 5; i++) fold_plan(&d, mails[i]);
+  assert_value(&d, T0, 2);
+  static const char *const events[] = {"'type': 'track', 'event': 'a', 'channel': 'web'",
+                                       "'type': 'track', 'event': 'b', 'channel': 'web'",
+                                       "'type': 'track', 'event': 'c'", "'type': 'identify', 'channel': 'crm'"};
+  for (int i = 0; i < 4; i++) at(&c, T0, events[i]), at(&e, T0, events[i]);
+  assert_value(&c, T0, 2);
+  assert_value(&e, T0, 3);
+  one_close(&d), one_close(&c), one_close(&e);
+}
+
+// Over many sets of values, the estimate is unbiased and spreads as 1 / sqrt(k - 2). Fixed values: no luck is involved.
+static void test_distinct_error(void **state) {
+  (void)state;
+  enum { TRIALS = 400, VALUES = 2000, LIMIT = 66 };
+  struct one o = one_open("'op': 'distinct', 'of': 'properties.v', 'limit': 66");
+  double mean = 0, square = 0;
+  for (int trial = 0; trial < TRIALS; trial++) {
+    feature_state_init(o.set, o.state);
+    for (int i = 0; i < VALUES; i++) {
+      struct buf b;
+      buf_init(&b);
+      mp_put_map(&b, 1), mp_put_cstr(&b, "v"), mp_put_int(&b, (int64_t)trial * 1000003 + i);
+      struct event e = {.type = EVENT_TRACK, .properties = buf_bytes(&b), .timestamp_ms = T0};
+      feature_fold(o.set, o.state, &e, T0);
+      buf_deinit(&b);
+    }
+    double error = value(&o, T0) / VALUES - 1;
+    mean += error / TRIALS, square += error * error / TRIALS;
+  }
+  double expected = 1 / sqrt(LIMIT - 2);
+  assert_true(fabs(mean) < 4 * expected / sqrt(TRIALS));
+  assert_true(fabs(sqrt(square) / expected - 1) < 0.15);
+  one_close(&o);
+}
+
+static void test_recency_and_gap(void **state) {
+  (void)state;
+  struct one r = one_open("'op': 'recency'"), g = one_open("'op': 'gap'");
+  assert_true(feature_info(r.set, 0)->is_duration && feature_info(g.set, 0)->is_duration);
+  assert_value(&r, T0, NAN);
+  struct {
+    int64_t time;
+    double gap;
+  } steps[] = {{T0 + 10, NAN}, {T0 + 10, 0}, {T0 + 4, 0}, {T0 + 30, 20}, {T0 + 25, 5}, {T0 + 24, 5}, {T0 + 30, 0}};
+  for (size_t i = 0; i < 7; i++) {
+    late(&r, steps[i].time, T0 + 30, PAGE), late(&g, steps[i].time, T0 + 30, PAGE);
+    assert_value(&g, T0 + 90, steps[i].gap);
+  }
+  assert_value(&r, T0 + 90, 60);
+  one_close(&r), one_close(&g);
+}
+
+static void test_decay(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'decay', 'half_life': '7d'"),
+             s = one_open("'op': 'decay', 'half_life': '1d', 'of': 'properties.amount'");
+  assert_value(&o, T0, 0);
+  at(&o, T0, PAGE);
+  assert_value(&o, T0, 1); // 2026-01-01 is a whole number of weeks after 1970-01-01
+  assert_value(&o, T0 + 7 * DAY, 0.5);
+  assert_value(&o, T0 + 70 * DAY, 0x1p-10);
+  assert_true(fabs(value(&o, T0 + 84 * HOUR) - 0.70710678118654752) < 1e-15);
+  late(&o, T0 - 7 * DAY, T0, PAGE);
+  assert_value(&o, T0, 1.5);
+  assert_value(&o, T0 + 36500 * DAY, 0); // 5,214 half-lives: less than any double
+  at(&s, T0, AMOUNT("12")), at(&s, T0 + DAY, AMOUNT("-2"));
+  assert_value(&s, T0 + DAY, 4);
+  at(&s, T0 + 9000 * DAY, AMOUNT("1")); // 9,000 half-lives later
+  assert_value(&s, T0 + 9000 * DAY, 1);
+  one_close(&o), one_close(&s);
+}
+
+static void test_sessions(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'sessions'");
+  assert_value(&o, T0, 0);
+  struct {
+    int64_t minute;
+    double sessions;
+  } steps[] = {
+      {0, 1},    {30, 1},  {61, 2},  // no more than 30 minutes apart
+      {200, 3},  {150, 4},           // a late one between two
+      {91, 4},   {121, 3},           // late ones join 61 … 121 and then 150
+      {300, 4},  {400, 5}, {500, 6}, // the oldest are only counted now
+      {-999, 6},                     // older than all that is kept: no change
+      {201, 6},
+  };
+  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+    late(&o, T0 + steps[i].minute * MINUTE, T0 + 1000 * MINUTE, PAGE);
+    assert_value(&o, T0 + 1000 * MINUTE, steps[i].sessions);
+  }
+  one_close(&o);
+}
+
+static void test_streak(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'streak'");
+  assert_value(&o, T0, 0);
+  at(&o, T0 + 23 * HOUR, PAGE);
+  assert_value(&o, T0 + 23 * HOUR, 1);
+  assert_value(&o, T0 + 2 * DAY - 1, 1); // yesterday still counts
+  assert_value(&o, T0 + 2 * DAY, 0);
+  at(&o, T0 + 2 * DAY, PAGE);
+  assert_value(&o, T0 + 2 * DAY, 1);
+  late(&o, T0 + DAY, T0 + 2 * DAY, PAGE); // the missing day
+  assert_value(&o, T0 + 2 * DAY, 3);
+  for (int day = 3; day < 200; day++) at(&o, T0 + day * DAY, PAGE);
+  assert_value(&o, T0 + 199 * DAY, 200);
+  for (int day = 201; day < 264; day++) at(&o, T0 + day * DAY, PAGE);
+  assert_value(&o, T0 + 263 * DAY, 63);
+  late(&o, T0 + 200 * DAY, T0 + 263 * DAY, PAGE); // 63 days late
+  assert_value(&o, T0 + 263 * DAY, 264);
+  at(&o, T0 + 400 * DAY, PAGE);
+  assert_value(&o, T0 + 400 * DAY, 1);
+  one_close(&o);
+}
+
+static void test_streak_zone(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'streak', 'zone': -300"); // New York in winter
+  at(&o, T0 + 4 * HOUR, PAGE);                             // 31 December there
+  at(&o, T0 + 6 * HOUR, PAGE);                             // 1 January there
+  assert_value(&o, T0 + 6 * HOUR, 2);
+  one_close(&o);
+}
+
+// ---- on and where ----
+static void test_on(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'count', 'on': ['A', {'type': 'page', 'event': 'B'}, {'channel': 'crm'}, {'type': "
+                          "'screen', 'channel': 'mobile'}, {'event': 'C', 'channel': 'web'}, {'type': 'alias'}]");
+  struct {
+    const char *event;
+    size_t matches;
+  } steps[] = {
+      {"'type': 'track', 'event': 'A'", 1},
+      {"'type': 'track', 'event': 'a'", 0},
+      {"'type': 'page', 'name': 'A'", 1},
+      {"'type': 'track', 'event': 'B'", 0},
+      {"'type': 'page', 'name': 'B'", 1},
+      {"'type': 'track', 'event': 'Z', 'channel': 'crm'", 1},
+      {"'type': 'identify', 'channel': 'crm'", 1},
+      {"'type': 'screen', 'channel': 'web'", 0},
+      {"'type': 'screen', 'channel': 'mobile'", 1},
+      {"'type': 'track', 'event': 'C', 'channel': 'web'", 1},
+      {"'type': 'track', 'event': 'C', 'properties': {'channel': 'web'}", 1},
+      {"'type': 'track', 'event': 'C', 'channel': 'mobile'", 0},
+      {"'type': 'track', 'event': 'C'", 0},
+      {"'type': 'alias', 'previousId': 'p'", 1},
+      {"'type': 'group', 'groupId': 'g'", 0},
+      {"'type': 'page', 'name': 'B', 'channel': 'crm'", 1}, // two alternatives: still one match
+  };
+  double total = 0;
+  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+    assert_int_equal(at(&o, T0, steps[i].event), steps[i].matches);
+    total += (double)steps[i].matches;
+  }
+  assert_value(&o, T0, total);
+  one_close(&o);
+}
+
+static void test_where(void **state) {
+  (void)state;
+  struct {
+    const char *where, *properties;
+    size_t matches;
+  } steps[] = {
+      {"{'path': 'properties.a', 'is': 'x'}", "{'a': 'x'}", 1},
+      {"{'path': 'properties.a', 'is': 'x'}", "{'a': 'X'}", 0},
+      {"{'path': 'properties.a', 'is': 'x'}", "{}", 0},
+      {"{'path': 'properties.a', 'is': 1}", "{'a': 1.0}", 1},
+      {"{'path': 'properties.a', 'is': 1.0}", "{'a': 1}", 1},
+      {"{'path': 'properties.a', 'is': 1}", "{'a': true}", 0},
+      {"{'path': 'properties.a', 'is': true}", "{'a': true}", 1},
+      {"{'path': 'properties.a', 'is': false}", "{'a': null}", 0},
+      {"{'path': 'properties.a', 'is': 9007199254740993}", "{'a': 9007199254740992}", 0},
+      {"{'path': 'properties.a', 'is': ''}", "{'a': ''}", 1},
+      {"{'path': 'properties.a', 'in': ['z', 3, 'x', 'x', -2.5]}", "{'a': 'x'}", 1},
+      {"{'path': 'properties.a', 'in': ['z', 3, 'x', 'x', -2.5]}", "{'a': 3}", 1},
+      {"{'path': 'properties.a', 'in': ['z', 3, 'x', 'x', -2.5]}", "{'a': -2.5}", 1},
+      {"{'path': 'properties.a', 'in': ['z', 3, 'x', 'x', -2.5]}", "{'a': 'y'}", 0},
+      {"{'path': 'properties.a', 'in': ['z', 3]}", "{'a': ['z']}", 0},
+      {"{'path': 'properties.a', 'exists': true}", "{'a': {}}", 1},
+      {"{'path': 'properties.a', 'exists': true}", "{'a': null}", 0},
+      {"{'path': 'properties.a', 'exists': true}", "{'b': 1}", 0},
+      {"{'path': 'properties.a', 'exists': false}", "{'b': 1}", 1},
+      {"{'path': 'properties.a', 'exists': false}", "{'a': 0}", 0},
+      {"{'path': 'properties.a', 'at_least': 10}", "{'a': 10}", 1},
+      {"{'path': 'properties.a', 'at_least': 10}", "{'a': 9.999}", 0},
+      {"{'path': 'properties.a', 'at_least': 10}", "{'a': '99'}", 0},
+      {"{'path': 'properties.a', 'under': 10}", "{'a': 10}", 0},
+      {"{'path': 'properties.a', 'under': 10}", "{'a': -1e300}", 1},
+      {"{'path': 'properties.a', 'under': 10}", "{}", 0},
+      {"{'path': 'properties.a', 'at_least': 10, 'under': 20}", "{'a': 15}", 1},
+      {"{'path': 'properties.a', 'at_least': 10, 'under': 20}", "{'a': 20}", 0},
+      {"{'path': 'properties.a', 'starts_with': '/p/'}", "{'a': '/p/1'}", 1},
+      {"{'path': 'properties.a', 'starts_with': '/p/'}", "{'a': '/p'}", 0},
+      {"{'path': 'properties.a', 'starts_with': '/p/'}", "{'a': 7}", 0},
+      {"{'path': 'properties.a.b', 'is': 1}", "{'a': {'b': 1}}", 1},
+      {"{'path': 'properties.a.b', 'is': 1}", "{'a': 1}", 0},
+      {"{'path': 'traits.a', 'is': 1}", "{'a': 1}", 0},
+      {"[]", "{}", 1},
+      {"[{'path': 'properties.a', 'is': 1}, {'path': 'properties.b', 'is': 2}]", "{'a': 1, 'b': 2}", 1},
+      {"[{'path': 'properties.a', 'is': 1}, {'path': 'properties.b', 'is': 2}]", "{'a': 1, 'b': 1}", 0},
+      {"[{'path': 'properties.a', 'is': 1}, {'path': 'properties.b', 'is': 2}]", "{'b': 2}", 0},
+  };
+  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+    char json[400];
+    snprintf(json, sizeof json, "'op': 'count', 'where': %s", steps[i].where);
+    struct one o = one_open(json);
+    snprintf(json, sizeof json, "'type': 'track', 'event': 'E', 'properties': %s", steps[i].properties);
+    if (at(&o, T0, json) != steps[i].matches) fail_msg("where %s of %s", steps[i].where, steps[i].properties);
+    assert_value(&o, T0, (double)steps[i].matches);
+    one_close(&o);
+  }
+}
+
+static void test_roots(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'sum', 'of': 'traits.a', 'where': {'path': 'context.page.path', 'is': '/'}");
+  at(&o, T0, "'type': 'identify', 'traits': {'a': 3}, 'context': {'page': {'path': '/'}}");
+  at(&o, T0, "'type': 'identify', 'traits': {'a': 4}, 'context': {'page': {'path': '/x'}}");
+  at(&o, T0, "'type': 'identify', 'traits': {'a': 5}");
+  assert_value(&o, T0, 3);
+  one_close(&o);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_count),
+      cmocka_unit_test(test_window),
+      cmocka_unit_test(test_window_before_1970),
+      cmocka_unit_test(test_a_clock_ahead),
+      cmocka_unit_test(test_the_ends_of_time),
+      cmocka_unit_test(test_flag),
+      cmocka_unit_test(test_velocity),
+      cmocka_unit_test(test_sum_and_mean),
+      cmocka_unit_test(test_numbers_that_are_none),
+      cmocka_unit_test(test_sums_stay_finite),
+      cmocka_unit_test(test_min_and_max),
+      cmocka_unit_test(test_first_and_last),
+      cmocka_unit_test(test_text),
+      cmocka_unit_test(test_text_is_cut_between_characters),
+      cmocka_unit_test(test_distinct),
+      cmocka_unit_test(test_distinct_error),
+      cmocka_unit_test(test_recency_and_gap),
+      cmocka_unit_test(test_decay),
+      cmocka_unit_test(test_sessions),
+      cmocka_unit_test(test_streak),
+      cmocka_unit_test(test_streak_zone),
+      cmocka_unit_test(test_on),
+      cmocka_unit_test(test_where),
+      cmocka_unit_test(test_roots),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

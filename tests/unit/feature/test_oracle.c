@@ -1,0 +1,556 @@
+// Random declarations and random streams, with late, repeated and future events, against an oracle that computes each
+// value anew from all events, by the definitions in docs/features.md and with nothing of the layer's code. SEED repeats
+// a run.
+#include "support.h"
+
+// ---- randomness ----
+static uint64_t rng;
+static uint64_t next(void) { return rng = hash_mix(rng, 0x5eed); }
+static int64_t below(int64_t n) { return (int64_t)(next() % (uint64_t)n); }
+static bool one_in(int64_t n) { return below(n) == 0; }
+// Spread over the orders of magnitude, so that milliseconds and months both happen.
+static int64_t some_time(int64_t most) {
+  int64_t n = 1;
+  while (n < most && !one_in(6)) n *= 4;
+  return below(n < most ? n : most);
+}
+
+// ---- events ----
+enum kind { ABSENT, NIL, BOOL, INT, FLOAT, TEXT, NOT_A_NUMBER, LIST };
+struct val {
+  enum kind kind;
+  double number;
+  const char *text;
+};
+#define PROPS 3
+struct ev {
+  enum event_type type;
+  const char *name, *channel; // "" when none
+  struct val prop[PROPS];
+  int64_t time, now;
+};
+
+static const char *const names[] = {"", "A", "B", "Pricing Viewed", "C"};
+static const char *const channels[] = {"", "web", "crm", "email"};
+static const char *const texts[] = {"", "x", "X", "/p/1", "/p/2", "a@x.com", "b@X.com", "c@y.org", "@", "1"};
+#define PICK(list) (list)[below(sizeof(list) / sizeof *(list))]
+
+static struct val some_val(void) {
+  struct val v = {.kind = (enum kind)below(LIST + 1)};
+  if (one_in(2)) v.kind = INT;
+  if (v.kind == BOOL) v.number = (double)below(2);
+  if (v.kind == INT) v.number = (double)(below(7) - 3);
+  if (v.kind == FLOAT) v.number = (double)(below(25) - 12) / 4; // quarters add up exactly
+  if (v.kind == TEXT) v.text = PICK(texts);
+  return v;
+}
+
+static struct ev some_event(int64_t *now) {
+  if (!one_in(3)) *now += some_time(40 * DAY);
+  struct ev e = {.type = (enum event_type)below(EVENT_TYPES), .channel = PICK(channels), .now = *now, .time = *now};
+  e.name = e.type == EVENT_TRACK ? PICK(names) : "";
+  if (one_in(3)) e.type = EVENT_TRACK, e.name = "A";
+  for (int i = 0; i < PROPS; i++) e.prop[i] = some_val();
+  if (one_in(2)) e.time -= some_time(100 * DAY);
+  if (one_in(10)) e.time += some_time(DAY);
+  return e;
+}
+
+static void put_val(struct buf *b, struct val v) {
+  switch (v.kind) {
+  case BOOL: mp_put_bool(b, v.number != 0); break;
+  case INT: mp_put_int(b, (int64_t)v.number); break;
+  case FLOAT: mp_put_float(b, v.number); break;
+  case TEXT: mp_put_cstr(b, v.text); break;
+  case NOT_A_NUMBER: mp_put_float(b, NAN); break;
+  case LIST: mp_put_array(b, 0); break;
+  default: mp_put_nil(b);
+  }
+}
+
+static size_t fold(const struct feature_set *set, uint8_t *state, const struct ev *e, int64_t now) {
+  struct buf b;
+  uint32_t pairs = 0;
+  buf_init(&b);
+  for (int i = 0; i < PROPS; i++) pairs += e->prop[i].kind != ABSENT;
+  mp_put_map(&b, pairs);
+  for (int i = 0; i < PROPS; i++) {
+    char key[4];
+    snprintf(key, sizeof key, "p%d", i);
+    if (e->prop[i].kind != ABSENT) mp_put_cstr(&b, key), put_val(&b, e->prop[i]);
+  }
+  struct event event = {.type = e->type,
+                        .name = bytes_str(e->name),
+                        .channel = bytes_str(e->channel),
+                        .properties = buf_bytes(&b),
+                        .timestamp_ms = e->time};
+  size_t touched = feature_fold(set, state, &event, now);
+  buf_deinit(&b);
+  return touched;
+}
+
+// ---- declarations ----
+enum cond { IS_TEXT, IS_NUMBER, EXISTS, LACKS, AT_LEAST, UNDER, STARTS };
+struct alt {
+  int type; // -1: any
+  const char *name, *channel;
+};
+struct spec {
+  const char *op;
+  int alts, conds, of;
+  struct alt alt[3];
+  struct {
+    enum cond cond;
+    int prop;
+    double number;
+    const char *text;
+  } cond[2];
+  const char *source, *part; // distinct: "channel", "event" or "" (a property)
+  bool text;
+  int64_t window, tile, half_life, gap;
+  int limit, zone;
+};
+
+static const char *const ops[] = {"count",   "sum",   "mean",     "min",      "max",    "first", "last", "distinct",
+                                  "recency", "decay", "velocity", "sessions", "streak", "flag",  "gap"};
+#define OPS (sizeof ops / sizeof *ops)
+static bool is(const struct spec *s, const char *op) { return strcmp(s->op, op) == 0; }
+static bool takes_of(const struct spec *s) {
+  return is(s, "sum") || is(s, "mean") || is(s, "min") || is(s, "max") || is(s, "first") || is(s, "last") ||
+         is(s, "distinct");
+}
+
+static struct spec some_spec(size_t i) {
+  static const char *const sources[] = {"", "", "channel", "event"}, *const parts[] = {"", "lower", "domain"};
+  struct spec s = {.op = ops[i % OPS], .source = "", .part = "", .of = -1};
+  s.alts = (int)below(4);
+  for (int k = 0; k < s.alts; k++) {
+    s.alt[k] = (struct alt){.type = (int)below(EVENT_TYPES + 3) - 3, .name = PICK(names), .channel = PICK(channels)};
+    if (s.alt[k].type < 0) s.alt[k].type = -1;
+    if (s.alt[k].type < 0 && !*s.alt[k].name && !*s.alt[k].channel) s.alt[k].name = "A";
+  }
+  s.conds = one_in(2) ? (int)below(3) : 0;
+  for (int k = 0; k < s.conds; k++) {
+    s.cond[k].cond = (enum cond)below(STARTS + 1);
+    s.cond[k].prop = (int)below(PROPS);
+    s.cond[k].number = (double)(below(13) - 6) / 2;
+    s.cond[k].text = texts[1 + below(9)];
+  }
+  if (takes_of(&s) || (is(&s, "decay") && one_in(2))) s.of = (int)below(PROPS);
+  if (is(&s, "distinct")) s.source = PICK(sources), s.limit = 4 + (int)below(12);
+  if (is(&s, "first") || is(&s, "last")) s.text = one_in(2);
+  if ((is(&s, "distinct") && !*s.source) || s.text) s.part = PICK(parts);
+  if (is(&s, "velocity") || ((is(&s, "count") || is(&s, "sum") || is(&s, "mean") || is(&s, "flag")) && !one_in(3))) {
+    s.window = SECOND * (1 + some_time(40 * DAY) / SECOND);
+    int64_t tiles = 1 + below(32);
+    if (one_in(2)) s.tile = (s.window + tiles - 1) / tiles;
+    if (s.tile < SECOND) s.tile = 0;
+  }
+  s.half_life = SECOND + some_time(30 * DAY);
+  s.gap = SECOND + some_time(2 * DAY);
+  s.zone = (int)below(1561) - 720;
+  return s;
+}
+
+static void print_spec(struct buf *b, const struct spec *s, size_t i) {
+  buf_printf(b, "%s{'name': 'f%zu', 'op': '%s'", i ? ", " : "", i, s->op);
+  for (int k = 0; k < s->alts; k++) {
+    buf_append_str(b, k == 0 ? ", 'on': [{" : ", {");
+    const char *comma = "";
+    if (s->alt[k].type >= 0)
+      buf_printf(b, "'type': '%s'", event_type_name((enum event_type)s->alt[k].type)), comma = ",";
+    if (*s->alt[k].name) buf_printf(b, "%s'event': '%s'", comma, s->alt[k].name), comma = ",";
+    if (*s->alt[k].channel) buf_printf(b, "%s'channel': '%s'", comma, s->alt[k].channel);
+    buf_append_str(b, k + 1 == s->alts ? "}]" : "}");
+  }
+  for (int k = 0; k < s->conds; k++) {
+    char test[64];
+    enum cond c = s->cond[k].cond;
+    static const char *const tests[] = {"is", "is", "exists", "exists", "at_least", "under", "starts_with"};
+    if (c == IS_TEXT || c == STARTS)
+      snprintf(test, sizeof test, "'%s'", s->cond[k].text);
+    else if (c == EXISTS || c == LACKS)
+      snprintf(test, sizeof test, "%s", c == EXISTS ? "true" : "false");
+    else
+      snprintf(test, sizeof test, "%g", s->cond[k].number);
+    buf_printf(b, "%s{'path': 'properties.p%d', '%s': %s}%s", k ? ", " : ", 'where': [", s->cond[k].prop, tests[c],
+               test, k + 1 == s->conds ? "]" : "");
+  }
+  if (*s->source)
+    buf_printf(b, ", 'of': '%s'", s->source);
+  else if (s->of >= 0)
+    buf_printf(b, ", 'of': 'properties.p%d'", s->of);
+  if (*s->part) buf_printf(b, ", 'part': '%s'", s->part);
+  if (s->text && !*s->part) buf_append_str(b, ", 'text': true");
+  if (s->limit) buf_printf(b, ", 'limit': %d", s->limit);
+  if (s->window) buf_printf(b, ", 'window': '%" PRId64 "ms'", s->window);
+  if (s->tile) buf_printf(b, ", 'tile': '%" PRId64 "ms'", s->tile);
+  if (is(s, "decay")) buf_printf(b, ", 'half_life': '%" PRId64 "ms'", s->half_life);
+  if (is(s, "sessions")) buf_printf(b, ", 'session_gap': '%" PRId64 "ms'", s->gap);
+  if (is(s, "streak")) buf_printf(b, ", 'zone': %d", s->zone);
+  buf_append_str(b, "}");
+}
+
+static struct feature_set *compile_specs(const struct spec *specs, size_t count) {
+  struct buf b;
+  buf_init(&b);
+  buf_append_str(&b, "[");
+  for (size_t i = 0; i < count; i++) print_spec(&b, &specs[i], i);
+  buf_append(&b, "]", 2); // with its NUL
+  struct feature_set *set = compile((const char *)b.p);
+  buf_deinit(&b);
+  return set;
+}
+
+// ---- the oracle ----
+static bool meets_on(const struct spec *s, const struct ev *e) {
+  for (int k = 0; k < s->alts; k++) {
+    const struct alt *a = &s->alt[k];
+    if (a->type >= 0 && a->type != (int)e->type) continue;
+    if (*a->name && strcmp(a->name, e->name) != 0) continue;
+    if (*a->channel && strcmp(a->channel, e->channel) != 0) continue;
+    return true;
+  }
+  return s->alts == 0;
+}
+
+static bool is_number(struct val v) { return v.kind == BOOL || v.kind == INT || v.kind == FLOAT; }
+
+static bool meets_where(const struct spec *s, const struct ev *e) {
+  for (int k = 0; k < s->conds; k++) {
+    struct val v = e->prop[s->cond[k].prop];
+    bool there = v.kind != ABSENT && v.kind != NIL, ok = false;
+    switch (s->cond[k].cond) {
+    case IS_TEXT: ok = v.kind == TEXT && strcmp(v.text, s->cond[k].text) == 0; break;
+    case IS_NUMBER: ok = (v.kind == INT || v.kind == FLOAT) && v.number == s->cond[k].number; break;
+    case EXISTS: ok = there; break;
+    case LACKS: ok = !there; break;
+    case AT_LEAST: ok = is_number(v) && v.number >= s->cond[k].number; break;
+    case UNDER: ok = is_number(v) && v.number < s->cond[k].number; break;
+    case STARTS: ok = v.kind == TEXT && strncmp(v.text, s->cond[k].text, strlen(s->cond[k].text)) == 0; break;
+    }
+    if (!ok) return false;
+  }
+  return true;
+}
+
+// What is taken of the event: a number, or a text (also for distinct: kind and value as text). False: no match.
+struct taken {
+  double number;
+  char text[64];
+};
+static bool take(const struct spec *s, const struct ev *e, struct taken *out) {
+  *out = (struct taken){.number = 1};
+  if (*s->source) {
+    snprintf(out->text, sizeof out->text, "text %s", *s->source == 'c' ? e->channel : e->name);
+    return strcmp(out->text, "text ") != 0;
+  }
+  if (s->of < 0) return true;
+  struct val v = e->prop[s->of];
+  char part[32] = "";
+  if (v.kind == TEXT) {
+    const char *from = v.text;
+    if (strcmp(s->part, "domain") == 0) from = strchr(v.text, '@') ? strrchr(v.text, '@') + 1 : "";
+    snprintf(part, sizeof part, "%s", from);
+    for (char *c = part; *s->part && *c; c++) *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
+  }
+  if (s->text) {
+    snprintf(out->text, sizeof out->text, "%s", part);
+    return *part;
+  }
+  if (is(s, "distinct")) {
+    if (*s->part || v.kind == TEXT) return snprintf(out->text, sizeof out->text, "text %s", part), *part;
+    snprintf(out->text, sizeof out->text, "%s %.17g", v.kind == BOOL ? "bool" : "number", v.number);
+    return is_number(v);
+  }
+  out->number = v.number;
+  return is_number(v);
+}
+
+struct match {
+  int64_t time;
+  struct taken taken;
+};
+struct answer {
+  double value, tolerance;
+  char text[64];
+  bool promised; // the documents promise this value for this stream
+};
+
+static int64_t down(int64_t t, int64_t unit) { return (int64_t)floorl((long double)t / (long double)unit); }
+
+static int by_time(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+static void ask_windowed(const struct spec *s, const struct match *m, size_t n, int64_t now, struct answer *a) {
+  int64_t tile = s->tile;
+  if (s->window && !tile) {
+    tile = (int64_t)floor((double)s->window / 7000 + 0.5) * SECOND;
+    if (tile < SECOND) tile = SECOND;
+  }
+  int64_t tiles = s->window ? (int64_t)ceil((double)s->window / (double)tile) : 0;
+  double count = 0, sum = 0, before = 0;
+  for (size_t i = 0; i < n; i++) {
+    int64_t age = s->window ? down(now, tile) - down(m[i].time, tile) : 0;
+    if (!s->window || age < tiles)
+      count++, sum += m[i].taken.number;
+    else if (age < 2 * tiles)
+      before++;
+  }
+  if (is(s, "count"))
+    a->value = count;
+  else if (is(s, "flag"))
+    a->value = count > 0;
+  else if (is(s, "sum"))
+    a->value = sum;
+  else if (is(s, "mean"))
+    a->value = count > 0 ? sum / count : NAN;
+  else
+    a->value = before > 0 ? count / before : count;
+}
+
+static void ask_runs(const struct spec *s, const struct match *m, size_t n, int64_t now, struct answer *a) {
+  int64_t unit = is(s, "streak") ? DAY : 1, zone = is(s, "streak") ? s->zone * MINUTE : 0, newest = INT64_MIN;
+  int64_t *t = xcalloc(n + 1, sizeof *t);
+  for (size_t i = 0; i < n; i++) {
+    t[i] = down(m[i].time + zone, unit);
+    // How late an event may be: three gaps behind the newest, 63 days behind the newest day.
+    if (newest != INT64_MIN && newest - t[i] > (unit == 1 ? 3 * s->gap : 63)) a->promised = false;
+    if (t[i] > newest) newest = t[i];
+  }
+  qsort(t, n, sizeof *t, by_time);
+  if (unit == 1) {
+    for (size_t i = 0; i < n; i++) a->value += i == 0 || t[i] - t[i - 1] > s->gap;
+  } else if (n > 0 && t[n - 1] >= down(now + zone, DAY) - 1) {
+    a->value = 1;
+    for (size_t i = n - 1; i > 0 && t[i] - t[i - 1] <= 1; i--) a->value += t[i] - t[i - 1] == 1;
+  }
+  free(t);
+}
+
+static void ask_distinct(const struct spec *s, const struct match *m, size_t n, struct answer *a) {
+  for (size_t i = 0; i < n; i++) {
+    size_t k = 0;
+    while (k < i && strcmp(m[k].taken.text, m[i].taken.text) != 0) k++;
+    a->value += k == i;
+  }
+  a->promised = a->value <= s->limit;
+}
+
+static void ask_times(const struct spec *s, const struct match *m, size_t n, int64_t now, struct answer *a) {
+  size_t first = 0, last = 0;
+  for (size_t i = 1; i < n; i++) {
+    if (m[i].time < m[first].time) first = i;
+    if (m[i].time >= m[last].time) last = i;
+  }
+  a->value = NAN;
+  if (n == 0) return;
+  const struct match *picked = is(s, "first") ? &m[first] : &m[last];
+  if (s->text)
+    snprintf(a->text, sizeof a->text, "%s", picked->taken.text);
+  else if (is(s, "recency"))
+    a->value = (double)(now - m[last].time);
+  else if (!is(s, "gap"))
+    a->value = picked->taken.number;
+  if (!is(s, "gap")) return;
+  for (size_t i = 0; i < n; i++) // to the nearest of the others
+    if (i != last && !(a->value <= (double)(m[last].time - m[i].time))) a->value = (double)(m[last].time - m[i].time);
+}
+
+static struct answer ask(const struct spec *s, const struct ev *events, size_t n, int64_t now) {
+  struct match *m = xcalloc(n + 1, sizeof *m);
+  struct answer a = {.promised = true};
+  size_t count = 0;
+  for (size_t i = 0; i < n; i++) {
+    const struct ev *e = &events[i];
+    if (!meets_on(s, e) || !meets_where(s, e) || !take(s, e, &m[count].taken)) continue;
+    m[count++].time = e->time < e->now ? e->time : e->now;
+  }
+  if (is(s, "min") || is(s, "max")) {
+    a.value = NAN;
+    for (size_t i = 0; i < count; i++)
+      a.value = is(s, "min") ? fmin(a.value, m[i].taken.number) : fmax(a.value, m[i].taken.number);
+  } else if (is(s, "decay")) {
+    long double sum = 0, size = 0;
+    for (size_t i = 0; i < count; i++) {
+      long double w = exp2l(-(long double)(now - m[i].time) / (long double)s->half_life);
+      sum += w * (long double)m[i].taken.number, size += w * fabsl((long double)m[i].taken.number);
+    }
+    a.value = (double)sum, a.tolerance = (double)size * 1e-13 + 1e-300;
+  } else if (is(s, "sessions") || is(s, "streak")) {
+    ask_runs(s, m, count, now, &a);
+  } else if (is(s, "distinct")) {
+    ask_distinct(s, m, count, &a);
+  } else if (is(s, "first") || is(s, "last") || is(s, "recency") || is(s, "gap")) {
+    ask_times(s, m, count, now, &a);
+  } else {
+    ask_windowed(s, m, count, now, &a);
+  }
+  free(m);
+  return a;
+}
+
+// ---- the comparison ----
+static size_t compared[OPS], in_all[OPS];
+
+static void compare(const struct spec *specs, size_t count, const struct feature_set *set, const uint8_t *state,
+                    const struct ev *events, size_t n, int64_t now, uint64_t seed) {
+  double values[64];
+  struct bytes got[64];
+  feature_read(set, state, now, values, got);
+  for (size_t i = 0; i < count; i++) {
+    const struct spec *s = &specs[i];
+    struct answer a = ask(s, events, n, now);
+    in_all[i % OPS]++;
+    compared[i % OPS] += a.promised;
+    bool same = fabs(values[i] - a.value) <= a.tolerance || (isnan(values[i]) && isnan(a.value));
+    if (is(s, "distinct") && !a.promised)
+      same = values[i] > s->limit;
+    else if (!a.promised)
+      same = values[i] >= 0 && values[i] <= (double)n;
+    if (same && bytes_is(got[i], a.text)) continue;
+    struct buf b;
+    buf_init(&b);
+    print_spec(&b, s, i);
+    fail_msg("SEED=%" PRIu64 ": %.*s after %zu events: %.17g \"%.*s\", expected %.17g \"%s\"", seed, (int)b.n,
+             (const char *)b.p, n, values[i], (int)got[i].n, (const char *)got[i].p, a.value, a.text);
+  }
+}
+
+static uint64_t begin(void) {
+  const char *given = getenv("SEED");
+  uint64_t seed = given ? strtoull(given, NULL, 10) : clock_mono_ns() % 1000000007;
+  print_message("SEED=%" PRIu64 "\n", seed);
+  rng = seed;
+  return seed;
+}
+
+enum { ROUNDS = 250, SPECS = 2 * OPS, EVENTS = 120 };
+
+static void test_against_the_oracle(void **unused) {
+  (void)unused;
+  uint64_t seed = begin();
+  for (int round = 0; round < ROUNDS; round++) {
+    struct spec specs[SPECS];
+    struct ev events[EVENTS];
+    for (size_t i = 0; i < SPECS; i++) specs[i] = some_spec(i);
+    struct feature_set *set = compile_specs(specs, SPECS);
+    uint8_t *state = xmalloc(feature_state_size(set));
+    feature_state_init(set, state);
+    int64_t now = one_in(4) ? below(2 * DAY) - DAY : T0 + some_time(2000 * DAY);
+    compare(specs, SPECS, set, state, events, 0, now, seed);
+    for (size_t n = 0; n < EVENTS; n++) {
+      events[n] = some_event(&now);
+      size_t matches = 0;
+      for (size_t i = 0; i < SPECS; i++) {
+        struct taken taken;
+        matches += meets_on(&specs[i], &events[n]) && meets_where(&specs[i], &events[n]) &&
+                   take(&specs[i], &events[n], &taken);
+      }
+      assert_int_equal(fold(set, state, &events[n], now), matches);
+      if (one_in(20))
+        compare(specs, SPECS, set, state, events, n + 1, now + (one_in(2) ? some_time(90 * DAY) : 0), seed);
+    }
+    compare(specs, SPECS, set, state, events, EVENTS, now, seed);
+    free(state);
+    feature_set_free(set);
+  }
+  for (size_t i = 0; i < OPS; i++) // a promise that never applies would be no test
+    if (compared[i] * 10 < in_all[i])
+      fail_msg("SEED=%" PRIu64 ": %s compared %zu of %zu", seed, ops[i], compared[i], in_all[i]);
+}
+
+// The same events in another order leave the same bytes; decay the same but for rounding.
+static void test_order_of_arrival(void **unused) {
+  (void)unused;
+  uint64_t seed = begin();
+  for (int round = 0; round < ROUNDS; round++) {
+    struct spec specs[SPECS];
+    struct ev events[EVENTS];
+    for (size_t i = 0; i < SPECS; i++) specs[i] = some_spec(i);
+    for (size_t i = 0; i < SPECS; i++) specs[i].gap = HOUR;
+    int64_t now = T0, span = one_in(2) ? 3 * HOUR : 62 * DAY;
+    for (size_t i = 0; i < EVENTS; i++) {
+      events[i] = some_event(&now);
+      events[i].time = T0 + span / EVENTS * (int64_t)i; // no two at once: then arrival would decide first and last
+    }
+    now = T0 + span;
+    struct feature_set *set = compile_specs(specs, SPECS);
+    size_t size = feature_state_size(set);
+    uint8_t *a = xmalloc(size), *b = xmalloc(size);
+    double x[SPECS], y[SPECS];
+    struct bytes t[SPECS];
+    feature_state_init(set, a), feature_state_init(set, b);
+    for (size_t i = 0; i < EVENTS; i++) fold(set, a, &events[i], now);
+    for (size_t i = EVENTS; i > 0; i--) {
+      size_t k = (size_t)below((int64_t)i);
+      fold(set, b, &events[k], now);
+      events[k] = events[i - 1];
+    }
+    feature_read(set, a, now, x, t), feature_read(set, b, now, y, t);
+    for (size_t i = 0; i < SPECS; i++) {
+      const struct feature_info *info = feature_info(set, i);
+      bool same = memcmp(a + info->state_offset, b + info->state_offset, info->state_size) == 0;
+      if (is(&specs[i], "decay")) same = fabs(x[i] - y[i]) <= 1e-12 * EVENTS * 3;
+      if (is(&specs[i], "sessions") && span > 3 * HOUR) same = true; // later than promised
+      if (!same) fail_msg("SEED=%" PRIu64 ": %s depends on the order: %.17g and %.17g", seed, info->op, x[i], y[i]);
+    }
+    free(a), free(b);
+    feature_set_free(set);
+  }
+}
+
+// Whatever moves between two sets goes on as if it had always been there.
+static void test_migrate_and_go_on(void **unused) {
+  (void)unused;
+  uint64_t seed = begin();
+  for (int round = 0; round < ROUNDS; round++) {
+    struct spec old_specs[SPECS], new_specs[SPECS];
+    for (size_t i = 0; i < SPECS; i++) old_specs[i] = some_spec(i);
+    for (size_t i = 0; i < SPECS; i++) new_specs[i] = one_in(2) ? old_specs[below(SPECS)] : some_spec(i);
+    struct feature_set *from = compile_specs(old_specs, SPECS), *to = compile_specs(new_specs, SPECS);
+    uint8_t *old = xmalloc(feature_state_size(from)), *new = xmalloc(feature_state_size(to)),
+            *fresh = xmalloc(feature_state_size(to)), *whole = xmalloc(feature_state_size(to));
+    feature_state_init(from, old), feature_state_init(to, fresh), feature_state_init(to, whole);
+    int64_t now = T0;
+    for (int i = 0; i < EVENTS; i++) {
+      struct ev e = some_event(&now);
+      if (i == EVENTS / 2) {
+        size_t carried = feature_state_migrate(from, old, to, new), expected = 0;
+        for (size_t k = 0; k < SPECS; k++)
+          for (size_t n = 0; n < SPECS; n++)
+            if (feature_info(to, k)->definition_hash == feature_info(from, n)->definition_hash) {
+              expected++;
+              break;
+            }
+        assert_int_equal(carried, expected);
+      }
+      if (i < EVENTS / 2)
+        fold(from, old, &e, now);
+      else
+        fold(to, new, &e, now), fold(to, fresh, &e, now);
+      fold(to, whole, &e, now);
+    }
+    for (size_t k = 0; k < SPECS; k++) {
+      const struct feature_info *info = feature_info(to, k);
+      bool carried = false;
+      for (size_t n = 0; n < SPECS; n++) carried |= feature_info(from, n)->definition_hash == info->definition_hash;
+      const uint8_t *like = carried ? whole : fresh;
+      if (memcmp(new + info->state_offset, like + info->state_offset, info->state_size) != 0)
+        fail_msg("SEED=%" PRIu64 ": %s did not go on", seed, info->op);
+    }
+    free(old), free(new), free(fresh), free(whole);
+    feature_set_free(from), feature_set_free(to);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_against_the_oracle),
+      cmocka_unit_test(test_order_of_arrival),
+      cmocka_unit_test(test_migrate_and_go_on),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
