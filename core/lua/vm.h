@@ -1,10 +1,22 @@
 // A policy's Lua state on one shard, and the call into it. Owned by one thread.
 //
-// The compiled policy is one chunk of text (made by scripts/compile.lua) that gets three flat arrays of doubles: `I` (in), `O` (out),
-// `M` (the lead's memory), and `custom` (the policy's own functions, by number). It returns two functions without parameters: the plain and
-// the tracing variant. No cdata is within a policy's reach: only that chunk, which we generate, touches the arrays, through an FFI
-// pointer; custom functions get a read-only view. JIT on when there is no custom function; with any, the state runs with the JIT off and
-// a count hook, so that a loop in one is stopped (`policy.guard = "hook"`).
+// The compiled policy is one chunk of text, made by scripts/compile.lua. It sees no global name, only its arguments:
+//   local I, O, M, custom, host = ...
+//   I, O, M  the arrays of doubles behind vm_in, vm_out, vm_memory, from 0; nothing checks an index, and what is stored
+//            must be a number (anything else stops the call)
+//   custom   the policy's own functions, from 1; each is called with a view, custom[1](view), and may return anything:
+//            the chunk makes a number of it, or raises
+//   host     round_even(x), floor(x), exp2(x): the same bits as base/pmath.h's, and compiled by the JIT
+//            text(i): the text of vm_texts number i, from 0; nil when it is empty
+//            view(numbers, texts): a read-only object whose field NAME is I[numbers.NAME] (as it is: NaN when unknown),
+//            or text(texts.NAME); another name stops the call. It reads I at the time of reading, so one view, made
+//            when the chunk is loaded, serves all calls.
+// It returns two functions without parameters: the plain and the tracing variant.
+//
+// No cdata is within a policy's reach: only that chunk touches the arrays, through an FFI pointer. Custom functions are
+// checked as host.pure does, and what they hold on to is frozen, so that nothing is kept between two calls. The JIT is
+// on when there is no custom function and limits.hook is false. Else the whole state runs with the JIT off, a count
+// hook and a CPU deadline, so that a loop in a custom function is stopped (`policy.guard = "hook"`).
 #pragma once
 #include "lua/build.h"
 
@@ -15,15 +27,18 @@ struct vm_limits {
   size_t memory_max;         // policy.memory, default 32 MiB
   uint64_t instructions_max; // policy.call_instructions, default 1 million a call; only the hook guard counts
   bool hook;                 // policy.guard = "hook"
+  uint32_t cpu_ms_max; // of computing a call, for what instructions do not measure; 0: 1,000; only the hook guard looks
 };
 #define VM_LIMITS_DEFAULT ((struct vm_limits){.memory_max = 32u << 20, .instructions_max = 1000000})
 
 struct vm;
 
-// Opens a state, runs module `entry` again to get the custom functions (it returns, for `input`, a table whose field `custom` is the list
-// of them; NULL modules when the policy has none), loads `source`. ITD_EPOLICY, with the place.
+// Opens a state, runs module `entry` again to get the custom functions (what it returns, called with `input`, returns a
+// table whose field `custom` is the list of them; NULL modules when the policy has none), loads `source`. Everything is
+// copied. The limits of a build (LUA_LIMITS_DEFAULT) hold for this, within memory_max. ITD_EPOLICY, with the place.
 int vm_open(const struct lua_module *modules, size_t count, const char *entry, struct bytes input, struct bytes source,
-            const struct vm_shape *shape, const struct vm_limits *limits, struct vm **out, struct error *err) ITD_MUST_USE;
+            const struct vm_shape *shape, const struct vm_limits *limits, struct vm **out,
+            struct error *err) ITD_MUST_USE;
 void vm_close(struct vm *vm); // NULL does nothing
 
 double *vm_in(struct vm *vm);     // written by the caller before a call
@@ -33,7 +48,8 @@ double *vm_memory(struct vm *vm); // in: the lead's memory; out: the new one (un
 // Text features for custom functions (view.NAME where the feature is text). The views must live until the call returns.
 void vm_texts(struct vm *vm, const struct bytes *texts, size_t count);
 
-// Runs the plain (trace = false) or the tracing variant. 0, or ITD_ESTOPPED with why (an error's text with place, instructions, memory):
-// the outcome is void, and the state is rebuilt before the next call. Nothing is kept between two calls.
+// Runs the plain (trace = false) or the tracing variant. 0, or ITD_ESTOPPED with why (an error's text with place,
+// instructions, memory): the outcome is void, and the state is rebuilt before the next call (which is stopped too when
+// that fails). Nothing is kept between two calls. Allocates nothing once the JIT has warmed up; needs 1 MiB of stack.
 int vm_call(struct vm *vm, bool trace, struct error *err) ITD_MUST_USE;
-size_t vm_memory_used(const struct vm *vm);
+size_t vm_memory_used(const struct vm *vm); // bytes of the Lua state, 0 while it waits to be rebuilt
