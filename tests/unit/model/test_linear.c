@@ -302,6 +302,13 @@ static void the_small_models_add_up(void **state) {
   linear_score(model, in_order, values, texts, contributions, points, &out);
   assert_true(points[3] == 0);
   model_free(model);
+  char *negative_zero = text_replace(good_scorecard, "\"points\": 2.5", "\"points\": -0.0");
+  assert_int_equal(parse_texts(card, negative_zero, &model, NULL), ITD_OK);
+  values[0] = 1;
+  linear_score(model, in_order, values, texts, contributions, points, &out);
+  assert_true(same_bits(points[0], 0.0) && same_bits(contributions[0], 0.0)); // a ledger shows no "-0"
+  free(negative_zero);
+  model_free(model);
   assert_int_equal(parse_texts(good_model, good_weights, &model, NULL), ITD_OK);
   values[0] = 4, values[1] = 1e9, values[2] = 25;
   linear_score(model, in_order, values, texts, contributions, points, &out);
