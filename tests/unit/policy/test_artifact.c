@@ -1,7 +1,8 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "base/hash.h"
@@ -136,7 +137,8 @@ static void too_many_timers_name_the_line(void **state) {
   (void)state;
   struct buf list;
   buf_init(&list);
-  for (int i = 0; i < 3; i++) buf_printf(&list, "{\"from\": 1, \"to\": 2, \"after_ms\": %d, \"path\": \"p.lua\", \"line\": %d},", i + 1, i + 20);
+  for (int i = 0; i < 3; i++)
+    buf_printf(&list, "{\"from\": 1, \"to\": 2, \"after_ms\": %d, \"path\": \"p.lua\", \"line\": %d},", i + 1, i + 20);
   buf_append_str(&list, "{\"from\": 1, \"to\": 2}");
   buf_append_u8(&list, 0);
   char *json = with(sample_json, "{\"from\": 1, \"to\": 2}", (char *)list.p);
@@ -161,7 +163,8 @@ static void see(void *context, const struct policy_problem *problem) {
 
 static void problems_come_out_each(void **state) {
   (void)state;
-  const char *three = "{\"problems\": [{\"path\": \"a.lua\", \"line\": 3, \"text\": \"odd\"}, {\"path\": \"b.lua\", \"line\": 4, \"error\": true,"
+  const char *three = "{\"problems\": [{\"path\": \"a.lua\", \"line\": 3, \"text\": \"odd\"}, {\"path\": \"b.lua\", "
+                      "\"line\": 4, \"error\": true,"
                       " \"text\": \"bad\"}, {\"path\": \"c.lua\", \"error\": true, \"text\": \"worse\"}]}";
   struct buf b;
   buf_init(&b);
@@ -177,7 +180,8 @@ static void problems_come_out_each(void **state) {
   assert_null(a);
   buf_deinit(&b);
   // a warning alone does not stop it
-  char *json = with(sample_json, "\"problems\": []", "\"problems\": [{\"path\": \"a.lua\", \"line\": 3, \"text\": \"odd\"}]");
+  char *json =
+      with(sample_json, "\"problems\": []", "\"problems\": [{\"path\": \"a.lua\", \"line\": 3, \"text\": \"odd\"}]");
   assert_int_equal(parse(json, &a, &err), 0);
   artifact_free(a);
   free(json);
@@ -187,8 +191,8 @@ static void problems_come_out_each(void **state) {
 
 static void layouts_agree_with_painting(void **state) {
   (void)state;
-  static const char *const names[] = {"now", "stage", "since", "timer", "fit", "engagement", "owner", "manual", "acted", "is_event",
-                                      "features", "tests", "events", "draws"};
+  static const char *const names[] = {"now",    "stage", "since",    "timer",    "fit",   "engagement", "owner",
+                                      "manual", "acted", "is_event", "features", "tests", "events",     "draws"};
   static const unsigned size[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 1, 2};
   size_t accepted = 0;
   for (int round = 0; round < 3000; round++) {
@@ -257,7 +261,8 @@ static void hostile_bytes_are_refused_or_hold(void **state) {
     buf_clear(&bad);
     buf_append_bytes(&bad, buf_bytes(&good));
     for (uint64_t n = 1 + roll(3); n > 0; n--) {
-      static const uint8_t heads[] = {0xc0, 0xc2, 0xca, 0xcb, 0xcf, 0xd3, 0xdc, 0xdd, 0xde, 0xdf, 0x90, 0x80, 0xff, 0x7f, 0xc6, 0xdb};
+      static const uint8_t heads[] = {0xc0, 0xc2, 0xca, 0xcb, 0xcf, 0xd3, 0xdc, 0xdd,
+                                      0xde, 0xdf, 0x90, 0x80, 0xff, 0x7f, 0xc6, 0xdb};
       bad.p[roll(bad.n)] = roll(2) ? (uint8_t)roll(256) : heads[roll(sizeof heads)];
     }
     if (roll(10) == 0) bad.n = roll(bad.n);

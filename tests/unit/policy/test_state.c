@@ -1,0 +1,253 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/hash.h"
+#include "stand_in.h"
+
+enum { DAY_MS = 86400000 };
+
+static uint64_t seed;
+static uint64_t roll(uint64_t below) {
+  seed = hash_mix(seed, 0x9e3779b97f4a7c15u);
+  return seed % below;
+}
+
+static struct folder folder;
+static int begin(void **unused) { return (void)unused, folder_make(&folder), 0; }
+static int end(void **unused) { return (void)unused, folder_remove(&folder), open_vms == 0 ? 0 : -1; }
+
+// Shorter stages' tables would make the stand-in's honest policy point outside them: these tests decide nothing, so
+// loading tries a policy that never moves.
+static void quiet(struct vm *vm) {
+  honest(vm);
+  vm->out[O_STAGE] = vm->in[I_STAGE], vm->out[O_STEPS] = 0, vm->out[O_OWNER] = -1, vm->out[O_ROUTE] = -1,
+  vm->out[O_ACTION] = 0;
+  for (uint32_t i = 0; i < vm->shape.memory_count; i++) vm->memory[i] = 0;
+}
+
+static struct policy *load(const char *json) {
+  write_file(folder.policies, "sample/policy.lua", json);
+  run = quiet;
+  struct policy *policy = NULL;
+  struct error err = {0};
+  struct policy_source source = source_of(&folder);
+  const struct lua_limits limits = LUA_LIMITS_DEFAULT;
+  if (policy_load(&source, &limits, &policy, NULL, &err) != 0) fail_msg("%s", err.text);
+  return policy;
+}
+
+static struct policy_state *new_state(const struct policy *policy, int64_t now_ms) {
+  struct policy_state *state = xmalloc(policy_state_size(policy));
+  memset(state, 0xa5, policy_state_size(policy));
+  policy_state_init(policy, now_ms, state);
+  return state;
+}
+
+static void assert_state(const struct policy *policy, const struct policy_state *state) {
+  struct error err = {0};
+  if (policy_state_check(policy, bytes_of(state, policy_state_size(policy)), &err) != 0) fail_msg("%s", err.text);
+}
+
+static void a_new_state_is_at_the_start(void **unused) {
+  (void)unused;
+  struct policy *policy = load(sample_json);
+  assert_int_equal(policy_state_size(policy), sizeof(struct policy_state) + 2 * sizeof(double));
+  struct policy_state *state = new_state(policy, 1234);
+  assert_state(policy, state);
+  assert_true(state->stage == 0 && state->owner == -1 && state->action == -1 && state->acted_ms == 0 &&
+              state->timer_count == 0);
+  assert_int_equal(state->stage_since_ms, 1234);
+  assert_true(state->memory[0] == 0.5 && state->memory[1] == 0);
+  free(state);
+  policy_release(policy);
+}
+
+static void the_start_stage_arms_its_timers(void **unused) {
+  (void)unused;
+  char *json = with(sample_json, "{\"from\": 0, \"to\": 1,", "{\"from\": 0, \"to\": 1, \"after_ms\": 500,");
+  struct policy *policy = load(json);
+  struct policy_state *state = new_state(policy, 1000);
+  assert_int_equal(state->timer_count, 1);
+  assert_int_equal(state->timer[0].due_ms, 1500);
+  assert_state(policy, state);
+  free(state), free(json);
+  policy_release(policy);
+}
+
+// Four timers of random lengths, many of them equal: sorted by due, then by name, then by number.
+static void timers_fire_in_a_defined_order(void **unused) {
+  (void)unused;
+  for (int round = 0; round < 40; round++) {
+    char list[600];
+    int n = 0;
+    for (int i = 0; i < 4; i++) {
+      n += snprintf(list + n, sizeof list - (size_t)n, "%s{\"from\": 1, \"to\": %d, \"after_ms\": %d}", i ? ", " : "",
+                    (int)roll(3), 1 + (int)roll(3));
+    }
+    char all[700];
+    snprintf(all, sizeof all, "\"transitions\": [%s], \"before\": [", list);
+    char *json = with(sample_json, "\"transitions\": [", all);
+    struct policy *policy = load(json);
+    struct policy_state *state = new_state(policy, 0);
+    state_enter(policy, 1, 100, state);
+    assert_int_equal(state->timer_count, 4);
+    for (int i = 1; i < 4; i++) {
+      const struct policy_timer *a = &state->timer[i - 1], *b = &state->timer[i];
+      int by_name = strcmp(policy_entry(policy, POLICY_TRANSITIONS, a->transition)->name,
+                           policy_entry(policy, POLICY_TRANSITIONS, b->transition)->name);
+      assert_true(a->due_ms < b->due_ms ||
+                  (a->due_ms == b->due_ms && (by_name < 0 || (by_name == 0 && a->transition < b->transition))));
+    }
+    assert_state(policy, state);
+    state_drop_timer(state, state->timer[roll(4)].transition);
+    assert_int_equal(state->timer_count, 3);
+    assert_state(policy, state);
+    state_drop_timer(state, 99);
+    assert_int_equal(state->timer_count, 3);
+    free(state), free(json);
+    policy_release(policy);
+  }
+}
+
+static void carrying_over_to_oneself_changes_nothing(void **unused) {
+  (void)unused;
+  struct policy *policy = load(sample_json);
+  for (int round = 0; round < 500; round++) {
+    struct policy_state *state = new_state(policy, 1000), *next = new_state(policy, 0);
+    state_enter(policy, (uint16_t)roll(3), 2000 + (int64_t)roll(1000), state);
+    if (roll(2)) state_drop_timer(state, (int)roll(4));
+    state->owner = (int16_t)roll(3) - 1;
+    state->owner_is_manual = state->owner >= 0 && roll(2);
+    state->action = (int16_t)roll(3) - 1;
+    state->acted_ms = (int64_t)roll(5000);
+    state->memory[0] = (double)roll(100) / 7;
+    state->memory[1] = -1;
+    policy_state_migrate(policy, state, policy, 1000ll * DAY_MS, next); // long after every timer was due
+    assert_memory_equal(state, next, policy_state_size(policy));
+    free(state), free(next);
+  }
+  policy_release(policy);
+}
+
+static void names_carry_over_wherever_they_now_stand(void **unused) {
+  (void)unused;
+  struct policy *from = load(sample_json);
+  // owners, memory, actions and stages move; a timer's transition moves with its stages; its time changes for later
+  // leads only
+  char *a = with(sample_json, "[\"ann\", \"bob\"]", "[\"zoe\", \"bob\", \"ann\"]");
+  char *b = with(a, "{\"name\": \"m1\", \"initial\": 0.5}, {\"name\": \"m2\"}",
+                 "{\"name\": \"m2\"}, {\"name\": \"m3\", \"initial\": 9}");
+  char *c = with(b, "{\"name\": \"engaged\"}, {\"name\": \"mql\", \"final\": true}",
+                 "{\"name\": \"mql\", \"final\": true}, {\"name\": \"engaged\"}");
+  char *d = with(
+      c, "\"transitions\": [",
+      "\"transitions\": [{\"from\": 2, \"to\": 0, \"after_ms\": 999}, {\"from\": 2, \"to\": 1, \"after_ms\": 5000},"
+      " {\"from\": 2, \"to\": 0, \"after_ms\": 1}], \"before\": [");
+  struct policy *to = load(d);
+  struct policy_state *old = new_state(from, 1000), *now = new_state(to, 0);
+  state_enter(from, 1, 2000, old);
+  old->owner = 1, old->owner_is_manual = 1, old->action = 1, old->acted_ms = 1500, old->memory[1] = 42;
+  state_drop_timer(old, 3); // the second of the two transitions of that name has fired
+  policy_state_migrate(from, old, to, 3000, now);
+  assert_state(to, now);
+  assert_int_equal(now->stage, 2);
+  assert_int_equal(now->stage_since_ms, 2000);
+  assert_int_equal(now->owner, 1);
+  assert_int_equal(now->owner_is_manual, 1);
+  assert_int_equal(now->action, 1);
+  assert_int_equal(now->acted_ms, 1500);
+  assert_true(now->memory[0] == 42 && now->memory[1] == 9);
+  // engaged -> mql had no timer: 2000 + 5000; engaged -> visitor keeps what it was promised; the one that fired is not
+  // armed again
+  assert_int_equal(now->timer_count, 2);
+  assert_int_equal(now->timer[0].transition, 1);
+  assert_int_equal(now->timer[0].due_ms, 7000);
+  assert_int_equal(now->timer[1].transition, 0);
+  assert_true(now->timer[1].due_ms == 2000 + 21ll * DAY_MS);
+  // later: what is overdue is due now
+  policy_state_migrate(from, old, to, 50000, now);
+  assert_int_equal(now->timer[0].due_ms, 50000);
+  assert_state(to, now);
+  free(a), free(b), free(c), free(d), free(old), free(now);
+  policy_release(from), policy_release(to);
+}
+
+static void what_is_gone_leaves_no_trace(void **unused) {
+  (void)unused;
+  struct policy *from = load(sample_json);
+  char *a = with(sample_json, "{\"name\": \"engaged\"}", "{\"name\": \"warm\"}");
+  char *b = with(a, "[\"ann\", \"bob\"]", "[\"ann\"]");
+  char *c = with(b, "\"from\": 0, \"to\": 1,", "\"from\": 0, \"to\": 1, \"after_ms\": 70,");
+  struct policy *to = load(c);
+  struct policy_state *old = new_state(from, 1000), *now = new_state(to, 0);
+  state_enter(from, 1, 2000, old);
+  old->owner = 1, old->owner_is_manual = 1;
+  policy_state_migrate(from, old, to, 9000, now);
+  assert_state(to, now);
+  assert_int_equal(now->stage, 0);
+  assert_int_equal(now->stage_since_ms, 9000);
+  assert_int_equal(now->owner, -1);
+  assert_int_equal(now->owner_is_manual, 0);
+  assert_int_equal(now->timer_count, 1);
+  assert_int_equal(now->timer[0].due_ms, 9070);
+  free(a), free(b), free(c), free(old), free(now);
+  policy_release(from), policy_release(to);
+}
+
+static void states_from_elsewhere_are_judged(void **unused) {
+  (void)unused;
+  struct policy *policy = load(sample_json);
+  size_t size = policy_state_size(policy);
+  struct policy_state *s = new_state(policy, 1000);
+  state_enter(policy, 1, 2000, s);
+  uint8_t *good = xmalloc(size);
+  memcpy(good, s, size);
+  assert_int_equal(policy_state_check(policy, bytes_of(good, size), NULL), 0);
+  assert_int_equal(policy_state_check(policy, bytes_of(good, size - 8), NULL), ITD_ECORRUPT);
+#define BAD(change)                                                                                                    \
+  do {                                                                                                                 \
+    memcpy(s, good, size);                                                                                             \
+    change;                                                                                                            \
+    assert_int_equal(policy_state_check(policy, bytes_of(s, size), NULL), ITD_ECORRUPT);                               \
+  } while (0)
+  BAD(s->stage = 3);
+  BAD(s->stage = 2); // its timers are of another stage
+  BAD(s->owner = 2);
+  BAD(s->owner = -2);
+  BAD(s->action = 2);
+  BAD(s->owner_is_manual = 2);
+  BAD(s->timer_count = 5);
+  BAD(s->timer_count = 1);
+  BAD(s->timer[0].transition = 4);
+  BAD(s->timer[0].pad[2] = 1);
+  BAD(s->timer[0].due_ms = s->timer[1].due_ms + 1);
+  BAD(s->timer[1] = s->timer[0]);
+  BAD(s->memory[0] = NAN);
+  BAD(s->memory[1] = INFINITY);
+  uint8_t *odd = xmalloc(size + 1); // at an odd address
+  memcpy(odd + 1, good, size);
+  assert_int_equal(policy_state_check(policy, bytes_of(odd + 1, size), NULL), 0);
+  free(good), free(odd), free(s);
+  policy_release(policy);
+}
+
+int main(void) {
+  const char *given = getenv("SEED");
+  seed = given ? strtoull(given, NULL, 10) : 20260106;
+  printf("SEED=%llu\n", (unsigned long long)seed);
+#define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
+  const struct CMUnitTest tests[] = {
+      CASE(a_new_state_is_at_the_start),
+      CASE(the_start_stage_arms_its_timers),
+      CASE(timers_fire_in_a_defined_order),
+      CASE(carrying_over_to_oneself_changes_nothing),
+      CASE(names_carry_over_wherever_they_now_stand),
+      CASE(what_is_gone_leaves_no_trace),
+      CASE(states_from_elsewhere_are_judged),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
