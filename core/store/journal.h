@@ -41,24 +41,47 @@ static inline uint64_t place_of(unsigned log, uint32_t segment, uint32_t offset)
   return (uint64_t)log << 56 | (uint64_t)(segment & 0xffffffu) << 32 | offset;
 }
 
+// Where a partition stands: the sequence number of its last frame and the chain over its commits. All zero: nothing yet.
+struct journal_tip {
+  uint64_t seq;
+  uint8_t chain[SHA256_SIZE];
+};
+
 struct journal;
 struct journal_options {
-  const char *dir;         // of the data directory
+  const char *dir;         // of the data directory; DIR/journal is made
   unsigned log;            // the shard's number
-  uint64_t segment_bytes;  // journal.segment, default 64 MiB, preallocated; at most 4 GiB - 1
+  uint64_t segment_bytes;  // journal.segment, default 64 MiB, preallocated; 1 MiB to 4 GiB - 8
   enum { SYNC_ALWAYS, SYNC_INTERVAL, SYNC_OFF } sync;
-  unsigned interval_ms;    // SYNC_INTERVAL: at most this long between a write and its sync
+  unsigned interval_ms;    // SYNC_INTERVAL: about this long between a write and its sync, which a thread beside does
+  // What the store knows (it fills these in): which opening of the directory this is, how many partitions there are, and over how
+  // many logs they are spread (partition % shards == log: this log writes it).
+  uint32_t session;
+  unsigned partitions, shards;
+  const struct journal_tip *tips; // of all partitions, copied; NULL: all new
+  int64_t received_ms;     // greatest received_ms so far in the directory
 };
+// Begins a new segment after the last there is (the caller has cut what was torn), with its opening commit synced.
+// ITD_EFULL, ITD_EIO; ITD_EINVAL: segment_bytes out of its range.
 int journal_open(const struct journal_options *options, struct journal **out, struct error *err) ITD_MUST_USE;
 void journal_close(struct journal *journal); // commits nothing: what is staged is dropped
-// Stages a frame and returns its place. CHECKs that it fits a segment (the largest event does, many times).
+// Stages a frame and returns its place. CHECKs that it fits a segment (the largest event does, many times), that the partition is
+// this log's and that `seq` is the partition's next.
 uint64_t journal_stage(struct journal *journal, const struct frame *frame);
 size_t journal_staged(const struct journal *journal); // frames
+// The last sequence number of a partition, staged frames included; only of partitions that this log writes.
+uint64_t journal_seq(const struct journal *journal, unsigned partition);
+// A staged frame that is not written yet: views are good until the next journal_stage or journal_commit. False: not staged.
+bool journal_peek(const struct journal *journal, uint64_t place, struct frame *frame);
 // Writes and syncs what is staged. ITD_EFULL: no room; nothing was acknowledged, what is staged stays, call again later.
 // ITD_EIO: a write or a sync failed, which is never retried: the owner stops acknowledging and the process ends (recovery).
+// A commit that meets the end of a segment becomes two commits, the first synced before the second is written: after a crash
+// frames of the first may be there although nobody was told, which the sender's retry finds as duplicates.
 int journal_commit(struct journal *journal, struct error *err) ITD_MUST_USE;
+// Returns when all that journal_commit wrote before this call is on disk, whatever `sync` says. Any thread. ITD_EIO.
+int journal_sync(struct journal *journal, struct error *err) ITD_MUST_USE;
 struct journal_stats { uint64_t frames, bytes, commits, syncs, full; };
-struct journal_stats journal_stats(const struct journal *journal);
+struct journal_stats journal_stats(const struct journal *journal); // any thread: relaxed reads
 
 // Reads the frame at a place, checks its checksum; the views point into `raw`. ITD_ENOTFOUND (segment gone), ITD_ECORRUPT.
 struct journal_reader; // caches open segments; one thread

@@ -1,0 +1,227 @@
+// Layout of the journal: encoding and judging of segment headers, frames and trailers. See docs/journal.md for the same
+// as tables.
+#include "store/journal_format.h"
+
+#include <endian.h>
+#include <stdio.h>
+
+#include "base/check.h"
+
+static void put16(uint8_t *p, uint16_t v) { v = htole16(v), memcpy(p, &v, sizeof v); }
+static void put32(uint8_t *p, uint32_t v) { v = htole32(v), memcpy(p, &v, sizeof v); }
+static void put64(uint8_t *p, uint64_t v) { v = htole64(v), memcpy(p, &v, sizeof v); }
+static uint16_t get16(const uint8_t *p) {
+  uint16_t v;
+  memcpy(&v, p, sizeof v);
+  return le16toh(v);
+}
+static uint32_t get32(const uint8_t *p) {
+  uint32_t v;
+  memcpy(&v, p, sizeof v);
+  return le32toh(v);
+}
+static uint64_t get64(const uint8_t *p) {
+  uint64_t v;
+  memcpy(&v, p, sizeof v);
+  return le64toh(v);
+}
+
+// ---- segment header ----
+static const uint8_t MAGIC[8] = {'I', 'T', 'D', 'J', 'R', 'N', 'L', '\n'};
+#define CHECKSUM_NAME "crc32c"
+#define CHAIN_NAME    "sha256"
+#define SEAL_NAMES    "aes-256-gcm xchacha20-poly1305"
+
+void segment_header_put(uint8_t out[SEGMENT_HEADER_SIZE], const struct segment_header *header) {
+  memset(out, 0, SEGMENT_HEADER_SIZE);
+  memcpy(out, MAGIC, sizeof MAGIC);
+  put32(out + 8, JOURNAL_FORMAT);
+  put32(out + 16, header->log);
+  put32(out + 20, header->segment);
+  put64(out + 24, (uint64_t)header->created_ms);
+  put32(out + 32, header->session);
+  put32(out + 36, header->partitions);
+  put64(out + 40, header->bytes);
+  memcpy(out + 48, CHECKSUM_NAME, sizeof CHECKSUM_NAME - 1);
+  memcpy(out + 64, CHAIN_NAME, sizeof CHAIN_NAME - 1);
+  memcpy(out + 80, SEAL_NAMES, sizeof SEAL_NAMES - 1);
+  put32(out + 12, crc32c(0, bytes_of(out + 16, SEGMENT_HEADER_SIZE - 16)));
+}
+
+int segment_header_get(const uint8_t in[SEGMENT_HEADER_SIZE], struct segment_header *header, struct error *err) {
+  if (memcmp(in, MAGIC, sizeof MAGIC) != 0)
+    return error_set(err, ITD_ECORRUPT, "does not begin like a journal segment");
+  if (get32(in + 8) != JOURNAL_FORMAT)
+    return error_set(err, ITD_EVERSION, "journal format %u; this program reads %u", get32(in + 8), JOURNAL_FORMAT);
+  if (get32(in + 12) != crc32c(0, bytes_of(in + 16, SEGMENT_HEADER_SIZE - 16)))
+    return error_set(err, ITD_ECORRUPT, "checksum of the segment header does not hold");
+  if (strncmp((const char *)in + 48, CHECKSUM_NAME, 16) != 0 || strncmp((const char *)in + 64, CHAIN_NAME, 16) != 0)
+    return error_set(err, ITD_EVERSION, "written with algorithms that this program does not know");
+  *header = (struct segment_header){.log = get32(in + 16),
+                                    .segment = get32(in + 20),
+                                    .created_ms = (int64_t)get64(in + 24),
+                                    .session = get32(in + 32),
+                                    .partitions = get32(in + 36),
+                                    .bytes = get64(in + 40)};
+  return 0;
+}
+
+void segment_path(char out[SEGMENT_PATH_MAX], const char *dir, unsigned log, uint32_t segment) {
+  int n = snprintf(out, SEGMENT_PATH_MAX, "%s/journal/%02x-%08x.log", dir, log, segment);
+  CHECK(n > 0 && n < SEGMENT_PATH_MAX);
+}
+
+// ---- frames ----
+// Every record: length u32, crc u32, format u8, kind u8, flags u16, count or partition u16, workspace u16, place u64.
+static void seal(uint8_t *out, size_t size, uint8_t kind, uint64_t place) {
+  put32(out, (uint32_t)size);
+  out[8] = JOURNAL_FORMAT;
+  out[9] = kind;
+  put64(out + 16, place);
+  put32(out + 4, crc32c(0, bytes_of(out + 8, size - 8)));
+}
+
+enum { SECTIONS = 6 };
+static const struct bytes *section(const struct frame *frame, int index) {
+  switch (index) {
+  case 0: return &frame->event;
+  case 1: return &frame->secret;
+  case 2: return &frame->shared;
+  case 3: return &frame->effects;
+  case 4: return &frame->decision;
+  default: return &frame->cause;
+  }
+}
+
+size_t frame_size(const struct frame *frame) {
+  size_t n = FRAME_HEADER_SIZE;
+  for (int i = 0; i < SECTIONS; i++) n += section(frame, i)->n;
+  return align8(n);
+}
+
+void frame_put(uint8_t *out, size_t size, const struct frame *frame, uint64_t place) {
+  put16(out + 10, 0);
+  put16(out + 12, frame->partition);
+  put16(out + 14, frame->workspace);
+  put32(out + 24, frame->epoch);
+  put32(out + 28, frame->number);
+  put64(out + 32, frame->seq);
+  memcpy(out + 40, frame->entity.b, 16);
+  put64(out + 56, (uint64_t)frame->now_ms);
+  put64(out + 64, (uint64_t)frame->received_ms);
+  put32(out + 72, frame->signals);
+  put32(out + 76, frame->models);
+  put32(out + 80, frame->policy);
+  put32(out + 84, frame->semantics);
+  put64(out + 88, frame->previous);
+  put64(out + 96, frame->identity.hi);
+  put64(out + 104, frame->identity.lo);
+  put64(out + 112, frame->message.hi);
+  put64(out + 120, frame->message.lo);
+  put64(out + 128, frame->digest);
+  put64(out + 136, frame->hash);
+  uint8_t *to = out + FRAME_HEADER_SIZE;
+  for (int i = 0; i < SECTIONS; i++) {
+    const struct bytes *s = section(frame, i);
+    put32(out + 144 + 4 * i, (uint32_t)s->n);
+    if (s->n) memcpy(to, s->p, s->n);
+    to += s->n;
+  }
+  memset(to, 0, (size_t)(out + size - to));
+  seal(out, size, frame->kind, place);
+}
+
+void frame_get(const uint8_t *record, struct frame *frame) {
+  *frame = (struct frame){.kind = record[9],
+                          .partition = get16(record + 12),
+                          .workspace = get16(record + 14),
+                          .epoch = get32(record + 24),
+                          .number = get32(record + 28),
+                          .seq = get64(record + 32),
+                          .now_ms = (int64_t)get64(record + 56),
+                          .received_ms = (int64_t)get64(record + 64),
+                          .signals = get32(record + 72),
+                          .models = get32(record + 76),
+                          .policy = get32(record + 80),
+                          .semantics = get32(record + 84),
+                          .previous = get64(record + 88),
+                          .identity = {get64(record + 96), get64(record + 104)},
+                          .message = {get64(record + 112), get64(record + 120)},
+                          .digest = get64(record + 128),
+                          .hash = get64(record + 136)};
+  memcpy(frame->entity.b, record + 40, 16);
+  const uint8_t *from = record + FRAME_HEADER_SIZE;
+  struct bytes *sections[SECTIONS] = {&frame->event,   &frame->secret,   &frame->shared,
+                                      &frame->effects, &frame->decision, &frame->cause};
+  for (int i = 0; i < SECTIONS; i++) {
+    size_t n = get32(record + 144 + 4 * i);
+    *sections[i] = bytes_of(from, n);
+    from += n;
+  }
+}
+
+// ---- trailers ----
+void trailer_put(uint8_t *out, const struct trailer *trailer, uint64_t place) {
+  put16(out + 10, trailer->flags);
+  put16(out + 12, trailer->count);
+  put16(out + 14, 0);
+  put32(out + 24, trailer->frames);
+  put32(out + 28, trailer->synced);
+  put64(out + 32, (uint64_t)trailer->received_ms);
+  put64(out + 40, 0);
+  seal(out, trailer_size(trailer->count), FRAME_COMMIT, place);
+}
+
+void trailer_entry_put(uint8_t *out, const struct trailer_entry *entry) {
+  put16(out, entry->partition);
+  put16(out + 2, entry->flags);
+  put32(out + 4, entry->epoch);
+  put64(out + 8, entry->seq);
+  memcpy(out + 16, entry->chain, CHAIN_SIZE);
+}
+
+void trailer_get(const uint8_t *record, struct trailer *trailer) {
+  *trailer = (struct trailer){.flags = get16(record + 10),
+                              .count = get16(record + 12),
+                              .frames = get32(record + 24),
+                              .synced = get32(record + 28),
+                              .received_ms = (int64_t)get64(record + 32),
+                              .entry = record + TRAILER_HEADER_SIZE};
+}
+
+struct trailer_entry trailer_entry_get(const struct trailer *trailer, size_t index) {
+  CHECK(index < trailer->count);
+  const uint8_t *p = trailer->entry + index * TRAILER_ENTRY_SIZE;
+  struct trailer_entry e = {.partition = get16(p), .flags = get16(p + 2), .epoch = get32(p + 4), .seq = get64(p + 8)};
+  memcpy(e.chain, p + 16, CHAIN_SIZE);
+  return e;
+}
+
+// ---- judging ----
+// The lengths inside a record must give its length, whatever the checksum says: views are made from them.
+static bool lengths_hold(const uint8_t *record, size_t size) {
+  if (record_kind(record) == FRAME_COMMIT) return size == trailer_size(get16(record + 12));
+  if (size < FRAME_HEADER_SIZE) return false;
+  size_t n = FRAME_HEADER_SIZE;
+  for (int i = 0; i < SECTIONS; i++) n += get32(record + 144 + 4 * i);
+  return align8(n) == size;
+}
+
+size_t record_check(struct bytes in, uint64_t place, size_t *need) {
+  *need = 0;
+  if (in.n < TRAILER_HEADER_SIZE) {
+    *need = TRAILER_HEADER_SIZE;
+    return 0;
+  }
+  size_t size = get32(in.p);
+  uint8_t kind = record_kind(in.p);
+  if (size < TRAILER_HEADER_SIZE || size % 8 || size > SEGMENT_BYTES_MAX - place_offset(place) ||
+      in.p[8] != JOURNAL_FORMAT || kind < FRAME_EVENT || kind > FRAME_COMMIT || get64(in.p + 16) != place)
+    return 0;
+  if (in.n < size) {
+    *need = size;
+    return 0;
+  }
+  if (!lengths_hold(in.p, size) || get32(in.p + 4) != crc32c(0, bytes_of(in.p + 8, size - 8))) return 0;
+  return size;
+}

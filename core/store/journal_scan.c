@@ -1,0 +1,455 @@
+// The walk over logs. A commit is judged whole before its frames are shown: checksums, sequence, chain. What is not
+// whole is the torn end of what was being written when the power went, or damage: see judge_rest.
+#include "store/journal_scan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+
+#define READ_AHEAD (1u << 20)
+
+// ---- a window over a file ----
+struct window {
+  int fd;
+  struct buf b;
+  uint64_t base; // file offset of b.p[0]
+};
+
+// The bytes from `offset` on, at least n of them unless the file ends. Views are good until the next call.
+static int window_at(struct window *w, uint64_t offset, size_t n, struct bytes *out) {
+  CHECK(offset >= w->base);
+  while (w->base + w->b.n < offset + n) {
+    uint64_t at = w->base + w->b.n;
+    size_t want = offset + n - at < READ_AHEAD ? READ_AHEAD : (size_t)(offset + n - at);
+    ssize_t k = pread(w->fd, buf_reserve(&w->b, want), want, (off_t)at);
+    if (k < 0 && errno == EINTR) continue;
+    if (k < 0) return errno;
+    if (k == 0) break;
+    w->b.n += (size_t)k;
+  }
+  size_t skip = (size_t)(offset - w->base);
+  *out = skip < w->b.n ? bytes_of(w->b.p + skip, w->b.n - skip) : bytes_of(NULL, 0);
+  return 0;
+}
+
+static void window_drop(struct window *w, uint64_t before) {
+  size_t n = (size_t)(before - w->base);
+  if (n < READ_AHEAD) return; // moving the rest costs more than it frees
+  buf_consume(&w->b, n);
+  w->base = before;
+}
+
+static void window_forget(struct window *w, uint64_t from) {
+  buf_clear(&w->b);
+  w->base = from;
+}
+
+// ---- what a directory has ----
+static int read_at(int fd, void *out, size_t n, off_t at, size_t *got) {
+  uint8_t *p = out;
+  *got = 0;
+  while (*got < n) {
+    ssize_t k = pread(fd, p + *got, n - *got, at + (off_t)*got);
+    if (k < 0 && errno == EINTR) continue;
+    if (k < 0) return errno;
+    if (k == 0) break;
+    *got += (size_t)k;
+  }
+  return 0;
+}
+
+static int read_opening(int fd, struct segment_info *info, struct error *err) {
+  uint8_t *b = xmalloc(trailer_size(256));
+  size_t got, need;
+  int e = read_at(fd, b, trailer_size(256), SEGMENT_HEADER_SIZE, &got);
+  uint64_t place = place_of(info->log, info->number, SEGMENT_HEADER_SIZE);
+  struct trailer t;
+  if (e == 0 && record_check(bytes_of(b, got), place, &need) && record_kind(b) == FRAME_COMMIT) {
+    trailer_get(b, &t);
+    info->has_opening = (t.flags & TRAILER_OPENS) && t.count == info->header.partitions;
+  }
+  if (info->has_opening) {
+    info->received_ms = t.received_ms;
+    info->seq = xcalloc(t.count, sizeof *info->seq);
+    for (size_t i = 0; i < t.count; i++) info->seq[i] = trailer_entry_get(&t, i).seq;
+  }
+  free(b);
+  return e ? error_set(err, ITD_EIO, "%s", strerror(e)) : 0;
+}
+
+static int read_info(const char *dir, struct segment_info *info, struct error *err) {
+  char path[SEGMENT_PATH_MAX];
+  segment_path(path, dir, info->log, info->number);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return 0; // of a live directory: made ahead, and taken away unused
+  if (fd < 0) return error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+  uint8_t head[SEGMENT_HEADER_SIZE];
+  size_t got;
+  int e = read_at(fd, head, sizeof head, 0, &got);
+  int rc = e ? error_set(err, ITD_EIO, "%s", strerror(e)) : 0;
+  if (rc == 0 && got == sizeof head) {
+    rc = segment_header_get(head, &info->header, err);
+    info->has_header = rc == 0;
+    if (rc == ITD_ECORRUPT) rc = 0; // judged when it is walked
+    if (info->has_header && (info->header.log != info->log || info->header.segment != info->number ||
+                             info->header.partitions < 1 || info->header.partitions > 256))
+      rc = error_set(err, ITD_ECORRUPT, "is segment %02x-%08x by its header", info->header.log, info->header.segment);
+  }
+  if (rc == 0 && info->has_header) rc = read_opening(fd, info, err);
+  close(fd);
+  if (rc) error_prefix(err, "%s", path);
+  return rc;
+}
+
+static int by_number(const void *a, const void *b) {
+  const struct segment_info *x = a, *y = b;
+  if (x->log != y->log) return x->log < y->log ? -1 : 1;
+  return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static int by_session(const void *a, const void *b) {
+  const struct segment_info *x = a, *y = b;
+  if (x->header.session != y->header.session) return x->header.session < y->header.session ? -1 : 1;
+  return by_number(a, b);
+}
+
+static int find_segments(const char *dir, struct segment_info **list, size_t *count, struct error *err) {
+  char path[SEGMENT_PATH_MAX];
+  snprintf(path, sizeof path, "%s/journal", dir);
+  DIR *d = opendir(path);
+  *list = NULL;
+  *count = 0;
+  if (!d) return errno == ENOENT ? 0 : error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+  size_t cap = 0;
+  for (struct dirent *e; (e = readdir(d));) {
+    unsigned log, number;
+    int end = 0;
+    if (sscanf(e->d_name, "%2x-%8x.log%n", &log, &number, &end) != 2 || !end || e->d_name[end]) continue;
+    if (*count == cap) *list = xrealloc(*list, (cap = cap ? cap * 2 : 16) * sizeof **list);
+    (*list)[(*count)++] = (struct segment_info){.log = log, .number = number};
+  }
+  closedir(d);
+  if (*count) qsort(*list, *count, sizeof **list, by_number);
+  return 0;
+}
+
+int segment_list(const char *dir, struct segment_info **list, size_t *count, struct error *err) {
+  int rc = find_segments(dir, list, count, err);
+  for (size_t i = 0; rc == 0 && i < *count; i++) {
+    struct segment_info *s = &(*list)[i], *before = i && s[-1].log == s->log ? s - 1 : NULL;
+    if (before && s->number != before->number + 1) {
+      rc = error_set(err, ITD_ECORRUPT, "journal: segment %02x-%08x.log is missing", s->log, before->number + 1);
+      break;
+    }
+    rc = read_info(dir, s, err);
+    // Without a header of its own a segment sorts behind the one it follows.
+    if (!s->has_header) s->header.session = before ? before->header.session : UINT32_MAX;
+    s->begins_session = !before || before->header.session != s->header.session;
+    if (before) before->has_successor = true;
+  }
+  if (rc) {
+    segment_list_free(*list, *count);
+    *list = NULL;
+    *count = 0;
+    return rc;
+  }
+  if (*count) qsort(*list, *count, sizeof **list, by_session);
+  return 0;
+}
+
+void segment_list_free(struct segment_info *list, size_t count) {
+  for (size_t i = 0; i < count; i++) free(list[i].seq);
+  free(list);
+}
+
+// ---- one commit ----
+struct walk {
+  struct scan *scan;
+  const struct segment_info *info;
+  struct window window;
+  uint64_t size;   // of the file, when it was opened
+  uint32_t at;     // where the next commit begins
+  uint32_t *frame; // offsets of the frames of this commit
+  size_t frame_count, frame_cap;
+  struct sha256 *hash[256];
+  bool is_touched[256];
+  struct journal_tip tip[256]; // of the commit that is being read
+  char path[SEGMENT_PATH_MAX];
+};
+
+static int damage(const struct walk *w, uint32_t offset, struct error *err, const char *what) {
+  return error_set(err, ITD_ECORRUPT, "%s, offset %u: %s", w->path, offset, what);
+}
+
+// An opening must go on from what is known of the partitions that this log writes.
+static int take_opening(struct walk *w, const struct trailer *t, struct error *err) {
+  struct scan *scan = w->scan;
+  for (size_t i = 0; i < t->count; i++) {
+    struct trailer_entry e = trailer_entry_get(t, i);
+    if (e.partition != i) return damage(w, w->at, err, "the opening's partitions are out of order");
+    struct scan_tip *known = &scan->tip[i];
+    bool is_owned = e.flags & ENTRY_OWNED;
+    if (known->is_known && is_owned) {
+      bool may_skip = w->info->begins_session && scan->floor && e.seq <= scan->floor[i];
+      if (e.seq < known->tip.seq || (e.seq > known->tip.seq && !may_skip))
+        return error_set(err, ITD_ECORRUPT,
+                         "%s: partition %zu goes on after frame %llu, but the journal before it ends with frame %llu",
+                         w->path, i, (unsigned long long)e.seq, (unsigned long long)known->tip.seq);
+      if (e.seq == known->tip.seq && memcmp(e.chain, known->tip.chain, CHAIN_SIZE) != 0)
+        return error_set(err, ITD_ECORRUPT, "%s: the chain of partition %zu does not go on from the segment before",
+                         w->path, i);
+    }
+    if (!is_owned && (known->is_known || !w->info->begins_session)) continue;
+    known->is_known = true;
+    known->tip.seq = e.seq;
+    memcpy(known->tip.chain, e.chain, CHAIN_SIZE);
+  }
+  return 0;
+}
+
+static int add_frame(struct walk *w, uint32_t offset, const uint8_t *record, size_t size, struct error *err) {
+  struct frame f;
+  frame_get(record, &f);
+  unsigned p = f.partition;
+  if (p >= w->info->header.partitions || f.epoch != w->info->header.session)
+    return damage(w, offset, err, "a frame of another partition or epoch than this segment holds");
+  if (!w->is_touched[p]) {
+    if (!w->hash[p]) w->hash[p] = sha256_new();
+    w->tip[p] = w->scan->tip[p].tip;
+    sha256_begin(w->hash[p]);
+    sha256_add(w->hash[p], bytes_of(w->tip[p].chain, CHAIN_SIZE));
+    w->is_touched[p] = true;
+  }
+  if (f.seq != w->tip[p].seq + 1)
+    return error_set(err, ITD_ECORRUPT, "%s, offset %u: partition %u has frame %llu after frame %llu", w->path, offset,
+                     p, (unsigned long long)f.seq, (unsigned long long)w->tip[p].seq);
+  w->tip[p].seq = f.seq;
+  sha256_add(w->hash[p], bytes_of(record, size));
+  if (w->frame_count == w->frame_cap) {
+    w->frame_cap = w->frame_cap ? w->frame_cap * 2 : 256;
+    w->frame = xrealloc(w->frame, w->frame_cap * sizeof *w->frame);
+  }
+  w->frame[w->frame_count++] = offset;
+  return 0;
+}
+
+static int check_trailer(struct walk *w, uint32_t offset, const struct trailer *t, struct error *err) {
+  if (t->frames != w->frame_count) return damage(w, offset, err, "the commit's trailer counts other frames");
+  size_t touched = 0;
+  for (unsigned p = 0; p < 256; p++) touched += w->is_touched[p];
+  if (touched != t->count) return damage(w, offset, err, "the commit's trailer names other partitions");
+  for (size_t i = 0; i < t->count; i++) {
+    struct trailer_entry e = trailer_entry_get(t, i);
+    if (e.partition >= 256 || !w->is_touched[e.partition] || e.seq != w->tip[e.partition].seq)
+      return damage(w, offset, err, "the commit's trailer does not fit its frames");
+    struct journal_tip *tip = &w->tip[e.partition];
+    sha256_end(w->hash[e.partition], tip->chain);
+    w->is_touched[e.partition] = false;
+    if (memcmp(tip->chain, e.chain, CHAIN_SIZE) != 0)
+      return error_set(err, ITD_ECORRUPT, "%s, offset %u: the chain of partition %u is broken", w->path, offset,
+                       e.partition);
+    w->scan->tip[e.partition].tip = *tip;
+    w->scan->tip[e.partition].is_known = true;
+  }
+  if (t->received_ms > w->scan->received_ms) w->scan->received_ms = t->received_ms;
+  return 0;
+}
+
+static int show_frames(struct walk *w, struct error *err) {
+  for (size_t i = 0; i < w->frame_count; i++) {
+    struct bytes in;
+    int e = window_at(&w->window, w->frame[i], 1, &in);
+    CHECK(e == 0 && in.n); // the commit was read before
+    struct frame f;
+    frame_get(in.p, &f);
+    w->scan->frames++;
+    uint64_t place = place_of(w->info->log, w->info->number, w->frame[i]);
+    int rc = w->scan->visit ? w->scan->visit(w->scan->context, &f, place, err) : 0;
+    if (rc) return rc;
+  }
+  return 0;
+}
+
+// Reads the record at `offset`. 1: there is one; 0: none that is valid.
+static int next_record(struct walk *w, uint32_t offset, struct bytes *in, size_t *size, struct error *err) {
+  size_t need = TRAILER_HEADER_SIZE;
+  for (;;) {
+    size_t had = need;
+    int e = window_at(&w->window, offset, need, in);
+    if (e) return error_set(err, ITD_EIO, "%s: %s", w->path, strerror(e));
+    *size = record_check(*in, place_of(w->info->log, w->info->number, offset), &need);
+    if (*size) return 1;
+    if (need <= had) return 0; // nothing there, or the file ends before it does
+  }
+}
+
+// One commit from w->at on. 1: whole, w->at behind it; 0: not whole; else an error.
+static int walk_commit(struct walk *w, struct error *err) {
+  memset(w->is_touched, 0, sizeof w->is_touched);
+  w->frame_count = 0;
+  for (uint32_t offset = w->at;;) {
+    struct bytes in;
+    size_t size;
+    int rc = next_record(w, offset, &in, &size, err);
+    if (rc <= 0) return rc;
+    if (record_kind(in.p) != FRAME_COMMIT) {
+      if (w->at == SEGMENT_HEADER_SIZE) return damage(w, offset, err, "the segment's opening is missing");
+      rc = add_frame(w, offset, in.p, size, err);
+      if (rc) return rc;
+      offset += (uint32_t)size;
+      continue;
+    }
+    struct trailer t;
+    trailer_get(in.p, &t);
+    if ((w->at == SEGMENT_HEADER_SIZE) != !!(t.flags & TRAILER_OPENS))
+      return damage(w, offset, err, "the segment's opening is missing or stands elsewhere");
+    rc = t.flags & TRAILER_OPENS ? take_opening(w, &t, err) : check_trailer(w, offset, &t, err);
+    if (rc == 0) rc = show_frames(w, err);
+    if (rc) return rc;
+    w->at = offset + (uint32_t)size;
+    window_drop(&w->window, w->at);
+    return 1;
+  }
+}
+
+// ---- the rest of a segment ----
+struct rest {
+  uint64_t dirty_end; // behind the last 8 bytes that are not zero; 0: all are zero
+  bool has_proof;     // a valid trailer says that what does not read was on disk
+};
+
+static bool proves(struct walk *w, struct bytes in, uint64_t offset) {
+  if (in.n < TRAILER_HEADER_SIZE || record_kind(in.p) != FRAME_COMMIT) return false;
+  size_t need;
+  if (!record_check(in, place_of(w->info->log, w->info->number, (uint32_t)offset), &need)) return false;
+  struct trailer t;
+  trailer_get(in.p, &t);
+  return t.synced > w->at;
+}
+
+// Looks at everything behind the last whole commit. A trailer names the offset up to which its segment had been synced
+// when it was made: one behind the hole with an offset beyond the hole's start proves that the hole was once whole.
+static int look_at_rest(struct walk *w, struct rest *rest, struct error *err) {
+  *rest = (struct rest){0};
+  struct window scan = {.fd = w->window.fd, .base = w->at};
+  buf_init(&scan.b);
+  int e = 0;
+  const size_t most = trailer_size(256); // what may have to be seen to judge one place
+  for (uint64_t at = w->at;;) {
+    struct bytes in;
+    window_drop(&scan, at);
+    if ((e = window_at(&scan, at, most, &in)) || !in.n) break;
+    size_t step = in.n >= most ? in.n - most + 1 : in.n, i = 0;
+    for (; i < step; i += 8) {
+      uint64_t word = 0;
+      memcpy(&word, in.p + i, in.n - i < 8 ? in.n - i : 8);
+      if (!word) continue;
+      rest->dirty_end = at + i + 8;
+      if (!rest->has_proof && proves(w, bytes_of(in.p + i, in.n - i), at + i)) rest->has_proof = true;
+    }
+    at += i;
+  }
+  buf_deinit(&scan.b);
+  return e ? error_set(err, ITD_EIO, "%s: %s", w->path, strerror(e)) : 0;
+}
+
+// Was anything ever committed to the segment after this one? It is written only when this one is synced to its end.
+static bool successor_is_used(const struct walk *w) {
+  char path[SEGMENT_PATH_MAX];
+  if (!w->info->has_successor) return false;
+  segment_path(path, w->scan->dir, w->info->log, w->info->number + 1);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  uint8_t b[64];
+  size_t got = 0;
+  bool used = false;
+  if (read_at(fd, b, sizeof b, SEGMENT_HEADER_SIZE, &got) == 0)
+    for (size_t i = 0; i < got; i++) used = used || b[i];
+  close(fd);
+  return used;
+}
+
+static int walk_on(struct walk *w, struct error *err) {
+  int rc;
+  while ((rc = walk_commit(w, err)) == 1) {
+  }
+  return rc;
+}
+
+// The end of the valid part was reached: all zeros, a torn tail, or damage? The directory may be live: before anything
+// is called damage (or a segment its log's last), what did not read is read once more, after what speaks against it was
+// seen.
+static int judge_rest(struct walk *w, struct scan_end *end, struct error *err) {
+  struct rest rest;
+  for (;;) {
+    bool used = successor_is_used(w);
+    int rc = look_at_rest(w, &rest, err);
+    if (rc) return rc;
+    if (!used && !rest.has_proof) break;
+    uint32_t before = w->at;
+    window_forget(&w->window, w->at);
+    if (w->info->has_header) rc = walk_on(w, err);
+    if (rc) return rc;
+    if (w->at != before) continue;
+    if (rest.has_proof || rest.dirty_end || w->at <= SEGMENT_HEADER_SIZE)
+      return damage(w, w->at, err, "a commit that was on disk does not read; what follows it does");
+    break;
+  }
+  *end = (struct scan_end){
+      .end = w->at, .is_torn = rest.dirty_end != 0, .torn_bytes = rest.dirty_end ? rest.dirty_end - w->at : 0};
+  return 0;
+}
+
+int scan_segment(struct scan *scan, const struct segment_info *info, struct scan_end *end, struct error *err) {
+  struct walk *w = xcalloc(1, sizeof *w);
+  *w = (struct walk){.scan = scan, .info = info, .at = info->has_header ? SEGMENT_HEADER_SIZE : 0};
+  segment_path(w->path, scan->dir, info->log, info->number);
+  buf_init(&w->window.b);
+  w->window.base = w->at;
+  w->window.fd = open(w->path, O_RDONLY | O_CLOEXEC);
+  int rc = 0;
+  bool is_gone = w->window.fd < 0 && errno == ENOENT && !info->has_successor && !info->has_opening;
+  if (w->window.fd < 0 && !is_gone) rc = error_set(err, ITD_EIO, "%s: %s", w->path, strerror(errno));
+  if (is_gone) *end = (struct scan_end){0};
+  if (rc == 0 && !is_gone && info->has_header) {
+    if (info->header.session > scan->session) scan->session = info->header.session;
+    rc = walk_on(w, err);
+  }
+  if (rc == 0 && !is_gone) rc = judge_rest(w, end, err);
+  if (w->window.fd >= 0) close(w->window.fd);
+  for (int i = 0; i < 256; i++) sha256_free(w->hash[i]);
+  buf_deinit(&w->window.b);
+  free(w->frame);
+  free(w);
+  return rc;
+}
+
+int journal_walk(const char *dir, unsigned log, uint32_t from_segment, journal_visit visit, void *context,
+                 uint64_t *torn_bytes, struct error *err) {
+  struct segment_info *list;
+  size_t count;
+  int rc = segment_list(dir, &list, &count, err);
+  if (rc) return rc;
+  struct scan *scan = xcalloc(1, sizeof *scan);
+  *scan = (struct scan){.dir = dir, .visit = visit, .context = context};
+  // A log alone does not show what other logs wrote of a partition between two of its sessions.
+  uint64_t any[256];
+  memset(any, 0xff, sizeof any);
+  scan->floor = any;
+  uint64_t torn = 0;
+  for (size_t i = 0; rc == 0 && i < count; i++) {
+    if (list[i].log != log || list[i].number < from_segment) continue;
+    struct scan_end end;
+    rc = scan_segment(scan, &list[i], &end, err);
+    if (rc == 0) torn += end.torn_bytes;
+  }
+  segment_list_free(list, count);
+  free(scan);
+  if (rc == 0 && torn_bytes) *torn_bytes = torn;
+  return rc;
+}

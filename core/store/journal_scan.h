@@ -1,0 +1,47 @@
+// Reading logs whole, for recovery and for tools: which segments there are, what their openings say, and a walk that
+// tells a torn tail from damage. Reads only. One thread a scan.
+#pragma once
+#include "store/journal_format.h"
+
+// One segment file, from its header and its opening commit.
+struct segment_info {
+  unsigned log;
+  uint32_t number;
+  bool has_header;     // false: never prepared in full, or damaged
+  bool has_opening;    // false: nothing was ever committed here, or damaged
+  bool begins_session; // the first of its log in its session: its opening is right for all partitions, not only owned
+                       // ones
+  bool has_successor;  // another segment of this log follows in the list
+  struct segment_header header;
+  int64_t received_ms; // opening: greatest received_ms before it
+  uint64_t *seq;       // opening: last sequence number of each partition; header.partitions of them
+};
+// All segments of a directory, ordered by (session, log, number); what has no header comes last in its log.
+// ITD_EVERSION, ITD_EIO, ITD_ECORRUPT when a log has a hole in its numbers. No journal folder: an empty list.
+int segment_list(const char *dir, struct segment_info **list, size_t *count, struct error *err) ITD_MUST_USE;
+void segment_list_free(struct segment_info *list, size_t count);
+
+struct scan_tip {
+  bool is_known;
+  struct journal_tip tip;
+};
+struct scan {
+  const char *dir;
+  journal_visit visit; // NULL: only checks
+  void *context;
+  const uint64_t *floor; // of each partition: a gap between two sessions is no damage up to here (segments in between
+                         // were left out); NULL: none is allowed
+  // carried from segment to segment
+  struct scan_tip tip[256];
+  int64_t received_ms; // greatest seen
+  uint32_t session;    // greatest seen
+  uint64_t frames;
+};
+struct scan_end {
+  uint32_t end;        // offset behind the last whole commit; SEGMENT_HEADER_SIZE or 0 when there is none
+  bool is_torn;        // bytes follow that were never a whole synced commit
+  uint64_t torn_bytes; // from `end` to the last 8 bytes that are not zero
+};
+// Walks one segment. Segments must come in the order of segment_list. ITD_ECORRUPT: damage, with file and offset.
+int scan_segment(struct scan *scan, const struct segment_info *info, struct scan_end *end,
+                 struct error *err) ITD_MUST_USE;

@@ -1,0 +1,332 @@
+// Files of a log and the helper thread that prepares, syncs and retires them.
+#include "store/segment.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "store/journal_format.h"
+
+#define FILL_CHUNK      (1u << 20)
+#define FILL_SYNC_EVERY 4u // chunks: small syncs leave the disk to commits in between
+
+struct retired {
+  int fd;
+  uint32_t end;
+  struct retired *next;
+};
+
+struct segments {
+  struct journal_options options;
+  pthread_t thread;
+  pthread_mutex_t lock;
+  pthread_cond_t work, done;
+  bool is_stopping;
+
+  // the current segment; fd and number are changed by the owner under the lock
+  int fd;
+  uint32_t number, written;
+  _Atomic uint32_t synced;
+  uint64_t write_count, sync_count; // writes made, writes covered by a sync
+  unsigned sync_waiters;
+  uint64_t unsynced_since_ns; // clock_mono_ns of the oldest write not synced; 0: none
+  _Atomic bool is_failed;
+  _Atomic uint64_t syncs;
+
+  // the next one
+  uint32_t wanted;            // number that the helper shall prepare; 0: none
+  uint32_t ready;             // number that `ready_fd` is; 0: none
+  int ready_fd, ready_status; // status of `wanted` when it failed
+  char ready_text[200];
+  struct retired *retired;
+};
+
+// ---- files ----
+static int code_of_errno(int e) { return e == ENOSPC || e == EDQUOT ? ITD_EFULL : ITD_EIO; }
+
+static int write_all(int fd, const uint8_t *p, size_t n, off_t at) {
+  while (n) {
+    ssize_t k = pwrite(fd, p, n, at);
+    if (k < 0 && errno == EINTR) continue;
+    if (k <= 0) return k < 0 ? errno : EIO;
+    p += k, n -= (size_t)k, at += k;
+  }
+  return 0;
+}
+
+static int sync_folder(const char *dir) {
+  char path[SEGMENT_PATH_MAX];
+  snprintf(path, sizeof path, "%s/journal", dir);
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  int e = fsync(fd) ? errno : 0;
+  close(fd);
+  return e;
+}
+
+static int fill_with_zeros(int fd, uint64_t bytes, const uint8_t header[SEGMENT_HEADER_SIZE]) {
+  uint8_t *zeros = xcalloc(1, FILL_CHUNK);
+  int e = posix_fallocate(fd, 0, (off_t)bytes); // all or nothing: no half-filled segment on a full disk
+  unsigned chunks = 0;
+  for (uint64_t at = 0; e == 0 && at < bytes; at += FILL_CHUNK) {
+    uint64_t n = bytes - at < FILL_CHUNK ? bytes - at : FILL_CHUNK;
+    e = write_all(fd, zeros, n, (off_t)at);
+    if (e == 0 && ++chunks % FILL_SYNC_EVERY == 0 && fdatasync(fd)) e = errno;
+  }
+  free(zeros);
+  if (e == 0) e = write_all(fd, header, SEGMENT_HEADER_SIZE, 0);
+  if (e == 0 && fsync(fd)) e = errno;
+  return e;
+}
+
+static int prepare(const struct journal_options *o, uint32_t number, int *out, char text[200]) {
+  char path[SEGMENT_PATH_MAX];
+  segment_path(path, o->dir, o->log, number);
+  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  int e = fd < 0 ? errno : 0;
+  if (e == 0) {
+    uint8_t header[SEGMENT_HEADER_SIZE];
+    segment_header_put(header, &(struct segment_header){.log = o->log,
+                                                        .segment = number,
+                                                        .session = o->session,
+                                                        .partitions = o->partitions,
+                                                        .bytes = o->segment_bytes,
+                                                        .created_ms = clock_wall_ms()});
+    e = fill_with_zeros(fd, o->segment_bytes, header);
+  }
+  if (e == 0) e = sync_folder(o->dir);
+  if (e == 0) {
+    *out = fd;
+    return 0;
+  }
+  if (fd >= 0) close(fd), unlink(path);
+  snprintf(text, 200, "journal/%02x-%08x.log, %llu bytes: %s", o->log, number, (unsigned long long)o->segment_bytes,
+           strerror(e));
+  return code_of_errno(e);
+}
+
+int segments_last(const char *dir, unsigned log, uint32_t *last, struct error *err) {
+  char path[SEGMENT_PATH_MAX];
+  snprintf(path, sizeof path, "%s/journal", dir);
+  DIR *d = opendir(path);
+  if (!d) return error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+  *last = 0;
+  for (struct dirent *e; (e = readdir(d));) {
+    unsigned l, n;
+    int end = 0;
+    if (sscanf(e->d_name, "%2x-%8x.log%n", &l, &n, &end) == 2 && end && !e->d_name[end] && l == log && n > *last)
+      *last = n;
+  }
+  closedir(d);
+  return 0;
+}
+
+// ---- the helper ----
+static void cut(int fd, uint32_t end) {
+  if (ftruncate(fd, (off_t)end) != 0) log_line(LOG_WARN, "segment_cut", "error=%s", log_quote(strerror(errno)));
+  close(fd);
+}
+
+static void help_retire(struct segments *s) {
+  struct retired *r = s->retired;
+  s->retired = r->next;
+  pthread_mutex_unlock(&s->lock);
+  cut(r->fd, r->end);
+  free(r);
+  pthread_mutex_lock(&s->lock);
+}
+
+static void help_prepare(struct segments *s) {
+  uint32_t number = s->wanted;
+  pthread_mutex_unlock(&s->lock);
+  int fd = -1;
+  char text[200] = "";
+  int status = prepare(&s->options, number, &fd, text);
+  pthread_mutex_lock(&s->lock);
+  s->wanted = 0;
+  s->ready_status = status;
+  memcpy(s->ready_text, text, sizeof text);
+  if (status == 0) s->ready = number, s->ready_fd = fd;
+  pthread_cond_broadcast(&s->done);
+}
+
+static void help_sync(struct segments *s) {
+  uint64_t covers = s->write_count;
+  uint32_t written = s->written, number = s->number;
+  int fd = s->fd;
+  s->unsynced_since_ns = 0;
+  pthread_mutex_unlock(&s->lock);
+  int e = fdatasync(fd) ? errno : 0;
+  pthread_mutex_lock(&s->lock);
+  if (e) {
+    atomic_store(&s->is_failed, true);
+    log_line(LOG_ERROR, "journal_sync_failed", "log=%u error=%s", s->options.log, log_quote(strerror(e)));
+  } else {
+    s->sync_count = covers;
+    if (number == s->number) atomic_store(&s->synced, written);
+    atomic_fetch_add_explicit(&s->syncs, 1, memory_order_relaxed);
+  }
+  pthread_cond_broadcast(&s->done);
+}
+
+static bool sync_is_due(const struct segments *s) {
+  if (s->sync_count == s->write_count || atomic_load(&s->is_failed)) return false;
+  if (s->sync_waiters) return true;
+  return s->options.sync == SYNC_INTERVAL && s->unsynced_since_ns &&
+         clock_mono_ns() - s->unsynced_since_ns >= s->options.interval_ms * 1000000ull;
+}
+
+static void wait_for_work(struct segments *s) {
+  if (s->options.sync != SYNC_INTERVAL || !s->unsynced_since_ns) {
+    pthread_cond_wait(&s->work, &s->lock);
+    return;
+  }
+  uint64_t until = s->unsynced_since_ns + s->options.interval_ms * 1000000ull;
+  struct timespec t = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
+  pthread_cond_timedwait(&s->work, &s->lock, &t);
+}
+
+static void *helper(void *arg) {
+  struct segments *s = arg;
+  pthread_mutex_lock(&s->lock);
+  for (;;) {
+    if (sync_is_due(s))
+      help_sync(s);
+    else if (s->wanted && !s->is_stopping)
+      help_prepare(s);
+    else if (s->retired)
+      help_retire(s);
+    else if (s->is_stopping)
+      break;
+    else
+      wait_for_work(s);
+  }
+  pthread_mutex_unlock(&s->lock);
+  return NULL;
+}
+
+// ---- the owner's side ----
+struct segments *segments_start(const struct journal_options *options) {
+  struct segments *s = xcalloc(1, sizeof *s);
+  s->options = *options;
+  s->fd = s->ready_fd = -1;
+  pthread_mutex_init(&s->lock, NULL);
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&s->work, &attr);
+  pthread_cond_init(&s->done, &attr);
+  pthread_condattr_destroy(&attr);
+  CHECK(pthread_create(&s->thread, NULL, helper, s) == 0);
+  return s;
+}
+
+void segments_stop(struct segments *s, bool in_order) {
+  pthread_mutex_lock(&s->lock);
+  s->is_stopping = true;
+  pthread_cond_signal(&s->work);
+  pthread_mutex_unlock(&s->lock);
+  pthread_join(s->thread, NULL);
+  if (s->fd >= 0 && in_order)
+    cut(s->fd, s->written);
+  else if (s->fd >= 0)
+    close(s->fd);
+  if (s->ready) { // never used: the next opening makes its own
+    char path[SEGMENT_PATH_MAX];
+    segment_path(path, s->options.dir, s->options.log, s->ready);
+    close(s->ready_fd);
+    unlink(path);
+  }
+  pthread_mutex_destroy(&s->lock);
+  pthread_cond_destroy(&s->work);
+  pthread_cond_destroy(&s->done);
+  free(s);
+}
+
+static void want(struct segments *s, uint32_t number) {
+  if (s->ready == number || s->wanted == number) return;
+  CHECK(!s->ready && !s->wanted);
+  s->wanted = number;
+  s->ready_status = 0;
+  pthread_cond_signal(&s->work);
+}
+
+int segments_next(struct segments *s, uint32_t number, struct error *err) {
+  pthread_mutex_lock(&s->lock);
+  while (s->wanted && s->wanted != number) pthread_cond_wait(&s->done, &s->lock);
+  want(s, number);
+  while (s->ready != number && s->wanted) pthread_cond_wait(&s->done, &s->lock);
+  if (s->ready != number) {
+    int status = s->ready_status;
+    error_set(err, status, "%s", s->ready_text);
+    pthread_mutex_unlock(&s->lock);
+    return status;
+  }
+  if (s->fd >= 0) {
+    struct retired *r = xmalloc(sizeof *r);
+    *r = (struct retired){.fd = s->fd, .end = s->written, .next = s->retired};
+    s->retired = r;
+    pthread_cond_signal(&s->work);
+  }
+  s->fd = s->ready_fd;
+  s->number = number;
+  s->ready = 0, s->ready_fd = -1;
+  s->written = SEGMENT_HEADER_SIZE;
+  atomic_store(&s->synced, SEGMENT_HEADER_SIZE);
+  pthread_mutex_unlock(&s->lock);
+  return 0;
+}
+
+// The next segment is asked for when the current one is half full: at any speed that is long before it is needed, and a
+// daemon that hardly writes keeps one segment and not two.
+static void ask_ahead(struct segments *s) {
+  if (s->written >= s->options.segment_bytes / 2 && !s->ready && !s->wanted && s->ready_status == 0)
+    want(s, s->number + 1);
+}
+
+int segments_write(struct segments *s, uint32_t offset, struct bytes b, bool sync, struct error *err) {
+  int e = write_all(s->fd, b.p, b.n, (off_t)offset);
+  if (e == 0 && sync) {
+    if (fdatasync(s->fd))
+      e = errno, e = e == ENOSPC || e == EDQUOT ? EIO : e; // never retried, whatever the reason
+    else
+      atomic_fetch_add_explicit(&s->syncs, 1, memory_order_relaxed);
+  }
+  if (e) return error_set(err, code_of_errno(e), "journal/%02x-%08x.log: %s", s->options.log, s->number, strerror(e));
+  pthread_mutex_lock(&s->lock);
+  s->written = offset + (uint32_t)b.n;
+  s->write_count++;
+  if (sync) {
+    s->sync_count = s->write_count;
+    atomic_store(&s->synced, s->written);
+  } else if (!s->unsynced_since_ns) {
+    s->unsynced_since_ns = clock_mono_ns();
+    if (s->options.sync == SYNC_INTERVAL) pthread_cond_signal(&s->work);
+  }
+  ask_ahead(s);
+  pthread_mutex_unlock(&s->lock);
+  return 0;
+}
+
+int segments_sync(struct segments *s, struct error *err) {
+  pthread_mutex_lock(&s->lock);
+  uint64_t target = s->write_count;
+  s->sync_waiters++;
+  pthread_cond_signal(&s->work);
+  while (s->sync_count < target && !atomic_load(&s->is_failed)) pthread_cond_wait(&s->done, &s->lock);
+  s->sync_waiters--;
+  bool is_synced = s->sync_count >= target;
+  pthread_mutex_unlock(&s->lock);
+  return is_synced ? 0 : error_set(err, ITD_EIO, "a sync of the journal failed");
+}
+
+uint32_t segments_synced(struct segments *s) { return atomic_load(&s->synced); }
+bool segments_failed(struct segments *s) { return atomic_load(&s->is_failed); }
+uint64_t segments_syncs(struct segments *s) { return atomic_load_explicit(&s->syncs, memory_order_relaxed); }
