@@ -1,5 +1,5 @@
-// Models: a versioned directory's content, and one row's margin with exact contributions. Pure: files are read by the caller.
-// A model may be shared by threads. docs/models.md shows both files of each kind, whole.
+// Models: a versioned directory's content, and one row's margin with exact contributions. Pure: files are read by the
+// caller. A model may be shared by threads. docs/models.md shows both files of each kind, whole.
 //
 // models/NAME/VERSION/model.json (target, scale, trained and metrics as below; `trained` and `metrics` may be absent):
 //   {"name", "version", "kind": "scorecard" | "logistic", "sha256": of weights.json's bytes, "target",
@@ -7,26 +7,29 @@
 //    "features": [{"name", "definition": hex of the feature's definition hash, or null: any}],
 //    "trained": {"by", "when", "window", "data", "rows"}, "metrics": {…}, "rationale"}
 // weights.json, logistic:  {"intercept": b, "terms": [{"feature", "weight", "transform": "identity" | "log1p" | "clip",
-//      "min", "max", "missing": value used for NaN}]}  and for text  {"feature", "levels": {"emea": w, …}, "other": w, "missing": w}
-// weights.json, scorecard: {"base": points, "terms": [{"feature", "bins": [{"under": x, "points": p}, …, {"points": p}],
-//      "missing": p}]}, for text {"feature", "levels": {…}, "other", "missing"}: the first bin whose `under` is above the
-//      value; points are on the scale.
+//      "min", "max", "missing": value used for NaN}]}  and for text  {"feature", "levels": {"emea": w, …}, "other": w,
+//      "missing": w}
+// weights.json, scorecard: {"base": points, "terms": [{"feature", "bins": [{"under": x, "points": p}, …,
+//      {"points": p}], "missing": p}]}, for text {"feature", "levels": {…}, "other", "missing"}: the first bin whose
+//      `under` is above the value; points are on the scale.
 // Terms name the features of model.json, each once and in the same order.
 //
-// transform: identity (the default) takes the value as it is; clip first raises it to `min` and lowers it to `max`; log1p
-// takes log(1 + value) of the value so bounded (`min` 0 unless given, `max` optional). The bounds hold for `missing` too.
+// transform: identity (the default) takes the value as it is; clip first raises it to `min` and lowers it to `max`;
+// log1p takes log(1 + value) of the value so bounded (`min` 0 unless given, `max` optional). The bounds hold for
+// `missing` too.
 //
-// The scale is linear in log-odds: points = points_at_even_odds + margin * points_to_double_odds / ln 2. A scorecard's margin is
-// the same line read backwards. Nothing is capped here but nonsense: one term adds at most MODEL_TERM_MAX to either side, so that
-// no value, an infinite one included, makes a margin that is not a number. Caps are the policy's business and get a row of the ledger.
+// The scale is linear in log-odds: points = points_at_even_odds + margin * points_to_double_odds / ln 2. A scorecard's
+// margin is the same line read backwards. Nothing is capped here but nonsense: one term adds at most MODEL_TERM_MAX to
+// either side, so that no value, an infinite one included, makes a margin that is not a number. Caps are the policy's
+// business and get a row of the ledger.
 #pragma once
 #include "feature/feature.h"
 
-#define MODEL_FILE_MAX (4u << 20) // bytes of each file
-#define MODEL_TERMS_MAX 256
-#define MODEL_BINS_MAX 256        // a term
-#define MODEL_LEVELS_MAX 1024     // a term
-#define MODEL_TERM_MAX 1e6        // log-odds that one term of a logistic model can add
+#define MODEL_FILE_MAX   (4u << 20) // bytes of each file
+#define MODEL_TERMS_MAX  256
+#define MODEL_BINS_MAX   256  // a term
+#define MODEL_LEVELS_MAX 1024 // a term
+#define MODEL_TERM_MAX   1e6  // log-odds that one term of a logistic model can add
 
 enum model_kind { MODEL_SCORECARD, MODEL_LOGISTIC };
 
@@ -42,15 +45,17 @@ struct model_info {
   uint64_t number_hash; // hash64 of both files: what "the same version" means
 };
 
-// Parses and validates; a file that is cut short, wrong counts, absurd numbers, unknown keys or transforms, a digest that does not
-// match: ITD_EMODEL with the file, the place and what is allowed. The model keeps nothing of the two files' memory.
+// Parses and validates; a file that is cut short, wrong counts, absurd numbers, unknown keys or transforms, a digest
+// that does not match: ITD_EMODEL with the file, the place and what is allowed. The model keeps nothing of the two
+// files' memory.
 int model_parse(struct bytes model_json, struct bytes weights_json, struct model **out, struct error *err) ITD_MUST_USE;
 void model_free(struct model *model); // NULL does nothing
 const struct model_info *model_info(const struct model *model);
 
-// Ties the model's terms to a set's features. ITD_EMODEL lists every feature that is missing (with "did you mean"), differs in
-// definition, or is text where the model wants a number or the other way round; what the text has no room for is counted.
-// `bound` is immutable, keeps a pointer to the model, which must outlive it, and speaks of places in that set.
+// Ties the model's terms to a set's features. ITD_EMODEL lists every feature that is missing (with "did you mean"),
+// differs in definition, or is text where the model wants a number or the other way round; what the text has no room
+// for is counted. `bound` is immutable, keeps a pointer to the model, which must outlive it, and speaks of places in
+// that set.
 struct model_bound;
 int model_bind(const struct model *model, const struct feature_set *set, struct model_bound **out,
                struct error *err) ITD_MUST_USE;
@@ -61,15 +66,15 @@ const struct model_info *model_bound_info(const struct model_bound *bound);
 size_t model_terms(const struct model_bound *bound);
 int model_term_feature(const struct model_bound *bound, size_t term); // index in the feature set
 struct model_output {
-  double margin;      // log-odds; base_margin + sum of contributions, added in term order
+  double margin; // log-odds; base_margin + sum of contributions, added in term order
   double base_margin;
   double probability; // pm_sigmoid(margin)
   double points;      // on the scale: base_points + sum of the terms' points, added in term order
   double base_points; // points of the base alone: points_at_even_odds + base_margin * factor
 };
-// Computes one row; `values` and `texts` as feature_read gives them. contributions[t] is in log-odds, points[t] the same in
-// points (model_terms entries each); a scorecard's points are those written in its file, to the bit. Nothing that comes out
-// is NaN, infinite or a negative zero, and |points| stays far below what pm_milli takes. Allocates nothing. Fixed order of
-// additions: the same bits everywhere.
-void model_score(const struct model_bound *bound, const double *values, const struct bytes *texts, double *contributions,
-                 double *points, struct model_output *out);
+// Computes one row; `values` and `texts` as feature_read gives them. contributions[t] is in log-odds, points[t] the
+// same in points (model_terms entries each); a scorecard's points are those written in its file, to the bit. Nothing
+// that comes out is NaN, infinite or a negative zero, and |points| stays far below what pm_milli takes. Allocates
+// nothing. Fixed order of additions: the same bits everywhere.
+void model_score(const struct model_bound *bound, const double *values, const struct bytes *texts,
+                 double *contributions, double *points, struct model_output *out);

@@ -1,4 +1,4 @@
-"""Reads a features.lua: a Lua file that only returns tables of literals, so that Python and the engine share one text."""
+"""Reads a features.lua, a Lua file that only returns tables of literals: Python and the engine share one text."""
 
 import re
 

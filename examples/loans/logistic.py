@@ -1,4 +1,4 @@
-"""A small ridge logistic regression by Newton's method, and what tells whether it is any good. Standard library only."""
+"""A small ridge logistic regression by Newton's method, and what tells whether it is any good."""
 
 import math
 import random
@@ -45,7 +45,7 @@ def _newton_step(rows, labels, beta, ridge):
 
 
 def fit(rows, labels, ridge):
-    """(intercept, weights) for rows as they are; inside, columns are brought to mean 0 and deviation 1 for the ridge."""
+    """(intercept, weights) for rows as they are. Inside, columns have mean 0 and deviation 1, for the ridge."""
     columns = list(zip(*rows))
     means = [sum(c) / len(c) for c in columns]
     spreads = [math.sqrt(sum((v - m) ** 2 for v in c) / len(c)) or 1.0 for c, m in zip(columns, means)]

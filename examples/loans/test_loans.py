@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of the loan scripts. LOAN_EVENTS names the real log; without it the test that trains again says that it skips."""
+"""Tests of the loan scripts. Without LOAN_EVENTS, the real log, the test that trains again says that it skips."""
 
 import csv
 import gzip

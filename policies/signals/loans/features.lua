@@ -1,7 +1,7 @@
--- What is kept about a loan application. Events are the bank's own, by their activity: `event` is the name of the activity,
--- `properties.lifecycle` is SCHEDULE, START or COMPLETE, `properties.resource` who did it, and A_SUBMITTED carries
--- `properties.amount_req`. How an application ended (approved, registered, activated, declined, cancelled, and the same of
--- its offers) is what the models foretell: no feature looks at those events.
+-- What is kept about a loan application. Events are the bank's own, by their activity: `event` is the name of the
+-- activity, `properties.lifecycle` is SCHEDULE, START or COMPLETE, `properties.resource` who did it, and A_SUBMITTED
+-- carries `properties.amount_req`. How an application ended (approved, registered, activated, declined, cancelled, and
+-- the same of its offers) is what the models foretell: no feature looks at those events.
 return {
   {
     name = "amount_req",
