@@ -78,6 +78,8 @@ static int load_error(const json_error_t *e, struct error *err) {
     bool is_real = strstr(e->text, "real") != NULL;
     what = is_real ? "a number beyond the range of a 64-bit float"
                    : "an integer beyond the range of 64 bits with a sign (send it as text)";
+  } else if (json_error_code(e) == json_error_invalid_utf8) {
+    what = "bytes that are not UTF-8";
   } else if (json_error_code(e) == json_error_null_byte_in_key) {
     what = "\\u0000 in a key";
   } else if (json_error_code(e) == json_error_duplicate_key) {
