@@ -19,6 +19,8 @@ struct daemon {
   struct intake_options intake;     // what every shard's intake was made with (but for `each`)
   struct net_limits limits;
   struct http *http;
+  struct watch *watch;            // release.c
+  int listen_port, http_port, forward_port; // in use
   _Atomic bool is_ready, is_stopping;
   struct event_base *control;     // the control thread's loop
   pthread_mutex_t lock;           // guards what follows
@@ -28,7 +30,7 @@ struct daemon {
   uint64_t reloads, reload_failures;
 };
 
-// Runs until SIGTERM, SIGINT or server.shutdown. Returns the process's exit status; `err` says why it could not start.
+// Runs until SIGTERM, SIGINT or server.shutdown: 0. An error when it could not start; nothing is left running then.
 int daemon_run(const struct config *config, struct error *err);
 
 // ---- any thread ----

@@ -255,7 +255,7 @@ static void *run(void *arg) {
   char name[16];
   snprintf(name, sizeof name, "shard-%u", shard->index);
   pthread_setname_np(pthread_self(), name);
-  while (!t->is_stopping || t->more || store_is_dirty(shard->store) || origin_under_way(shard->origin)) {
+  while (!t->is_stopping || t->more || store_is_dirty(shard->store)) {
     int flags = t->more ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
     t->more = false;
     shard->turn_ns = clock_mono_ns();
@@ -306,7 +306,12 @@ void shard_listen(struct shard_thread *t, int fd, enum conn_role role) {
   shard_call(t, add_listener, listener);
 }
 
-struct shard_thread *shard_start(struct daemon *daemon, unsigned index, struct intake *intake) {
+static void keep_for_subscribers(void *context, struct bytes answer) {
+  struct shard *shard = context;
+  if (hub_is_wanted(shard->daemon)) buf_append_bytes(&shard->publish, answer);
+}
+
+struct shard_thread *shard_start(struct daemon *daemon, unsigned index) {
   struct shard_thread *t = xcalloc(1, sizeof *t);
   pthread_mutex_init(&t->lock, NULL);
   t->last = &t->first;
@@ -318,7 +323,10 @@ struct shard_thread *shard_start(struct daemon *daemon, unsigned index, struct i
   shard->fabric = daemon->fabric;
   shard->origin = fabric_origin(daemon->fabric, index);
   shard->store = store_shard(daemon->store, index);
-  shard->intake = intake;
+  struct intake_options options = daemon->intake;
+  options.each = keep_for_subscribers;
+  options.context = shard;
+  shard->intake = intake_new(daemon->store, index, &options);
   shard->limits = &daemon->limits;
   shard->metrics = &daemon->metrics[index];
   shard->base = event_base_new();
@@ -335,12 +343,32 @@ struct shard_thread *shard_start(struct daemon *daemon, unsigned index, struct i
 static void stop_reading(struct shard *shard, void *context) {
   struct shard_thread *t = context;
   for (struct listener *l = t->listeners; l; l = l->next) event_del(l->event);
-  for (struct conn *c = shard->conns; c; c = c->next) event_del(c->readable);
+  for (struct conn *c = shard->conns; c; c = c->next) {
+    event_del(c->readable);
+    c->is_closing = true;
+  }
+}
+
+void shard_quiet(struct shard_thread *t) { shard_call(t, stop_reading, t); }
+
+static void look_idle(struct shard *shard, void *context) {
+  *(bool *)context = !store_is_dirty(shard->store) && origin_under_way(shard->origin) == 0 && !shard->flushing;
+}
+
+bool shard_is_idle(struct shard_thread *t) {
+  bool is_idle = false;
+  shard_call(t, look_idle, &is_idle);
+  return is_idle;
+}
+
+static void stop(struct shard *shard, void *context) {
+  (void)shard;
+  struct shard_thread *t = context;
   t->is_stopping = true;
 }
 
 void shard_stop(struct shard_thread *t) {
-  shard_call(t, stop_reading, t);
+  shard_call(t, stop, t);
   pthread_join(t->thread, NULL);
   while (t->listeners) {
     struct listener *listener = t->listeners;

@@ -41,8 +41,11 @@ struct shard {
 };
 
 struct shard_thread; // thread, mailbox, listeners: shard.c
-struct shard_thread *shard_start(struct daemon *daemon, unsigned index, struct intake *intake);
-void shard_stop(struct shard_thread *thread); // from the control thread: closes connections after their answers, joins
+struct shard_thread *shard_start(struct daemon *daemon, unsigned index);
+// From the control thread, in this order for all shards: no more reading; then, when nothing is under way anywhere, end and join.
+void shard_quiet(struct shard_thread *thread);
+bool shard_is_idle(struct shard_thread *thread);
+void shard_stop(struct shard_thread *thread);
 struct shard *shard_of(struct shard_thread *thread);
 // Runs `work` on the shard's thread between two turns. Any thread; never blocks.
 void shard_post(struct shard_thread *thread, void (*work)(struct shard *shard, void *context), void *context);

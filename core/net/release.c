@@ -1,0 +1,178 @@
+#include "net/release.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// ---- one release on all shards ----
+
+struct step {
+  const struct release *release;
+  const char *why;
+  int status;
+  struct error *err;
+};
+
+static void prepare_on(struct shard *shard, void *context) {
+  struct step *step = context;
+  step->status = intake_prepare(shard->intake, step->release, step->err);
+}
+
+static void use_on(struct shard *shard, void *context) {
+  const struct step *step = context;
+  intake_use(shard->intake, step->why);
+}
+
+static uint32_t models_number(const struct policy *policy) {
+  const struct model_bound *model[] = {policy_model_fit(policy), policy_model_engagement(policy)};
+  uint64_t h = 0;
+  for (size_t i = 0; i < 2; i++) h = hash_mix(h, model[i] ? model_bound_info(model[i])->number_hash : 0);
+  return (uint32_t)h;
+}
+
+// Prepares on every shard, and only when all are ready switches each between two of its events.
+static int put_in_force(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
+  struct release release = {.policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy)};
+  int status = store_version_put(daemon->store, policy, &release.number, err);
+  if (status < 0) return status;
+  struct step step = {.release = &release, .why = why, .err = err};
+  for (unsigned s = 0; s < daemon->shards; s++) {
+    shard_call(daemon->threads[s], prepare_on, &step);
+    if (step.status < 0) return step.status;
+  }
+  for (unsigned s = 0; s < daemon->shards; s++) shard_call(daemon->threads[s], use_on, &step);
+  pthread_mutex_lock(&daemon->lock);
+  if (daemon->release.policy) policy_release(daemon->release.policy);
+  daemon->release = release;
+  daemon->release_since_ms = clock_wall_ms();
+  daemon->reload_error = (struct error){0};
+  pthread_mutex_unlock(&daemon->lock);
+  policy_retain(policy);
+  log_line(LOG_INFO, "release", "policy=%s version=%s number=%u signals=%s why=%s", policy_info(policy)->name,
+           policy_info(policy)->version, release.number, policy_info(policy)->signals, log_quote(why));
+  return 0;
+}
+
+// ---- loading ----
+
+static int load(const struct daemon *daemon, struct policy **policy, struct error *err) {
+  const struct config *c = daemon->config;
+  struct policy_source source = {
+      .policies_dir = c->policies, .models_dir = c->models, .scripts_dir = c->scripts, .name = c->policy};
+  struct lua_limits limits = LUA_LIMITS_DEFAULT;
+  limits.memory_max = (size_t)c->policy_build_memory;
+  limits.instructions_max = (uint64_t)c->policy_build_instructions;
+  struct policy_report report = {0};
+  int status = policy_load(&source, &limits, policy, &report, err);
+  for (size_t i = 0; i < report.count; i++)
+    log_line(report.problem[i].is_error ? LOG_ERROR : LOG_WARN, "policy_problem", "at=%s:%d what=%s", report.problem[i].path,
+             report.problem[i].line, log_quote(report.problem[i].text));
+  policy_report_deinit(&report);
+  return status;
+}
+
+int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct error *err) {
+  struct policy *policy = NULL;
+  *changed = false;
+  int status = load(daemon, &policy, err);
+  if (status == 0 && strcmp(policy_info(policy)->hash, policy_info(daemon->release.policy)->hash) != 0) {
+    status = put_in_force(daemon, policy, why, err);
+    *changed = status == 0;
+  }
+  pthread_mutex_lock(&daemon->lock);
+  daemon->reloads++;
+  if (status < 0) {
+    daemon->reload_failures++;
+    daemon->reload_error = *err;
+  }
+  pthread_mutex_unlock(&daemon->lock);
+  if (status < 0)
+    log_line(LOG_ERROR, "reload_failed", "why=%s still=%s", log_quote(err->text), policy_info(daemon->release.policy)->version);
+  else if (!*changed)
+    log_line(LOG_INFO, "reload_unchanged", "version=%s", policy_info(policy)->version);
+  policy_release(policy);
+  return status;
+}
+
+int release_start(struct daemon *daemon, struct error *err) {
+  struct policy *policy = NULL;
+  int status = load(daemon, &policy, err);
+  if (status == 0) {
+    status = put_in_force(daemon, policy, "start", err);
+    policy_release(policy);
+    return status;
+  }
+  uint32_t last = store_last_release(daemon->store);
+  struct policy *kept = last ? store_version(daemon->store, last) : NULL;
+  if (!kept || strcmp(policy_info(kept)->name, daemon->config->policy) != 0) return status;
+  log_line(LOG_ERROR, "policy_broken", "why=%s instead=%s", log_quote(err->text), policy_info(kept)->version);
+  struct error why = *err;
+  *err = (struct error){0};
+  status = put_in_force(daemon, kept, "start with the version before: the files are broken", err);
+  pthread_mutex_lock(&daemon->lock);
+  daemon->reload_error = why;
+  pthread_mutex_unlock(&daemon->lock);
+  return status;
+}
+
+// ---- watching ----
+
+struct watch {
+  struct daemon *daemon;
+  struct event *timer;
+  uint64_t loaded;   // stamp of the files when they were last loaded
+  uint64_t seen;     // stamp at the last look
+};
+
+static uint64_t stamp_of(const struct daemon *daemon) {
+  size_t count;
+  const char *const *paths = policy_paths(daemon->release.policy, &count);
+  uint64_t stamp = count;
+  for (size_t i = 0; i < count; i++) {
+    struct stat st;
+    uint64_t parts[4] = {i, 0, 0, 0};
+    if (stat(paths[i], &st) == 0) {
+      parts[1] = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+      parts[2] = S_ISDIR(st.st_mode) ? 0 : (uint64_t)st.st_size;
+      parts[3] = st.st_ino;
+    }
+    stamp = hash64_seed(bytes_of(parts, sizeof parts), stamp);
+  }
+  return stamp;
+}
+
+static void on_look(evutil_socket_t fd, short what, void *arg) {
+  (void)fd, (void)what;
+  struct watch *watch = arg;
+  uint64_t now = stamp_of(watch->daemon);
+  bool is_still = now == watch->seen;
+  watch->seen = now;
+  if (now == watch->loaded || !is_still) return; // nothing new, or an editor is still at it
+  bool changed;
+  struct error err = {0};
+  (void)daemon_reload(watch->daemon, "files changed", &changed, &err);
+  watch->loaded = watch->seen = stamp_of(watch->daemon);
+}
+
+void release_watch(struct daemon *daemon) {
+  if (!daemon->config->watch) return;
+  struct watch *watch = xcalloc(1, sizeof *watch);
+  watch->daemon = daemon;
+  watch->loaded = watch->seen = stamp_of(daemon);
+  watch->timer = event_new(daemon->control, -1, EV_PERSIST, on_look, watch);
+  if (!watch->timer) out_of_memory(0);
+  struct timeval tv = {.tv_usec = 400000};
+  event_add(watch->timer, &tv);
+  daemon->watch = watch;
+}
+
+void release_unwatch(struct daemon *daemon) {
+  if (!daemon->watch) return;
+  event_free(daemon->watch->timer);
+  free(daemon->watch);
+  daemon->watch = NULL;
+}

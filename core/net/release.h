@@ -1,0 +1,9 @@
+// What is in force: loading a policy, putting it in force on all shards or on none, watching its files. Control thread.
+#pragma once
+#include "net/daemon.h"
+
+// At the start: the configured policy; when that is broken, and this data directory last ran an earlier version of it, that version.
+int release_start(struct daemon *daemon, struct error *err) ITD_MUST_USE;
+// Begins to look several times a second whether the policy's files changed, and reloads when they have been still for one look.
+void release_watch(struct daemon *daemon);
+void release_unwatch(struct daemon *daemon);
