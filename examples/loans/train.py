@@ -170,8 +170,8 @@ def main():
              "The amount alone, the only thing known of the applicant: small and very large loans are approved less "
              "often. It ranks weakly, and says so."),
             ("loan_engagement", "logistic", train_engagement, margin_engagement,
-             "What happened in the first day: an offer that went out, how early, how it was answered, and how much work "
-             "the bank had with it.")):
+             "What happened in the first day: an offer that went out, how early, how it was answered, and how much "
+             "work the bank had with it.")):
         weights = learn(rows_train, labels_train)
         found = metrics(margin, weights, rows_train, labels_train, rows_later, labels_later)
         write(options.out, name, kind, weights, about, found, options.when, len(train))
