@@ -97,7 +97,9 @@ local function check_reads()
 end
 
 local function check_made()
+  local read = {} -- gates, by name
   for _, node in ipairs(tree.made) do
+    if node.kind == "gate" and node.used then read[node.gate] = true end
     if node.class == "condition" and not node.used then
       tree.problem(node, "'%s' decides nothing: no rule uses it (Lua's `and` and `or` drop one side: write all { … } or any { … })",
         node.label)
@@ -106,6 +108,9 @@ local function check_made()
     elseif node.class == "value" and not node.used then
       tree.warn(node, "feature '%s' is named, but no rule uses it", node.label)
     end
+  end
+  for _, gate in ipairs(tree.gates) do
+    if not read[gate.name] then tree.warn(gate, "gate '%s' opens nothing: no rule asks belief.passed \"%s\"", gate.name, gate.name) end
   end
 end
 

@@ -1,0 +1,142 @@
+-- What b2b_saas should make of a few lives. Run by `intent test policies/b2b_saas`. Times are the events' own.
+local function person(traits)
+  return { at = "2026-01-05T09:00:00Z", type = "identify", userId = "maria@acme.example", traits = traits }
+end
+local acme = { email = "maria@acme.example", employees = 420, industry = "Software", region = "amer", tier = "mid", seniority = "manager" }
+
+return {
+  { name = "a single page view makes nobody a lead",
+    events = { { at = "2026-01-05T09:00:00Z", type = "page", anonymousId = "a1", name = "Home", channel = "web" } },
+    expect = { stage = "visitor", owner = "none", action = "wait", eligible = true, max_combined = 15 } },
+
+  { name = "a name is enough to be engaged, but not to be called",
+    events = { person(acme) },
+    expect = { stage = "engaged", transitions = { "visitor -> engaged" }, owner = "none", action = "wait", min_fit = 50 } },
+
+  { name = "a great profile without interest stays where it is, and then goes to nurture by itself",
+    events = {
+      person { email = "tom@globex.example", employees = 900, industry = "software", region = "emea", tier = "strategic",
+        seniority = "executive" },
+      { after = "20d" },
+      { after = "2d" },
+    },
+    expect_each = {
+      { stage = "engaged", min_fit = 75 },
+      { stage = "engaged" },
+      { stage = "nurture", transitions = { "engaged -> nurture" } },
+    },
+    expect = { action = "wait", max_engagement = 15 } },
+
+  { name = "price list on the web alone is one channel, and one channel makes no lead",
+    events = {
+      person(acme),
+      { after = "1h", event = "Pricing Viewed", channel = "web", times = 5, every = "10m" },
+      { after = "1h", event = "Docs Viewed", channel = "web", times = 6, every = "5m" },
+      { after = "1h", event = "Case Study Downloaded", channel = "web", times = 3, every = "5m" },
+    },
+    expect = { stage = "engaged", transitions = {}, min_intent = 30, max_intent = 30 } },
+
+  { name = "web and product together make a marketing lead, who is shown a demo",
+    events = {
+      person(acme),
+      { after = "1h", event = "Pricing Viewed", channel = "web", times = 4, every = "1h" },
+      { after = "3d", event = "Trial Started", channel = "product" },
+      { after = "1h", event = "Teammate Invited", channel = "product", times = 2, every = "10m" },
+    },
+    expect_each = { { action = "wait" }, { held = "per_lead" }, { stage = "engaged" } },
+    expect = { stage = "mql", transitions = { "engaged -> mql" }, action = "demo_invite", owner = "none", min_intent = 45 } },
+
+  { name = "interest that fades takes a lead back",
+    events = {
+      person(acme),
+      { after = "1h", event = "Pricing Viewed", channel = "web", times = 4, every = "1h" },
+      { after = "1d", event = "Teammate Invited", channel = "product", times = 3, every = "10m" },
+      { after = "70d", type = "page", name = "Home", channel = "web" },
+    },
+    expect = { stage = "engaged", transitions = { "mql -> engaged" }, max_intent = 29.9 } },
+
+  { name = "who asks for a demo goes to sales at once, to the region's people",
+    events = {
+      person(acme),
+      { after = "5m", event = "Demo Requested", channel = "web" },
+    },
+    expect = { stage = "sql", transitions = { "engaged -> sql" }, owner_in = { "chen", "dee" }, min_combined = 35 } },
+
+  { name = "an unknown visitor who asks for a demo has to say who it is first",
+    events = {
+      { at = "2026-01-05T09:00:00Z", event = "Demo Requested", anonymousId = "a2", channel = "web" },
+      { after = "1m", type = "identify", userId = "kim@initech.example",
+        traits = { email = "kim@initech.example", region = "EMEA" } },
+    },
+    expect_each = { { stage = "visitor" }, { stage = "sql", owner_in = { "femi", "greta" } } },
+    expect = { transitions = { "visitor -> engaged", "engaged -> sql" } } },
+
+  { name = "nobody without a region stays without an owner",
+    events = {
+      person { email = "lee@umbrella.example" },
+      { after = "5m", event = "Demo Requested", channel = "web" },
+    },
+    expect = { stage = "sql", owner_in = { "ravi", "sofia" } } },
+
+  { name = "large accounts have people of their own, wherever they are",
+    events = {
+      person { email = "eve@hooli.example", region = "emea", tier = "strategic" },
+      { after = "5m", event = "Demo Requested", channel = "web" },
+    },
+    expect = { stage = "sql", owner_in = { "ines", "omar" } } },
+
+  { name = "a free mail address is left out, and the decision says why",
+    events = {
+      person { email = "somebody@gmail.com", employees = 420 },
+      { after = "5m", event = "Demo Requested", channel = "web" },
+    },
+    expect = { stage = "visitor", eligible = false, ineligible = "email_domain in free_mail", held = "not_eligible", action = "wait",
+      owner = "none", min_engagement = 25 } },
+
+  { name = "a competitor reads, never buys",
+    events = {
+      person { email = "spy@rival.example", employees = 420, industry = "software", seniority = "executive", tier = "mid" },
+      { after = "1h", event = "Pricing Viewed", channel = "web", times = 3, every = "10m" },
+    },
+    expect = { eligible = true, max_combined = 10, band = "cold" } },
+
+  { name = "sales takes over, wins, and the journey ends",
+    events = {
+      person(acme),
+      { after = "5m", event = "Demo Requested", channel = "web" },
+      { after = "1d", event = "crm.call_logged", channel = "crm" },
+      { after = "2d", event = "crm.opportunity_created", channel = "crm" },
+      { after = "30d", event = "crm.opportunity_won", channel = "crm" },
+    },
+    expect_each = {
+      { stage = "engaged" }, { stage = "sql" }, { stage = "sql" }, { stage = "opportunity" },
+      { stage = "customer", transitions = { "opportunity -> customer" } },
+    },
+    expect = { owner_in = { "chen", "dee" }, action = "wait" } },
+
+  { name = "sales has the last word",
+    events = {
+      person(acme),
+      { after = "5m", event = "Demo Requested", channel = "web" },
+      { after = "1d", event = "crm.lead_rejected", channel = "crm" },
+      { after = "1d", type = "page", name = "Home", channel = "web" },
+    },
+    expect_each = { {}, { stage = "sql" }, { stage = "nurture" }, { stage = "nurture" } } },
+
+  { name = "one action in three days",
+    events = {
+      person(acme),
+      { after = "1h", event = "Pricing Viewed", channel = "web", times = 3, every = "1m" },
+      { after = "1m", type = "page", name = "Home", channel = "web" },
+      { after = "73h", type = "page", name = "Home", channel = "web" },
+    },
+    expect_each = { {}, { action = "case_study", held = "none" }, { action = "wait", held = "per_lead" }, { action = "case_study" } } },
+
+  { name = "the hold-out is left alone, but moves like everybody",
+    hold_out = true,
+    events = {
+      person(acme),
+      { after = "1h", event = "Pricing Viewed", channel = "web", times = 3, every = "10m" },
+    },
+    expect = { stage = "engaged", action = "wait", held = "hold_out", min_intent = 20 } },
+}
