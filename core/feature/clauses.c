@@ -1,7 +1,6 @@
 // The two lists of a declaration: `on`, the alternatives of which one must hold, and `where`, the conditions that all
 // must.
 #include "feature/reader.h"
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -84,9 +83,7 @@ int read_on(struct reader *r, struct bytes value) {
 enum { WHERE_path, WHERE_is, WHERE_in, WHERE_exists, WHERE_at_least, WHERE_under, WHERE_starts_with, WHERE_KEYS };
 static const char *const where_keys[] = {"path", "is", "in", "exists", "at_least", "under", "starts_with"};
 
-static int by_scalar(const void *a, const void *b) {
-  return scalar_compare(*(const struct scalar *)a, *(const struct scalar *)b);
-}
+static int by_scalar(const void *a, const void *b) { return scalar_compare(a, b); }
 
 static int read_scalar(const struct reader *r, const char *key, struct bytes value, struct scalar *out) {
   struct scalar s = scalar_of(value);
@@ -121,10 +118,10 @@ static int read_in(const struct reader *r, const char *key, struct bytes value, 
 static int read_bound(const struct reader *r, const char *key, struct bytes value, enum test test,
                       struct condition *c) {
   *c = (struct condition){.test = test};
-  enum mp_type type = mp_value_of(value).type;
-  if (type == MP_BOOL || !scalar_number(value, &c->bound))
+  struct scalar s = scalar_of(value);
+  if (s.kind == SCALAR_BOOL || !scalar_number(&s, &c->bound))
     return reader_fail(r, "%s must be a finite number, not %s", key,
-                       type == MP_FLOAT ? "NaN or infinite" : kind_of(value));
+                       mp_value_of(value).type == MP_FLOAT ? "NaN or infinite" : kind_of(value));
   return 0;
 }
 

@@ -1,7 +1,6 @@
 // count and velocity: how often. All time: one 64-bit number; windowed: a ring of 32-bit cells.
 #include "feature/ops.h"
 #include "feature/tiles.h"
-#include <math.h>
 
 #define CELL sizeof(uint32_t)
 

@@ -29,24 +29,27 @@ struct scalar scalar_of(struct bytes value) {
   }
 }
 
-int scalar_compare(struct scalar a, struct scalar b) {
-  if (a.kind != b.kind) return a.kind < b.kind ? -1 : 1;
-  if (a.bits != b.bits) return a.bits < b.bits ? -1 : 1;
-  return bytes_compare(a.text, b.text);
+int scalar_compare(const struct scalar *a, const struct scalar *b) {
+  if (a->kind != b->kind) return a->kind < b->kind ? -1 : 1;
+  if (a->bits != b->bits) return a->bits < b->bits ? -1 : 1;
+  return bytes_compare(a->text, b->text);
 }
 
-uint64_t scalar_hash(struct scalar s) {
-  if (s.kind == SCALAR_TEXT) return hash64_seed(s.text, SCALAR_TEXT);
+uint64_t scalar_hash(const struct scalar *s) {
+  if (s->kind == SCALAR_TEXT) return hash64_seed(s->text, SCALAR_TEXT);
   uint8_t bytes[8];
-  for (unsigned i = 0; i < 8; i++) bytes[i] = (uint8_t)(s.bits >> (8 * i));
-  return hash64_seed(bytes_of(bytes, sizeof bytes), s.kind);
+  for (unsigned i = 0; i < 8; i++) bytes[i] = (uint8_t)(s->bits >> (8 * i));
+  return hash64_seed(bytes_of(bytes, sizeof bytes), s->kind);
 }
 
-bool scalar_number(struct bytes value, double *number) {
-  double v;
-  if (value.n == 0 || !mp_as_number(value, &v) || !isfinite(v)) return false;
-  *number = v + 0.0; // -0 becomes 0: least and greatest must not depend on which zero came first
-  return true;
+bool scalar_number(const struct scalar *s, double *number) {
+  switch (s->kind) {
+  case SCALAR_BOOL:
+  case SCALAR_UINT: *number = (double)s->bits; return true;
+  case SCALAR_INT: *number = (double)(int64_t)s->bits; return true;
+  case SCALAR_FLOAT: memcpy(number, &s->bits, sizeof *number); return true;
+  default: return false;
+  }
 }
 
 struct bytes text_cut(struct bytes text, size_t max) {

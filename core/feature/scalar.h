@@ -17,11 +17,12 @@ struct scalar scalar_text(struct bytes text);
 static inline bool scalar_eq(struct scalar a, struct scalar b) {
   return a.kind == b.kind && a.bits == b.bits && bytes_eq(a.text, b.text);
 }
-int scalar_compare(struct scalar a, struct scalar b); // a total order, for lists in a canonical order
-uint64_t scalar_hash(struct scalar s);                // spread over all 64 bits; part of the meaning of `distinct`
+int scalar_compare(const struct scalar *a, const struct scalar *b); // a total order, for lists in a canonical order
+uint64_t scalar_hash(const struct scalar *s); // spread over all 64 bits; part of the meaning of `distinct`
 
-// A finite number (bools are 0 and 1; -0 is 0). False for everything else.
-bool scalar_number(struct bytes value, double *number);
+// As a number: always finite, bools are 0 and 1, never -0 (which zero came first must not show). False for text and
+// none.
+bool scalar_number(const struct scalar *s, double *number);
 
 enum text_part { PART_WHOLE, PART_LOWER, PART_DOMAIN };
 #define TEXT_PART_MAX 255 // bytes that a part looks at; the longest domain name has 253

@@ -290,11 +290,28 @@ static void test_distinct(void **state) {
   one_close(&d), one_close(&c), one_close(&e);
 }
 
+// One value more than the limit is always noticed, wherever its hash lies among the kept ones.
+static void test_distinct_beyond_the_limit(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'distinct', 'of': 'traits.plan', 'limit': 4");
+  for (int trial = 0; trial < 100; trial++) {
+    feature_state_init(o.set, o.state);
+    for (int i = 0; i < 5; i++) {
+      char number[16];
+      assert_value(&o, T0, i);
+      snprintf(number, sizeof number, "%d", trial * 5 + i);
+      fold_plan(&o, number);
+    }
+    assert_true(value(&o, T0) >= 5);
+  }
+  one_close(&o);
+}
+
 // Over many sets of values, the estimate is unbiased and spreads as 1 / sqrt(k - 2). Fixed values: no luck is involved.
 static void test_distinct_error(void **state) {
   (void)state;
-  enum { TRIALS = 400, VALUES = 2000, LIMIT = 66 };
-  struct one o = one_open("'op': 'distinct', 'of': 'properties.v', 'limit': 66");
+  enum { TRIALS = 1000, VALUES = 500, LIMIT = 18 };
+  struct one o = one_open("'op': 'distinct', 'of': 'properties.v', 'limit': 18");
   double mean = 0, square = 0;
   for (int trial = 0; trial < TRIALS; trial++) {
     feature_state_init(o.set, o.state);
@@ -394,6 +411,27 @@ static void test_streak(void **state) {
   assert_value(&o, T0 + 263 * DAY, 264);
   at(&o, T0 + 400 * DAY, PAGE);
   assert_value(&o, T0 + 400 * DAY, 1);
+  one_close(&o);
+}
+
+// A run that ends on the very day before the bitmap begins, and is joined later.
+static void test_streak_beyond_the_bitmap(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'streak'");
+  for (int day = 0; day < 3; day++) at(&o, T0 + day * DAY, PAGE);
+  at(&o, T0 + 66 * DAY, PAGE); // 64 days later
+  for (int day = 65; day >= 3; day--) {
+    assert_value(&o, T0 + 66 * DAY, 66 - day);
+    late(&o, T0 + day * DAY, T0 + 66 * DAY, PAGE);
+  }
+  assert_value(&o, T0 + 66 * DAY, 67);
+  one_close(&o);
+  o = one_open("'op': 'streak'");
+  at(&o, T0, PAGE), at(&o, T0 + 65 * DAY, PAGE); // day 1 is just before the bitmap, day 0 is lost
+  for (int day = 64; day >= 1; day--) late(&o, T0 + day * DAY, T0 + 65 * DAY, PAGE);
+  assert_value(&o, T0 + 65 * DAY, 65); // one less than with events in order: what is 64 days late is promised nothing
+  late(&o, T0, T0 + 65 * DAY, PAGE);
+  assert_value(&o, T0 + 65 * DAY, 65);
   one_close(&o);
 }
 
@@ -524,11 +562,13 @@ int main(void) {
       cmocka_unit_test(test_text),
       cmocka_unit_test(test_text_is_cut_between_characters),
       cmocka_unit_test(test_distinct),
+      cmocka_unit_test(test_distinct_beyond_the_limit),
       cmocka_unit_test(test_distinct_error),
       cmocka_unit_test(test_recency_and_gap),
       cmocka_unit_test(test_decay),
       cmocka_unit_test(test_sessions),
       cmocka_unit_test(test_streak),
+      cmocka_unit_test(test_streak_beyond_the_bitmap),
       cmocka_unit_test(test_streak_zone),
       cmocka_unit_test(test_on),
       cmocka_unit_test(test_where),

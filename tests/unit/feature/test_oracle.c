@@ -462,6 +462,33 @@ static void test_against_the_oracle(void **unused) {
       fail_msg("SEED=%" PRIu64 ": %s compared %zu of %zu", seed, ops[i], compared[i], in_all[i]);
 }
 
+// Runs and days at the edge of what is promised: matches about a gap apart and up to three gaps late; days that are
+// mostly there and up to 63 days late.
+static void test_late_runs(void **unused) {
+  (void)unused;
+  uint64_t seed = begin();
+  for (int round = 0; round < 20 * ROUNDS; round++) {
+    bool days = one_in(2);
+    struct spec s = {.op = days ? "streak" : "sessions", .source = "", .part = "", .of = -1, .gap = 2 * SECOND};
+    int64_t unit = days ? DAY : SECOND, newest = T0, step = days ? 2 : 4, most = days ? 63 * DAY : 3 * s.gap;
+    struct ev events[EVENTS];
+    struct feature_set *set = compile_specs(&s, 1);
+    uint8_t *state = xmalloc(feature_state_size(set));
+    feature_state_init(set, state);
+    for (size_t n = 0; n < EVENTS; n++) {
+      int64_t time = one_in(3) ? newest - below(most + 1) / unit * unit : newest + below(step) * unit;
+      if (days && one_in(40)) time = newest + below(70) * unit;
+      if (time > newest) newest = time;
+      events[n] = (struct ev){.type = EVENT_PAGE, .name = "", .channel = "", .time = time, .now = newest};
+      fold(set, state, &events[n], newest);
+    }
+    assert_true(ask(&s, events, EVENTS, newest).promised);
+    compare(&s, 1, set, state, events, EVENTS, newest, seed);
+    free(state);
+    feature_set_free(set);
+  }
+}
+
 // The same events in another order leave the same bytes; decay the same but for rounding.
 static void test_order_of_arrival(void **unused) {
   (void)unused;
@@ -549,6 +576,7 @@ static void test_migrate_and_go_on(void **unused) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_against_the_oracle),
+      cmocka_unit_test(test_late_runs),
       cmocka_unit_test(test_order_of_arrival),
       cmocka_unit_test(test_migrate_and_go_on),
   };
