@@ -247,7 +247,7 @@ end
 local function emit_customs(e)
   local blocks = {}
   for i in ipairs(tree.customs) do
-    blocks[i] = ("  %s = number(custom[%d]())"):format(output(e, "customs", i - 1), i)
+    blocks[i] = ("  %s = number(custom[%d](views[%d]))"):format(output(e, "customs", i - 1), i, i)
   end
   section(e, "customs", blocks)
 end
@@ -540,8 +540,26 @@ local function mark(at, condition)
   return condition
 end]]
 
+-- A view shows a custom function the features that it lists in `reads`, and no others.
+local function view(e, custom)
+  local number_fields, text_fields = {}, {}
+  for _, feature in ipairs(custom.reads) do
+    if feature.is_text then
+      text_fields[#text_fields + 1] = ("[%q] = %d"):format(feature.name, feature.index)
+    else
+      number_fields[#number_fields + 1] = ("[%q] = %d"):format(feature.name, e.plan.input.features + feature.index)
+    end
+  end
+  return ("  host.view({ %s }, { %s }),"):format(table.concat(number_fields, ", "), table.concat(text_fields, ", "))
+end
+
 local function source(plan)
   local lines = { PRELUDE }
+  if #tree.customs > 0 then
+    lines[#lines + 1] = "local views = {"
+    for _, custom in ipairs(tree.customs) do lines[#lines + 1] = view({ plan = plan }, custom) end
+    lines[#lines + 1] = "}"
+  end
   emit_variant(plan, lines, "plain", false)
   emit_variant(plan, lines, "tracing", true)
   lines[#lines + 1] = "return plain, tracing\n"

@@ -40,10 +40,11 @@ return {
     events = {
       person(acme),
       { after = "1h", event = "Pricing Viewed", channel = "web", times = 4, every = "1h" },
-      { after = "3d", event = "Trial Started", channel = "product" },
-      { after = "1h", event = "Teammate Invited", channel = "product", times = 2, every = "10m" },
+      { after = "2d", event = "Trial Started", channel = "product" },
+      { after = "1h", event = "Teammate Invited", channel = "product" },
+      { after = "26h", event = "Teammate Invited", channel = "product" },
     },
-    expect_each = { { action = "wait" }, { held = "per_lead" }, { stage = "engaged" } },
+    expect_each = { { action = "wait" }, { held = "per_lead" }, { stage = "engaged", held = "per_lead" }, { stage = "engaged" } },
     expect = { stage = "mql", transitions = { "engaged -> mql" }, action = "demo_invite", owner = "none", min_intent = 45 } },
 
   { name = "interest that fades takes a lead back",

@@ -34,11 +34,7 @@ methods.__index = methods
 function lead.new(artifact, custom, options)
   local self = setmetatable({ artifact = artifact, options = options, events = {}, timers = {}, stage = 0, owner = -1, acted = 0,
     manual = false, values = {}, texts = {}, score = {} }, methods)
-  self.vm = sandbox.open(artifact, custom, function()
-    return setmetatable({}, { __index = function(_, key)
-      return self.texts[key] ~= "" and self.texts[key] or self.values[key]
-    end, __newindex = function() error("no modification allowed: view", 2) end })
-  end)
+  self.vm = sandbox.open(artifact, custom)
   for role, name in pairs(artifact.models or {}) do self.score[role] = models.open(options.root, name) end
   return self
 end
@@ -63,7 +59,9 @@ function methods:fill(now, event, timer)
   for _, role in ipairs { "fit", "engagement" } do
     I[at[role]] = self.score[role] and self.score[role](self.values, self.texts) or 0
   end
-  for i, declaration in ipairs(artifact.declarations) do I[at.features + i - 1] = self.values[declaration.name] end
+  for i, declaration in ipairs(artifact.declarations) do
+    I[at.features + i - 1], self.vm.texts[i - 1] = self.values[declaration.name], self.texts[declaration.name]
+  end
   for i, test in ipairs(artifact.tests) do I[at.tests + i - 1] = test_value(test, self.texts) end
   for i, name in ipairs(artifact.events) do
     I[at.events + i - 1] = event and (event.event or event.name) == name and 1 or 0

@@ -79,7 +79,21 @@ end
 
 local function round_even(x) return (x + 6755399441055744) - 6755399441055744 end
 
-function sandbox.chunk_host() return { round_even = round_even, exp2 = function(x) return 2 ^ x end } end
+-- What the chunk gets; `vm` has I and texts (from 0).
+local function chunk_host(vm)
+  return { round_even = round_even, floor = math.floor, exp2 = function(x) return 2 ^ x end,
+    text = function(i) return vm.texts[i] ~= "" and vm.texts[i] or nil end,
+    view = function(numbers, texts)
+      return setmetatable({}, {
+        __index = function(_, key)
+          if numbers[key] then return vm.I[numbers[key]] end
+          if texts[key] then return vm.texts[texts[key]] ~= "" and vm.texts[texts[key]] or nil end
+          error(("view has no '%s'"):format(tostring(key)), 2)
+        end,
+        __newindex = function() error("no modification allowed: view", 2) end,
+      })
+    end }
+end
 
 -- ---- modules ----
 
@@ -208,19 +222,17 @@ end
 
 -- ---- calls ----
 
---- Opens the chunk: {I, O, M, plain, tracing, call(traced)}; O is NaN before every call, as the engine has it.
-function sandbox.open(artifact, custom, view)
+--- Opens the chunk: {I, O, M, texts, plain, tracing, call(traced)}; O is NaN before every call, as the engine has it.
+function sandbox.open(artifact, custom)
   local layout = artifact.layout
-  local vm = { layout = layout, artifact = artifact }
+  local vm = { layout = layout, artifact = artifact, texts = {} }
   vm.I = ffi.new("double[?]", layout.input_count + 1)
   vm.O = ffi.new("double[?]", layout.output_count + 1)
   vm.M = ffi.new("double[?]", #artifact.memory + 1)
   for i, cell in ipairs(artifact.memory) do vm.M[i - 1] = cell.initial end
-  local wrapped = {}
-  for i, run in ipairs(custom or {}) do wrapped[i] = function() return run(view(vm)) end end
   local chunk = assert(loadstring(artifact.source, "=policy"))
   setfenv(chunk, {})
-  vm.plain, vm.tracing = chunk(vm.I, vm.O, vm.M, wrapped, sandbox.chunk_host())
+  vm.plain, vm.tracing = chunk(vm.I, vm.O, vm.M, custom or {}, chunk_host(vm))
   function vm.call(traced)
     for i = 0, layout.output_count - 1 do vm.O[i] = 0 / 0 end
     if traced then vm.tracing() else vm.plain() end
