@@ -1,7 +1,6 @@
 #include "lua/build.h"
 #include "lua/convert.h"
 #include "lua/sandbox.h"
-#include "wire/mp.h"
 
 #define BUILD_CPU_MS 20000 // when lua_limits names none
 
@@ -28,12 +27,8 @@ static int run_build(lua_State *L) {
 
 int lua_build(const struct lua_module *modules, size_t count, const char *entry, struct bytes input,
               const struct lua_limits *limits, struct buf *output, struct error *err) {
-  struct mp_limits input_limits = {.depth_max = CONVERT_DEPTH_MAX - 1, .objects_max = 1u << 22, .bytes_max = 64u << 20};
-  size_t length;
-  int rc = mp_scan(input, &input_limits, &length, err);
-  if (rc != 1 || length != input.n)
-    return error_set(err, ITD_EINVAL, "the input of a build must be one MessagePack value");
-
+  int rc = convert_check(input, err);
+  if (rc != 0) return rc;
   struct sandbox_limits sandbox_limits = {.memory_max = limits->memory_max,
                                           .instructions_max = limits->instructions_max,
                                           .cpu_ms_max = limits->cpu_ms_max ? limits->cpu_ms_max : BUILD_CPU_MS,

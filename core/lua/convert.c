@@ -44,6 +44,13 @@ static void push_next(lua_State *L, struct mp *m, int depth) {
   }
 }
 
+int convert_check(struct bytes value, struct error *err) {
+  struct mp_limits limits = {.depth_max = CONVERT_DEPTH_MAX - 1, .objects_max = 1u << 22, .bytes_max = 64u << 20};
+  size_t length;
+  if (mp_scan(value, &limits, &length, NULL) == 1 && length == value.n) return 0;
+  return error_set(err, ITD_EINVAL, "what a policy gets must be one MessagePack value");
+}
+
 void convert_push(lua_State *L, struct bytes value) {
   struct mp m = mp_of(value);
   push_next(L, &m, 0);

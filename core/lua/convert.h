@@ -2,11 +2,15 @@
 // allocate is Lua's or the caller's.
 #pragma once
 #include "base/buf.h"
+#include "base/status.h"
 #include <lua.h>
 
 #define CONVERT_DEPTH_MAX 64
 
-// Pushes one value that has passed mp_scan (with at most CONVERT_DEPTH_MAX). Integers become numbers, the nearest one
+// 0 when `value` is one whole MessagePack value that convert_push takes; ITD_EINVAL.
+int convert_check(struct bytes value, struct error *err) ITD_MUST_USE;
+
+// Pushes one value that has passed convert_check. Integers become numbers, the nearest one
 // beyond 2^53; text and bin become strings; a nil in a map or array is a missing field. Extensions and keys other than
 // text and numbers are refused.
 void convert_push(lua_State *L, struct bytes value);

@@ -97,7 +97,7 @@ static const uint8_t *compile_set(lua_State *L, const uint8_t *p, const uint8_t 
       set_add(set, *p++);
     }
   }
-  if (p >= end) luaL_error(L, "malformed pattern (missing ])");
+  if (p >= end || *p != ']') luaL_error(L, "malformed pattern (missing ])");
   for (int i = 0; is_complement && i < 4; i++) set[i] = ~set[i];
   return p + 1;
 }
@@ -215,7 +215,8 @@ static const uint8_t *match_balance(struct match *m, const struct node *node, co
 
 static const uint8_t *match_same(struct match *m, const struct node *node, const uint8_t *s) {
   struct capture c = m->capture[node->a];
-  size_t n = c.end ? (size_t)(c.end - c.start) : 0;
+  if (!c.end) return NULL; // a place has no text
+  size_t n = (size_t)(c.end - c.start);
   for (size_t i = 0; i < n; i += 64) count_step(m);
   return (size_t)(m->end - s) >= n && memcmp(c.start, s, n) == 0 ? s + n : NULL;
 }

@@ -67,7 +67,8 @@ const char lua_prelude[] = LINE("local ours, raw, util, names = ...")
                                     LINE("  for key, field in next, value do copy[key] = freeze(field, memo) end")
                                         LINE("  if old then setmetatable(copy, old) end") LINE("  return memo[value]")
                                             LINE("end")
-    // Freezes what a function of a policy, and the functions it reaches, hold on to.
+    // Freezes what a function of a policy, and the functions that it reaches, hold on to; none of them may assign to
+    // it.
     LINE("seal = function(fn, memo)")
         LINE("  if memo[fn] or not ours.is_policy(util.funcinfo(fn).source) then return end") LINE("  memo[fn] = fn")
             LINE("  for i = 1, 255 do") LINE("    local name, value = getupvalue(fn, i)")
@@ -79,13 +80,14 @@ const char lua_prelude[] = LINE("local ours, raw, util, names = ...")
         LINE("    local value = copy[i + 1]") LINE("    if value ~= nil then return i + 1, value end") LINE(
             "  end, t, 0") LINE("end") LINE("ours['table.concat'] = function(t, ...)")
             LINE("  t = frozen_target(t) or t") LINE("  if type(t) == 'table' then spend(#t) end") LINE(
-                "  return raw_concat(t, ...)") LINE("end")
-                LINE("ours.unpack = function(t, ...) return raw_unpack(frozen_target(t) or t, ...) end") LINE(
-                    "ours.assert = function(...)") LINE("  local value, message = ...")
-                    LINE("  if value then return ... end") LINE("  if select('#', ...) == 0 then fail('assert: a value "
-                                                                "is expected') end") LINE(
-                        "  if message == nil then message = 'assertion failed' end") LINE("  fail(message)") LINE("end")
-                        LINE("") LINE("local policy_env, library_env, loaded, begun = {}, {}, {}, {}") LINE(
+                "  return raw_concat(t, ...)") LINE("end") LINE("ours.unpack = function(t, ...) return "
+                                                                "raw_unpack(frozen_target(t) or t, ...) end")
+                LINE("ours.assert = function(...)") LINE("  local value, message = ...") LINE(
+                    "  if value then return ... end") LINE("  if select('#', ...) == 0 then fail('assert: a value "
+                                                           "is expected') end")
+                    LINE("  if message == nil then message = 'assertion failed' end") LINE("  fail(message)") LINE(
+                        "end") LINE("")
+                        LINE("local policy_env, library_env, loaded, begun = {}, {}, {}, {}") LINE(
                             "ours.require = function(name)") LINE("  if type(name) ~= 'string' then fail('require: the "
                                                                   "name of a module is expected') end")
                             LINE("  local value = loaded[name]") LINE("  if value ~= nil then return value end") LINE(
@@ -106,97 +108,189 @@ const char lua_prelude[] = LINE("local ours, raw, util, names = ...")
                                                         LINE("    tables[group] = tables[group] or {}") LINE(
                                                             "    tables[group][name] = ours[path] or raw[group][name]")
                                                             LINE("  else") LINE("    policy_env[path] = ours[path] or "
-                                                                                "raw[path]") LINE("  end") LINE(
-                                                                "end") LINE("for name, t in next, tables do "
-                                                                            "policy_env[name] = freeze(t, {}) end")
-                                                                LINE("local text_meta = getmetatable('')") LINE(
-                                                                    "text_meta.__index, text_meta.__metatable = "
-                                                                    "tables.string, false")
-                                                                    LINE("for name, value in next, policy_env do "
-                                                                         "library_env[name] = value end") LINE(
-                                                                        "local host = {}") LINE("for path, value in "
-                                                                                                "next, ours do")
-                                                                        LINE("  local name = match(path, "
-                                                                             "'^host%.([%w_]+)$')") LINE(
-                                                                            "  if name then host[name] = value end")
-                                                                            LINE(
-                                                                                "end") LINE("library_env.host = "
-                                                                                            "freeze(host, {})")
-                                                                                LINE("library_env.rawget, "
-                                                                                     "library_env.rawset, "
-                                                                                     "library_env.rawequal = "
-                                                                                     "raw.rawget, raw.rawset, "
-                                                                                     "raw.rawequal") LINE(
-                                                                                    "library_env.getmetatable = "
-                                                                                    "raw.getmetatable") LINE("library_"
-                                                                                                             "env."
-                                                                                                             "setmetata"
-                                                                                                             "ble = "
-                                                                                                             "function("
-                                                                                                             "t, meta)")
-                                                                                    LINE("  if meta ~= nil and "
-                                                                                         "type(meta) == 'table' and "
-                                                                                         "raw.rawget(meta, '__mode') "
-                                                                                         "~= nil then") LINE(
-                                                                                        "    fail('setmetatable: weak "
-                                                                                        "tables depend on when memory "
-                                                                                        "is collected')") LINE("  end")
-                                                                                        LINE("  return "
-                                                                                             "raw.setmetatable(t, "
-                                                                                             "meta)") LINE("end") LINE(
-                                                                                            "local function unknown(_, "
-                                                                                            "name) fail('unknown name "
-                                                                                            "' .. ours.tostring(name)) "
-                                                                                            "end") LINE("local guard = "
-                                                                                                        "{__index = "
-                                                                                                        "unknown, "
-                                                                                                        "__newindex = "
-                                                                                                        "refuse, "
-                                                                                                        "__metatable = "
-                                                                                                        "false}")
-                                                                                            LINE("setmetatable(policy_"
-                                                                                                 "env, guard)") LINE(
-                                                                                                "setmetatable(library_"
-                                                                                                "env, guard)")
-                                                                                                LINE("local functions "
-                                                                                                     "= {require = "
-                                                                                                     "ours.require, "
-                                                                                                     "pure = pure,")
+                                                                                "raw[path]") LINE("  end") LINE("end")
+                                                                LINE("for name, t in next, tables do "
+                                                                     "policy_env[name] = freeze(t, {}) end")
+                                                                    LINE("local text_meta = getmetatable('')") LINE(
+                                                                        "text_meta.__index, text_meta.__metatable = "
+                                                                        "tables.string, false")
+                                                                        LINE("for name, value in next, policy_env do "
+                                                                             "library_env[name] = value end")
+                                                                            LINE("local host = {}") LINE(
+                                                                                "for path, value in "
+                                                                                "next, ours do") LINE("  local name = "
+                                                                                                      "match(path, "
+                                                                                                      "'^host%.([%w_]+)"
+                                                                                                      "$')")
+                                                                                LINE("  if name then host[name] = "
+                                                                                     "value end") LINE("end") LINE(
+                                                                                    "library_env.host = "
+                                                                                    "freeze(host, {})")
+                                                                                    LINE("library_env.rawget, "
+                                                                                         "library_env.rawset, "
+                                                                                         "library_env.rawequal = "
+                                                                                         "raw.rawget, raw.rawset, "
+                                                                                         "raw.rawequal") LINE("library_"
+                                                                                                              "env."
+                                                                                                              "getmetat"
+                                                                                                              "able = "
+                                                                                                              "raw."
+                                                                                                              "getmetat"
+                                                                                                              "able")
+                                                                                        LINE("library_"
+                                                                                             "env."
+                                                                                             "setmetata"
+                                                                                             "ble = "
+                                                                                             "function("
+                                                                                             "t, meta)") LINE("  if "
+                                                                                                              "meta ~= "
+                                                                                                              "nil and "
+                                                                                                              "type("
+                                                                                                              "meta) "
+                                                                                                              "== "
+                                                                                                              "'table' "
+                                                                                                              "and "
+                                                                                                              "raw."
+                                                                                                              "rawget("
+                                                                                                              "meta, "
+                                                                                                              "'__mode'"
+                                                                                                              ") "
+                                                                                                              "~= nil "
+                                                                                                              "then")
+                                                                                            LINE(
+                                                                                                "    "
+                                                                                                "fail('setmetatable: "
+                                                                                                "weak "
+                                                                                                "tables depend on when "
+                                                                                                "memory "
+                                                                                                "is collected')")
+                                                                                                LINE("  end") LINE(
+                                                                                                    "  return "
+                                                                                                    "raw.setmetatable("
+                                                                                                    "t, "
+                                                                                                    "meta)") LINE("end")
                                                                                                     LINE(
-                                                                                                        "  freeze = "
-                                                                                                        "function("
-                                                                                                        "value) return "
-                                                                                                        "freeze(value, "
-                                                                                                        "{}) end,")
-                                                                                                        LINE("  seal = "
-                                                                                                             "function("
-                                                                                                             "fn) "
-                                                                                                             "seal(fn, "
-                                                                                                             "{}) end,")
-                                                                                                            LINE(
-                                                                                                                "  "
-                                                                                                                "inspec"
-                                                                                                                "t = "
-                                                                                                                "functi"
-                                                                                                                "on(fn)"
-                                                                                                                " inspe"
-                                                                                                                "ct(fn,"
-                                                                                                                " {}) "
-                                                                                                                "setfen"
-                                                                                                                "v(fn, "
-                                                                                                                "setmet"
-                                                                                                                "atable"
-                                                                                                                "({}, "
-                                                                                                                "guard)"
-                                                                                                                ") "
-                                                                                                                "end}")
-                                                                                                                LINE(
-                                                                                                                    "re"
-                                                                                                                    "tu"
-                                                                                                                    "rn"
-                                                                                                                    " f"
+                                                                                                        "local "
+                                                                                                        "function "
+                                                                                                        "unknown(_, "
+                                                                                                        "name) "
+                                                                                                        "fail('unknown "
+                                                                                                        "name "
+                                                                                                        "' .. "
+                                                                                                        "ours.tostring("
+                                                                                                        "name)) "
+                                                                                                        "end") LINE("lo"
+                                                                                                                    "ca"
+                                                                                                                    "l "
+                                                                                                                    "gu"
+                                                                                                                    "ar"
+                                                                                                                    "d "
+                                                                                                                    "= "
+                                                                                                                    "{_"
+                                                                                                                    "_i"
+                                                                                                                    "nd"
+                                                                                                                    "ex"
+                                                                                                                    " ="
+                                                                                                                    " "
                                                                                                                     "un"
-                                                                                                                    "ct"
-                                                                                                                    "io"
-                                                                                                                    "n"
-                                                                                                                    "s");
+                                                                                                                    "kn"
+                                                                                                                    "ow"
+                                                                                                                    "n,"
+                                                                                                                    " "
+                                                                                                                    "__"
+                                                                                                                    "ne"
+                                                                                                                    "wi"
+                                                                                                                    "nd"
+                                                                                                                    "ex"
+                                                                                                                    " ="
+                                                                                                                    " "
+                                                                                                                    "re"
+                                                                                                                    "fu"
+                                                                                                                    "se"
+                                                                                                                    ", "
+                                                                                                                    "__"
+                                                                                                                    "me"
+                                                                                                                    "ta"
+                                                                                                                    "ta"
+                                                                                                                    "bl"
+                                                                                                                    "e "
+                                                                                                                    "= "
+                                                                                                                    "fa"
+                                                                                                                    "ls"
+                                                                                                                    "e"
+                                                                                                                    "}")
+                                                                                                        LINE("setmetata"
+                                                                                                             "ble("
+                                                                                                             "policy_"
+                                                                                                             "env, "
+                                                                                                             "guard)") LINE("setmetatable(library_"
+                                                                                                                            "env, guard)")
+                                                                                                            LINE("local"
+                                                                                                                 " func"
+                                                                                                                 "tions"
+                                                                                                                 " "
+                                                                                                                 "= "
+                                                                                                                 "{requ"
+                                                                                                                 "ire "
+                                                                                                                 "= "
+                                                                                                                 "ours."
+                                                                                                                 "requi"
+                                                                                                                 "re, "
+                                                                                                                 "pure "
+                                                                                                                 "= "
+                                                                                                                 "pure"
+                                                                                                                 ",") LINE("  freeze = "
+                                                                                                                           "function("
+                                                                                                                           "value) return "
+                                                                                                                           "freeze(value, "
+                                                                                                                           "{}) end,")
+                                                                                                                LINE(
+                                                                                                                    "  "
+                                                                                                                    "se"
+                                                                                                                    "al"
+                                                                                                                    " ="
+                                                                                                                    " "
+                                                                                                                    "fu"
+                                                                                                                    "nc"
+                                                                                                                    "ti"
+                                                                                                                    "on"
+                                                                                                                    "("
+                                                                                                                    "fn"
+                                                                                                                    ") "
+                                                                                                                    "se"
+                                                                                                                    "al"
+                                                                                                                    "(f"
+                                                                                                                    "n,"
+                                                                                                                    " "
+                                                                                                                    "{}"
+                                                                                                                    ") "
+                                                                                                                    "en"
+                                                                                                                    "d"
+                                                                                                                    ",")
+                                                                                                                    LINE(
+                                                                                                                        "  "
+                                                                                                                        "inspec"
+                                                                                                                        "t = "
+                                                                                                                        "functi"
+                                                                                                                        "on(fn)"
+                                                                                                                        " inspe"
+                                                                                                                        "ct(fn,"
+                                                                                                                        " {}) "
+                                                                                                                        "setfen"
+                                                                                                                        "v(fn, "
+                                                                                                                        "setmet"
+                                                                                                                        "atable"
+                                                                                                                        "({}, "
+                                                                                                                        "guard)"
+                                                                                                                        ") "
+                                                                                                                        "end}")
+                                                                                                                        LINE(
+                                                                                                                            "re"
+                                                                                                                            "tu"
+                                                                                                                            "rn"
+                                                                                                                            " f"
+                                                                                                                            "un"
+                                                                                                                            "ct"
+                                                                                                                            "io"
+                                                                                                                            "n"
+                                                                                                                            "s");

@@ -113,12 +113,7 @@ static void push_host(lua_State *L, struct vm *vm) {
 // One custom function, on the top of the stack: has no state of its own, and can reach none.
 static void check_custom(lua_State *L, size_t number) {
   if (!lua_isfunction(L, -1)) luaL_error(L, "custom function %d is a %s", (int)number, luaL_typename(L, -1));
-  sandbox_push(L, "pure");
-  lua_pushvalue(L, -2);
-  lua_call(L, 1, 2);
-  if (!lua_toboolean(L, -2)) lua_error(L); // its text has the place
-  lua_pop(L, 2);
-  sandbox_push(L, "seal");
+  sandbox_push(L, "seal"); // raises with the place
   lua_pushvalue(L, -2);
   lua_call(L, 1, 0);
 }
@@ -222,6 +217,7 @@ static void copy_modules(struct vm *vm, const struct lua_module *modules, size_t
 
 int vm_open(const struct lua_module *modules, size_t count, const char *entry, struct bytes input, struct bytes source,
             const struct vm_shape *shape, const struct vm_limits *limits, struct vm **out, struct error *err) {
+  if (modules && convert_check(input, err) != 0) return ITD_EINVAL;
   struct vm *vm = xcalloc(1, sizeof *vm);
   arena_init(&vm->copies);
   vm->limits = *limits;
@@ -263,7 +259,11 @@ void vm_texts(struct vm *vm, const struct bytes *texts, size_t count) {
 }
 
 int vm_call(struct vm *vm, bool trace, struct error *err) {
-  if (!vm->sandbox && open_sandbox(vm, err) != 0) return error_set(err, ITD_ESTOPPED, "the state could not be rebuilt");
+  if (!vm->sandbox && open_sandbox(vm, err) != 0) {
+    error_prefix(err, "the policy's state could not be rebuilt");
+    if (err) err->code = ITD_ESTOPPED;
+    return ITD_ESTOPPED;
+  }
   struct sandbox *sb = vm->sandbox;
   lua_pushvalue(sb->L, trace ? TRACE_INDEX : PLAIN_INDEX);
   sandbox_enter(sb);
