@@ -61,26 +61,28 @@ static inline enum key key_of(struct bytes k) {
 }
 #undef IS
 
-// What is being read: the values as found (empty: absent or nil), and who wants to know what is wrong.
+// What is being read, and who wants to know what is wrong. A value is there when its bit in `found` is set.
 struct reading {
+  uint32_t found;
   struct bytes value[KEYS];
   const struct event_limits *limits;
   struct error *err;
 };
 
+static inline struct bytes value_of(const struct reading *r, enum key key) {
+  return r->found >> key & 1 ? r->value[key] : (struct bytes){NULL, 0}; // absent or nil
+}
+
 static void keys_collect(struct bytes map, struct reading *r) {
   uint32_t seen = 0; // the first of equal keys counts, also when it is nil
   struct mp m = mp_of(map);
   for (uint32_t left = mp_next(&m).count; left > 0; left--) {
-    enum key key = KEYS;
-    if (mp_peek(&m) == MP_STR)
-      key = key_of(mp_next(&m).s);
-    else
-      mp_take(&m);
+    struct bytes text;
+    enum key key = mp_take_str(&m, &text) ? key_of(text) : KEYS;
     struct bytes value = mp_take(&m);
     if (key == KEYS || seen & 1u << key) continue;
     seen |= 1u << key;
-    if (value.p[0] != 0xc0) r->value[key] = value;
+    if (value.p[0] != 0xc0) r->value[key] = value, r->found |= 1u << key;
   }
 }
 
@@ -122,7 +124,7 @@ static int utf8_check(const struct reading *r, const char *key, struct bytes tex
 }
 
 static int name_read(const struct reading *r, enum key key, struct bytes *out) {
-  struct bytes value = r->value[key], text;
+  struct bytes value = value_of(r, key), text;
   if (value.n == 0) return 0;
   if (!mp_as_str(value, &text)) return wrong_type(r, key_names[key], value, "text");
   if (text.n > r->limits->name_max)
@@ -134,7 +136,7 @@ static int name_read(const struct reading *r, enum key key, struct bytes *out) {
 }
 
 static int id_read(const struct reading *r, enum key key, char digits[24], struct bytes *out) {
-  struct bytes value = r->value[key];
+  struct bytes value = value_of(r, key);
   if (value.n == 0) return 0;
   struct mp_value v = mp_value_of(value);
   if (v.type == MP_INT || v.type == MP_UINT) {
@@ -153,7 +155,7 @@ static int id_read(const struct reading *r, enum key key, char digits[24], struc
 }
 
 static int map_read(const struct reading *r, enum key key, struct bytes *out) {
-  struct bytes value = r->value[key];
+  struct bytes value = value_of(r, key);
   if (value.n == 0) return 0;
   struct mp m = mp_of(value);
   if (mp_peek(&m) != MP_MAP) return wrong_type(r, key_names[key], value, "a map");
@@ -169,7 +171,7 @@ static int time_range(const struct reading *r, enum key key, int64_t time_ms) {
 
 // Leaves *time_ms alone when the key is absent.
 static int time_read(const struct reading *r, enum key key, int64_t *time_ms) {
-  struct bytes value = r->value[key];
+  struct bytes value = value_of(r, key);
   if (value.n == 0) return 0;
   struct mp_value v = mp_value_of(value);
   int64_t t;
@@ -218,9 +220,9 @@ static bool eq_any_case(struct bytes text, const char *lower) {
 }
 
 static int type_read(const struct reading *r, enum event_type *type) {
-  struct bytes value = r->value[KEY_TYPE], text;
+  struct bytes value = value_of(r, KEY_TYPE), text;
   if (value.n == 0) {
-    if (r->value[KEY_EVENT].n == 0)
+    if (value_of(r, KEY_EVENT).n == 0)
       return error_set(r->err, ITD_EEVENT, "type is missing, and there is no event either");
     *type = EVENT_TRACK;
     return 0;
@@ -273,9 +275,9 @@ static int when_read(const struct reading *r, int64_t received_ms, struct event 
   if ((rc = time_read(r, KEY_ORIGINAL, &original_ms)) < 0) return rc;
   if ((rc = time_read(r, KEY_SENT, &sent_ms)) < 0) return rc;
   if ((rc = time_read(r, KEY_RECEIVED, &sender_received_ms)) < 0) return rc;
-  bool has_original = r->value[KEY_ORIGINAL].n > 0, has_sent = r->value[KEY_SENT].n > 0;
-  e->has_timestamp = r->value[KEY_TIMESTAMP].n > 0 || has_original;
-  if (r->value[KEY_TIMESTAMP].n == 0 && has_original) {
+  bool has_original = value_of(r, KEY_ORIGINAL).n > 0, has_sent = value_of(r, KEY_SENT).n > 0;
+  e->has_timestamp = value_of(r, KEY_TIMESTAMP).n > 0 || has_original;
+  if (value_of(r, KEY_TIMESTAMP).n == 0 && has_original) {
     time_ms = has_sent ? received_ms - (sent_ms - original_ms) : original_ms;
     if ((rc = time_range(r, KEY_ORIGINAL, time_ms)) < 0) return rc;
   }
@@ -308,10 +310,7 @@ static int context_read(const struct reading *r, struct event *e) {
   struct mp m = mp_of(e->context);
   for (uint32_t left = mp_next(&m).count; left > 0; left--) {
     struct bytes key = {NULL, 0}, text;
-    if (mp_peek(&m) == MP_STR)
-      key = mp_next(&m).s;
-    else
-      mp_take(&m);
+    if (mp_take_str(&m, &text)) key = text;
     struct bytes value = mp_take(&m);
     if (!has_traits && bytes_eq(key, BYTES_LIT("traits"))) {
       has_traits = true;
@@ -344,7 +343,8 @@ static int maps_read(const struct reading *r, struct event *e) {
 int event_decode(struct bytes map, int64_t received_ms, const struct event_limits *limits, struct event_digits *digits,
                  struct event *event, struct error *err) {
   CHECK(received_ms >= MP_TIME_MIN_MS && received_ms <= MP_TIME_MAX_MS);
-  struct reading r = {.limits = limits, .err = err};
+  struct reading r; // not all zeroed: that would cost more than the reading
+  r.found = 0, r.limits = limits, r.err = err;
   struct event e = {.raw = map};
   if (map.n > limits->bytes_max)
     return error_set(err, ITD_ETOOBIG, "the event is %zu bytes long, over event.bytes = %zu", map.n, limits->bytes_max);

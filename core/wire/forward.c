@@ -197,8 +197,9 @@ static unsigned keys_present(struct bytes record, unsigned *empty) {
   struct mp m = mp_of(record);
   *empty = 0;
   for (uint32_t left = mp_next(&m).count; left > 0; left--) {
-    unsigned add = mp_peek(&m) == MP_STR ? add_of(mp_next(&m).s) : (mp_take(&m), 0u);
-    struct bytes value = mp_take(&m), text;
+    struct bytes text;
+    unsigned add = mp_take_str(&m, &text) ? add_of(text) : 0;
+    struct bytes value = mp_take(&m);
     if (!add || seen & add) continue;
     seen |= add;
     bool is_empty = value.p[0] == 0xc0 || (add == ADD_MESSAGE_ID && mp_as_str(value, &text) && text.n == 0);

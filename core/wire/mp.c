@@ -121,11 +121,11 @@ int mp_scan(struct bytes in, const struct mp_limits *limits, size_t *len, struct
 }
 
 // ---- walk ----
-static inline struct head head_at(const struct mp *m) {
-  CHECK(m->p < m->end);
+static inline struct head head_at(const uint8_t *p, const uint8_t *end) {
+  CHECK(p < end);
   struct head h;
-  bool whole = head_read(m->p, (size_t)(m->end - m->p), &h);
-  CHECK(whole && h.head + h.body <= (uint64_t)(m->end - m->p));
+  bool whole = head_read(p, (size_t)(end - p), &h);
+  CHECK(whole && h.head + h.body <= (uint64_t)(end - p));
   return h;
 }
 
@@ -176,38 +176,41 @@ static enum mp_type type_of(uint8_t c) {
   return (enum mp_type)types[c - 0xc0];
 }
 
-struct mp_value mp_next(struct mp *m) {
-  struct head h = head_at(m);
-  uint8_t c = m->p[0];
-  const uint8_t *body = m->p + h.head;
-  m->p = body + h.body;
+static inline struct mp_value value_at(const uint8_t *p, const struct head *h) {
+  uint8_t c = p[0];
+  const uint8_t *body = p + h->head;
   if (c < 0x80) return VALUE_INT(c);
   if (c >= 0xe0) return VALUE_INT((int8_t)c);
   enum mp_type type = type_of(c);
   switch (type) {
   case MP_STR:
-  case MP_BIN: return (struct mp_value){.type = type, .s = {body, h.body}};
-  case MP_EXT: return (struct mp_value){.type = type, .ext_type = (int8_t)body[0], .s = {body + 1, h.body - 1}};
-  case MP_ARRAY: return (struct mp_value){.type = type, .count = (uint32_t)h.kids};
-  case MP_MAP: return (struct mp_value){.type = type, .count = (uint32_t)(h.kids / 2)};
+  case MP_BIN: return (struct mp_value){.type = type, .s = {body, h->body}};
+  case MP_EXT: return (struct mp_value){.type = type, .ext_type = (int8_t)body[0], .s = {body + 1, h->body - 1}};
+  case MP_ARRAY: return (struct mp_value){.type = type, .count = (uint32_t)h->kids};
+  case MP_MAP: return (struct mp_value){.type = type, .count = (uint32_t)(h->kids / 2)};
   default: return value_plain(c, body);
   }
 }
 
-struct bytes mp_take(struct mp *m) {
-  const uint8_t *start = m->p;
-  for (uint64_t left = 1; left > 0; left--) {
-    struct head h = head_at(m);
-    m->p += h.head + h.body;
-    left += h.kids;
-  }
-  return bytes_of(start, (size_t)(m->p - start));
+const uint8_t *mp_read_at(const uint8_t *p, const uint8_t *end, struct mp_value *v) {
+  struct head h = head_at(p, end);
+  *v = value_at(p, &h);
+  return p + h.head + h.body;
 }
 
-enum mp_type mp_peek(const struct mp *m) {
-  CHECK(m->p < m->end);
-  if (*m->p == 0xcf) return mp_value_of(bytes_of(m->p, (size_t)(m->end - m->p))).type;
-  return type_of(*m->p);
+const uint8_t *mp_skip_at(const uint8_t *p, const uint8_t *end) {
+  for (uint64_t left = 1; left > 0; left--) {
+    struct head h = head_at(p, end);
+    p += h.head + h.body;
+    left += h.kids;
+  }
+  return p;
+}
+
+enum mp_type mp_type_at(const uint8_t *p, const uint8_t *end) {
+  CHECK(p < end);
+  if (*p == 0xcf) return mp_value_of(bytes_of(p, (size_t)(end - p))).type; // its size tells which
+  return type_of(*p);
 }
 
 struct mp_value mp_value_of(struct bytes value) {
@@ -219,11 +222,8 @@ bool mp_find(struct bytes map, struct bytes key, struct bytes *value) {
   struct mp m = mp_of(map);
   if (mp_done(&m) || mp_peek(&m) != MP_MAP) return false;
   for (uint32_t left = mp_next(&m).count; left > 0; left--) {
-    bool is_it = false;
-    if (mp_peek(&m) == MP_STR)
-      is_it = bytes_eq(mp_next(&m).s, key);
-    else
-      mp_take(&m);
+    struct bytes text;
+    bool is_it = mp_take_str(&m, &text) && bytes_eq(text, key);
     struct bytes found = mp_take(&m);
     if (!is_it) continue;
     *value = found;

@@ -40,9 +40,40 @@ struct mp {
 };
 static inline struct mp mp_of(struct bytes b) { return (struct mp){b.p, b.p + b.n}; }
 static inline bool mp_done(const struct mp *m) { return m->p >= m->end; }
-struct mp_value mp_next(struct mp *m);   // reads a scalar, or the head of an array or map; CHECKs that it is not done
-struct bytes mp_take(struct mp *m);      // the bytes of the whole next value
-enum mp_type mp_peek(const struct mp *m);
+// What the readers below stand on: they take the place by its two pointers, so that it stays in registers while a map is walked.
+// Each CHECKs that a whole value begins at p.
+const uint8_t *mp_read_at(const uint8_t *p, const uint8_t *end, struct mp_value *v); // returns what follows
+const uint8_t *mp_skip_at(const uint8_t *p, const uint8_t *end);
+enum mp_type mp_type_at(const uint8_t *p, const uint8_t *end);
+
+// Reads a scalar, or the head of an array or map.
+static inline struct mp_value mp_next(struct mp *m) {
+  struct mp_value v;
+  m->p = mp_read_at(m->p, m->end, &v);
+  return v;
+}
+// The bytes of the whole next value.
+static inline struct bytes mp_take(struct mp *m) {
+  const uint8_t *start = m->p;
+  m->p = mp_skip_at(start, m->end);
+  return bytes_of(start, (size_t)(m->p - start));
+}
+static inline enum mp_type mp_peek(const struct mp *m) { return mp_type_at(m->p, m->end); }
+// For the keys of maps: the next value's text when it is MP_STR. Else takes that value whole, and returns false.
+static inline bool mp_take_str(struct mp *m, struct bytes *text) {
+  size_t n = !mp_done(m) && *m->p >= 0xa0 && *m->p < 0xc0 ? *m->p & 31u : SIZE_MAX; // the short form of nearly all keys
+  if (n < (size_t)(m->end - m->p)) {
+    *text = bytes_of(m->p + 1, n);
+    m->p += 1 + n;
+    return true;
+  }
+  if (mp_peek(m) != MP_STR) {
+    mp_take(m);
+    return false;
+  }
+  *text = mp_next(m).s;
+  return true;
+}
 // The value of a string key in the map whose bytes are `map`; false when `map` is no map or lacks the key. The first of
 // equal keys counts.
 bool mp_find(struct bytes map, struct bytes key, struct bytes *value);

@@ -103,12 +103,12 @@ static void split_inside(struct split *s, struct mp *m, const struct place *p) {
 // Recursive; the scan bounded the depth.
 static void split_map(struct split *s, struct mp *m, const struct place *up) {
   for (uint32_t left = mp_next(m).count; left > 0; left--) {
-    if (mp_peek(m) != MP_STR) { // no path names it
-      mp_take(m);
+    struct bytes key;
+    if (!mp_take_str(m, &key)) { // no path names it
       mp_take(m);
       continue;
     }
-    struct place p = place_below(up, mp_next(m).s);
+    struct place p = place_below(up, key);
     switch (judge(&p, s->paths)) {
     case TAKE: split_take(s, m); break;
     case LOOK_INSIDE: split_inside(s, m, &p); break;
