@@ -161,7 +161,7 @@ class Training(unittest.TestCase):
     @unittest.skipUnless(os.environ.get("LOAN_EVENTS"), "LOAN_EVENTS does not name the log")
     def test_the_models_of_this_repository_are_made_again(self):
         with tempfile.TemporaryDirectory() as folder:
-            with open(os.path.join(ROOT, "models/loan_fit/1/model.json"), encoding="utf-8") as file:
+            with open(os.path.join(ROOT, "policies/models/loan_fit/1/model.json"), encoding="utf-8") as file:
                 when = json.load(file)["trained"]["when"]
             self.run_train(os.environ["LOAN_EVENTS"], folder, "--when", when)
             for name in ("loan_fit", "loan_engagement"):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes models/loan_fit/1 and models/loan_engagement/1 from the bank's event log. See README.md beside it."""
+"""Makes policies/models/loan_fit/1 and policies/models/loan_engagement/1 from the bank's event log. See README.md beside it."""
 
 import argparse
 import hashlib
@@ -150,7 +150,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("events", help="events.csv.gz of BPI Challenge 2012")
     parser.add_argument("--features", default=os.path.join(root, "policies/signals/loans/features.lua"))
-    parser.add_argument("--out", default=os.path.join(root, "models"), help="the folder of models")
+    parser.add_argument("--out", default=os.path.join(root, "policies/models"), help="the folder of models")
     parser.add_argument("--when", help="the day to write into model.json; nothing here asks a clock")
     options = parser.parse_args()
 

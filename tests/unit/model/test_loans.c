@@ -18,9 +18,9 @@ static struct model *load(const char *name) {
   struct buf head, weights;
   buf_init(&head), buf_init(&weights);
   struct error err = {0};
-  snprintf(path, sizeof(path), "models/%s/1/model.json", name);
+  snprintf(path, sizeof(path), "policies/models/%s/1/model.json", name);
   int status = file_read(path, MODEL_FILE_MAX, &head, &err);
-  snprintf(path, sizeof(path), "models/%s/1/weights.json", name);
+  snprintf(path, sizeof(path), "policies/models/%s/1/weights.json", name);
   if (status == ITD_OK) status = file_read(path, MODEL_FILE_MAX, &weights, &err);
   struct model *model = NULL;
   if (status == ITD_OK) status = model_parse(buf_bytes(&head), buf_bytes(&weights), &model, &err);
