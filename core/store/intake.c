@@ -143,6 +143,7 @@ static void append_decision(struct intake *in, struct lead *lead, const struct d
   stamp_release(in, frame);
   lead->place = store_append(in->shard, frame);
   lead->seq = frame->seq;
+  if (in->options.each) in->options.each(in->options.context, d->answer);
 }
 
 // Frames of the timers that fired on the way.
@@ -296,7 +297,7 @@ int intake_validate(struct intake *in, struct bytes map, int64_t received_ms, st
   return status;
 }
 
-int64_t intake_wake(struct intake *in, int64_t now_ms, unsigned limit, void (*each)(void *, struct bytes), void *context) {
+int64_t intake_wake(struct intake *in, int64_t now_ms, unsigned limit) {
   if (in->options.clock != ENGINE_CLOCK_WALL) return INT64_MAX;
   struct lead_id id;
   for (unsigned i = 0; i < limit && store_due(in->shard, now_ms, &id); i++) {
@@ -306,7 +307,6 @@ int64_t intake_wake(struct intake *in, int64_t now_ms, unsigned limit, void (*ea
     struct error err = {0};
     int status = engine_timers(in->engine, &lead, now_ms, &result, &err);
     append_timers(in, lead, &result, now_ms);
-    for (size_t d = 0; d < result.count; d++) each(context, result.decision[d].answer);
     if (status < 0) { // the timer that was stopped is recorded, and goes: it would stop again at every wake
       struct frame frame = {.received_ms = now_ms};
       struct policy_state *state = lead_policy_state(lead);

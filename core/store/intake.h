@@ -9,6 +9,8 @@ struct intake_options {
   struct event_limits limits;
   struct vm_limits vm;
   uint16_t workspace;
+  void (*each)(void *context, struct bytes answer); // called with every decision as its frame is staged, timers' too; may be NULL
+  void *context;
 };
 
 struct intake;
@@ -41,9 +43,8 @@ int intake_validate(struct intake *intake, struct bytes map, int64_t received_ms
 // Keeps a refusal that happened before an event reached its shard (bytes that are no event).
 void intake_refuse(struct intake *intake, const struct error *reason, struct bytes bytes, int64_t received_ms);
 // Decides for leads whose timers are due by the wall clock; at most `limit` leads. Returns when to call again (ms; INT64_MAX: no timer).
-// `each` is called with every decision made. Does nothing under clock = event.
-int64_t intake_wake(struct intake *intake, int64_t now_ms, unsigned limit, void (*each)(void *context, struct bytes answer),
-                    void *context);
+// Does nothing under clock = event.
+int64_t intake_wake(struct intake *intake, int64_t now_ms, unsigned limit);
 
 // ---- questions; all answers are MessagePack maps, ITD_ENOTFOUND when there is none ----
 // A lead by its id (32 digits), or by userId or anonymousId. `intake_whose` says which partition must be asked; pure, any thread: with
