@@ -132,6 +132,7 @@ static int read_test(const struct reader *r, const char *where, size_t index, st
   int rc;
   switch (index) {
   case WHERE_is: {
+    if (mp_value_of(value).type == MP_ARRAY) return read_in(r, key, value, c); // `in` is a word of Lua's own
     struct scalar *is = arena_alloc(r->arena, sizeof *is);
     *c = (struct condition){.test = TEST_IN, .in = is, .in_count = 1};
     return read_scalar(r, key, value, is);

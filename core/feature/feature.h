@@ -12,7 +12,7 @@
 //   op           count sum mean min max first last distinct recency decay velocity sessions streak flag gap  (required)
 //   on           which events: a list of alternatives, each {type=, event=, channel=} (each optional, text); absent:
 //                every event. A plain text "Pricing Viewed" is {event=…}. `event` is event->name: a page's name too.
-//   where        list of conditions, all must hold: {path=, is=} {path=, in=[…]} {path=, exists=true|false}
+//   where        list of conditions, all must hold: {path=, is=} {path=, is=[…]} (or in=) {path=, exists=true|false}
 //                {path=, at_least=} {path=, under=} {path=, starts_with=}; several tests of one path may share a map.
 //                Paths begin with properties. traits. or context. A list of one may be that one (also `on`).
 //   of           path of the value (sum mean min max first last distinct; decay may); distinct: also "channel", "event"

@@ -90,8 +90,9 @@ struct feature_op {
   XX(name)                                                                                                             \
   XX(op)                                                                                                               \
   XX(on)                                                                                                               \
-  XX(where) XX(of) XX(part) XX(text) XX(window) XX(tile) XX(half_life) XX(session_gap) XX(limit) XX(zone) XX(class)    \
-      XX(personal) XX(description) XX(owner)
+  XX(where)                                                                                                            \
+  XX(of) XX(part) XX(text) XX(window) XX(tile) XX(half_life) XX(session_gap) XX(limit) XX(zone) XX(class) XX(personal) \
+      XX(description) XX(owner)
 enum feature_key {
 #define XX(key) KEY_##key,
   FEATURE_KEY_MAP(XX)

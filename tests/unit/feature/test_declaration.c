@@ -193,6 +193,8 @@ static void test_where(void **state) {
        "features: x: where 1: is must be text, a finite number, true or false, not nil"},
       {"[{'name': 'x', 'op': 'count', 'where': [{'path': 'properties.a', 'in': []}]}]",
        "features: x: where 1: in has 0 values, 1 to 256 are allowed"},
+      {"[{'name': 'x', 'op': 'count', 'where': [{'path': 'properties.a', 'is': []}]}]",
+       "features: x: where 1: is has 0 values, 1 to 256 are allowed"},
       {"[{'name': 'x', 'op': 'count', 'where': [{'path': 'properties.a', 'in': 'b'}]}]",
        "features: x: where 1: in must be a list of values, not text"},
       {"[{'name': 'x', 'op': 'count', 'where': [{'path': 'properties.a', 'in': ['b', {}]}]}]",
@@ -291,7 +293,7 @@ static void test_limits(void **state) {
   buf_clear(&b);
   mp_put_array(&b, 8);
   for (unsigned i = 0; i < 8; i++) {
-    char name[8];
+    char name[16];
     snprintf(name, sizeof name, "f%u", i);
     mp_put_map(&b, 4), mp_put_cstr(&b, "name"), mp_put_cstr(&b, name), mp_put_cstr(&b, "op");
     mp_put_cstr(&b, "distinct"), mp_put_cstr(&b, "of"), mp_put_cstr(&b, "event");

@@ -411,6 +411,8 @@ static void test_streak(void **state) {
   assert_value(&o, T0 + 263 * DAY, 264);
   at(&o, T0 + 400 * DAY, PAGE);
   assert_value(&o, T0 + 400 * DAY, 1);
+  for (int day = 402; day < 500; day++) at(&o, T0 + day * DAY, PAGE);
+  assert_value(&o, T0 + 499 * DAY, 98); // a hole stays one after it has left the last 64 days
   one_close(&o);
 }
 
@@ -500,6 +502,8 @@ static void test_where(void **state) {
       {"{'path': 'properties.a', 'in': ['z', 3, 'x', 'x', -2.5]}", "{'a': -2.5}", 1},
       {"{'path': 'properties.a', 'in': ['z', 3, 'x', 'x', -2.5]}", "{'a': 'y'}", 0},
       {"{'path': 'properties.a', 'in': ['z', 3]}", "{'a': ['z']}", 0},
+      {"{'path': 'properties.a', 'is': ['z', 3]}", "{'a': 'z'}", 1},
+      {"{'path': 'properties.a', 'is': ['z', 3]}", "{'a': 'y'}", 0},
       {"{'path': 'properties.a', 'exists': true}", "{'a': {}}", 1},
       {"{'path': 'properties.a', 'exists': true}", "{'a': null}", 0},
       {"{'path': 'properties.a', 'exists': true}", "{'b': 1}", 0},

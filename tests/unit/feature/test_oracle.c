@@ -75,7 +75,7 @@ static size_t fold(const struct feature_set *set, uint8_t *state, const struct e
   for (int i = 0; i < PROPS; i++) pairs += e->prop[i].kind != ABSENT;
   mp_put_map(&b, pairs);
   for (int i = 0; i < PROPS; i++) {
-    char key[4];
+    char key[16];
     snprintf(key, sizeof key, "p%d", i);
     if (e->prop[i].kind != ABSENT) mp_put_cstr(&b, key), put_val(&b, e->prop[i]);
   }
@@ -469,8 +469,8 @@ static void test_late_runs(void **unused) {
   uint64_t seed = begin();
   for (int round = 0; round < 20 * ROUNDS; round++) {
     bool days = one_in(2);
-    struct spec s = {.op = days ? "streak" : "sessions", .source = "", .part = "", .of = -1, .gap = 2 * SECOND};
-    int64_t unit = days ? DAY : SECOND, newest = T0, step = days ? 2 : 4, most = days ? 63 * DAY : 3 * s.gap;
+    struct spec s = {.op = days ? "streak" : "sessions", .source = "", .part = "", .of = -1, .gap = 10 * SECOND};
+    int64_t unit = days ? DAY : SECOND, newest = T0, step = days ? 2 : 14, most = days ? 63 * DAY : 3 * s.gap;
     struct ev events[EVENTS];
     struct feature_set *set = compile_specs(&s, 1);
     uint8_t *state = xmalloc(feature_state_size(set));
