@@ -96,21 +96,49 @@ local function check_reads()
   if tree.mix then visit_rule({ kind = "score.combined", name = "mix", path = tree.mix.path, line = tree.mix.line }, tree.mix.node, 6) end
 end
 
-local function check_made()
-  local read = {} -- gates, by name
+-- Conditions that no rule uses and that are no part of another one.
+local function loose_conditions()
+  local loose = {}
   for _, node in ipairs(tree.made) do
-    if node.kind == "gate" and node.used then read[node.gate] = true end
     if node.class == "condition" and not node.used then
+      loose[#loose + 1] = node
+      value.walk(node, function(below)
+        if below ~= node then below.is_part = true end
+        below.is_named = true
+      end)
+    end
+  end
+  return loose
+end
+
+-- What was written and decides nothing; not where the line has a problem already, since that is why.
+local function check_loose()
+  local has_problem = {}
+  for _, problem in ipairs(tree.problems) do has_problem[problem.path .. ":" .. problem.line] = true end
+  local function is_excused(node) return has_problem[node.path .. ":" .. node.line] end
+  for _, node in ipairs(loose_conditions()) do
+    if not node.is_part and not is_excused(node) then
       tree.problem(node, "'%s' decides nothing: no rule uses it (Lua's `and` and `or` drop one side: write all { … } or any { … })",
         node.label)
-    elseif node.class == "condition" and node.kind == "compare" then
-      check_threshold(node)
-    elseif node.class == "value" and not node.used then
+    end
+  end
+  for _, node in ipairs(tree.made) do
+    if node.class == "value" and not node.used and not node.is_named and not is_excused(node) then
       tree.warn(node, "feature '%s' is named, but no rule uses it", node.label)
     end
   end
+end
+
+local function check_made()
+  local opened = {} -- gates, by name
+  for _, node in ipairs(tree.made) do
+    if node.kind == "gate" and node.used then opened[node.gate] = true end
+    if node.kind == "compare" and node.used then check_threshold(node) end
+  end
   for _, gate in ipairs(tree.gates) do
-    if not read[gate.name] then tree.warn(gate, "gate '%s' opens nothing: no rule asks belief.passed \"%s\"", gate.name, gate.name) end
+    if not opened[gate.name] then
+      tree.warn(gate, "gate '%s' opens nothing: no rule asks belief.passed \"%s\"", gate.name, gate.name)
+    end
   end
 end
 
@@ -285,6 +313,7 @@ end
 -- The single comparisons that must hold (all) or suffice (any) for a transition.
 local function parts(node, kind)
   if not node then return {} end
+  while node.items and #node.items == 1 and node.kind ~= "none" do node = node.items[1] end
   return node.kind == kind and node.items or { node }
 end
 
@@ -438,6 +467,7 @@ function check.run()
   check_journey()
   check_routes()
   check_actions()
+  check_loose()
 end
 
 return freeze("check", check)

@@ -163,7 +163,10 @@ function methods.in_list(handle, name)
     return unknown_condition()
   end
   local list = data.list(name)
-  if not list then return unknown_condition() end
+  if not list then
+    node.is_named = true -- reported where the list is broken
+    return unknown_condition()
+  end
   return value.make_condition { kind = "test", feature = node, any = list, label = ("%s in %s"):format(node.name, name) }
 end
 
