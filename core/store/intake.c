@@ -104,13 +104,13 @@ int intake_route(const struct store *store, const struct intake_options *options
 // Appends the decision of a frame with `duplicate` set; a stopped event's duplicate gets its error again.
 static int answer_again(const struct frame *frame, struct buf *answer, struct error *err) {
   if (frame->kind == FRAME_STOPPED) {
-    struct bytes code, message = {0};
+    struct bytes code, detail = {0};
     if (!mp_find(frame->decision, BYTES_LIT("code"), &code) || !mp_as_str(code, &code))
       return error_set(err, ITD_ECORRUPT, "a stopped event's frame lacks its error");
-    if (mp_find(frame->decision, BYTES_LIT("message"), &message) && !mp_as_str(message, &message)) message.n = 0;
+    if (mp_find(frame->decision, BYTES_LIT("detail"), &detail) && !mp_as_str(detail, &detail)) detail.n = 0;
     char name[64] = {0};
     memcpy(name, code.p, code.n < sizeof name - 1 ? code.n : sizeof name - 1);
-    return error_set(err, status_from_code(name), "%.*s", (int)message.n, (const char *)message.p);
+    return error_set(err, status_from_code(name), "%.*s", (int)detail.n, (const char *)detail.p);
   }
   buf_append_bytes(answer, frame->decision);
   answer->p[answer->n - 1] = 0xc3; // the map ends with `duplicate`: false becomes true
