@@ -1,61 +1,77 @@
-// What the build hands over: the value that scripts/build.lua returns, parsed. This page is the contract between the library in Lua
-// and the engine in C; both sides have a test that holds them to it.
+// What the build hands over: the value that scripts/build.lua returns, parsed. This page is the contract between the
+// library in Lua and the engine in C; both sides have a test that holds them to it.
 //
-// Input of the build (a map): {policy = NAME, data = [names of the policy's csv files, "sales_team"], sets = [names of signal sets]}; both
-// lists are for `check` to say what there is. Modules given to it: every file of scripts/ as "policy", "signal", … (library); the policy's files as "NAME.policy", "NAME.helpers", "NAME.data.sales_team" (text of the csv); each signal set's files as
-// "signals.SET.signals", "signals.SET.features". scripts/build.lua runs "NAME.policy", checks the tree, compiles it.
+// Input of the build, a map: {policy = NAME, data = [names of the policy's csv files, "sales_team"], sets = [names of
+// signal sets]}; both lists are for `check` to say what there is. Modules given to it: every file of scripts/ as
+// "policy", "signal", … (library); the policy's files as "NAME.policy", "NAME.helpers", "NAME.data.sales_team" (text of
+// the csv); each signal set's files as "signals.SET.signals", "signals.SET.features". scripts/build.lua runs
+// "NAME.policy", checks the tree, compiles it. After a build the signal sets that the policy does not name are taken
+// away; when there were any, it is built once more from what remains.
 //
-// signals/SET/signals.lua returns {name, version (whole number), owner, rationale, personal = {paths}}; features.lua returns the list of
-// declarations (feature/feature.h).
+// signals/SET/signals.lua returns {name, version (whole number), owner, rationale, personal = {paths}}; features.lua
+// returns the list of declarations (feature/feature.h).
 //
 // Output, a map:
 //   problems      [{path, line, error (bool), text}]; when one is an error nothing else is there
 //   name owner rationale boundary mode ("act" | "score" | "collect")  signals "b2b@4"  signal_set "b2b"
 //   declarations  the signal set's list, as feature_set_compile wants it
 //   personal      [path]
-//   models        {fit = "b2b_fit" or "b2b_fit@3", engagement = …} (each optional; without @ the highest version there is)
+//   models        {fit = "b2b_fit" or "b2b_fit@3", engagement = …} (each optional; without @ the highest version)
 //   mix           {fit = 0.3, engagement = 0.7, constant = 0}
 //   bands         [{name, from (points)}]  ascending
 //   stages        [{name, final (bool), path, line}]; stage 0 is the start
 //   transitions   [{from, to (stage numbers), why, path, line, after_ms (0: none)}] in the order in which they are tried
-//   owners        [name]     routes [{name, why, path, line}]     actions [{name, why, path, line}]; action 0 is `otherwise`
-//   adjustments   [{name, why, path, line}]   evidence [{name, channel (number), why, path, line}]   channels [name]   gates [{name, why, …}]
-//   An entry of transitions, routes, actions, adjustments, evidence, gates and eligibility may carry `uses`: [condition numbers], those
-//   that it rests on, for explanations.
-//   conditions    [{name, path, line}]  each leaf and each named condition, once; `eligibility` [{name, why, path, line}]
-//   tests         [{feature (name), any = [text]} or {feature, known = true}]: text conditions, computed by the engine before the call: 1 or 0;
-//                 an unknown (empty) text gives 0
-//   events        [name]: event names that transitions wait for: 1 when this event is it
+//   owners        [name]
+//   routes        [{name, why, path, line}]
+//   actions       [{name, why, path, line}]; action 0 is `otherwise`
+//   adjustments   [{name, why, path, line}]
+//   evidence      [{name, channel (number), why, path, line}]
+//   channels      [name]
+//   gates         [{name, why, …}]
+//   eligibility   [{name, why, path, line}]
+//   conditions    [{name, path, line}]  each leaf and each named condition, once
+//     An entry of transitions, routes, actions, adjustments, evidence, gates and eligibility may carry `uses`:
+//     [condition numbers], those that it rests on, for explanations.
+//   tests         [{feature (name), any = [text]} or {feature, known = true}]: text conditions, computed by the engine
+//                 before the call: 1 or 0; an unknown (empty) text gives 0
+//   events        [name]: names of `track` events that transitions wait for: 1 when this event is it
 //   draws         [{salt, by = "lead" | "event", hold_out (share, only where it is one)}]: numbers in [0,1) from a hash
 //   memory        [{name, initial}]: doubles kept per lead between decisions, carried over to a new version by name
 //   custom        how many custom functions (0: the vm needs no modules)
-//   layout        {input = {NAME: offset}, output = {NAME: offset}, input_count, output_count}: offsets in doubles, see below
+//   layout        {input = {NAME: offset}, output = {NAME: offset}, input_count, output_count}: offsets in doubles
 //   source        text of the chunk for lua/vm.h
 //
-// layout.input:  now stage since timer (transition number + 1, 0 none) fit engagement (capped points in thousandths, 0 without a model)
-//   owner (-1 none) manual (0/1) acted is_event (0/1), and the first of each run: features tests events draws
-// layout.output: eligible ineligible (index, -1) stage steps (count, then 8 transition numbers, then 1 when cut)
-//   combined (thousandths, after the cap) cap (thousandths that the cap added) band intent (thousandths)
-//   owner (-1 none; unchanged: the one that came in) route (-1) action utility held (0 none, 1 hold_out, 2 per_lead, 3 not_eligible,
-//   4 mode), and the first of each run: adjustments (thousandths, NaN when it did not apply) evidence (thousandths, after ageing and
-//   reliability) channel_caps (thousandths that the channel's cap took, 0 mostly) conditions (1, 0, NaN not reached; tracing variant only);
-//   behind the last run, up to output_count, lies scratch without a name that only the chunk uses
+// layout.input   now stage since timer (transition number + 1, 0 none) fit engagement (capped points in thousandths, 0
+//   without a model) owner (-1 none) manual (0/1) acted is_event (0/1), and the first of each run: features tests
+//   events draws
+// layout.output  eligible ineligible (index, -1) stage steps (count, then 8 transition numbers, then 1 when cut)
+//   combined (thousandths, after the cap) cap (thousandths that the cap added) band intent (thousandths) owner (-1
+//   none; unchanged: the one that came in) route (-1) action utility held (0 none, 1 hold_out, 2 per_lead,
+//   3 not_eligible, 4 mode), and the first of each run: adjustments (thousandths, NaN when it did not apply) evidence
+//   (thousandths, after ageing and reliability) channel_caps (thousandths that the channel's cap took, 0 mostly)
+//   conditions (1, 0, NaN not reached; tracing variant only); behind the last run, up to output_count, lies scratch
+//   without a name that only the chunk uses
 //
-// Arithmetic of the compiled chunk: + - * / and comparisons, math.floor, and exp2 from base/pmath; round to thousandths with ties to even
-// (host gives `round_even`). combined = round(mix.fit * fit) + round(mix.engagement * engagement) + round(constant * 1000)
-// + adjustments, clamped to 0..100,000. intent = sum of evidence rows + channel_caps rows. So every sum is exact in integers.
+// Arithmetic of the compiled chunk: + - * / and comparisons, math.floor, and exp2 from base/pmath; round to thousandths
+// with ties to even (host gives `round_even`). combined = round(mix.fit * fit) + round(mix.engagement * engagement)
+// + round(constant * 1000) + adjustments, clamped to 0..100,000. intent = sum of evidence rows + channel_caps rows. So
+// every sum is exact in integers.
 //
-// What the engine believes. Parsing refuses an artifact (ITD_EPOLICY) with an unknown or missing layout name, spans that overlap or leave
-// their array, a number out of its table, a name twice in stages, owners, actions or memory, bands that do not ascend, text
-// that is not UTF-8, or more than the bounds below. Before a call every double of the output is NaN. After it:
-//   - finite and in range: everything but adjustments that did not apply and conditions not reached, which stay NaN; evidence not in
-//     force is 0; all memory is finite (so "never" is a number like -1, not NaN: the lead's state is compared as bytes)
+// What the engine believes. Parsing refuses an artifact (ITD_EPOLICY) with an unknown or missing layout name, spans
+// that overlap or leave their array, a number out of its table, a name twice in stages, owners, actions or memory,
+// bands that do not ascend, text that is not UTF-8, or more than the bounds below. Before a call every double of the
+// output is NaN. After it:
+//   - finite and in range: everything but adjustments that did not apply and conditions not reached, which stay NaN;
+//     evidence not in force is 0; all memory is finite (so "never" is a number like -1, not NaN: the lead's state is
+//     compared as bytes)
 //   - thousandths are whole numbers; both sums above hold to the last digit, for a lead that is not eligible too
-//   - eligible 1 has ineligible -1, eligible 0 has an index; the steps lead from the input's stage to the output's, one after the other
-// What breaks one of these is ITD_ESTOPPED and names it. The plain and the tracing variant give the same outcome, bit for bit.
+//   - eligible 1 has ineligible -1, eligible 0 has an index; the steps lead from the input's stage to the output's, one
+//     after the other
+// What breaks one of these is ITD_ESTOPPED and names it. The plain and the tracing variant give the same outcome, bit
+// for bit.
 //
-// A vm of a policy with custom functions runs module "build" once more, with the same input and custom = true: it then returns
-// {custom = {functions, in the order of their numbers}} (vm.h). After a build the signal sets that the policy does not name are taken away.
+// A vm of a policy with custom functions runs module "build" once more, with the same input and custom = true: it then
+// returns {custom = {functions, in the order of their numbers}} (vm.h).
 #pragma once
 #include "base/arena.h"
 #include "policy/policy.h"
@@ -71,14 +87,47 @@ enum {
 };
 
 // ---- parsed ----
-enum artifact_in { IN_NOW, IN_STAGE, IN_SINCE, IN_TIMER, IN_FIT, IN_ENGAGEMENT, IN_OWNER, IN_MANUAL, IN_ACTED, IN_IS_EVENT,
-                   IN_FEATURES, IN_TESTS, IN_EVENTS, IN_DRAWS, IN_SLOTS };
-enum artifact_out { OUT_ELIGIBLE, OUT_INELIGIBLE, OUT_STAGE, OUT_STEPS, OUT_COMBINED, OUT_CAP, OUT_BAND, OUT_INTENT, OUT_OWNER,
-                    OUT_ROUTE, OUT_ACTION, OUT_UTILITY, OUT_HELD, OUT_ADJUSTMENTS, OUT_EVIDENCE, OUT_CHANNEL_CAPS,
-                    OUT_CONDITIONS, OUT_SLOTS };
+enum artifact_in {
+  IN_NOW,
+  IN_STAGE,
+  IN_SINCE,
+  IN_TIMER,
+  IN_FIT,
+  IN_ENGAGEMENT,
+  IN_OWNER,
+  IN_MANUAL,
+  IN_ACTED,
+  IN_IS_EVENT,
+  IN_FEATURES,
+  IN_TESTS,
+  IN_EVENTS,
+  IN_DRAWS,
+  IN_SLOTS
+};
+enum artifact_out {
+  OUT_ELIGIBLE,
+  OUT_INELIGIBLE,
+  OUT_STAGE,
+  OUT_STEPS,
+  OUT_COMBINED,
+  OUT_CAP,
+  OUT_BAND,
+  OUT_INTENT,
+  OUT_OWNER,
+  OUT_ROUTE,
+  OUT_ACTION,
+  OUT_UTILITY,
+  OUT_HELD,
+  OUT_ADJUSTMENTS,
+  OUT_EVIDENCE,
+  OUT_CHANNEL_CAPS,
+  OUT_CONDITIONS,
+  OUT_SLOTS
+};
 #define POLICY_TABLES (POLICY_ELIGIBILITY + 1)
 
-// A set of texts, hashed with open addressing; an empty place has p NULL. `mask` + 1 places, at least one of them empty.
+// A set of texts, hashed with open addressing; an empty place has p NULL. `mask` + 1 places, at least one of them
+// empty.
 struct text_set {
   struct bytes *place;
   uint32_t mask;
@@ -101,7 +150,7 @@ struct artifact {
   const char *name, *owner, *rationale, *boundary, *mode, *signals, *signal_set;
   struct bytes declarations;
   struct personal_paths personal;
-  const char *model[2];       // fit, engagement; "NAME" or "NAME@VERSION"; NULL: none
+  const char *model[2]; // fit, engagement; "NAME" or "NAME@VERSION"; NULL: none
   double mix_fit, mix_engagement, mix_constant;
   struct policy_entry *entry[POLICY_TABLES];
   size_t count[POLICY_TABLES];
@@ -116,16 +165,17 @@ struct artifact {
   double *memory_initial;
   size_t memory_count;
   size_t custom;
-  size_t feature_count;           // declarations
+  size_t feature_count; // declarations
   uint32_t in[IN_SLOTS], out[OUT_SLOTS];
   struct vm_shape shape;
   struct bytes source;
-  struct arena arena;             // all of the above
+  struct arena arena; // all of the above
 };
 const char *artifact_out_name(enum artifact_out slot);
 
-// Parses and validates what the build returned; keeps nothing of `bytes`. Findings in `problems` are handed to `found` (each one; may be NULL); when
-// one is an error the result is ITD_EPOLICY with the first one's place and text. ITD_EPOLICY, too, for an artifact that breaks the contract.
+// Parses and validates what the build returned; keeps nothing of `bytes`. Findings in `problems` are handed to `found`
+// (each one; may be NULL); when one is an error the result is ITD_EPOLICY with the first one's place and text.
+// ITD_EPOLICY, too, for an artifact that breaks the contract.
 typedef void (*artifact_found)(void *context, const struct policy_problem *problem);
 int artifact_parse(struct bytes bytes, artifact_found found, void *context, struct artifact **out,
                    struct error *err) ITD_MUST_USE;

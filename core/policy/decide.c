@@ -112,8 +112,8 @@ static void disbelieve(struct reading *r, const char *name, size_t index, double
 // A whole number from `min` to `max` at `index` of a run.
 static int64_t whole_at(struct reading *r, enum artifact_out slot, size_t index, int64_t min, int64_t max) {
   double x = r->out[r->a->out[slot] + index];
-  // NaN fails both comparisons. A negative zero is 0 here, and goes no further.
-  if (x >= (double)min && x <= (double)max && x == pm_floor(x)) return (int64_t)x;
+  // NaN fails both comparisons; what passes them can be cast. A negative zero is 0 here, and goes no further.
+  if (x >= (double)min && x <= (double)max && x == (double)(int64_t)x) return (int64_t)x;
   disbelieve(r, artifact_out_name(slot), index, x, "no whole number that may stand there");
   return min;
 }

@@ -1,8 +1,9 @@
 // A policy: one bundle of text, checked and compiled, and what it decides for one lead.
 //
-// `policy_load` gathers files (the policy's folder, its signal set, the library in scripts/, the models it names), hashes them, builds and checks
-// in a sandbox, compiles, and self-tests; the result is immutable and shared by all shards. `policy_vm` is one shard's Lua state
-// for it. Pure after loading: a call reads no clock, disk or random source.
+// `policy_load` gathers files (the policy's folder, its signal set, the library in scripts/, the models it names),
+// hashes them, builds and checks in a sandbox, compiles, and self-tests; the result is immutable and shared by all
+// shards. `policy_vm` is one shard's Lua state for it. Pure after loading: a call reads no clock, disk or random
+// source.
 #pragma once
 #include "feature/feature.h"
 #include "lua/vm.h"
@@ -15,18 +16,20 @@ struct policy_source {
   const char *scripts_dir;  // the library
   const char *name;         // "b2b_saas": [a-z][a-z0-9_]*, not "signals"
 };
-// Names of the policies in a folder (those with a policy.lua), sorted: malloc'd strings in a malloc'd array, for dir_list_free.
+// Names of the policies in a folder (those with a policy.lua), sorted: malloc'd strings in a malloc'd array, for
+// dir_list_free.
 int policy_list(const char *policies_dir, char ***names, size_t *count, struct error *err) ITD_MUST_USE;
 
 // One finding of `check`.
 struct policy_problem {
   char path[256];
-  int line;        // 0: the file as a whole
-  bool is_error;   // else a warning: the policy loads
+  int line;      // 0: the file as a whole
+  bool is_error; // else a warning: the policy loads
   char text[500];
 };
-// Written anew by policy_load, whatever it held; the caller calls policy_report_deinit afterwards, after a success too (warnings).
-// Paths are "policies/…", "scripts/…" and "models/…" wherever these folders lie, so that a version says the same on every machine.
+// Written anew by policy_load, whatever it held; the caller calls policy_report_deinit afterwards, after a success too
+// (warnings). Paths are "policies/…", "scripts/…" and "models/…" wherever these folders lie, so that a version says the
+// same on every machine.
 struct policy_report {
   struct policy_problem *problem;
   size_t count, errors;
@@ -34,18 +37,19 @@ struct policy_report {
 void policy_report_deinit(struct policy_report *report);
 
 struct policy;
-// Every error that can be found is in `report` (may be NULL); the returned code and `err` are those of the first. Nothing is
-// changed when it fails. ITD_ENOTFOUND: no such policy or folder. ITD_EPOLICY, ITD_EMODEL, ITD_ETOOBIG, ITD_EIO.
+// Every error that can be found is in `report` (may be NULL); the returned code and `err` are those of the first.
+// Nothing is changed when it fails. ITD_ENOTFOUND: no such policy or folder. ITD_EPOLICY, ITD_EMODEL, ITD_ETOOBIG,
+// ITD_EIO.
 //
-// Files: NAME/**.lua and .csv, signals/SET/** of the set it names, the library (scripts/ but scripts/cli/), and model.json and weights.json
-// of its models. Specs (_spec.lua) and other files are not read. A model named without @VERSION is the highest version there is: versions
-// compare run by run, digits as numbers ("9" < "10", "2025-12" < "2026-1"). Bundle hash: SHA-256 over POLICY_SEMANTICS, the name, and paths
-// and bytes of all these files.
+// Files: NAME/**.lua and .csv, signals/SET/** of the set it names, the library (scripts/ but scripts/cli/), and
+// model.json and weights.json of its models. Specs (_spec.lua) and other files are not read. A model named without
+// @VERSION is the highest version there is: versions compare run by run, digits as numbers ("9" < "10", "2025-12" <
+// "2026-1"). Bundle hash: SHA-256 over POLICY_SEMANTICS, the name, and paths and bytes of all these files.
 #define POLICY_SEMANTICS 1
 int policy_load(const struct policy_source *source, const struct lua_limits *limits, struct policy **out,
                 struct policy_report *report, struct error *err) ITD_MUST_USE;
-// A bundle as one durable value (MessagePack: all texts of it, models included), and back. Loading the archive gives the same hash and
-// the same policy, without reading a file: the version store keeps these.
+// A bundle as one durable value (MessagePack: all texts of it, models included), and back. Loading the archive gives
+// the same hash and the same policy, without reading a file: the version store keeps these.
 void policy_archive(const struct policy *policy, struct buf *out);
 int policy_load_archive(struct bytes archive, const struct lua_limits *limits, struct policy **out,
                         struct error *err) ITD_MUST_USE;
@@ -56,12 +60,12 @@ const char *const *policy_paths(const struct policy *policy, size_t *count);
 
 struct policy_info {
   const char *name, *owner, *rationale, *boundary;
-  char hash[65];    // the bundle
-  char version[13]; // its first 12 digits: what decisions show
-  const char *signals; // "b2b@4"
+  char hash[65];         // the bundle
+  char version[13];      // its first 12 digits: what decisions show
+  const char *signals;   // "b2b@4"
   uint64_t signals_hash; // feature_set_hash mixed with the personal paths
-  const char *mode; // "act", "score", "collect"
-  size_t custom;    // custom functions: what `check` cannot look into
+  const char *mode;      // "act", "score", "collect"
+  size_t custom;         // custom functions: what `check` cannot look into
 };
 const struct policy_info *policy_info(const struct policy *policy);
 const struct feature_set *policy_features(const struct policy *policy);
@@ -72,8 +76,20 @@ const struct model_bound *policy_model_engagement(const struct policy *policy); 
 const struct lua_module *policy_modules(const struct policy *policy, size_t *count);
 
 // Names and reasons that outcomes refer to by number.
-enum policy_table { POLICY_STAGES, POLICY_TRANSITIONS, POLICY_OWNERS, POLICY_ROUTES, POLICY_ACTIONS, POLICY_ADJUSTMENTS,
-                    POLICY_EVIDENCE, POLICY_CHANNELS, POLICY_BANDS, POLICY_GATES, POLICY_CONDITIONS, POLICY_ELIGIBILITY };
+enum policy_table {
+  POLICY_STAGES,
+  POLICY_TRANSITIONS,
+  POLICY_OWNERS,
+  POLICY_ROUTES,
+  POLICY_ACTIONS,
+  POLICY_ADJUSTMENTS,
+  POLICY_EVIDENCE,
+  POLICY_CHANNELS,
+  POLICY_BANDS,
+  POLICY_GATES,
+  POLICY_CONDITIONS,
+  POLICY_ELIGIBILITY
+};
 struct policy_entry {
   const char *name; // transition: "mql -> sql"; condition: as a reader would write it: "pricing_views_7d at least 3"
   const char *why;  // "" when none
@@ -100,63 +116,65 @@ struct policy_timer {
 };
 struct policy_state {
   int64_t stage_since_ms;
-  int64_t acted_ms;          // last action that was not to wait; 0: never
-  uint16_t stage;            // index in POLICY_STAGES
-  int16_t owner;             // index in POLICY_OWNERS; -1: none
-  int16_t action;            // the last decision's action
+  int64_t acted_ms; // last action that was not to wait; 0: never
+  uint16_t stage;   // index in POLICY_STAGES
+  int16_t owner;    // index in POLICY_OWNERS; -1: none
+  int16_t action;   // the last decision's action
   uint8_t owner_is_manual, timer_count;
   struct policy_timer timer[POLICY_TIMERS_MAX]; // sorted by (due, transition's name); what is not in use is 0
-  double memory[];           // evidence strengths, action counters: the compiled policy's business
+  double memory[];                              // evidence strengths, action counters: the compiled policy's business
 };
 size_t policy_state_size(const struct policy *policy);
 void policy_state_init(const struct policy *policy, int64_t now_ms, struct policy_state *state);
 // Whether bytes that were read from somewhere can be a state of this policy. ITD_ECORRUPT: what is out of range.
 int policy_state_check(const struct policy *policy, struct bytes state, struct error *err) ITD_MUST_USE;
-// Carries stage, owner, last action, timers and memory over by their names. A stage that is gone becomes the start stage, entered now
-// (check warns of it). A timer keeps the time it was promised, and goes with its transition; a transition of the lead's stage that had no
-// timer before gets one, due as if it had always been there, but not before now. One that has fired is not armed again.
-void policy_state_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to, int64_t now_ms,
-                          struct policy_state *state);
+// Carries stage, owner, last action, timers and memory over by their names. A stage that is gone becomes the start
+// stage, entered now (check warns of it). A timer keeps the time it was promised, and goes with its transition; a
+// transition of the lead's stage that had no timer before gets one, due as if it had always been there, but not before
+// now. One that has fired is not armed again.
+void policy_state_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to,
+                          int64_t now_ms, struct policy_state *state);
 
 // ---- one decision ----
 struct policy_input {
   int64_t now_ms;
-  const double *values;       // feature_read's, at now_ms
+  const double *values; // feature_read's, at now_ms
   const struct bytes *texts;
-  const struct event *event;  // NULL: a timer fired
-  int timer_transition;       // the transition whose timer fired; -1: none
-  uint64_t lead_hash;         // hash64 of the lead's id: hold-outs and weighted routes draw from it
-  uint64_t event_hash;        // hash of (lead, running number): exploration draws from it
+  const struct event *event; // NULL: a timer fired
+  int timer_transition;      // the transition whose timer fired; -1: none
+  uint64_t lead_hash;        // hash64 of the lead's id: hold-outs and weighted routes draw from it
+  uint64_t event_hash;       // hash of (lead, running number): exploration draws from it
   bool has_fit, has_engagement;
   struct model_output fit, engagement;
 };
-#define POLICY_STEPS_MAX 8
-#define POLICY_ROWS_MAX 64
+#define POLICY_STEPS_MAX    8
+#define POLICY_ROWS_MAX     64
 #define POLICY_CHANNELS_MAX 16
 struct policy_row {
-  uint16_t index;        // in the table that the array belongs to
-  int64_t milli;         // thousandths of a point
+  uint16_t index; // in the table that the array belongs to
+  int64_t milli;  // thousandths of a point
 };
 struct policy_outcome {
   bool eligible;
-  int ineligible;                    // POLICY_ELIGIBILITY entry that failed; -1
+  int ineligible; // POLICY_ELIGIBILITY entry that failed; -1
   int stage_before, stage;
   int step_count;
-  int step[POLICY_STEPS_MAX];        // transitions taken, in order
-  bool steps_cut;                    // stopped at the bound: more would have fired
-  double weight_fit, weight_engagement, constant_points; // combined = constant + weights * scores + adjustments, then caps
-  int64_t fit_milli, engagement_milli, combined_milli;   // after caps 0..100,000
+  int step[POLICY_STEPS_MAX]; // transitions taken, in order
+  bool steps_cut;             // stopped at the bound: more would have fired
+  // combined = constant + weights * scores + adjustments, then caps
+  double weight_fit, weight_engagement, constant_points;
+  int64_t fit_milli, engagement_milli, combined_milli;    // after caps 0..100,000
   int64_t cap_fit_milli, cap_engagement_milli, cap_milli; // what each cap took away or added
   int row_count, evidence_count;
-  struct policy_row row[POLICY_ROWS_MAX];           // adjustments that applied
-  struct policy_row evidence[POLICY_ROWS_MAX];      // evidence in force, after reliability, ageing and caps
+  struct policy_row row[POLICY_ROWS_MAX];      // adjustments that applied
+  struct policy_row evidence[POLICY_ROWS_MAX]; // evidence in force, after reliability, ageing and caps
   int channel_cap_count;
   struct policy_row channel_cap[POLICY_CHANNELS_MAX]; // what channels' caps took; index in POLICY_CHANNELS
-  int64_t intent_milli;                             // the sum of evidence and channel_cap
-  int band, route, owner, action;    // -1: none; route: the route that chose in this decision
+  int64_t intent_milli;                               // the sum of evidence and channel_cap
+  int band, route, owner, action;                     // -1: none; route: the route that chose in this decision
   bool owner_changed;
   double utility;
-  const char *held;                  // why an action was held back: "hold_out", "per_lead", "not_eligible", "mode"; NULL
+  const char *held; // why an action was held back: "hold_out", "per_lead", "not_eligible", "mode"; NULL
 };
 // Whether two outcomes are the same, bit for bit (rows beyond the counts do not count).
 bool policy_outcome_same(const struct policy_outcome *a, const struct policy_outcome *b);
@@ -165,10 +183,11 @@ struct policy_trace { // of the tracing variant: one entry a condition, as of th
 };
 
 struct policy_vm; // one shard's
-int policy_vm_open(struct policy *policy, const struct vm_limits *limits, struct policy_vm **out, struct error *err) ITD_MUST_USE;
+int policy_vm_open(struct policy *policy, const struct vm_limits *limits, struct policy_vm **out,
+                   struct error *err) ITD_MUST_USE;
 void policy_vm_close(struct policy_vm *vm);
-// Decides. `state` and the results are changed only on success. A timer that fired is gone from the state; entering a stage cancels all
-// timers and arms those of the new one. Allocates nothing.
-// ITD_ESTOPPED: the call ran over, raised, or gave what policy/artifact.h does not allow; the lead keeps its state.
+// Decides. `state` and the results are changed only on success. A timer that fired is gone from the state; entering a
+// stage cancels all timers and arms those of the new one. Allocates nothing. ITD_ESTOPPED: the call ran over, raised,
+// or gave what policy/artifact.h does not allow; the lead keeps its state.
 int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct policy_state *state,
                   struct policy_outcome *outcome, struct policy_trace *trace, struct error *err) ITD_MUST_USE;

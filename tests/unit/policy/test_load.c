@@ -165,7 +165,14 @@ static void the_same_files_elsewhere_are_the_same_version(void **unused) {
   hash_now(next);
   assert_string_equal(first, next);
   assert_int_equal(strlen(first), 64);
-  // text moved from one file to the next is another version
+  // a file of another name is another version, and so is text moved from one file to the next
+  char path[200], other[200];
+  snprintf(path, sizeof path, "%s/score.lua", folder.scripts);
+  snprintf(other, sizeof other, "%s/scorf.lua", folder.scripts);
+  assert_int_equal(rename(path, other), 0);
+  hash_now(next);
+  assert_string_not_equal(first, next);
+  assert_int_equal(rename(other, path), 0);
   write_file(folder.scripts, "build.lua", "-- build-- score");
   write_file(folder.scripts, "score.lua", "");
   hash_now(next);
