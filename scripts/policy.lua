@@ -13,7 +13,7 @@ local function read_models(entry, given)
     if role ~= "fit" and role ~= "engagement" then
       tree.problem(entry, "policy '%s': models has fit and engagement, not '%s'%s", entry.name, tostring(role),
         tree.hint(role, ROLES))
-    elseif type(model) ~= "string" or not model:find "^[%w_%-]+$" and not model:find "^[%w_%-]+@%d+$" then
+    elseif type(model) ~= "string" or not model:find "^[%w_%-]+$" and not model:find "^[%w_%-]+@%w[%w_.%-+]*$" then
       tree.problem(entry, "policy '%s': models.%s is a model's name, or name@version", entry.name, role)
     else
       models[role] = model

@@ -43,7 +43,7 @@ local function logistic_margin(weights, values, texts)
   return margin
 end
 
---- Reads policies/models/NAME/1; returns a function (values, texts) -> thousandths of a point from 0 to 100,000.
+--- Reads policies/policies/models/NAME/1; returns a function (values, texts) -> thousandths of a point from 0 to 100,000.
 function models.open(root, name)
   local folder = ("%s/policies/models/%s/1/"):format(root, name)
   local head = assert(json.decode((assert(sandbox.read(folder .. "model.json"), "no " .. folder))))
