@@ -145,6 +145,9 @@ static void test_values(void **state) {
       {"[{'name': 'x', 'op': 'sum', 'of': 'traits.a..b'}]",
        "features: x: of \"traits.a..b\" is no path: it begins with properties., traits. or context. and has no empty "
        "step"},
+      {"[{'name': 'x', 'op': 'sum', 'of': 'traits.a.'}]",
+       "features: x: of \"traits.a.\" is no path: it begins with properties., traits. or context. and has no empty "
+       "step"},
       {"[{'name': 'x', 'op': 'sum', 'of': 'channel'}]",
        "features: x: of \"channel\" is no path: it begins with properties., traits. or context. and has no empty step"},
       {"[{'name': 'x', 'op': 'sum', 'of': ''}]", "features: x: of is empty"},
