@@ -1,5 +1,5 @@
---- Actions: what to do next. Of the offers that are open in the lead's stage the one of highest utility wins, when that is above what
---- `otherwise` is worth; limits and the hold-out may then hold it back, and the decision says so.
+--- Actions: what to do next. Of the offers that are open in the lead's stage the one of highest utility wins, when
+--- that is above what `otherwise` is worth; limits and the hold-out may then hold it back, and the decision says so.
 local freeze = require "frozen"
 local declare = require "declare"
 local numbers = require "numbers"
@@ -12,11 +12,14 @@ local ACTIONS_PER_LEAD_MAX = 16
 --- action.offer "call" { stages = { "sql" }, utility = 1.2 * belief.intent - 40, when?, why }
 ---@param name string
 ---@return fun(body: {stages: string[], utility: Value|number, when?: Condition, why: string})
-action.offer = declare.named("offer", { stages = "texts!", utility = "value!", when = "condition", why = "text!" },
+action.offer = declare.named(
+  "offer",
+  { stages = "texts!", utility = "value!", when = "condition", why = "text!" },
   function(entry, fields)
     entry.stages, entry.utility, entry.when, entry.why = fields.stages or {}, fields.utility, fields.when, fields.why
     declare.add(tree.offers, entry)
-  end)
+  end
+)
 
 --- action.otherwise "wait" { utility = 5, why }: done when nothing is worth more.
 ---@param name string
@@ -35,7 +38,12 @@ local function read_per_lead(place, text)
   local ms = duration and numbers.duration_ms(duration)
   count = tonumber(count)
   if not ms or ms == 0 or count < 1 or count > ACTIONS_PER_LEAD_MAX then
-    tree.problem(place, "action.limits: per_lead is \"1 in 3d\" (1 to %d actions in a duration), not '%s'", ACTIONS_PER_LEAD_MAX, text)
+    tree.problem(
+      place,
+      "action.limits: per_lead is \"1 in 3d\" (1 to %d actions in a duration), not '%s'",
+      ACTIONS_PER_LEAD_MAX,
+      text
+    )
     return nil
   end
   return { count = count, ms = ms }
@@ -45,7 +53,11 @@ local function read_hold_out(place, text)
   local percent, salt = text:match "^%s*(%d+%.?%d*)%%%s+salt%s+([%w_.%-]+)%s*$"
   percent = tonumber(percent)
   if not percent or percent <= 0 or percent >= 100 then
-    tree.problem(place, "action.limits: hold_out is \"5%% salt 2026q4\" (a share above 0 and below 100 %%, and a salt), not '%s'", text)
+    tree.problem(
+      place,
+      "action.limits: hold_out is \"5%% salt 2026q4\" (a share above 0 and below 100 %%, and a salt), not '%s'",
+      text
+    )
     return nil
   end
   return { share = percent / 100, salt = salt }

@@ -5,7 +5,8 @@ local tree = require "tree"
 local bounds = {}
 local INFINITE = 1 / 0
 
-local NOT_NEGATIVE = { count = true, distinct = true, recency = true, gap = true, sessions = true, streak = true, velocity = true }
+local NOT_NEGATIVE =
+  { count = true, distinct = true, recency = true, gap = true, sessions = true, streak = true, velocity = true }
 
 local function of_feature(node)
   if node.op == "flag" then return 0, 1 end
@@ -75,7 +76,9 @@ local function of_arithmetic(node)
   local c, d = bounds.of(node.right)
   if node.op == "+" then return a + c, b + d end
   if node.op == "-" then return a - d, b - c end
-  if node.op == "/" then c, d = 1 / c, 1 / d end -- by one number that is not 0
+  if node.op == "/" then
+    c, d = 1 / c, 1 / d
+  end -- by one number that is not 0
   local p, q, r, s = product(a, c), product(a, d), product(b, c), product(b, d)
   return math.min(p, q, r, s), math.max(p, q, r, s)
 end

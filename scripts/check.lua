@@ -1,5 +1,5 @@
---- Walks the tree that a policy built and reports everything that can't be meant. Also prepares what compiling needs: the mix of scores,
---- the owners of each team, stages in order. Each function below looks at one thing.
+--- Walks the tree that a policy built and reports everything that can't be meant. Also prepares what compiling needs:
+--- the mix of scores, the owners of each team, stages in order. Each function below looks at one thing.
 local freeze = require "frozen"
 local bounds = require "bounds"
 local data = require "data"
@@ -12,7 +12,9 @@ local LIMITS = { stages = 64, transitions = 512, timers = 4, evidence = 64, adju
 
 local function names_of(list)
   local names = {}
-  for i, entry in ipairs(list) do names[i] = entry.name end
+  for i, entry in ipairs(list) do
+    names[i] = entry.name
+  end
   return names
 end
 
@@ -42,7 +44,12 @@ local function visit_rule(entry, node, rank)
     end
     local needs = RANK[below.kind]
     if needs and needs > rank then
-      tree.problem(entry, "%s can't read '%s': that is computed after it, and partly from it", called(entry), below.label)
+      tree.problem(
+        entry,
+        "%s can't read '%s': that is computed after it, and partly from it",
+        called(entry),
+        below.label
+      )
     end
   end)
 end
@@ -58,20 +65,44 @@ local function check_threshold(node)
   local most = (node.op == "at_most" or node.op == "is" or node.op == "under") and node.bound or node.upper
   local short = least and (high < least or (node.op == "above" and high <= least))
   if short and node.value.kind == "intent" then
-    tree.problem(node, "'%s' can never hold: needs %s, all evidence reaches %s", node.label, show_limit(node.value, least),
-      show_limit(node.value, high))
+    tree.problem(
+      node,
+      "'%s' can never hold: needs %s, all evidence reaches %s",
+      node.label,
+      show_limit(node.value, least),
+      show_limit(node.value, high)
+    )
   elseif short then
-    tree.problem(node, "'%s' can never hold: needs %s, '%s' reaches at most %s", node.label, show_limit(node.value, least),
-      node.value.label, show_limit(node.value, high))
+    tree.problem(
+      node,
+      "'%s' can never hold: needs %s, '%s' reaches at most %s",
+      node.label,
+      show_limit(node.value, least),
+      node.value.label,
+      show_limit(node.value, high)
+    )
   elseif most and (low > most or (node.op == "under" and low >= most)) then
-    tree.problem(node, "'%s' can never hold: '%s' is at least %s", node.label, node.value.label, show_limit(node.value, low))
+    tree.problem(
+      node,
+      "'%s' can never hold: '%s' is at least %s",
+      node.label,
+      node.value.label,
+      show_limit(node.value, low)
+    )
   elseif node.op == "at_least" and low >= node.bound then
-    tree.warn(node, "'%s' holds whenever the value is known: it is never below %s", node.label, show_limit(node.value, low))
+    tree.warn(
+      node,
+      "'%s' holds whenever the value is known: it is never below %s",
+      node.label,
+      show_limit(node.value, low)
+    )
   end
 end
 
 local function check_reads()
-  for _, evidence in ipairs(tree.evidence) do visit_rule(evidence, evidence.when, 1) end
+  for _, evidence in ipairs(tree.evidence) do
+    visit_rule(evidence, evidence.when, 1)
+  end
   for index, gate in ipairs(tree.gates) do
     visit_rule(gate, gate.when, 3)
     if gate.when then
@@ -83,17 +114,25 @@ local function check_reads()
       end)
     end
   end
-  for _, adjust in ipairs(tree.adjustments) do visit_rule(adjust, adjust.when, 4) end
+  for _, adjust in ipairs(tree.adjustments) do
+    visit_rule(adjust, adjust.when, 4)
+  end
   if tree.policy and tree.policy.eligible then visit_rule(tree.policy, tree.policy.eligible, 6) end
   for _, stage in ipairs(tree.stages) do
-    for _, go in ipairs(stage.transitions or {}) do visit_rule(go, go.when, 6) end
+    for _, go in ipairs(stage.transitions or {}) do
+      visit_rule(go, go.when, 6)
+    end
   end
-  for _, rule in ipairs(tree.routes) do visit_rule(rule, rule.when, 6) end
+  for _, rule in ipairs(tree.routes) do
+    visit_rule(rule, rule.when, 6)
+  end
   for _, offer in ipairs(tree.offers) do
     visit_rule(offer, offer.when, 6)
     visit_rule(offer, offer.utility, 6)
   end
-  if tree.mix then visit_rule({ kind = "score.combined", name = "mix", path = tree.mix.path, line = tree.mix.line }, tree.mix.node, 6) end
+  if tree.mix then
+    visit_rule({ kind = "score.combined", name = "mix", path = tree.mix.path, line = tree.mix.line }, tree.mix.node, 6)
+  end
 end
 
 -- Conditions that no rule uses and that are no part of another one.
@@ -114,12 +153,17 @@ end
 -- What was written and decides nothing; not where the line has a problem already, since that is why.
 local function check_loose()
   local has_problem = {}
-  for _, problem in ipairs(tree.problems) do has_problem[problem.path .. ":" .. problem.line] = true end
+  for _, problem in ipairs(tree.problems) do
+    has_problem[problem.path .. ":" .. problem.line] = true
+  end
   local function is_excused(node) return has_problem[node.path .. ":" .. node.line] end
   for _, node in ipairs(loose_conditions()) do
     if not node.is_part and not is_excused(node) then
-      tree.problem(node, "'%s' decides nothing: no rule uses it (Lua's `and` and `or` drop one side: write all { … } or any { … })",
-        node.label)
+      tree.problem(
+        node,
+        "'%s' decides nothing: no rule uses it (Lua's `and` and `or` drop one side: write all { … } or any { … })",
+        node.label
+      )
     end
   end
   for _, node in ipairs(tree.made) do
@@ -147,13 +191,20 @@ end
 local function check_belief()
   for _, evidence in ipairs(tree.evidence) do
     if evidence.channel and not find(tree.channels, evidence.channel) then
-      tree.problem(evidence, "evidence '%s': no channel '%s'%s", evidence.name, evidence.channel,
-        tree.hint(evidence.channel, names_of(tree.channels)))
+      tree.problem(
+        evidence,
+        "evidence '%s': no channel '%s'%s",
+        evidence.name,
+        evidence.channel,
+        tree.hint(evidence.channel, names_of(tree.channels))
+      )
     end
   end
   for _, channel in ipairs(tree.channels) do
     local fed = false
-    for _, evidence in ipairs(tree.evidence) do fed = fed or evidence.channel == channel.name end
+    for _, evidence in ipairs(tree.evidence) do
+      fed = fed or evidence.channel == channel.name
+    end
     if not fed then tree.warn(channel, "channel '%s' has no evidence", channel.name) end
   end
 end
@@ -180,12 +231,22 @@ local function linear(node)
   local function each(f)
     return { fit = f(a.fit, b.fit), engagement = f(a.engagement, b.engagement), constant = f(a.constant, b.constant) }
   end
-  if node.op == "+" then return each(function(x, y) return x + y end) end
-  if node.op == "-" then return each(function(x, y) return x - y end) end
+  if node.op == "+" then
+    return each(function(x, y) return x + y end)
+  end
+  if node.op == "-" then
+    return each(function(x, y) return x - y end)
+  end
   local function is_number(terms) return terms.fit == 0 and terms.engagement == 0 end
-  if node.op == "*" and is_number(a) then return each(function(_, y) return a.constant * y end) end
-  if node.op == "*" and is_number(b) then return each(function(x) return x * b.constant end) end
-  if node.op == "/" then return each(function(x) return x / b.constant end) end
+  if node.op == "*" and is_number(a) then
+    return each(function(_, y) return a.constant * y end)
+  end
+  if node.op == "*" and is_number(b) then
+    return each(function(x) return x * b.constant end)
+  end
+  if node.op == "/" then
+    return each(function(x) return x / b.constant end)
+  end
   return nil
 end
 
@@ -195,19 +256,29 @@ local function check_mix()
     if models.fit and models.engagement then
       tree.problem(tree.policy, "two models and no score.combined { … }: how do fit and engagement add up?")
     end
-    tree.mix_terms = { fit = models.fit and 1 or 0, engagement = not models.fit and models.engagement and 1 or 0, constant = 0 }
+    tree.mix_terms =
+      { fit = models.fit and 1 or 0, engagement = not models.fit and models.engagement and 1 or 0, constant = 0 }
     return
   end
   if tree.mix.node.kind == "unknown" then return end
   tree.mix_terms = linear(tree.mix.node)
   if not tree.mix_terms then
-    tree.problem(tree.mix, "score.combined is a sum of shares of score.fit and score.engagement and a constant; other points come from score.adjust")
+    tree.problem(
+      tree.mix,
+      "score.combined is a sum of shares of score.fit and score.engagement and a constant; "
+        .. "other points come from score.adjust"
+    )
     return
   end
   for _, role in ipairs { "fit", "engagement" } do
     if tree.mix_terms[role] ~= 0 and not models[role] then
-      tree.problem(tree.mix, "score.combined reads score.%s, and policy '%s' names no models.%s", role,
-        tree.policy and tree.policy.name or "?", role)
+      tree.problem(
+        tree.mix,
+        "score.combined reads score.%s, and policy '%s' names no models.%s",
+        role,
+        tree.policy and tree.policy.name or "?",
+        role
+      )
     end
   end
 end
@@ -227,9 +298,17 @@ local function check_targets(names)
       if go.on and tree.signals and tree.signals.events then
         for _, event in ipairs(go.on) do
           local known = false
-          for _, name in ipairs(tree.signals.events) do known = known or name == event end
+          for _, name in ipairs(tree.signals.events) do
+            known = known or name == event
+          end
           if not known then
-            tree.problem(go, "no event '%s' in the signal set '%s'%s", event, tree.signals.name, tree.hint(event, tree.signals.events))
+            tree.problem(
+              go,
+              "no event '%s' in the signal set '%s'%s",
+              event,
+              tree.signals.name,
+              tree.hint(event, tree.signals.events)
+            )
           end
         end
       end
@@ -238,7 +317,12 @@ local function check_targets(names)
       tree.problem(stage, "stage '%s' has %d transitions with after; at most %d", stage.name, timers, LIMITS.timers)
     end
     if not stage.final and stage.transitions and #stage.transitions == 0 then
-      tree.problem(stage, "stage '%s' has no way out; write journey.final \"%s\" when that is meant", stage.name, stage.name)
+      tree.problem(
+        stage,
+        "stage '%s' has no way out; write journey.final \"%s\" when that is meant",
+        stage.name,
+        stage.name
+      )
     end
   end
 end
@@ -289,7 +373,9 @@ local function covers_events(wide, narrow)
   if not narrow then return false end
   for _, event in ipairs(narrow) do
     local found = false
-    for _, other in ipairs(wide) do found = found or other == event end
+    for _, other in ipairs(wide) do
+      found = found or other == event
+    end
     if not found then return false end
   end
   return true
@@ -301,7 +387,13 @@ local function check_shadows()
     for later = 2, #gos do
       for earlier = 1, later - 1 do
         local a, b = gos[earlier], gos[later]
-        if not a.broken and not b.broken and not a.after_ms and covers_events(a.on, b.on) and implies(b.when, a.when) then
+        if
+          not a.broken
+          and not b.broken
+          and not a.after_ms
+          and covers_events(a.on, b.on)
+          and implies(b.when, a.when)
+        then
           tree.problem(b, "%s never fires: '%s' in line %d always does first", called(b), called(a), a.line)
           break
         end
@@ -313,7 +405,9 @@ end
 -- The single comparisons that must hold (all) or suffice (any) for a transition.
 local function parts(node, kind)
   if not node then return {} end
-  while node.items and #node.items == 1 and node.kind ~= "none" do node = node.items[1] end
+  while node.items and #node.items == 1 and node.kind ~= "none" do
+    node = node.items[1]
+  end
   return node.kind == kind and node.items or { node }
 end
 
@@ -326,10 +420,22 @@ local function check_flapping()
         if back.name == stage.name and not back.on and not back.after_ms then
           for _, enter in ipairs(parts(out.when, "all")) do
             for _, leave in ipairs(parts(back.when, "any")) do
-              if enter.kind == "compare" and leave.kind == "compare" and enter.value.label == leave.value.label and
-                enter.op == "at_least" and leave.op == "under" and leave.bound > enter.bound then
-                tree.warn(back, "%s and %s can both hold from %s to %s: the lead would go to and fro", called(out), called(back),
-                  show_limit(enter.value, enter.bound), show_limit(leave.value, leave.bound))
+              if
+                enter.kind == "compare"
+                and leave.kind == "compare"
+                and enter.value.label == leave.value.label
+                and enter.op == "at_least"
+                and leave.op == "under"
+                and leave.bound > enter.bound
+              then
+                tree.warn(
+                  back,
+                  "%s and %s can both hold from %s to %s: the lead would go to and fro",
+                  called(out),
+                  called(back),
+                  show_limit(enter.value, enter.bound),
+                  show_limit(leave.value, leave.bound)
+                )
               end
             end
           end
@@ -346,11 +452,15 @@ local function check_journey()
   end
   check_targets(names)
   local transitions = 0
-  for _, stage in ipairs(tree.stages) do transitions = transitions + #(stage.transitions or {}) end
+  for _, stage in ipairs(tree.stages) do
+    transitions = transitions + #(stage.transitions or {})
+  end
   if #names > LIMITS.stages then tree.problem(tree.stages[LIMITS.stages + 1], "at most %d stages", LIMITS.stages) end
-  if transitions > LIMITS.transitions then tree.problem(tree.stages[1], "at most %d transitions", LIMITS.transitions) end
+  if transitions > LIMITS.transitions then
+    tree.problem(tree.stages[1], "at most %d transitions", LIMITS.transitions)
+  end
   if not tree.start then
-    tree.problem(tree.stages[1] or tree.policy, "no journey.start \"stage\": where does a lead begin?")
+    tree.problem(tree.stages[1] or tree.policy, 'no journey.start "stage": where does a lead begin?')
   elseif not find(tree.stages, tree.start.name) then
     tree.problem(tree.start, "no stage '%s'%s", tree.start.name, tree.hint(tree.start.name, names))
   else
@@ -379,7 +489,9 @@ local function read_team()
         tree.teams[record.team], tree.team_names[#tree.team_names + 1] = team, record.team
       end
       for _, member in ipairs(team.members) do
-        if member.name == record.name then tree.problem(record, "'%s' is in team '%s' twice", record.name, record.team) end
+        if member.name == record.name then
+          tree.problem(record, "'%s' is in team '%s' twice", record.name, record.team)
+        end
       end
       if not known[record.name] then
         known[record.name], tree.owners[#tree.owners + 1] = #tree.owners, record.name
@@ -401,13 +513,17 @@ local function check_routes()
     if #rules == 0 then
       tree.problem(entry, "route.on_enter '%s' has no rules below it", entry.name)
     elseif not rules[#rules].is_otherwise then
-      tree.warn(entry, "route.on_enter '%s' has no route.otherwise: a lead that matches no rule stays without an owner", entry.name)
+      tree.warn(
+        entry,
+        "route.on_enter '%s' has no route.otherwise: a lead that matches no rule stays without an owner",
+        entry.name
+      )
     end
   end
   if not tree.policy then return end
   if not tree.policy.team then
     if #tree.routes > 0 then
-      tree.problem(tree.routes[1], "routes need people: name the team file in the policy's head, team = \"sales_team\"")
+      tree.problem(tree.routes[1], 'routes need people: name the team file in the policy\'s head, team = "sales_team"')
     end
     return
   end
@@ -415,8 +531,14 @@ local function check_routes()
   for _, rule in ipairs(tree.routes) do
     local team = tree.teams[rule.team]
     if not team then
-      tree.problem(rule, "%s: no team '%s' in data/%s.csv%s", called(rule), rule.team, tree.policy.team,
-        tree.hint(rule.team, tree.team_names))
+      tree.problem(
+        rule,
+        "%s: no team '%s' in data/%s.csv%s",
+        called(rule),
+        rule.team,
+        tree.policy.team,
+        tree.hint(rule.team, tree.team_names)
+      )
     elseif team.total <= 0 then
       tree.problem(rule, "%s: nobody in team '%s' has a weight above 0", called(rule), rule.team)
     end
@@ -434,8 +556,14 @@ local function check_actions()
     if utility and utility.kind ~= "unknown" and tree.otherwise then
       local _, high = bounds.of(utility)
       if high <= tree.otherwise.utility then
-        tree.problem(offer, "offer '%s' can never win: it is worth at most %s, '%s' %s", offer.name, numbers.show(high),
-          tree.otherwise.name, numbers.show(tree.otherwise.utility))
+        tree.problem(
+          offer,
+          "offer '%s' can never win: it is worth at most %s, '%s' %s",
+          offer.name,
+          numbers.show(high),
+          tree.otherwise.name,
+          numbers.show(tree.otherwise.utility)
+        )
       end
     end
     if tree.otherwise and offer.name == tree.otherwise.name then
@@ -443,7 +571,10 @@ local function check_actions()
     end
   end
   if #tree.offers > 0 and not tree.otherwise then
-    tree.problem(tree.offers[1], "offers need an action.otherwise \"name\" { utility = …, why = … }: what is done when none is worth it?")
+    tree.problem(
+      tree.offers[1],
+      'offers need an action.otherwise "name" { utility = …, why = … }: what is done when none is worth it?'
+    )
   end
 end
 
@@ -455,9 +586,13 @@ function check.run()
     if not entry.has_body then tree.problem(entry, "%s is named, but its { … } is missing", called(entry)) end
   end
   if not tree.policy then
-    tree.problem({ path = ("policies/%s/policy.lua"):format(tree.input.policy), line = 0 }, "no policy \"%s\" { … }", tree.input.policy)
+    tree.problem(
+      { path = ("policies/%s/policy.lua"):format(tree.input.policy), line = 0 },
+      'no policy "%s" { … }',
+      tree.input.policy
+    )
   elseif not tree.signals and not tree.signals_unknown then
-    tree.problem(tree.policy, "no signal.features \"set@version\": a policy reads a signal set")
+    tree.problem(tree.policy, 'no signal.features "set@version": a policy reads a signal set')
   end
   check_sizes()
   check_belief()

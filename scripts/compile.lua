@@ -1,6 +1,7 @@
---- Turns a checked tree into the artifact (core/policy/artifact.h): tables of names and reasons, the layout of the arrays, and one chunk
---- of Lua. The chunk reads I[…], writes O[…] and M[…], has its constants inlined, makes no table, closure or text per call, and keeps what
---- its parts hand each other in O, so that it can be cut into functions of any number without meeting LuaJIT's limits on locals and upvalues.
+--- Turns a checked tree into the artifact (core/policy/artifact.h): tables of names and reasons, the layout of the
+--- arrays, and one chunk of Lua. The chunk reads I[…], writes O[…] and M[…], has its constants inlined, makes no
+--- table, closure or text per call, and keeps what its parts hand each other in O, so that it can be cut into
+--- functions of any number without meeting LuaJIT's limits on locals and upvalues.
 local freeze = require "frozen"
 local numbers = require "numbers"
 local tree = require "tree"
@@ -14,7 +15,9 @@ local literal, milli = numbers.literal, numbers.milli
 
 local function index_by_name(list)
   local index = {}
-  for i, entry in ipairs(list) do index[entry.name] = i - 1 end
+  for i, entry in ipairs(list) do
+    index[entry.name] = i - 1
+  end
   return index
 end
 
@@ -22,7 +25,11 @@ end
 local function number_journey(plan)
   plan.stages = {}
   for _, stage in ipairs(tree.stages) do
-    if stage.name == tree.start.name then table.insert(plan.stages, 1, stage) else plan.stages[#plan.stages + 1] = stage end
+    if stage.name == tree.start.name then
+      table.insert(plan.stages, 1, stage)
+    else
+      plan.stages[#plan.stages + 1] = stage
+    end
   end
   plan.stage_number = index_by_name(plan.stages)
   plan.transitions = {}
@@ -81,7 +88,8 @@ local function number_transition(plan, go)
   if go.on then
     go.on_node = { label = "event is " .. table.concat(go.on, " or "), path = go.path, line = go.line }
   elseif go.after_ms then
-    go.on_node = { label = ("%s in %s"):format(numbers.show_duration(go.after_ms), go.from), path = go.path, line = go.line }
+    go.on_node =
+      { label = ("%s in %s"):format(numbers.show_duration(go.after_ms), go.from), path = go.path, line = go.line }
   end
   if go.on_node then
     add_condition(plan, go.on_node)
@@ -93,29 +101,51 @@ end
 local function flatten_eligible(node, must, out)
   local opens = must and "all" or "any"
   if must and node.kind == "none" then
-    for _, item in ipairs(node.items) do flatten_eligible(item, false, out) end
+    for _, item in ipairs(node.items) do
+      flatten_eligible(item, false, out)
+    end
   elseif node.kind == opens then
-    for _, item in ipairs(node.items) do flatten_eligible(item, must, out) end
+    for _, item in ipairs(node.items) do
+      flatten_eligible(item, must, out)
+    end
   else
-    out[#out + 1] = { node = node, must = must, name = node.label, path = node.path, line = node.line,
-      why = must and "Only leads for which this holds." or "Leads for which this holds are left out." }
+    out[#out + 1] = {
+      node = node,
+      must = must,
+      name = node.label,
+      path = node.path,
+      line = node.line,
+      why = must and "Only leads for which this holds." or "Leads for which this holds are left out.",
+    }
   end
 end
 
 local function number_conditions(plan)
-  for _, evidence in ipairs(tree.evidence) do number_rule(plan, evidence, evidence.when) end
+  for _, evidence in ipairs(tree.evidence) do
+    number_rule(plan, evidence, evidence.when)
+  end
   for _, gate in ipairs(tree.gates) do
     number_rule(plan, gate, gate.when)
     gate.condition = { label = gate.name, path = gate.path, line = gate.line }
     add_condition(plan, gate.condition)
     plan.gate_condition[gate.name] = gate.condition.number
   end
-  for _, adjust in ipairs(tree.adjustments) do number_rule(plan, adjust, adjust.when) end
+  for _, adjust in ipairs(tree.adjustments) do
+    number_rule(plan, adjust, adjust.when)
+  end
   if tree.policy.eligible then flatten_eligible(tree.policy.eligible, true, plan.eligibility) end
-  for _, entry in ipairs(plan.eligibility) do number_rule(plan, entry, entry.node) end
-  for _, go in ipairs(plan.transitions) do number_transition(plan, go) end
-  for _, rule in ipairs(tree.routes) do number_rule(plan, rule, rule.when) end
-  for _, offer in ipairs(tree.offers) do number_rule(plan, offer, offer.when) end
+  for _, entry in ipairs(plan.eligibility) do
+    number_rule(plan, entry, entry.node)
+  end
+  for _, go in ipairs(plan.transitions) do
+    number_transition(plan, go)
+  end
+  for _, rule in ipairs(tree.routes) do
+    number_rule(plan, rule, rule.when)
+  end
+  for _, offer in ipairs(tree.offers) do
+    number_rule(plan, offer, offer.when)
+  end
 end
 
 local function number_memory(plan)
@@ -141,7 +171,9 @@ local function add_draw(plan, draw)
 end
 
 local function number_draws(plan)
-  for _, rule in ipairs(tree.routes) do rule.draw = add_draw(plan, { salt = "team " .. rule.team, by = "lead" }) end
+  for _, rule in ipairs(tree.routes) do
+    rule.draw = add_draw(plan, { salt = "team " .. rule.team, by = "lead" })
+  end
   local hold_out = tree.limits and tree.limits.hold_out
   if hold_out then
     plan.hold_out_draw = add_draw(plan, { salt = "hold_out " .. hold_out.salt, by = "lead", hold_out = hold_out.share })
@@ -154,18 +186,43 @@ local function lay_out(plan)
     for _, name in ipairs(singles) do
       at[name], count = count, count + (name == "steps" and STEPS_MAX + 2 or 1)
     end
-    for _, run in ipairs(runs) do at[run[1]], count = count, count + run[2] end
+    for _, run in ipairs(runs) do
+      at[run[1]], count = count, count + run[2]
+    end
     return at, count
   end
   plan.input, plan.input_count = sequence(
     { "now", "stage", "since", "timer", "fit", "engagement", "owner", "manual", "acted", "is_event" },
-    { { "features", #tree.signals.names }, { "tests", #plan.tests }, { "events", #plan.events }, { "draws", #plan.draws } })
-  local output, count = sequence(
-    { "eligible", "ineligible", "stage", "steps", "combined", "cap", "band", "intent", "owner", "route", "action", "utility", "held" },
-    { { "adjustments", #tree.adjustments }, { "evidence", #tree.evidence }, { "channel_caps", #tree.channels },
-      { "conditions", #plan.conditions } })
+    {
+      { "features", #tree.signals.names },
+      { "tests", #plan.tests },
+      { "events", #plan.events },
+      { "draws", #plan.draws },
+    }
+  )
+  local output, count = sequence({
+    "eligible",
+    "ineligible",
+    "stage",
+    "steps",
+    "combined",
+    "cap",
+    "band",
+    "intent",
+    "owner",
+    "route",
+    "action",
+    "utility",
+    "held",
+  }, {
+    { "adjustments", #tree.adjustments },
+    { "evidence", #tree.evidence },
+    { "channel_caps", #tree.channels },
+    { "conditions", #plan.conditions },
+  })
   plan.output, plan.scratch = output, {}
-  for _, run in ipairs { { "channels", 1 }, { "entered", 1 }, { "gates", #tree.gates }, { "customs", #tree.customs } } do
+  local runs = { { "channels", 1 }, { "entered", 1 }, { "gates", #tree.gates }, { "customs", #tree.customs } }
+  for _, run in ipairs(runs) do
     plan.scratch[run[1]], count = count, count + run[2]
   end
   plan.output_count = count
@@ -175,7 +232,9 @@ end
 
 -- `e` is one variant's emitter: {plan, tracing}.
 local function input(e, name, index) return ("I[%d]"):format(e.plan.input[name] + (index or 0)) end
-local function output(e, name, index) return ("O[%d]"):format((e.plan.output[name] or e.plan.scratch[name]) + (index or 0)) end
+local function output(e, name, index)
+  return ("O[%d]"):format((e.plan.output[name] or e.plan.scratch[name]) + (index or 0))
+end
 
 local expression
 
@@ -225,7 +284,9 @@ local function condition(e, node)
   end
   if kind == "truth" then return traced(e, node, ("holds(%s)"):format(expression(e, node.value))) end
   local texts = {}
-  for i, item in ipairs(node.items) do texts[i] = condition(e, item) end
+  for i, item in ipairs(node.items) do
+    texts[i] = condition(e, item)
+  end
   if kind == "all" then return "(" .. table.concat(texts, " and ") .. ")" end
   return (kind == "none" and "(not (%s))" or "(%s)"):format(table.concat(texts, " or "))
 end
@@ -238,7 +299,9 @@ local function section(e, name, blocks)
     local part = ("%s_%d"):format(name, #calls + 1)
     calls[#calls + 1] = part .. "()"
     lines[#lines + 1] = ("local function %s()"):format(part)
-    for i = first, math.min(first + BLOCKS_A_FUNCTION - 1, #blocks) do lines[#lines + 1] = blocks[i] end
+    for i = first, math.min(first + BLOCKS_A_FUNCTION - 1, #blocks) do
+      lines[#lines + 1] = blocks[i]
+    end
     lines[#lines + 1] = "end"
   end
   lines[#lines + 1] = ("local function %s() %s end"):format(name, table.concat(calls, " "))
@@ -266,15 +329,39 @@ local function emit_evidence(e)
     %s = round(%s * exp2((M[%d] - %s) / %s)) + 0
   else
     %s = 0
-  end]]):format(condition(e, evidence.when), evidence.memory, now, row, literal(numbers.round_even(points)), evidence.memory, row,
-        literal(points), evidence.memory, now, literal(evidence.half_life_ms), row)
+  end]]):format(
+        condition(e, evidence.when),
+        evidence.memory,
+        now,
+        row,
+        literal(numbers.round_even(points)),
+        evidence.memory,
+        row,
+        literal(points),
+        evidence.memory,
+        now,
+        literal(evidence.half_life_ms),
+        row
+      )
     else
-      blocks[i] = ("  if %s then %s = %s else %s = 0 end"):format(condition(e, evidence.when), row,
-        literal(numbers.round_even(points)), row)
+      blocks[i] = ("  if %s then %s = %s else %s = 0 end"):format(
+        condition(e, evidence.when),
+        row,
+        literal(numbers.round_even(points)),
+        row
+      )
     end
   end
   section(e, "evidence", blocks)
 end
+
+local CHANNEL = [[
+  do
+    local sum = %s
+    %s = 0
+%s    %s = %s + sum
+    if sum > 0 then %s = %s + 1 end
+  end]]
 
 local function emit_channels(e)
   local blocks = { ("  %s = 0\n  %s = 0"):format(output(e, "intent"), output(e, "channels")) }
@@ -285,9 +372,18 @@ local function emit_channels(e)
     end
     local cap = output(e, "channel_caps", i - 1)
     local most = channel.at_most and literal(milli(channel.at_most))
-    local capped = most and ("    if sum > %s then\n      %s = %s - sum\n      sum = %s\n    end\n"):format(most, cap, most, most) or ""
-    blocks[#blocks + 1] = ("  do\n    local sum = %s\n    %s = 0\n%s    %s = %s + sum\n    if sum > 0 then %s = %s + 1 end\n  end"):format(
-      table.concat(terms, " + "), cap, capped, output(e, "intent"), output(e, "intent"), output(e, "channels"), output(e, "channels"))
+    local capped = most
+        and ("    if sum > %s then\n      %s = %s - sum\n      sum = %s\n    end\n"):format(most, cap, most, most)
+      or ""
+    blocks[#blocks + 1] = CHANNEL:format(
+      table.concat(terms, " + "),
+      cap,
+      capped,
+      output(e, "intent"),
+      output(e, "intent"),
+      output(e, "channels"),
+      output(e, "channels")
+    )
   end
   section(e, "channels", blocks)
 end
@@ -295,8 +391,11 @@ end
 local function emit_gates(e)
   local blocks = {}
   for i, gate in ipairs(tree.gates) do
-    blocks[i] = ("  if %s then %s = 1 else %s = 0 end"):format(traced(e, gate.condition, condition(e, gate.when)),
-      output(e, "gates", i - 1), output(e, "gates", i - 1))
+    blocks[i] = ("  if %s then %s = 1 else %s = 0 end"):format(
+      traced(e, gate.condition, condition(e, gate.when)),
+      output(e, "gates", i - 1),
+      output(e, "gates", i - 1)
+    )
   end
   section(e, "gates", blocks)
 end
@@ -311,15 +410,27 @@ local function emit_scores(e)
   local blocks = { ("  %s = %s"):format(combined, table.concat(terms, " + ")) }
   for i, adjust in ipairs(tree.adjustments) do
     local points = literal(milli(adjust.points))
-    blocks[#blocks + 1] = ("  if %s then\n    %s = %s\n    %s = %s + %s\n  end"):format(condition(e, adjust.when),
-      output(e, "adjustments", i - 1), points, combined, combined, points)
+    blocks[#blocks + 1] = ("  if %s then\n    %s = %s\n    %s = %s + %s\n  end"):format(
+      condition(e, adjust.when),
+      output(e, "adjustments", i - 1),
+      points,
+      combined,
+      combined,
+      points
+    )
   end
-  local lines = { ("  do\n    local sum, capped, band = %s, %s, -1"):format(combined, combined),
-    "    if capped < 0 then capped = 0 elseif capped > 100000 then capped = 100000 end" }
+  local lines = {
+    ("  do\n    local sum, capped, band = %s, %s, -1"):format(combined, combined),
+    "    if capped < 0 then capped = 0 elseif capped > 100000 then capped = 100000 end",
+  }
   for i, band in ipairs(tree.bands or {}) do
     lines[#lines + 1] = ("    if capped >= %s then band = %d end"):format(literal(milli(band.from)), i - 1)
   end
-  lines[#lines + 1] = ("    %s = capped + 0\n    %s = capped - sum\n    %s = band\n  end"):format(combined, output(e, "cap"), output(e, "band"))
+  lines[#lines + 1] = ("    %s = capped + 0\n    %s = capped - sum\n    %s = band\n  end"):format(
+    combined,
+    output(e, "cap"),
+    output(e, "band")
+  )
   blocks[#blocks + 1] = table.concat(lines, "\n")
   section(e, "scores", blocks)
 end
@@ -329,8 +440,13 @@ local function emit_eligible(e)
   local blocks = { ("  %s = 1\n  %s = -1"):format(eligible, ineligible) }
   for i, entry in ipairs(e.plan.eligibility) do
     local text = condition(e, entry.node)
-    blocks[#blocks + 1] = ("  if %s == 1 and %s then\n    %s = 0\n    %s = %d\n  end"):format(eligible,
-      entry.must and "not " .. text or text, eligible, ineligible, i - 1)
+    blocks[#blocks + 1] = ("  if %s == 1 and %s then\n    %s = 0\n    %s = %d\n  end"):format(
+      eligible,
+      entry.must and "not " .. text or text,
+      eligible,
+      ineligible,
+      i - 1
+    )
   end
   section(e, "eligibility", blocks)
 end
@@ -339,7 +455,9 @@ local function transition_guard(e, go)
   local parts = {}
   if go.on then
     local events = {}
-    for i, event in ipairs(go.on) do events[i] = input(e, "events", e.plan.event_number[event]) .. " == 1" end
+    for i, event in ipairs(go.on) do
+      events[i] = input(e, "events", e.plan.event_number[event]) .. " == 1"
+    end
     parts[1] = "first and " .. traced(e, go.on_node, table.concat(events, " or "))
   elseif go.after_ms then
     parts[1] = "first and " .. traced(e, go.on_node, ("%s == %d"):format(input(e, "timer"), go.number + 1))
@@ -361,14 +479,20 @@ local function emit_picks(e)
       group.last = number - 1
       group.body[#group.body + 1] = ("  if stage == %d then"):format(number - 1)
       for _, go in ipairs(stage.transitions) do
-        group.body[#group.body + 1] = ("    if %s then return %d, %d end"):format(transition_guard(e, go), go.number,
-          e.plan.stage_number[go.name])
+        group.body[#group.body + 1] = ("    if %s then return %d, %d end"):format(
+          transition_guard(e, go),
+          go.number,
+          e.plan.stage_number[go.name]
+        )
       end
       group.body[#group.body + 1] = "    return -1, 0\n  end"
     end
   end
   for i, group in ipairs(groups) do
-    lines[#lines + 1] = ("local function pick_%d(stage, first)\n%s\n  return -1, 0\nend"):format(i, table.concat(group.body, "\n"))
+    lines[#lines + 1] = ("local function pick_%d(stage, first)\n%s\n  return -1, 0\nend"):format(
+      i,
+      table.concat(group.body, "\n")
+    )
   end
   lines[#lines + 1] = "local function pick(stage, first)"
   for i, group in ipairs(groups) do
@@ -382,7 +506,11 @@ local function emit_journey(e)
   local steps = e.plan.output.steps
   local entered = {}
   for i, entry in ipairs(tree.entries) do
-    entered[i] = ("    if stage == %d then %s = %d end"):format(e.plan.stage_number[entry.name], output(e, "entered"), i)
+    entered[i] = ("    if stage == %d then %s = %d end"):format(
+      e.plan.stage_number[entry.name],
+      output(e, "entered"),
+      i
+    )
   end
   e.lines[#e.lines + 1] = ([[
 local function journey()
@@ -398,7 +526,15 @@ local function journey()
   %s = stage
   O[%d] = count
   if taken >= 0 then O[%d] = 1 end
-end]]):format(input(e, "stage"), STEPS_MAX, steps + 1, table.concat(entered, "\n"), output(e, "stage"), steps, steps + 1 + STEPS_MAX)
+end]]):format(
+    input(e, "stage"),
+    STEPS_MAX,
+    steps + 1,
+    table.concat(entered, "\n"),
+    output(e, "stage"),
+    steps,
+    steps + 1 + STEPS_MAX
+  )
 end
 
 -- Everything that stays as it was unless something below moves it.
@@ -416,9 +552,22 @@ local function rest()
   %s = 0
   %s = %s
   %s = 0
-end]]):format(output(e, "stage"), input(e, "stage"), steps, steps + 1, steps + STEPS_MAX, steps + STEPS_MAX + 1, output(e, "owner"),
-    input(e, "owner"), output(e, "route"), output(e, "entered"), output(e, "action"), output(e, "utility"), literal(e.plan.rest_utility),
-    output(e, "held"))
+end]]):format(
+    output(e, "stage"),
+    input(e, "stage"),
+    steps,
+    steps + 1,
+    steps + STEPS_MAX,
+    steps + STEPS_MAX + 1,
+    output(e, "owner"),
+    input(e, "owner"),
+    output(e, "route"),
+    output(e, "entered"),
+    output(e, "action"),
+    output(e, "utility"),
+    literal(e.plan.rest_utility),
+    output(e, "held")
+  )
 end
 
 local function pick_member(e, rule)
@@ -430,8 +579,12 @@ local function pick_member(e, rule)
   local lines, sum = { ("    local draw = %s"):format(input(e, "draws", rule.draw)) }, 0
   for i = 1, #members - 1 do
     sum = sum + members[i].weight
-    lines[#lines + 1] = ("    %sif draw < %s then %s = %d"):format(i == 1 and "" or "else", literal(sum / team.total), output(e, "owner"),
-      members[i].owner)
+    lines[#lines + 1] = ("    %sif draw < %s then %s = %d"):format(
+      i == 1 and "" or "else",
+      literal(sum / team.total),
+      output(e, "owner"),
+      members[i].owner
+    )
   end
   local last = ("%s = %d"):format(output(e, "owner"), members[#members].owner)
   lines[#lines + 1] = #members == 1 and "    " .. last or "    else " .. last .. " end"
@@ -444,12 +597,29 @@ local function emit_routes(e)
   for i, entry in ipairs(tree.entries) do
     for _, rule in ipairs(entry.rules) do
       local guard = rule.when and " and " .. condition(e, rule.when) or ""
-      blocks[#blocks + 1] = ("  if %s == %d and %s < 0 and %s == 0%s then\n    %s = %d\n%s\n  end"):format(output(e, "entered"), i,
-        output(e, "route"), input(e, "manual"), guard, output(e, "route"), e.plan.route_number[rule.name], pick_member(e, rule))
+      blocks[#blocks + 1] = ("  if %s == %d and %s < 0 and %s == 0%s then\n    %s = %d\n%s\n  end"):format(
+        output(e, "entered"),
+        i,
+        output(e, "route"),
+        input(e, "manual"),
+        guard,
+        output(e, "route"),
+        e.plan.route_number[rule.name],
+        pick_member(e, rule)
+      )
     end
   end
   section(e, "routes", blocks)
 end
+
+local OFFER = [[
+  if %s then
+    local utility = %s
+    if utility > %s and utility < 1e300 then
+      %s = %d
+      %s = utility
+    end
+  end]]
 
 local function emit_offers(e)
   local blocks = {}
@@ -459,8 +629,14 @@ local function emit_offers(e)
       open[j] = ("%s == %d"):format(output(e, "stage"), e.plan.stage_number[name])
     end
     local guard = "(" .. table.concat(open, " or ") .. ")" .. (offer.when and " and " .. condition(e, offer.when) or "")
-    blocks[i] = ("  if %s then\n    local utility = %s\n    if utility > %s and utility < 1e300 then\n      %s = %d\n      %s = utility\n    end\n  end"):format(
-      guard, expression(e, offer.utility), output(e, "utility"), output(e, "action"), i, output(e, "utility"))
+    blocks[i] = OFFER:format(
+      guard,
+      expression(e, offer.utility),
+      output(e, "utility"),
+      output(e, "action"),
+      i,
+      output(e, "utility")
+    )
   end
   section(e, "offers", blocks)
 end
@@ -470,10 +646,18 @@ local function emit_limits(e)
   local limits, plan = tree.limits or {}, e.plan
   local lines = { "local function limits()", ("  if %s == 0 then return end"):format(output(e, "action")) }
   local function hold(guard, code)
-    lines[#lines + 1] = ("  if %s then\n    %s = 0\n    %s = %s\n    %s = %d\n    return\n  end"):format(guard, output(e, "action"),
-      output(e, "utility"), literal(plan.rest_utility), output(e, "held"), code)
+    lines[#lines + 1] = ("  if %s then\n    %s = 0\n    %s = %s\n    %s = %d\n    return\n  end"):format(
+      guard,
+      output(e, "action"),
+      output(e, "utility"),
+      literal(plan.rest_utility),
+      output(e, "held"),
+      code
+    )
   end
-  if limits.hold_out then hold(("%s < %s"):format(input(e, "draws", plan.hold_out_draw), literal(limits.hold_out.share)), 1) end
+  if limits.hold_out then
+    hold(("%s < %s"):format(input(e, "draws", plan.hold_out_draw), literal(limits.hold_out.share)), 1)
+  end
   local per_lead = limits.per_lead
   if per_lead then
     local oldest = per_lead.count == 1 and input(e, "acted") or ("M[%d]"):format(plan.acted_memory + per_lead.count - 2)
@@ -482,17 +666,28 @@ local function emit_limits(e)
       lines[#lines + 1] = ("  M[%d] = M[%d]"):format(plan.acted_memory + i - 2, plan.acted_memory + i - 3)
     end
     if per_lead.count > 1 then
-      lines[#lines + 1] = ("  if %s > 0 then M[%d] = %s end"):format(input(e, "acted"), plan.acted_memory, input(e, "acted"))
+      lines[#lines + 1] = ("  if %s > 0 then M[%d] = %s end"):format(
+        input(e, "acted"),
+        plan.acted_memory,
+        input(e, "acted")
+      )
     end
   end
   lines[#lines + 1] = "end"
   e.lines[#e.lines + 1] = table.concat(lines, "\n")
 end
 
+local MAIN = [[
+%s = function()
+  customs() evidence() channels() gates() scores() eligibility() rest()]]
+
 local function emit_main(e, name)
   local lines, mode = e.lines, tree.policy.mode
-  lines[#lines + 1] = ("%s = function()\n  customs() evidence() channels() gates() scores() eligibility() rest()"):format(name)
-  lines[#lines + 1] = ("  if %s == 0 then\n    %s = 3\n    return\n  end"):format(output(e, "eligible"), output(e, "held"))
+  lines[#lines + 1] = MAIN:format(name)
+  lines[#lines + 1] = ("  if %s == 0 then\n    %s = 3\n    return\n  end"):format(
+    output(e, "eligible"),
+    output(e, "held")
+  )
   if mode == "collect" then
     lines[#lines + 1] = ("  %s = 4"):format(output(e, "held"))
   elseif mode == "score" then
@@ -557,7 +752,9 @@ local function source(plan)
   local lines = { PRELUDE }
   if #tree.customs > 0 then
     lines[#lines + 1] = "local views = {"
-    for _, custom in ipairs(tree.customs) do lines[#lines + 1] = view({ plan = plan }, custom) end
+    for _, custom in ipairs(tree.customs) do
+      lines[#lines + 1] = view({ plan = plan }, custom)
+    end
     lines[#lines + 1] = "}"
   end
   emit_variant(plan, lines, "plain", false)
@@ -571,8 +768,11 @@ end
 local function rows(list, more)
   local out = {}
   for i, entry in ipairs(list) do
-    local row = { name = entry.name, why = entry.why or "", path = entry.path, line = entry.line, uses = entry.uses or {} }
-    for key, member in pairs(more and more(entry) or {}) do row[key] = member end
+    local row =
+      { name = entry.name, why = entry.why or "", path = entry.path, line = entry.line, uses = entry.uses or {} }
+    for key, member in pairs(more and more(entry) or {}) do
+      row[key] = member
+    end
     out[i] = row
   end
   return out
@@ -587,36 +787,65 @@ local function stage_rows(plan)
 end
 
 local function action_rows()
-  local otherwise = tree.otherwise or { name = "none", why = "This policy offers nothing.", path = tree.policy.path, line = tree.policy.line }
+  local otherwise = tree.otherwise
+    or { name = "none", why = "This policy offers nothing.", path = tree.policy.path, line = tree.policy.line }
   local list = { otherwise }
-  for _, offer in ipairs(tree.offers) do list[#list + 1] = offer end
+  for _, offer in ipairs(tree.offers) do
+    list[#list + 1] = offer
+  end
   return rows(list)
 end
 
 local function names(list)
   local out = {}
-  for i, entry in ipairs(list) do out[i] = entry.name end
+  for i, entry in ipairs(list) do
+    out[i] = entry.name
+  end
   return out
 end
 
 local function artifact(plan)
   local policy, signals = tree.policy, tree.signals
   return {
-    name = policy.name, owner = policy.owner, rationale = policy.rationale, boundary = policy.boundary, mode = policy.mode,
-    signals = ("%s@%d"):format(signals.name, signals.version), signal_set = signals.name,
-    declarations = signals.declarations, personal = signals.personal,
-    models = policy.models, mix = tree.mix_terms, bands = tree.bands or {},
+    name = policy.name,
+    owner = policy.owner,
+    rationale = policy.rationale,
+    boundary = policy.boundary,
+    mode = policy.mode,
+    signals = ("%s@%d"):format(signals.name, signals.version),
+    signal_set = signals.name,
+    declarations = signals.declarations,
+    personal = signals.personal,
+    models = policy.models,
+    mix = tree.mix_terms,
+    bands = tree.bands or {},
     stages = stage_rows(plan),
-    transitions = rows(plan.transitions, function(go)
-      return { from = plan.stage_number[go.from], to = plan.stage_number[go.name], after_ms = go.after_ms or 0 }
-    end),
-    owners = tree.owners, routes = rows(tree.routes), actions = action_rows(),
+    transitions = rows(
+      plan.transitions,
+      function(go)
+        return { from = plan.stage_number[go.from], to = plan.stage_number[go.name], after_ms = go.after_ms or 0 }
+      end
+    ),
+    owners = tree.owners,
+    routes = rows(tree.routes),
+    actions = action_rows(),
     adjustments = rows(tree.adjustments),
     evidence = rows(tree.evidence, function(entry) return { channel = plan.channel_number[entry.channel] } end),
-    channels = names(tree.channels), gates = rows(tree.gates), conditions = plan.conditions,
+    channels = names(tree.channels),
+    gates = rows(tree.gates),
+    conditions = plan.conditions,
     eligibility = rows(plan.eligibility),
-    tests = plan.tests, events = plan.events, draws = plan.draws, memory = plan.memory, custom = #tree.customs,
-    layout = { input = plan.input, output = plan.output, input_count = plan.input_count, output_count = plan.output_count },
+    tests = plan.tests,
+    events = plan.events,
+    draws = plan.draws,
+    memory = plan.memory,
+    custom = #tree.customs,
+    layout = {
+      input = plan.input,
+      output = plan.output,
+      input_count = plan.input_count,
+      output_count = plan.output_count,
+    },
     source = source(plan),
   }
 end
@@ -625,8 +854,18 @@ local compile = {}
 
 --- The artifact of the checked tree, without problems.
 function compile.run()
-  local plan = { conditions = {}, tests = {}, test_number = {}, events = {}, event_number = {}, draws = {}, draw_number = {},
-    memory = {}, eligibility = {}, gate_condition = {} }
+  local plan = {
+    conditions = {},
+    tests = {},
+    test_number = {},
+    events = {},
+    event_number = {},
+    draws = {},
+    draw_number = {},
+    memory = {},
+    eligibility = {},
+    gate_condition = {},
+  }
   plan.channel_number, plan.gate_number = index_by_name(tree.channels), index_by_name(tree.gates)
   plan.route_number = index_by_name(tree.routes)
   plan.rest_utility = tree.otherwise and tree.otherwise.utility or 0

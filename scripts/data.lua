@@ -31,15 +31,17 @@ local function split(line)
   end
 end
 
---- The rows of data/NAME.csv, the header first: {{fields, path, line}…}; nil when it is not there (reported at `place`, or where the
---- policy's code stands) or broken (reported where it breaks).
+--- The rows of data/NAME.csv, the header first: {{fields, path, line}…}; nil when it is not there (reported at
+--- `place`, or where the policy's code stands) or broken (reported where it breaks).
 function data.rows(name, place)
   if type(name) ~= "string" then
     tree.problem(place, "a data file is named by a text, without folder and .csv")
     return nil
   end
   local known = false
-  for _, candidate in ipairs(names()) do known = known or candidate == name end
+  for _, candidate in ipairs(names()) do
+    known = known or candidate == name
+  end
   if not known then
     tree.problem(place, "no data file '%s' (data/%s.csv)%s", name, name, tree.hint(name, names()))
     return nil
@@ -51,13 +53,13 @@ function data.rows(name, place)
     line = line:gsub("\r$", "")
     if line:find "%S" then
       local fields = split(line)
-      local place = { path = path, line = line_number }
+      local row_place = { path = path, line = line_number }
       if not fields then
-        tree.problem(place, "a quote that does not end, or text behind one")
+        tree.problem(row_place, "a quote that does not end, or text behind one")
         return nil
       end
       if rows[1] and #fields ~= #rows[1].fields then
-        tree.problem(place, "%d fields where the header has %d", #fields, #rows[1].fields)
+        tree.problem(row_place, "%d fields where the header has %d", #fields, #rows[1].fields)
         return nil
       end
       rows[#rows + 1] = { fields = fields, path = path, line = line_number }
@@ -94,7 +96,9 @@ function data.records(name, columns, place)
   local rows = data.rows(name, place)
   if not rows then return nil end
   local at = {}
-  for i, header in ipairs(rows[1].fields) do at[header] = i end
+  for i, header in ipairs(rows[1].fields) do
+    at[header] = i
+  end
   for _, column in ipairs(columns) do
     if not at[column] then
       tree.problem(rows[1], "no column '%s'%s", column, tree.hint(column, rows[1].fields))
@@ -104,7 +108,9 @@ function data.records(name, columns, place)
   local records = {}
   for i = 2, #rows do
     local record = { path = rows[i].path, line = rows[i].line }
-    for _, column in ipairs(columns) do record[column] = rows[i].fields[at[column]] end
+    for _, column in ipairs(columns) do
+      record[column] = rows[i].fields[at[column]]
+    end
     records[#records + 1] = record
   end
   return records

@@ -1,4 +1,5 @@
---- How a declaration reads its body: `name { key = … }` against a list of allowed keys. Everything wrong is reported, not only the first.
+--- How a declaration reads its body: `name { key = … }` against a list of allowed keys. Everything wrong is reported,
+--- not only the first.
 local freeze = require "frozen"
 local numbers = require "numbers"
 local tree = require "tree"
@@ -20,13 +21,15 @@ end
 function kinds.duration(x)
   local ms = numbers.duration_ms(x)
   if ms and ms > 0 then return ms end
-  return nil, "a duration such as \"7d\" (units w d h m s ms)"
+  return nil, 'a duration such as "7d" (units w d h m s ms)'
 end
 function kinds.condition(x)
   local node = value.as_condition(x)
   if node then return node end
   if type(x) == "boolean" then
-    return nil, "a condition; `not`, `and`, `or` and `==` are Lua's own and are done with at load: write none { … }, all { … }, any { … }"
+    return nil,
+      "a condition; `not`, `and`, `or` and `==` are Lua's own and are done with at load: "
+        .. "write none { … }, all { … }, any { … }"
   end
   return nil, "a condition, such as f.name:at_least(3) or all { … }"
 end
@@ -53,7 +56,9 @@ end
 function declare.fields(entry, keys, body)
   local called = ("%s '%s'"):format(entry.kind, entry.name)
   local fields, names = {}, {}
-  for key in pairs(keys) do names[#names + 1] = key end
+  for key in pairs(keys) do
+    names[#names + 1] = key
+  end
   table.sort(names)
   if type(body) ~= "table" or value.open(body) then
     tree.problem(entry, "%s takes a table { … } with %s", called, table.concat(names, ", "))
@@ -61,8 +66,13 @@ function declare.fields(entry, keys, body)
   end
   for key in pairs(body) do
     if not keys[key] then
-      tree.problem(entry, "%s: no key '%s'%s", called, tostring(key),
-        type(key) == "string" and tree.hint(key, names) or "")
+      tree.problem(
+        entry,
+        "%s: no key '%s'%s",
+        called,
+        tostring(key),
+        type(key) == "string" and tree.hint(key, names) or ""
+      )
     end
   end
   for _, key in ipairs(names) do
@@ -70,8 +80,14 @@ function declare.fields(entry, keys, body)
     if body[key] ~= nil then
       local accepted, wanted = kinds[kind](body[key])
       if accepted == nil then
-        tree.problem(entry, "%s: %s is %s; it takes %s", called, key,
-          type(body[key]) == "string" and "'" .. body[key] .. "'" or "a " .. type(body[key]), wanted)
+        tree.problem(
+          entry,
+          "%s: %s is %s; it takes %s",
+          called,
+          key,
+          type(body[key]) == "string" and "'" .. body[key] .. "'" or "a " .. type(body[key]),
+          wanted
+        )
         fields[key .. "_wrong"] = true
       else
         fields[key] = accepted

@@ -2,7 +2,9 @@
 
 local function freeze(name, content)
   local keys = {}
-  for key in pairs(content) do keys[#keys + 1] = key end
+  for key in pairs(content) do
+    keys[#keys + 1] = key
+  end
   return setmetatable({}, {
     __index = function(_, key)
       local found = content[key]

@@ -1,5 +1,6 @@
---- The journey: stages, and the transitions between them. After each event the first transition that fires is taken, then those of the
---- new stage are tried, and so on, at most 8 steps; `on` and `after` can only fire as the first step of a decision.
+--- The journey: stages, and the transitions between them. After each event the first transition that fires is taken,
+--- then those of the new stage are tried, and so on, at most 8 steps; `on` and `after` can only fire as the first step
+--- of a decision.
 local freeze = require "frozen"
 local declare = require "declare"
 local tree = require "tree"
@@ -18,20 +19,27 @@ function journey.start(name)
   tree.start = entry
 end
 
---- journey.go "stage" { when?, on?, after?, why }: fires when everything given holds. `on`: this event's name is it (or one of a list);
---- `after`: so long in the stage, by a durable timer.
+--- journey.go "stage" { when?, on?, after?, why }: fires when everything given holds. `on`: this event's name is it
+--- (or one of a list); `after`: so long in the stage, by a durable timer.
 ---@param name string
 ---@return fun(body: {when?: Condition, on?: string|string[], after?: string, why: string}): table
-journey.go = declare.named("go", { when = "condition", on = "texts", after = "duration", why = "text!" },
+journey.go = declare.named(
+  "go",
+  { when = "condition", on = "texts", after = "duration", why = "text!" },
   function(entry, fields)
     entry.when, entry.on, entry.after_ms, entry.why = fields.when, fields.on, fields.after, fields.why
     entry.broken = fields.when_wrong or fields.on_wrong or fields.after_wrong
     if entry.on and entry.after_ms then
-      tree.problem(entry, "go '%s': a timer firing is no event, so on and after can't both hold; write two transitions", entry.name)
+      tree.problem(
+        entry,
+        "go '%s': a timer firing is no event, so on and after can't both hold; write two transitions",
+        entry.name
+      )
     end
     tree.goes[#tree.goes + 1] = entry
     return entry
-  end)
+  end
+)
 
 local function is_go(x) return type(x) == "table" and not value.open(x) and x.kind == "go" end
 

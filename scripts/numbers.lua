@@ -36,7 +36,9 @@ end
 
 local UNITS = { { "w", 604800000 }, { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 } }
 local MS = {}
-for _, unit in ipairs(UNITS) do MS[unit[1]] = unit[2] end
+for _, unit in ipairs(UNITS) do
+  MS[unit[1]] = unit[2]
+end
 
 --- "10d", "1d 12h", "90s" to milliseconds; nil when the text is no duration.
 function numbers.duration_ms(text)

@@ -2,8 +2,15 @@
 local declare = require "declare"
 local tree = require "tree"
 
-local KEYS = { owner = "text!", rationale = "text!", boundary = "text!", models = "table", team = "text",
-  eligible = "condition", mode = "text" }
+local KEYS = {
+  owner = "text!",
+  rationale = "text!",
+  boundary = "text!",
+  models = "table",
+  team = "text",
+  eligible = "condition",
+  mode = "text",
+}
 local ROLES = { "fit", "engagement" }
 local MODES = { act = true, score = true, collect = true }
 
@@ -11,8 +18,13 @@ local function read_models(entry, given)
   local models = {}
   for role, model in pairs(given or {}) do
     if role ~= "fit" and role ~= "engagement" then
-      tree.problem(entry, "policy '%s': models has fit and engagement, not '%s'%s", entry.name, tostring(role),
-        tree.hint(role, ROLES))
+      tree.problem(
+        entry,
+        "policy '%s': models has fit and engagement, not '%s'%s",
+        entry.name,
+        tostring(role),
+        tree.hint(role, ROLES)
+      )
     elseif type(model) ~= "string" or not model:find "^[%w_%-]+$" and not model:find "^[%w_%-]+@%w[%w_.%-+]*$" then
       tree.problem(entry, "policy '%s': models.%s is a model's name, or name@version", entry.name, role)
     else
@@ -24,7 +36,15 @@ end
 
 --- policy "name" { owner, rationale, boundary, models = {fit, engagement}, team, eligible, mode }
 ---@param name string the policy's folder
----@return fun(body: {owner: string, rationale: string, boundary: string, models?: table, team?: string, eligible?: Condition, mode?: string})
+---@class PolicyHead
+---@field owner string who answers for it
+---@field rationale string
+---@field boundary string what it must never do
+---@field models? {fit?: string, engagement?: string}
+---@field team? string the csv of people
+---@field eligible? Condition
+---@field mode? string "act" (default), "score" or "collect"
+---@return fun(body: PolicyHead)
 return declare.named("policy", KEYS, function(entry, fields)
   if tree.policy then
     tree.problem(entry, "one policy a folder; '%s' was declared in line %d", tree.policy.name, tree.policy.line)
@@ -37,8 +57,13 @@ return declare.named("policy", KEYS, function(entry, fields)
   entry.team, entry.eligible, entry.mode = fields.team, fields.eligible, fields.mode or "act"
   entry.models = read_models(entry, fields.models)
   if not MODES[entry.mode] then
-    tree.problem(entry, "policy '%s': mode is \"act\", \"score\" or \"collect\", not '%s'%s", entry.name, entry.mode,
-      tree.hint(entry.mode, { "act", "score", "collect" }))
+    tree.problem(
+      entry,
+      'policy \'%s\': mode is "act", "score" or "collect", not \'%s\'%s',
+      entry.name,
+      entry.mode,
+      tree.hint(entry.mode, { "act", "score", "collect" })
+    )
   end
   tree.policy = entry
 end)

@@ -1,5 +1,6 @@
---- Routes: who gets the lead. An owner is chosen in the decision in which the named stage is entered; the first rule that matches wins.
---- An owner set by hand is never overruled. People come from the policy's team file: a csv with the columns name, team, weight.
+--- Routes: who gets the lead. An owner is chosen in the decision in which the named stage is entered; the first rule
+--- that matches wins. An owner set by hand is never overruled. People come from the policy's team file: a csv with the
+--- columns name, team, weight.
 local freeze = require "frozen"
 local declare = require "declare"
 local tree = require "tree"
@@ -28,13 +29,20 @@ local function add_rule(entry, fields)
   end
   local rules = tree.entry.rules
   if rules[#rules] and rules[#rules].is_otherwise then
-    tree.problem(entry, "%s '%s' is never tried: it stands below otherwise '%s'", entry.kind, entry.name, rules[#rules].name)
+    tree.problem(
+      entry,
+      "%s '%s' is never tried: it stands below otherwise '%s'",
+      entry.kind,
+      entry.name,
+      rules[#rules].name
+    )
   end
   declare.add(tree.routes, entry)
   rules[#rules + 1] = entry
 end
 
---- route.to "emea" { when, why, pick = "weighted", team = "emea" }: the team is the rule's name unless `team` says another.
+--- route.to "emea" { when, why, pick = "weighted", team = "emea" }: the team is the rule's name unless `team` says
+--- another.
 ---@param name string
 ---@return fun(body: {when: Condition, why: string, pick?: string, team?: string})
 route.to = declare.named("route.to", KEYS, function(entry, fields)
@@ -47,9 +55,13 @@ end)
 --- route.otherwise "inbound" { why, pick = "weighted", team = … }: when no rule above matched.
 ---@param name string
 ---@return fun(body: {why: string, pick?: string, team?: string})
-route.otherwise = declare.named("route.otherwise", { team = "text", pick = "text", why = "text!" }, function(entry, fields)
-  entry.is_otherwise = true
-  add_rule(entry, fields)
-end)
+route.otherwise = declare.named(
+  "route.otherwise",
+  { team = "text", pick = "text", why = "text!" },
+  function(entry, fields)
+    entry.is_otherwise = true
+    add_rule(entry, fields)
+  end
+)
 
 return freeze("route", route)

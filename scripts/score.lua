@@ -15,47 +15,70 @@ score.fit = value.make { kind = "fit", label = "fit" }
 score.engagement = value.make { kind = "engagement", label = "engagement" }
 --- The mixed score, adjustments included. score.combined { 0.3 * score.fit + 0.7 * score.engagement } declares the mix.
 ---@type Value
-score.combined = value.make { kind = "combined", label = "score", call = function(body)
-  local place = tree.place()
-  local mix = type(body) == "table" and not value.open(body) and body[1] or nil
-  local node = mix and value.as_value(mix)
-  if not node then error("score.combined { 0.3 * score.fit + 0.7 * score.engagement }", 3) end
-  if tree.mix then
-    tree.problem(place, "score.combined is declared twice; first in line %d", tree.mix.line)
-    return
-  end
-  tree.mix = { node = node, path = place.path, line = place.line }
-end }
+score.combined = value.make {
+  kind = "combined",
+  label = "score",
+  call = function(body)
+    local place = tree.place()
+    local mix = type(body) == "table" and not value.open(body) and body[1] or nil
+    local node = mix and value.as_value(mix)
+    if not node then error("score.combined { 0.3 * score.fit + 0.7 * score.engagement }", 3) end
+    if tree.mix then
+      tree.problem(place, "score.combined is declared twice; first in line %d", tree.mix.line)
+      return
+    end
+    tree.mix = { node = node, path = place.path, line = place.line }
+  end,
+}
 
 --- score.adjust "competitor" { when, points, why }
 ---@param name string
 ---@return fun(body: {when: Condition, points: number, why: string})
-score.adjust = declare.named("adjust", { when = "condition!", points = "number!", why = "text!" }, function(entry, fields)
-  entry.when, entry.points, entry.why = fields.when, fields.points or 0, fields.why
-  declare.add(tree.adjustments, entry)
-end)
+score.adjust = declare.named(
+  "adjust",
+  { when = "condition!", points = "number!", why = "text!" },
+  function(entry, fields)
+    entry.when, entry.points, entry.why = fields.when, fields.points or 0, fields.why
+    declare.add(tree.adjustments, entry)
+  end
+)
 
 --- score.bands { { "cold", 0 }, { "warm", 50 } }: a band reaches up to the next one.
 ---@param list {[1]: string, [2]: number}[]
 function score.bands(list)
   local place = tree.place()
-  if type(list) ~= "table" or value.open(list) then error("score.bands { { \"cold\", 0 }, { \"warm\", 50 } }", 2) end
+  if type(list) ~= "table" or value.open(list) then error('score.bands { { "cold", 0 }, { "warm", 50 } }', 2) end
   if tree.bands then tree.problem(place, "score.bands is declared twice") end
   local bands, seen = {}, {}
   for i, band in ipairs(list) do
     if type(band) ~= "table" or type(band[1]) ~= "string" or not numbers.is_finite(band[2]) then
-      tree.problem(place, "score.bands: entry %d is no { \"name\", from }", i)
+      tree.problem(place, 'score.bands: entry %d is no { "name", from }', i)
     else
       local before = bands[#bands]
       if seen[band[1]] then tree.problem(place, "score.bands: '%s' twice", band[1]) end
       if not before and band[2] ~= 0 then
-        tree.problem(place, "score.bands: the first begins at 0, so that every score has a band; '%s' begins at %s", band[1],
-          numbers.show(band[2]))
+        tree.problem(
+          place,
+          "score.bands: the first begins at 0, so that every score has a band; '%s' begins at %s",
+          band[1],
+          numbers.show(band[2])
+        )
       elseif before and band[2] <= before.from then
-        tree.problem(place, "score.bands: out of order: '%s' from %s comes after '%s' from %s", band[1],
-          numbers.show(band[2]), before.name, numbers.show(before.from))
+        tree.problem(
+          place,
+          "score.bands: out of order: '%s' from %s comes after '%s' from %s",
+          band[1],
+          numbers.show(band[2]),
+          before.name,
+          numbers.show(before.from)
+        )
       elseif band[2] > 100 then
-        tree.problem(place, "score.bands: '%s' from %s is never reached: scores end at 100", band[1], numbers.show(band[2]))
+        tree.problem(
+          place,
+          "score.bands: '%s' from %s is never reached: scores end at 100",
+          band[1],
+          numbers.show(band[2])
+        )
       end
       seen[band[1]] = true
       bands[#bands + 1] = { name = band[1], from = band[2] }

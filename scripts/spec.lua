@@ -1,13 +1,48 @@
---- Specs of policies: what a lead does, and what the policy should then think of it. A spec file (NAME_spec.lua, beside the policy) returns a
---- list of cases and is data only; whoever runs it asks this module twice: for the cases, spelled out event by event, and then
---- for what the decisions that came back fall short of. docs/policy-guide.md shows a spec.
+--- Specs of policies: what a lead does, and what the policy should then think of it. A spec file (NAME_spec.lua,
+--- beside the policy) returns a list of cases and is data only; whoever runs it asks this module twice: for the cases,
+--- spelled out event by event, and then for what the decisions that came back fall short of. docs/policy-guide.md
+--- shows a spec.
 local numbers = require "numbers"
 
 local CASE_KEYS = { "name", "clock", "hold_out", "events", "expect", "expect_each" }
-local ENTRY_KEYS = { "at", "after", "times", "every", "type", "event", "name", "userId", "anonymousId", "groupId", "previousId", "messageId",
-  "properties", "traits", "context", "channel" }
-local EXPECT_KEYS = { "stage", "owner", "owner_in", "action", "action_in", "eligible", "ineligible", "held", "band", "transitions",
-  "min_combined", "max_combined", "min_fit", "max_fit", "min_engagement", "max_engagement", "min_intent", "max_intent" }
+local ENTRY_KEYS = {
+  "at",
+  "after",
+  "times",
+  "every",
+  "type",
+  "event",
+  "name",
+  "userId",
+  "anonymousId",
+  "groupId",
+  "previousId",
+  "messageId",
+  "properties",
+  "traits",
+  "context",
+  "channel",
+}
+local EXPECT_KEYS = {
+  "stage",
+  "owner",
+  "owner_in",
+  "action",
+  "action_in",
+  "eligible",
+  "ineligible",
+  "held",
+  "band",
+  "transitions",
+  "min_combined",
+  "max_combined",
+  "min_fit",
+  "max_fit",
+  "min_engagement",
+  "max_engagement",
+  "min_intent",
+  "max_intent",
+}
 local NOT_OF_EVENT = { at = true, after = true, times = true, every = true }
 local REPEATS_MAX = 10000
 
@@ -22,7 +57,8 @@ end
 local function new_report(path)
   local report = { problems = {} }
   function report.add(where, text, ...)
-    report.problems[#report.problems + 1] = { path = path, line = 0, error = true, text = where .. ": " .. text:format(...) }
+    report.problems[#report.problems + 1] =
+      { path = path, line = 0, error = true, text = where .. ": " .. text:format(...) }
   end
   function report.keys(where, given, allowed)
     for key in pairs(given) do
@@ -37,11 +73,18 @@ end
 
 -- Days since 1970-01-01 of a date, by counting years from March (leap days then come last).
 local function days_of(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
+  if month <= 2 then
+    year, month = year - 1, month + 12
+  end
   local era = math.floor(year / 400)
   local year_of_era = year - era * 400
   local day_of_year = math.floor((153 * (month - 3) + 2) / 5) + day - 1
-  return era * 146097 + year_of_era * 365 + math.floor(year_of_era / 4) - math.floor(year_of_era / 100) + day_of_year - 719468
+  return era * 146097
+    + year_of_era * 365
+    + math.floor(year_of_era / 4)
+    - math.floor(year_of_era / 100)
+    + day_of_year
+    - 719468
 end
 
 -- RFC 3339 to milliseconds; nil when it is none.
@@ -64,10 +107,10 @@ local function expand_entry(report, where, entry, number, state, out)
   report.keys(where, entry, ENTRY_KEYS)
   if entry.at ~= nil and entry.after ~= nil then report.add(where, "at or after, not both") end
   local at = entry.at ~= nil and time_ms(entry.at) or nil
-  if entry.at ~= nil and not at then report.add(where, "at is a time such as \"2026-01-05T09:00:00Z\"") end
+  if entry.at ~= nil and not at then report.add(where, 'at is a time such as "2026-01-05T09:00:00Z"') end
   if entry.at == nil and state.now then
     local gap = entry.after == nil and 0 or numbers.duration_ms(entry.after)
-    if not gap then report.add(where, "after is a duration such as \"2h\"") end
+    if not gap then report.add(where, 'after is a duration such as "2h"') end
     at = state.now + (gap or 0)
   end
   if not at then
@@ -80,7 +123,7 @@ local function expand_entry(report, where, entry, number, state, out)
     report.add(where, "times is a whole number from 1 to %d", REPEATS_MAX)
     times = 1
   end
-  if entry.every ~= nil and every == 0 then report.add(where, "every is a duration such as \"10m\"") end
+  if entry.every ~= nil and every == 0 then report.add(where, 'every is a duration such as "10m"') end
   state.user = entry.userId or state.user or (not entry.anonymousId and not state.anonymous and "lead") or nil
   state.anonymous = entry.anonymousId or state.anonymous
   for i = 1, times do
@@ -97,23 +140,30 @@ local function expand_entry(report, where, entry, number, state, out)
 end
 
 local function read_case(report, case, number)
-  local where = type(case) == "table" and type(case.name) == "string" and ("case '%s'"):format(case.name) or ("case %d"):format(number)
+  local where = type(case) == "table" and type(case.name) == "string" and ("case '%s'"):format(case.name)
+    or ("case %d"):format(number)
   if type(case) ~= "table" or type(case.name) ~= "string" or type(case.events) ~= "table" then
     report.add(where, "a case is { name = …, events = { … }, expect = { … } }")
     return nil
   end
   report.keys(where, case, CASE_KEYS)
-  if case.clock ~= nil and case.clock ~= "event" then report.add(where, "clock is \"event\": specs know no other time") end
+  if case.clock ~= nil and case.clock ~= "event" then
+    report.add(where, 'clock is "event": specs know no other time')
+  end
   if not case.expect and not case.expect_each then report.add(where, "expects nothing, so it can't fail") end
   local expect_each = case.expect_each or {}
   if #expect_each > #case.events then report.add(where, "expect_each has more entries than events") end
-  for i, expect in ipairs(expect_each) do report.keys(("%s, expect_each %d"):format(where, i), expect, EXPECT_KEYS) end
+  for i, expect in ipairs(expect_each) do
+    report.keys(("%s, expect_each %d"):format(where, i), expect, EXPECT_KEYS)
+  end
   if case.expect then report.keys(where .. ", expect", case.expect, EXPECT_KEYS) end
   local steps, state = {}, {}
   for i, entry in ipairs(case.events) do
     expand_entry(report, ("%s, entry %d"):format(where, i), entry, i, state, steps)
   end
-  if steps[1] and not steps[1].event then report.add(where, "the first entry is an event: without one there is no lead") end
+  if steps[1] and not steps[1].event then
+    report.add(where, "the first entry is an event: without one there is no lead")
+  end
   return { name = case.name, hold_out = case.hold_out or false, steps = steps, entries = #case.events }
 end
 
@@ -129,25 +179,38 @@ end
 
 local function one_of(key)
   return function(wanted, got)
-    if not known(wanted, got[key]) then return ("%s is %s, none of %s"):format(key, quote(got[key]), table.concat(wanted, ", ")) end
+    if not known(wanted, got[key]) then
+      return ("%s is %s, none of %s"):format(key, quote(got[key]), table.concat(wanted, ", "))
+    end
   end
 end
 
 local function at_least(key)
   return function(wanted, got)
-    if not (got[key] >= wanted) then return ("%s is %s, below %s"):format(key, numbers.show(got[key]), numbers.show(wanted)) end
+    if got[key] < wanted then
+      return ("%s is %s, below %s"):format(key, numbers.show(got[key]), numbers.show(wanted))
+    end
   end
 end
 
 local function at_most(key)
   return function(wanted, got)
-    if not (got[key] <= wanted) then return ("%s is %s, above %s"):format(key, numbers.show(got[key]), numbers.show(wanted)) end
+    if got[key] > wanted then
+      return ("%s is %s, above %s"):format(key, numbers.show(got[key]), numbers.show(wanted))
+    end
   end
 end
 
 local JUDGES = {
-  stage = equals "stage", owner = equals "owner", owner_in = one_of "owner", action = equals "action", action_in = one_of "action",
-  eligible = equals "eligible", ineligible = equals "ineligible", held = equals "held", band = equals "band",
+  stage = equals "stage",
+  owner = equals "owner",
+  owner_in = one_of "owner",
+  action = equals "action",
+  action_in = one_of "action",
+  eligible = equals "eligible",
+  ineligible = equals "ineligible",
+  held = equals "held",
+  band = equals "band",
   transitions = function(wanted, got)
     local took = table.concat(got.transitions, ", ")
     if took ~= table.concat(wanted, ", ") then return ("transitions are %s"):format(took == "" and "none" or took) end
@@ -164,8 +227,9 @@ local function judge(expect, got, failures, where)
   end
 end
 
---- outcomes: one a step: {stage, owner ("none"), action, eligible, ineligible ("none"), held ("none"), band ("none"), transitions =
---- {"a -> b"} (of the whole entry), combined, fit, engagement, intent (points)}. Returns {{where, text}…}, empty when all is well.
+--- outcomes: one a step: {stage, owner ("none"), action, eligible, ineligible ("none"), held ("none"), band ("none"),
+--- transitions = {"a -> b"} (of the whole entry), combined, fit, engagement, intent (points)}. Returns {{where,
+--- text}…}, empty when all is well.
 local function judge_case(case, steps, outcomes)
   local failures, last = {}, nil
   for i, step in ipairs(steps) do
@@ -177,8 +241,8 @@ local function judge_case(case, steps, outcomes)
   return failures
 end
 
---- input {spec = "b2b_saas.policy_spec", path = "policies/…"} -> {problems, cases = {{name, hold_out, entries, steps = {{at_ms, event, entry,
---- is_last}…}}…}}. A case that is not a hold-out's is run for a lead that no hold-out takes.
+--- input {spec = "b2b_saas.policy_spec", path = "policies/…"} -> {problems, cases = {{name, hold_out, entries, steps =
+--- {{at_ms, event, entry, is_last}…}}…}}. A case that is not a hold-out's is run for a lead that no hold-out takes.
 --- input {…, case = number, outcomes = {…}} -> {failures = {{where, text}…}}.
 return function(input)
   local list = require(input.spec)
@@ -192,7 +256,9 @@ return function(input)
     return { failures = judge_case(case, read_case(report, case, input.case).steps, input.outcomes) }
   end
   local cases = {}
-  for i, case in ipairs(list) do cases[#cases + 1] = read_case(report, case, i) end
+  for i, case in ipairs(list) do
+    cases[#cases + 1] = read_case(report, case, i)
+  end
   if #list == 0 then report.add("spec", "no cases") end
   return { problems = report.problems, cases = cases }
 end

@@ -1,5 +1,5 @@
---- The policy under construction: what its declarations have said so far, and the problems found on the way. One build uses one fresh
---- Lua state, so there is one tree. Only the library writes here.
+--- The policy under construction: what its declarations have said so far, and the problems found on the way. One build
+--- uses one fresh Lua state, so there is one tree. Only the library writes here.
 local tree = { problems = {} }
 
 --- Begins anew with the build's input: {policy, data = {names}, sets = {names}}.
@@ -9,10 +9,10 @@ function tree.begin(input)
   end
   tree.input = input
   tree.problems = {}
-  tree.pending = {}     -- declarations whose body has not come
-  tree.policy = nil     -- the policy's own declaration
-  tree.signals = nil    -- {name, version, declarations, by_name, names, personal, events}
-  tree.made = {}        -- every condition and feature handle's node, to find those that decide nothing
+  tree.pending = {} -- declarations whose body has not come
+  tree.policy = nil -- the policy's own declaration
+  tree.signals = nil -- {name, version, declarations, by_name, names, personal, events}
+  tree.made = {} -- every condition and feature handle's node, to find those that decide nothing
   tree.customs = {}
   tree.channels, tree.evidence, tree.gates = {}, {}, {}
   tree.mix, tree.adjustments, tree.bands = nil, {}, nil

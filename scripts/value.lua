@@ -1,6 +1,8 @@
---- What a policy's rules are made of: values (numbers known per lead: features, belief, scores, arithmetic on them) and conditions
---- (comparisons of values, and all, any, none of them). Policies hold opaque handles; the library opens them to plain nodes:
----   value      {class = "value", kind = feature | intent | channels | fit | engagement | combined | number | arith | default | custom | unknown}
+--- What a policy's rules are made of: values (numbers known per lead: features, belief, scores, arithmetic on them)
+--- and conditions (comparisons of values, and all, any, none of them). Policies hold opaque handles; the library opens
+--- them to plain nodes:
+---   value      {class = "value", kind = feature | intent | channels | fit | engagement | combined | number |
+---              arith | default | custom | unknown}
 ---   condition  {class = "condition", kind = compare | test | known | truth | gate | all | any | none | unknown}
 --- "unknown" stands for something already reported, and is accepted everywhere, so that one mistake gives one problem.
 local freeze = require "frozen"
@@ -40,7 +42,8 @@ function value.make_condition(node)
 end
 
 function value.unknown() return new({ class = "value", kind = "unknown", label = "?" }, value_meta) end
-local function unknown_condition() return new({ class = "condition", kind = "unknown", label = "?" }, condition_meta) end
+local UNKNOWN = { class = "condition", kind = "unknown", label = "?" }
+local function unknown_condition() return new(UNKNOWN, condition_meta) end
 
 --- The node behind a handle, or nil.
 function value.open(handle) return type(handle) == "table" and node_of[handle] or nil end
@@ -54,7 +57,8 @@ function value.as_condition(x)
     tree.problem(nil, "'%s' is text: as a condition write :is(…), :in_list(…) or :is_known()", node.name)
     return { class = "condition", kind = "unknown", label = "?" }
   end
-  local place = node.kind == "feature" and node or tree.place() -- a feature's handle is made where it is written, others once
+  -- A feature's handle is made where it is written, the others once.
+  local place = node.kind == "feature" and node or tree.place()
   return { class = "condition", kind = "truth", value = node, label = node.label, path = place.path, line = place.line }
 end
 
@@ -98,8 +102,13 @@ local function comparison(method, words)
     if node.kind == "unknown" then return unknown_condition() end
     local number, shown = threshold(node, method, bound)
     if not number then return unknown_condition() end
-    return value.make_condition { kind = "compare", op = method, value = node, bound = number,
-      label = ("%s %s %s"):format(node.label, words, shown) }
+    return value.make_condition {
+      kind = "compare",
+      op = method,
+      value = node,
+      bound = number,
+      label = ("%s %s %s"):format(node.label, words, shown),
+    }
   end
 end
 
@@ -129,8 +138,14 @@ function methods.within(handle, low, high)
     tree.problem(nil, "'%s' within %s to %s: the first must not be above the second", node.label, from_shown, to_shown)
     return unknown_condition()
   end
-  return value.make_condition { kind = "compare", op = "within", value = node, bound = from, upper = to,
-    label = ("%s within %s to %s"):format(node.label, from_shown, to_shown) }
+  return value.make_condition {
+    kind = "compare",
+    op = "within",
+    value = node,
+    bound = from,
+    upper = to,
+    label = ("%s within %s to %s"):format(node.label, from_shown, to_shown),
+  }
 end
 
 ---@param what number|string
@@ -140,16 +155,25 @@ function methods.is(handle, what)
   if node.kind == "unknown" then return unknown_condition() end
   if node.is_text then
     if type(what) ~= "string" or what == "" then
-      tree.problem(nil, "'%s' is text: :is takes a text, not %s", node.name, type(what) == "string" and "an empty one" or
-        "a " .. type(what))
+      tree.problem(
+        nil,
+        "'%s' is text: :is takes a text, not %s",
+        node.name,
+        type(what) == "string" and "an empty one" or "a " .. type(what)
+      )
       return unknown_condition()
     end
     return value.make_condition { kind = "test", feature = node, any = { what }, label = node.name .. " is " .. what }
   end
   local number, shown = threshold(node, "is", what)
   if not number then return unknown_condition() end
-  return value.make_condition { kind = "compare", op = "is", value = node, bound = number,
-    label = ("%s is %s"):format(node.label, shown) }
+  return value.make_condition {
+    kind = "compare",
+    op = "is",
+    value = node,
+    bound = number,
+    label = ("%s is %s"):format(node.label, shown),
+  }
 end
 
 --- `name` is a csv file in the policy's data folder; its first column is the list.
@@ -167,7 +191,8 @@ function methods.in_list(handle, name)
     node.is_named = true -- reported where the list is broken
     return unknown_condition()
   end
-  return value.make_condition { kind = "test", feature = node, any = list, label = ("%s in %s"):format(node.name, name) }
+  local label = ("%s in %s"):format(node.name, name)
+  return value.make_condition { kind = "test", feature = node, any = list, label = label }
 end
 
 ---@return Condition
@@ -190,12 +215,18 @@ function methods.default(handle, number)
     tree.problem(nil, "'%s': default gives a number for a number that is not known", node.label)
     return value.unknown()
   end
-  return value.make { kind = "default", value = node, number = number,
-    label = ("(%s or %s)"):format(node.label, numbers.show(number)) }
+  return value.make {
+    kind = "default",
+    value = node,
+    number = number,
+    label = ("(%s or %s)"):format(node.label, numbers.show(number)),
+  }
 end
 
 local method_names = {}
-for name in pairs(methods) do method_names[#method_names + 1] = name end
+for name in pairs(methods) do
+  method_names[#method_names + 1] = name
+end
 
 function value_meta.__index(handle, key)
   local method = methods[key]
@@ -209,7 +240,11 @@ end
 
 function condition_meta.__index(handle, key)
   if node_of[handle].kind ~= "unknown" then
-    tree.problem(nil, "a condition has no '%s'; put conditions together with all { … }, any { … }, none { … }", tostring(key))
+    tree.problem(
+      nil,
+      "a condition has no '%s'; put conditions together with all { … }, any { … }, none { … }",
+      tostring(key)
+    )
   end
   return unknown_condition
 end
@@ -219,16 +254,19 @@ end
 local function arithmetic(op)
   return function(a, b)
     local left, right = value.as_value(a), value.as_value(b)
-    if not left or not right then
-      error(("'%s' needs numbers or features on both sides"):format(op), 2)
-    end
+    if not left or not right then error(("'%s' needs numbers or features on both sides"):format(op), 2) end
     if left.kind == "unknown" or right.kind == "unknown" then return value.unknown() end
     if op == "/" and not (right.kind == "number" and right.number ~= 0) then
       tree.problem(nil, "divide by a number that is written out and not 0: what is not known yet can't divide")
       return value.unknown()
     end
-    return value.make { kind = "arith", op = op, left = left, right = right,
-      label = ("(%s %s %s)"):format(left.label, op, right.label) }
+    return value.make {
+      kind = "arith",
+      op = op,
+      left = left,
+      right = right,
+      label = ("(%s %s %s)"):format(left.label, op, right.label),
+    }
   end
 end
 
@@ -245,8 +283,8 @@ value_meta.__call = function(handle, ...)
   return node.call(...)
 end
 
-local COMPARING = "write :at_least(…), :above(…), :at_most(…), :under(…) or :is(…): a policy is data, and Lua's own comparison " ..
-  "would be made once, at load"
+local COMPARING = "write :at_least(…), :above(…), :at_most(…), :under(…) or :is(…): a policy is data, and "
+  .. "Lua's own comparison would be made once, at load"
 for _, meta in ipairs { value_meta, condition_meta } do
   meta.__eq, meta.__lt, meta.__le = refused(COMPARING), refused(COMPARING), refused(COMPARING)
   meta.__pow = refused "'^' is not allowed: its last bits differ between machines; multiply instead"
@@ -271,8 +309,14 @@ local function combiner(kind, words)
       else
         local node = value.as_condition(member)
         if not node then
-          tree.problem(nil, "%s { … }: entry %d is a %s, not a condition%s", kind, key, type(member),
-            type(member) == "boolean" and " (`not`, `==` and `and` are Lua's own: write none, :is, all)" or "")
+          tree.problem(
+            nil,
+            "%s { … }: entry %d is a %s, not a condition%s",
+            kind,
+            key,
+            type(member),
+            type(member) == "boolean" and " (`not`, `==` and `and` are Lua's own: write none, :is, all)" or ""
+          )
         else
           items[#items + 1], labels[#labels + 1] = node, node.label
         end
@@ -282,7 +326,8 @@ local function combiner(kind, words)
       tree.problem(nil, "%s { } is empty", kind)
       return unknown_condition()
     end
-    return value.make_condition { kind = kind, items = items, label = words .. " (" .. table.concat(labels, "; ") .. ")" }
+    local label = words .. " (" .. table.concat(labels, "; ") .. ")"
+    return value.make_condition { kind = kind, items = items, label = label }
   end
 end
 
@@ -291,8 +336,12 @@ value.all, value.any, value.none = combiner("all", "all of"), combiner("any", "a
 --- Calls `visit` for a node and everything below it, top down.
 function value.walk(node, visit)
   visit(node)
-  for _, item in ipairs(node.items or {}) do value.walk(item, visit) end
-  for _, item in ipairs(node.reads or {}) do value.walk(item, visit) end
+  for _, item in ipairs(node.items or {}) do
+    value.walk(item, visit)
+  end
+  for _, item in ipairs(node.reads or {}) do
+    value.walk(item, visit)
+  end
   for _, key in ipairs { "value", "feature", "left", "right" } do
     if node[key] then value.walk(node[key], visit) end
   end

@@ -53,7 +53,8 @@ journey.stage "visitor" {
 }
 journey.stage "engaged" {
   go "sql" { when = all { f.demo_requested_30d, f.is_known }, why = "Asked for us: no need to guess." },
-  go "mql" { when = all { belief.intent:at_least(45), belief.passed "two_channels" }, why = "Likely, by more than one sign." },
+  go "mql" { when = all { belief.intent:at_least(45), belief.passed "two_channels" },
+    why = "Likely, by more than one sign." },
   go "nurture" { after = "21d", why = "Three weeks without getting warmer." },
 }
 journey.stage "mql" {
@@ -76,7 +77,8 @@ journey.stage "opportunity" {
 journey.final "customer"
 
 route.on_enter "sql" -- the first that matches wins; an owner set by hand is kept
-route.to "strategic" { when = f.account_tier:is "strategic", pick = "weighted", why = "Large accounts have people of their own." }
+route.to "strategic" { when = f.account_tier:is "strategic", pick = "weighted",
+  why = "Large accounts have people of their own." }
 route.to "emea" { when = f.region:is "emea", pick = "weighted", why = "Same hours, same law." }
 route.to "amer" { when = f.region:is "amer", pick = "weighted", why = "Same hours." }
 route.otherwise "inbound" { pick = "weighted", why = "Nobody stays without an owner." }
@@ -86,6 +88,6 @@ action.offer "call" { stages = { "sql" }, utility = 0.8 * belief.intent + 0.3 * 
   why = "Dear, and what was asked for." }
 action.offer "demo_invite" { stages = { "mql" }, when = none { f.demo_attended, f.unsubscribed },
   utility = 0.8 * belief.intent - 20, why = "Shows more than a mail." }
-action.offer "case_study" { stages = { "engaged", "nurture" }, when = none { f.unsubscribed }, utility = 0.3 * belief.intent,
-  why = "Cheap, and of their trade." }
+action.offer "case_study" { stages = { "engaged", "nurture" }, when = none { f.unsubscribed },
+  utility = 0.3 * belief.intent, why = "Cheap, and of their trade." }
 action.otherwise "wait" { utility = 5, why = "By default, leave people alone." }

@@ -2,7 +2,8 @@
 local function person(traits)
   return { at = "2026-01-05T09:00:00Z", type = "identify", userId = "maria@acme.example", traits = traits }
 end
-local acme = { email = "maria@acme.example", employees = 420, industry = "Software", region = "amer", tier = "mid", seniority = "manager" }
+local acme = { email = "maria@acme.example", employees = 420, industry = "Software", region = "amer", tier = "mid",
+  seniority = "manager" }
 
 return {
   { name = "a single page view makes nobody a lead",
@@ -11,12 +12,13 @@ return {
 
   { name = "a name is enough to be engaged, but not to be called",
     events = { person(acme) },
-    expect = { stage = "engaged", transitions = { "visitor -> engaged" }, owner = "none", action = "wait", min_fit = 50 } },
+    expect = { stage = "engaged", transitions = { "visitor -> engaged" }, owner = "none", action = "wait",
+      min_fit = 50 } },
 
   { name = "a great profile without interest stays where it is, and then goes to nurture by itself",
     events = {
-      person { email = "tom@globex.example", employees = 900, industry = "software", region = "emea", tier = "strategic",
-        seniority = "executive" },
+      person { email = "tom@globex.example", employees = 900, industry = "software", region = "emea",
+        tier = "strategic", seniority = "executive" },
       { after = "20d" },
       { after = "2d" },
     },
@@ -44,8 +46,10 @@ return {
       { after = "1h", event = "Teammate Invited", channel = "product" },
       { after = "26h", event = "Teammate Invited", channel = "product" },
     },
-    expect_each = { { action = "wait" }, { held = "per_lead" }, { stage = "engaged", held = "per_lead" }, { stage = "engaged" } },
-    expect = { stage = "mql", transitions = { "engaged -> mql" }, action = "demo_invite", owner = "none", min_intent = 45 } },
+    expect_each = { { action = "wait" }, { held = "per_lead" }, { stage = "engaged", held = "per_lead" },
+      { stage = "engaged" } },
+    expect = { stage = "mql", transitions = { "engaged -> mql" }, action = "demo_invite", owner = "none",
+      min_intent = 45 } },
 
   { name = "interest that fades takes a lead back",
     events = {
@@ -91,12 +95,13 @@ return {
       person { email = "somebody@gmail.com", employees = 420 },
       { after = "5m", event = "Demo Requested", channel = "web" },
     },
-    expect = { stage = "visitor", eligible = false, ineligible = "email_domain in free_mail", held = "not_eligible", action = "wait",
-      owner = "none", min_engagement = 25 } },
+    expect = { stage = "visitor", eligible = false, ineligible = "email_domain in free_mail", held = "not_eligible",
+      action = "wait", owner = "none", min_engagement = 25 } },
 
   { name = "a competitor reads, never buys",
     events = {
-      person { email = "spy@rival.example", employees = 420, industry = "software", seniority = "executive", tier = "mid" },
+      person { email = "spy@rival.example", employees = 420, industry = "software", seniority = "executive",
+        tier = "mid" },
       { after = "1h", event = "Pricing Viewed", channel = "web", times = 3, every = "10m" },
     },
     expect = { eligible = true, max_combined = 10, band = "cold" } },
@@ -131,7 +136,8 @@ return {
       { after = "1m", type = "page", name = "Home", channel = "web" },
       { after = "73h", type = "page", name = "Home", channel = "web" },
     },
-    expect_each = { {}, { action = "case_study", held = "none" }, { action = "wait", held = "per_lead" }, { action = "case_study" } } },
+    expect_each = { {}, { action = "case_study", held = "none" }, { action = "wait", held = "per_lead" },
+      { action = "case_study" } } },
 
   { name = "the hold-out is left alone, but moves like everybody",
     hold_out = true,

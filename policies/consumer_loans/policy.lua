@@ -7,8 +7,8 @@ local f = signal.features "loans@1"
 policy "consumer_loans" {
   owner = "lending-ops@example.com",
   rationale = "An applicant who answers is called while it is warm; one who waits is called because of the waiting.",
-  boundary = "Fair lending: ranks whom to call next, and nothing else. It never approves, refuses, prices or delays an application, " ..
-    "and knows nothing of the person but the amount asked for.",
+  boundary = "Fair lending: ranks whom to call next, and nothing else. It never approves, refuses, prices or delays " ..
+    "an application, and knows nothing of the person but the amount asked for.",
   models = { fit = "loan_fit", engagement = "loan_engagement" },
   team = "desks",
   eligible = f.amount_req:is_known(), -- before that there is no application
@@ -20,8 +20,8 @@ belief.channel "waiting" { at_most = 30 }
 
 belief.evidence "answered" { when = f.offer_came_back, points = 35, channel = "applicant",
   why = "Signed and sent back: only papers stand between." }
-belief.evidence "papers_move" { when = f.papers_calls:at_least(0.5), points = 15, half_life = "7d", channel = "applicant",
-  why = "Answers questions about papers." }
+belief.evidence "papers_move" { when = f.papers_calls:at_least(0.5), points = 15, half_life = "7d",
+  channel = "applicant", why = "Answers questions about papers." }
 belief.evidence "fresh_offer" { when = f.offer_age:under "2d", points = 20, half_life = "3d", channel = "desk",
   why = "The offer lies on the table." }
 belief.evidence "second_offer" { when = f.offers_sent:at_least(2), points = 10, channel = "desk",
@@ -30,10 +30,12 @@ belief.evidence "called_often" { when = f.offer_calls:at_least(6), points = -12,
   why = "Six calls without an answer are an answer." }
 belief.evidence "kept_waiting" { when = f.desk_idle:at_least "3d", points = 20, channel = "waiting",
   why = "Nobody is left lying because of a score." }
-belief.gate "somebody_answers" { when = any { f.offer_came_back, f.papers_calls:at_least(0.5) }, why = "The applicant acted, not only we." }
+belief.gate "somebody_answers" { when = any { f.offer_came_back, f.papers_calls:at_least(0.5) },
+  why = "The applicant acted, not only we." }
 
 score.combined { 0.2 * score.fit + 0.8 * score.engagement }
-score.adjust "waits_long" { when = f.desk_idle:at_least "5d", points = 5, why = "Waiting must not count against anybody." }
+score.adjust "waits_long" { when = f.desk_idle:at_least "5d", points = 5,
+  why = "Waiting must not count against anybody." }
 score.adjust "in_touch" { when = belief.passed "somebody_answers", points = 4, why = "A talk that goes both ways." }
 score.bands { { "quiet", 0 }, { "open", 35 }, { "likely", 55 } }
 
@@ -88,6 +90,7 @@ action.offer "call_about_offer" { stages = { "offer", "offer_quiet" },
   why = "An hour to read it, then while it is warm; each call before makes the next worth less." }
 action.offer "call_to_complete" { stages = { "preaccepted" }, utility = 0.5 * score.combined - 1 * f.completing_calls,
   why = "What is missing is quickest asked by telephone." }
-action.offer "call_overdue" { stages = { "preaccepted", "offer", "offer_quiet", "validating" }, when = f.desk_idle:at_least "7d",
+action.offer "call_overdue" { stages = { "preaccepted", "offer", "offer_quiet", "validating" },
+  when = f.desk_idle:at_least "7d",
   utility = 60, why = "After a week everybody is called, whatever the score." }
 action.otherwise "wait" { utility = 8, why = "A call that nobody needs is a nuisance." }

@@ -1,6 +1,8 @@
--- What consumer_loans should make of applications; the courses are taken from the bank's own record. Run by `intent test`.
+-- What consumer_loans should make of applications; the courses are taken from the bank's own record. Run by `intent
+-- test`.
 local function submitted(amount)
-  return { at = "2011-10-03T10:00:00+02:00", event = "A_SUBMITTED", userId = "173688", properties = { amount_req = amount, lifecycle = "COMPLETE",
+  return { at = "2011-10-03T10:00:00+02:00", event = "A_SUBMITTED", userId = "173688",
+    properties = { amount_req = amount, lifecycle = "COMPLETE",
     resource = "112" } }
 end
 local function work(after, activity, resource)
@@ -21,17 +23,21 @@ return {
 
   { name = "pre-accepted goes to a desk and is called",
     events = { submitted(15000), done("30s", "A_PREACCEPTED", "112") },
-    expect = { stage = "preaccepted", owner_in = { "desk_112", "desk_10982" }, action = "call_to_complete", held = "none" } },
+    expect = { stage = "preaccepted", owner_in = { "desk_112", "desk_10982" }, action = "call_to_complete",
+      held = "none" } },
 
   { name = "work between two systems arrives without an amount: not eligible, stays, is still scored",
-    events = { { at = "2011-10-03T10:00:00+02:00", event = "A_PREACCEPTED", userId = "9", properties = { lifecycle = "COMPLETE" } } },
-    expect = { stage = "submitted", eligible = false, ineligible = "amount_req is known", held = "not_eligible", action = "wait",
+    events = { { at = "2011-10-03T10:00:00+02:00", event = "A_PREACCEPTED", userId = "9",
+      properties = { lifecycle = "COMPLETE" } } },
+    expect = { stage = "submitted", eligible = false, ineligible = "amount_req is known", held = "not_eligible",
+      action = "wait",
       min_combined = 1 } },
 
   { name = "an offer is not called about within the hour",
     events = {
       submitted(15000), done("30s", "A_PREACCEPTED", "112"),
-      work("25h", "W_Completeren aanvraag"), done("5m", "A_ACCEPTED"), done("1m", "O_SELECTED"), done("1s", "O_CREATED"),
+      work("25h", "W_Completeren aanvraag"), done("5m", "A_ACCEPTED"), done("1m", "O_SELECTED"), done("1s",
+        "O_CREATED"),
       done("1s", "O_SENT"),
       done("1m", "W_Completeren aanvraag"),
     },
@@ -63,7 +69,8 @@ return {
       done("0s", "A_ACTIVATED", "10629"),
     },
     expect_each = { {}, { stage = "preaccepted" }, { stage = "preaccepted" }, { stage = "offer" }, { stage = "offer" },
-      { stage = "validating", owner_in = { "desk_10629", "desk_10609", "desk_10138" }, min_intent = 30 }, { stage = "validating" },
+      { stage = "validating", owner_in = { "desk_10629", "desk_10609", "desk_10138" }, min_intent = 30 },
+        { stage = "validating" },
       { stage = "approved" }, { stage = "approved", transitions = {} } },
     expect = { stage = "approved", action = "wait" } },
 
@@ -89,7 +96,8 @@ return {
       submitted(15000), done("30s", "A_PREACCEPTED", "112"), done("1d", "O_SENT"), done("4d", "O_SENT_BACK"),
       done("1d", "O_SENT"),
     },
-    expect = { stage = "offer", transitions = { "validating -> offer" }, owner_in = { "desk_10862", "desk_10913", "desk_11049" } } },
+    expect = { stage = "offer", transitions = { "validating -> offer" }, owner_in = { "desk_10862", "desk_10913",
+      "desk_11049" } } },
 
   { name = "an applicant who steps back is left alone",
     events = {

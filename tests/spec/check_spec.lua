@@ -1,177 +1,463 @@
---- What check finds: each case changes one thing in a policy that has no problems, and gets exactly the problems listed, with their lines.
+--- What check finds: each case changes one thing in a policy that has no problems, and gets exactly the problems
+--- listed, with their lines.
 local sample = require "sample"
 
 -- {what, changes, expected lines, files}
 local CASES = {
   -- names
-  { "a misspelt feature", { ["f.is_known }"] = "f.is_knwon }" },
-    { "policy.lua:23: no feature 'is_knwon' in b2b@4; did you mean 'is_known'?" } },
-  { "a misspelt stage in go", { ['go "won"'] = 'go "wonn"' },
-    { "policy.lua:26: no stage 'wonn'; did you mean 'won'?", "policy.lua:30: stage 'won' can't be reached from 'visitor'" } },
-  { "a misspelt stage in an offer", { ['stages = { "mql" }'] = 'stages = { "mqll" }' },
-    { "policy.lua:36: offer 'call': no stage 'mqll'; did you mean 'mql'?" } },
-  { "a misspelt stage in on_enter", { ['on_enter "mql"'] = 'on_enter "mpl"' },
-    { "policy.lua:32: route.on_enter: no stage 'mpl'; did you mean 'mql'?" } },
-  { "a misspelt start", { ['start "visitor"'] = 'start "visiter"' },
-    { "policy.lua:21: no stage 'visiter'; did you mean 'visitor'?" } },
-  { "a misspelt channel", { ['channel = "web", why = "W." }\nbelief.evidence "quiet"'] = 'channel = "wep", why = "W." }\nbelief.evidence "quiet"' },
-    { "policy.lua:14: evidence 'pricing': no channel 'wep'; did you mean 'web'?",
-      "policy.lua:17: 'channels at least 2' can never hold: needs 2, 'channels' reaches at most 1" } },
-  { "a misspelt gate", { ['passed "two"'] = 'passed "tow"' },
-    { "policy.lua:17: warning: gate 'two' opens nothing: no rule asks belief.passed \"two\"",
-      "policy.lua:27: no gate 'tow'; did you mean 'two'?" } },
-  { "a misspelt team", { ['route.to "emea"'] = 'route.to "emae"' },
-    { "policy.lua:33: route.to 'emae': no team 'emae' in data/people.csv; did you mean 'emea'?" } },
-  { "a misspelt list", { ['in_list "free"'] = 'in_list "fre"' },
-    { "policy.lua:10: no data file 'fre' (data/fre.csv); did you mean 'free'?" } },
-  { "a misspelt team file", { ['team = "people"'] = 'team = "poeple"' },
-    { "policy.lua:6: no data file 'poeple' (data/poeple.csv); did you mean 'people'?" } },
-  { "a misspelt key", { ['half_life = "7d"'] = 'halflife = "7d"' },
-    { "policy.lua:14: evidence 'pricing': no key 'halflife'; did you mean 'half_life'?" } },
-  { "a misspelt key of the head", { ['boundary = "Nothing."'] = 'boundry = "Nothing."' },
-    { "policy.lua:6: policy 't' has no boundary", "policy.lua:6: policy 't': no key 'boundry'; did you mean 'boundary'?" } },
-  { "a misspelt method", { ["views_7d:at_least(3)"] = "views_7d:atleast(3)" },
-    { "policy.lua:14: 'pricing_views_7d' has no 'atleast'; did you mean 'at_least'?" } },
-  { "a misspelt function of the library", { ["belief.gate"] = "belief.gaet" },
-    { "policy.lua:17: belief has no 'gaet'; did you mean 'gate'?" } },
-  { "a misspelt event", { ['"crm.opportunity_won"'] = '"crm.oportunity_won"' },
-    { "policy.lua:26: no event 'crm.oportunity_won' in the signal set 'b2b'; did you mean 'crm.opportunity_won'?" } },
-  { "an unknown signal set", { ['"b2b@4"'] = '"b2c@4"' }, { "policy.lua:4: no signal set 'b2c'; did you mean 'b2b'?" } },
-  { "another version of the signal set", { ['"b2b@4"'] = '"b2b@3"' },
-    { "policy.lua:4: signal set 'b2b' is at version 4; this policy was written for 3: see what changed, then write \"b2b@4\"" } },
-  { "the folder's name", { ['policy "t"'] = 'policy "tt"' },
-    { "policy.lua:6: the policy in folder 't' must have that name, not 'tt'" } },
-  { "a mode there is not", { ['team = "people",'] = 'team = "people", mode = "acts",' },
-    { "policy.lua:6: policy 't': mode is \"act\", \"score\" or \"collect\", not 'acts'; did you mean 'act'?" } },
-  { "a model's role there is not", { ['fit = "b2b_fit"'] = 'fitt = "b2b_fit"' },
-    { "policy.lua:18: score.combined reads score.fit, and policy 't' names no models.fit",
-      "policy.lua:6: policy 't': models has fit and engagement, not 'fitt'; did you mean 'fit'?" } },
+  {
+    "a misspelt feature",
+    { ["f.is_known }"] = "f.is_knwon }" },
+    { "policy.lua:23: no feature 'is_knwon' in b2b@4; did you mean 'is_known'?" },
+  },
+  {
+    "a misspelt stage in go",
+    { ['go "won"'] = 'go "wonn"' },
+    {
+      "policy.lua:26: no stage 'wonn'; did you mean 'won'?",
+      "policy.lua:30: stage 'won' can't be reached from 'visitor'",
+    },
+  },
+  {
+    "a misspelt stage in an offer",
+    { ['stages = { "mql" }'] = 'stages = { "mqll" }' },
+    { "policy.lua:36: offer 'call': no stage 'mqll'; did you mean 'mql'?" },
+  },
+  {
+    "a misspelt stage in on_enter",
+    { ['on_enter "mql"'] = 'on_enter "mpl"' },
+    { "policy.lua:32: route.on_enter: no stage 'mpl'; did you mean 'mql'?" },
+  },
+  {
+    "a misspelt start",
+    { ['start "visitor"'] = 'start "visiter"' },
+    { "policy.lua:21: no stage 'visiter'; did you mean 'visitor'?" },
+  },
+  {
+    "a misspelt channel",
+    {
+      ['channel = "web", why = "W." }\nbelief.evidence "quiet"'] = 'channel = "wep", why = "W." }\nbelief.evidence "quiet"',
+    },
+    {
+      "policy.lua:14: evidence 'pricing': no channel 'wep'; did you mean 'web'?",
+      "policy.lua:17: 'channels at least 2' can never hold: needs 2, 'channels' reaches at most 1",
+    },
+  },
+  {
+    "a misspelt gate",
+    { ['passed "two"'] = 'passed "tow"' },
+    {
+      "policy.lua:17: warning: gate 'two' opens nothing: no rule asks belief.passed \"two\"",
+      "policy.lua:27: no gate 'tow'; did you mean 'two'?",
+    },
+  },
+  {
+    "a misspelt team",
+    { ['route.to "emea"'] = 'route.to "emae"' },
+    { "policy.lua:33: route.to 'emae': no team 'emae' in data/people.csv; did you mean 'emea'?" },
+  },
+  {
+    "a misspelt list",
+    { ['in_list "free"'] = 'in_list "fre"' },
+    { "policy.lua:10: no data file 'fre' (data/fre.csv); did you mean 'free'?" },
+  },
+  {
+    "a misspelt team file",
+    { ['team = "people"'] = 'team = "poeple"' },
+    { "policy.lua:6: no data file 'poeple' (data/poeple.csv); did you mean 'people'?" },
+  },
+  {
+    "a misspelt key",
+    { ['half_life = "7d"'] = 'halflife = "7d"' },
+    { "policy.lua:14: evidence 'pricing': no key 'halflife'; did you mean 'half_life'?" },
+  },
+  {
+    "a misspelt key of the head",
+    { ['boundary = "Nothing."'] = 'boundry = "Nothing."' },
+    {
+      "policy.lua:6: policy 't' has no boundary",
+      "policy.lua:6: policy 't': no key 'boundry'; did you mean 'boundary'?",
+    },
+  },
+  {
+    "a misspelt method",
+    { ["views_7d:at_least(3)"] = "views_7d:atleast(3)" },
+    { "policy.lua:14: 'pricing_views_7d' has no 'atleast'; did you mean 'at_least'?" },
+  },
+  {
+    "a misspelt function of the library",
+    { ["belief.gate"] = "belief.gaet" },
+    { "policy.lua:17: belief has no 'gaet'; did you mean 'gate'?" },
+  },
+  {
+    "a misspelt event",
+    { ['"crm.opportunity_won"'] = '"crm.oportunity_won"' },
+    { "policy.lua:26: no event 'crm.oportunity_won' in the signal set 'b2b'; did you mean 'crm.opportunity_won'?" },
+  },
+  {
+    "an unknown signal set",
+    { ['"b2b@4"'] = '"b2c@4"' },
+    { "policy.lua:4: no signal set 'b2c'; did you mean 'b2b'?" },
+  },
+  {
+    "another version of the signal set",
+    { ['"b2b@4"'] = '"b2b@3"' },
+    {
+      "policy.lua:4: signal set 'b2b' is at version 4; this policy was written for 3: see what changed, then write \"b2b@4\"",
+    },
+  },
+  {
+    "the folder's name",
+    { ['policy "t"'] = 'policy "tt"' },
+    { "policy.lua:6: the policy in folder 't' must have that name, not 'tt'" },
+  },
+  {
+    "a mode there is not",
+    { ['team = "people",'] = 'team = "people", mode = "acts",' },
+    { "policy.lua:6: policy 't': mode is \"act\", \"score\" or \"collect\", not 'acts'; did you mean 'act'?" },
+  },
+  {
+    "a model's role there is not",
+    { ['fit = "b2b_fit"'] = 'fitt = "b2b_fit"' },
+    {
+      "policy.lua:18: score.combined reads score.fit, and policy 't' names no models.fit",
+      "policy.lua:6: policy 't': models has fit and engagement, not 'fitt'; did you mean 'fit'?",
+    },
+  },
 
   -- declared twice, not at all, half
-  { "evidence twice", { ['evidence "quiet"'] = 'evidence "pricing"' },
-    { "policy.lua:15: evidence 'pricing' is declared twice; first in policies/t/policy.lua:14" } },
-  { "a stage twice", { ['final "lost"'] = 'final "won"' },
-    { "policy.lua:28: no stage 'lost'", "policy.lua:31: stage 'won' is declared twice; first in policies/t/policy.lua:30" } },
+  {
+    "evidence twice",
+    { ['evidence "quiet"'] = 'evidence "pricing"' },
+    { "policy.lua:15: evidence 'pricing' is declared twice; first in policies/t/policy.lua:14" },
+  },
+  {
+    "a stage twice",
+    { ['final "lost"'] = 'final "won"' },
+    {
+      "policy.lua:28: no stage 'lost'",
+      "policy.lua:31: stage 'won' is declared twice; first in policies/t/policy.lua:30",
+    },
+  },
   { "two bands of one name", { ['"hot"'] = '"cold"' }, { "policy.lua:20: score.bands: 'cold' twice" } },
-  { "a rule without a why", { ['points = 8, why = "W."'] = "points = 8" },
-    { "policy.lua:19: adjust 'demo' has no why: a rule says what it is for" } },
-  { "an empty why", { ['points = 8, why = "W."'] = 'points = 8, why = " "' },
-    { "policy.lua:19: adjust 'demo': why is ' '; it takes a text" } },
-  { "a declaration without its body", { ['score.adjust "demo" {'] = 'score.adjust "demo"\nlocal _ = {' },
-    { "policy.lua:19: adjust 'demo' is named, but its { … } is missing",
-      "policy.lua:20: warning: feature 'demo_requested_30d' is named, but no rule uses it" } },
-  { "no start", { ['journey.start "visitor"'] = "" }, { "policy.lua:22: no journey.start \"stage\": where does a lead begin?" } },
-  { "no otherwise", { ['action.otherwise "wait" { utility = 5, why = "W." }'] = "" },
-    { "policy.lua:36: offers need an action.otherwise \"name\" { utility = …, why = … }: what is done when none is worth it?" } },
-  { "two models and no mix", { ["score.combined { 0.3 * score.fit + 0.7 * score.engagement + 2 }"] = "" },
-    { "policy.lua:6: two models and no score.combined { … }: how do fit and engagement add up?" } },
-  { "go outside of a stage", { ['journey.final "won"'] = 'journey.final "won" go "won" { on = "crm.opportunity_won", why = "W." }' },
-    { "policy.lua:30: go 'won' stands outside of a journey.stage" } },
+  {
+    "a rule without a why",
+    { ['points = 8, why = "W."'] = "points = 8" },
+    { "policy.lua:19: adjust 'demo' has no why: a rule says what it is for" },
+  },
+  {
+    "an empty why",
+    { ['points = 8, why = "W."'] = 'points = 8, why = " "' },
+    { "policy.lua:19: adjust 'demo': why is ' '; it takes a text" },
+  },
+  {
+    "a declaration without its body",
+    { ['score.adjust "demo" {'] = 'score.adjust "demo"\nlocal _ = {' },
+    {
+      "policy.lua:19: adjust 'demo' is named, but its { … } is missing",
+      "policy.lua:20: warning: feature 'demo_requested_30d' is named, but no rule uses it",
+    },
+  },
+  {
+    "no start",
+    { ['journey.start "visitor"'] = "" },
+    { 'policy.lua:22: no journey.start "stage": where does a lead begin?' },
+  },
+  {
+    "no otherwise",
+    { ['action.otherwise "wait" { utility = 5, why = "W." }'] = "" },
+    {
+      'policy.lua:36: offers need an action.otherwise "name" { utility = …, why = … }: what is done when none is worth it?',
+    },
+  },
+  {
+    "two models and no mix",
+    { ["score.combined { 0.3 * score.fit + 0.7 * score.engagement + 2 }"] = "" },
+    { "policy.lua:6: two models and no score.combined { … }: how do fit and engagement add up?" },
+  },
+  {
+    "go outside of a stage",
+    { ['journey.final "won"'] = 'journey.final "won" go "won" { on = "crm.opportunity_won", why = "W." }' },
+    { "policy.lua:30: go 'won' stands outside of a journey.stage" },
+  },
 
   -- the journey
-  { "a stage that nothing leads to", { ['journey.final "won"'] = 'journey.final "won" journey.stage "odd" { go "won" { on = "crm.opportunity_won", why = "W." } }' },
-    { "policy.lua:30: stage 'odd' can't be reached from 'visitor'" } },
-  { "a stage without a way out", { ['journey.final "lost"'] = 'journey.stage "lost" {}' },
-    { "policy.lua:31: stage 'lost' has no way out; write journey.final \"lost\" when that is meant" } },
-  { "a transition behind an unconditional one", { ['go "won" { on'] = 'go "lost" { why = "W." },\n  go "won" { on' },
-    { "policy.lua:27: mql -> won never fires: 'mql -> lost' in line 26 always does first",
+  {
+    "a stage that nothing leads to",
+    {
+      ['journey.final "won"'] = 'journey.final "won" journey.stage "odd" { go "won" { on = "crm.opportunity_won", why = "W." } }',
+    },
+    { "policy.lua:30: stage 'odd' can't be reached from 'visitor'" },
+  },
+  {
+    "a stage without a way out",
+    { ['journey.final "lost"'] = 'journey.stage "lost" {}' },
+    { "policy.lua:31: stage 'lost' has no way out; write journey.final \"lost\" when that is meant" },
+  },
+  {
+    "a transition behind an unconditional one",
+    { ['go "won" { on'] = 'go "lost" { why = "W." },\n  go "won" { on' },
+    {
+      "policy.lua:27: mql -> won never fires: 'mql -> lost' in line 26 always does first",
       "policy.lua:28: mql -> visitor never fires: 'mql -> lost' in line 26 always does first",
-      "policy.lua:29: mql -> lost never fires: 'mql -> lost' in line 26 always does first" } },
-  { "a transition behind a wider one", { ['go "mql" { when = any { belief.intent:at_least(20), f.is_known }'] =
-      'go "mql" { when = any { belief.intent:at_least(20), f.is_known }, why = "W." },\n go "lost" { when = all { belief.intent:at_least(30), f.is_employee }' },
-    { "policy.lua:24: visitor -> lost never fires: 'visitor -> mql' in line 23 always does first" } },
-  { "a stage that goes to itself", { ['go "visitor" {'] = 'go "mql" {' }, { "policy.lua:27: stage 'mql' goes to itself" } },
-  { "a journey that goes to and fro", { ["belief.intent:under(10), none { belief.passed \"two\", f.is_known }"] = "belief.intent:under(30)",
-      ["any { belief.intent:at_least(20), f.is_known }"] = "all { belief.intent:at_least(20), belief.passed \"two\" }" },
-    { "policy.lua:27: warning: visitor -> mql and mql -> visitor can both hold from 20 to 30: the lead would go to and fro" } },
-  { "on and after together", { ['after = "30d"'] = 'after = "30d", on = "crm.opportunity_lost"' },
-    { "policy.lua:28: go 'lost': a timer firing is no event, so on and after can't both hold; write two transitions" } },
+      "policy.lua:29: mql -> lost never fires: 'mql -> lost' in line 26 always does first",
+    },
+  },
+  {
+    "a transition behind a wider one",
+    {
+      ['go "mql" { when = any { belief.intent:at_least(20), f.is_known }'] = 'go "mql" { when = any { belief.intent:at_least(20), f.is_known }, why = "W." },\n go "lost" { when = all { belief.intent:at_least(30), f.is_employee }',
+    },
+    { "policy.lua:24: visitor -> lost never fires: 'visitor -> mql' in line 23 always does first" },
+  },
+  {
+    "a stage that goes to itself",
+    { ['go "visitor" {'] = 'go "mql" {' },
+    { "policy.lua:27: stage 'mql' goes to itself" },
+  },
+  {
+    "a journey that goes to and fro",
+    {
+      ['belief.intent:under(10), none { belief.passed "two", f.is_known }'] = "belief.intent:under(30)",
+      ["any { belief.intent:at_least(20), f.is_known }"] = 'all { belief.intent:at_least(20), belief.passed "two" }',
+    },
+    {
+      "policy.lua:27: warning: visitor -> mql and mql -> visitor can both hold from 20 to 30: the lead would go to and fro",
+    },
+  },
+  {
+    "on and after together",
+    { ['after = "30d"'] = 'after = "30d", on = "crm.opportunity_lost"' },
+    { "policy.lua:28: go 'lost': a timer firing is no event, so on and after can't both hold; write two transitions" },
+  },
 
   -- numbers
-  { "more than all evidence gives", { ["intent:at_least(20)"] = "intent:at_least(70)" },
-    { "policy.lua:23: 'intent at least 70' can never hold: needs 70, all evidence reaches 60" } },
-  { "more channels than there are", { ["channels:at_least(2)"] = "channels:at_least(3)" },
-    { "policy.lua:17: 'channels at least 3' can never hold: needs 3, 'channels' reaches at most 2" } },
-  { "below what can be", { ["intent:under(10)"] = "intent:under(-12)" },
-    { "policy.lua:27: 'intent under -12' can never hold: 'intent' is at least -12" } },
-  { "a flag of 2", { ["f.is_known }, why"] = "f.is_known:at_least(2) }, why" },
-    { "policy.lua:23: 'is_known at least 2' can never hold: needs 2, 'is_known' reaches at most 1" } },
-  { "a threshold that always holds", { ["f.is_known }, why"] = "f.invites_30d:at_least(0) }, why" },
-    { "policy.lua:23: warning: 'invites_30d at least 0' holds whenever the value is known: it is never below 0" } },
-  { "bands out of order", { ['{ "hot", 50 }'] = '{ "hot", 50 }, { "warm", 25 }' },
-    { "policy.lua:20: score.bands: out of order: 'warm' from 25 comes after 'hot' from 50" } },
-  { "bands that begin above 0", { ['{ "cold", 0 }, '] = "" },
-    { "policy.lua:20: score.bands: the first begins at 0, so that every score has a band; 'hot' begins at 50" } },
-  { "an offer that never wins", { ["1.2 * belief.intent - 4"] = "0.1 * belief.intent - 4" },
-    { "policy.lua:36: offer 'call' can never win: it is worth at most 2, 'wait' 5" } },
-  { "reliability above 1", { ["reliability = 0.8"] = "reliability = 1.8" },
-    { "policy.lua:12: channel 'web': reliability is above 0 and at most 1" } },
-  { "a mix that is no sum", { ["0.3 * score.fit"] = "0.01 * score.fit * score.engagement" },
-    { "policy.lua:18: score.combined is a sum of shares of score.fit and score.engagement and a constant; other points come from score.adjust" } },
-  { "a mix of other things", { ["0.3 * score.fit"] = "0.3 * f.usage_7d" },
-    { "policy.lua:18: score.combined is a sum of shares of score.fit and score.engagement and a constant; other points come from score.adjust" } },
+  {
+    "more than all evidence gives",
+    { ["intent:at_least(20)"] = "intent:at_least(70)" },
+    { "policy.lua:23: 'intent at least 70' can never hold: needs 70, all evidence reaches 60" },
+  },
+  {
+    "more channels than there are",
+    { ["channels:at_least(2)"] = "channels:at_least(3)" },
+    { "policy.lua:17: 'channels at least 3' can never hold: needs 3, 'channels' reaches at most 2" },
+  },
+  {
+    "below what can be",
+    { ["intent:under(10)"] = "intent:under(-12)" },
+    { "policy.lua:27: 'intent under -12' can never hold: 'intent' is at least -12" },
+  },
+  {
+    "a flag of 2",
+    { ["f.is_known }, why"] = "f.is_known:at_least(2) }, why" },
+    { "policy.lua:23: 'is_known at least 2' can never hold: needs 2, 'is_known' reaches at most 1" },
+  },
+  {
+    "a threshold that always holds",
+    { ["f.is_known }, why"] = "f.invites_30d:at_least(0) }, why" },
+    { "policy.lua:23: warning: 'invites_30d at least 0' holds whenever the value is known: it is never below 0" },
+  },
+  {
+    "bands out of order",
+    { ['{ "hot", 50 }'] = '{ "hot", 50 }, { "warm", 25 }' },
+    { "policy.lua:20: score.bands: out of order: 'warm' from 25 comes after 'hot' from 50" },
+  },
+  {
+    "bands that begin above 0",
+    { ['{ "cold", 0 }, '] = "" },
+    { "policy.lua:20: score.bands: the first begins at 0, so that every score has a band; 'hot' begins at 50" },
+  },
+  {
+    "an offer that never wins",
+    { ["1.2 * belief.intent - 4"] = "0.1 * belief.intent - 4" },
+    { "policy.lua:36: offer 'call' can never win: it is worth at most 2, 'wait' 5" },
+  },
+  {
+    "reliability above 1",
+    { ["reliability = 0.8"] = "reliability = 1.8" },
+    { "policy.lua:12: channel 'web': reliability is above 0 and at most 1" },
+  },
+  {
+    "a mix that is no sum",
+    { ["0.3 * score.fit"] = "0.01 * score.fit * score.engagement" },
+    {
+      "policy.lua:18: score.combined is a sum of shares of score.fit and score.engagement and a constant; other points come from score.adjust",
+    },
+  },
+  {
+    "a mix of other things",
+    { ["0.3 * score.fit"] = "0.3 * f.usage_7d" },
+    {
+      "policy.lua:18: score.combined is a sum of shares of score.fit and score.engagement and a constant; other points come from score.adjust",
+    },
+  },
 
   -- types
-  { "text as a number", { ['f.region:is "emea"'] = "f.region:at_least(3)" },
-    { "policy.lua:33: 'region' is text: :at_least compares numbers; write :is(…) or :in_list(…)" } },
-  { "text as a condition", { ["f.region:is_known()"] = "f.region" },
-    { "policy.lua:36: 'region' is text: as a condition write :is(…), :in_list(…) or :is_known()" } },
-  { "text in arithmetic", { ["1.2 * belief.intent"] = "1.2 * f.region" }, { "policy.lua:36: 'region' is text and can't be reckoned with" } },
-  { "a number as text", { ["views_7d:at_least(3)"] = 'views_7d:in_list "free"' },
-    { "policy.lua:14: 'pricing_views_7d' is no text: :in_list looks for a text in a list" } },
-  { "a number compared with a text", { ["views_7d:at_least(3)"] = 'views_7d:at_least("3")' },
-    { "policy.lua:14: 'pricing_views_7d' is a number: :at_least takes a number, not the text '3'" } },
-  { "a duration as a number", { ['idle:at_least("10d")'] = "idle:at_least(10)" },
-    { "policy.lua:15: 'idle' is a duration: write :at_least \"10d\" (units w d h m s ms)" } },
-  { "a duration that is none", { ['half_life = "7d"'] = 'half_life = "7 days"' },
-    { "policy.lua:14: evidence 'pricing': half_life is '7 days'; it takes a duration such as \"7d\" (units w d h m s ms)" } },
-  { "points that are text", { ["points = 8"] = 'points = "8"' }, { "policy.lua:19: adjust 'demo': points is '8'; it takes a number" } },
-  { "not in place of none", { ["when = f.demo_requested_30d"] = "when = not f.demo_requested_30d" },
-    { "policy.lua:19: adjust 'demo': when is a boolean; it takes a condition; `not`, `and`, `or` and `==` are Lua's own and are done " ..
-      "with at load: write none { … }, all { … }, any { … }" } },
-  { "and in place of all", { ["when = f.demo_requested_30d"] = "when = f.usage_7d:at_least(3) and f.demo_requested_30d" },
-    { "policy.lua:19: 'usage_7d at least 3' decides nothing: no rule uses it (Lua's `and` and `or` drop one side: write all { … } or " ..
-      "any { … })" } },
-  { "Lua's own comparison", { ["when = f.demo_requested_30d"] = "when = f.usage_7d >= f.sessions" },
-    { "policy.lua:19: write :at_least(…), :above(…), :at_most(…), :under(…) or :is(…): a policy is data, and Lua's own comparison would " ..
-      "be made once, at load" } },
-  { "a power", { ["1.2 * belief.intent"] = "belief.intent ^ 2" },
-    { "policy.lua:36: '^' is not allowed: its last bits differ between machines; multiply instead" } },
-  { "division by what may be 0", { ["1.2 * belief.intent"] = "1 / f.usage_7d" },
-    { "policy.lua:36: divide by a number that is written out and not 0: what is not known yet can't divide" } },
-  { "a method of a condition", { ["views_7d:at_least(3)"] = "views_7d:at_least(3):at_most(9)" },
-    { "policy.lua:14: a condition has no 'at_most'; put conditions together with all { … }, any { … }, none { … }" } },
-  { "a change of the library", { ["belief.gate \"two\""] = "belief.gate = 1 belief.gate \"two\"" },
-    { "policy.lua:17: no modification allowed: belief" } },
+  {
+    "text as a number",
+    { ['f.region:is "emea"'] = "f.region:at_least(3)" },
+    { "policy.lua:33: 'region' is text: :at_least compares numbers; write :is(…) or :in_list(…)" },
+  },
+  {
+    "text as a condition",
+    { ["f.region:is_known()"] = "f.region" },
+    { "policy.lua:36: 'region' is text: as a condition write :is(…), :in_list(…) or :is_known()" },
+  },
+  {
+    "text in arithmetic",
+    { ["1.2 * belief.intent"] = "1.2 * f.region" },
+    { "policy.lua:36: 'region' is text and can't be reckoned with" },
+  },
+  {
+    "a number as text",
+    { ["views_7d:at_least(3)"] = 'views_7d:in_list "free"' },
+    { "policy.lua:14: 'pricing_views_7d' is no text: :in_list looks for a text in a list" },
+  },
+  {
+    "a number compared with a text",
+    { ["views_7d:at_least(3)"] = 'views_7d:at_least("3")' },
+    { "policy.lua:14: 'pricing_views_7d' is a number: :at_least takes a number, not the text '3'" },
+  },
+  {
+    "a duration as a number",
+    { ['idle:at_least("10d")'] = "idle:at_least(10)" },
+    { "policy.lua:15: 'idle' is a duration: write :at_least \"10d\" (units w d h m s ms)" },
+  },
+  {
+    "a duration that is none",
+    { ['half_life = "7d"'] = 'half_life = "7 days"' },
+    {
+      "policy.lua:14: evidence 'pricing': half_life is '7 days'; it takes a duration such as \"7d\" (units w d h m s ms)",
+    },
+  },
+  {
+    "points that are text",
+    { ["points = 8"] = 'points = "8"' },
+    { "policy.lua:19: adjust 'demo': points is '8'; it takes a number" },
+  },
+  {
+    "not in place of none",
+    { ["when = f.demo_requested_30d"] = "when = not f.demo_requested_30d" },
+    {
+      "policy.lua:19: adjust 'demo': when is a boolean; it takes a condition; `not`, `and`, `or` and `==` are Lua's own and are done "
+        .. "with at load: write none { … }, all { … }, any { … }",
+    },
+  },
+  {
+    "and in place of all",
+    { ["when = f.demo_requested_30d"] = "when = f.usage_7d:at_least(3) and f.demo_requested_30d" },
+    {
+      "policy.lua:19: 'usage_7d at least 3' decides nothing: no rule uses it (Lua's `and` and `or` drop one side: write all { … } or "
+        .. "any { … })",
+    },
+  },
+  {
+    "Lua's own comparison",
+    { ["when = f.demo_requested_30d"] = "when = f.usage_7d >= f.sessions" },
+    {
+      "policy.lua:19: write :at_least(…), :above(…), :at_most(…), :under(…) or :is(…): a policy is data, and Lua's own comparison would "
+        .. "be made once, at load",
+    },
+  },
+  {
+    "a power",
+    { ["1.2 * belief.intent"] = "belief.intent ^ 2" },
+    { "policy.lua:36: '^' is not allowed: its last bits differ between machines; multiply instead" },
+  },
+  {
+    "division by what may be 0",
+    { ["1.2 * belief.intent"] = "1 / f.usage_7d" },
+    { "policy.lua:36: divide by a number that is written out and not 0: what is not known yet can't divide" },
+  },
+  {
+    "a method of a condition",
+    { ["views_7d:at_least(3)"] = "views_7d:at_least(3):at_most(9)" },
+    {
+      "policy.lua:14: a condition has no 'at_most'; put conditions together with all { … }, any { … }, none { … }",
+    },
+  },
+  {
+    "a change of the library",
+    { ['belief.gate "two"'] = 'belief.gate = 1 belief.gate "two"' },
+    { "policy.lua:17: no modification allowed: belief" },
+  },
 
   -- order of computing
-  { "evidence that reads belief", { ["f.invites_30d:at_least(2)"] = "belief.intent:at_least(2)" },
-    { "policy.lua:16: evidence 'team' can't read 'intent': that is computed after it, and partly from it" } },
-  { "an adjustment that reads the score", { ["when = f.demo_requested_30d"] = "when = score.combined:at_least(50)" },
-    { "policy.lua:19: adjust 'demo' can't read 'score': that is computed after it, and partly from it" } },
-  { "a gate that reads itself", { ["when = belief.channels:at_least(2)"] = 'when = all { belief.channels:at_least(2), belief.passed "two" }' },
-    { "policy.lua:17: gate 'two' can't read gate 'two': only gates declared above it" } },
+  {
+    "evidence that reads belief",
+    { ["f.invites_30d:at_least(2)"] = "belief.intent:at_least(2)" },
+    { "policy.lua:16: evidence 'team' can't read 'intent': that is computed after it, and partly from it" },
+  },
+  {
+    "an adjustment that reads the score",
+    { ["when = f.demo_requested_30d"] = "when = score.combined:at_least(50)" },
+    { "policy.lua:19: adjust 'demo' can't read 'score': that is computed after it, and partly from it" },
+  },
+  {
+    "a gate that reads itself",
+    { ["when = belief.channels:at_least(2)"] = 'when = all { belief.channels:at_least(2), belief.passed "two" }' },
+    { "policy.lua:17: gate 'two' can't read gate 'two': only gates declared above it" },
+  },
 
   -- routes, limits, data
-  { "rules below otherwise", { ['pick = "weighted", why = "W." }\naction'] = 'pick = "weighted", why = "W." }\nroute.to "emea2" { team = "emea", when = f.is_known, why = "W." }\naction' },
-    { "policy.lua:32: warning: route.on_enter 'mql' has no route.otherwise: a lead that matches no rule stays without an owner",
-      "policy.lua:35: route.to 'emea2' is never tried: it stands below otherwise 'rest'" } },
-  { "no otherwise in a route", { ['route.otherwise "rest" { pick = "weighted", why = "W." }'] = "" },
-    { "policy.lua:32: warning: route.on_enter 'mql' has no route.otherwise: a lead that matches no rule stays without an owner" } },
-  { "another way to pick", { ['pick = "weighted", why = "W." }\naction'] = 'pick = "roundrobin", why = "W." }\naction' },
-    { "policy.lua:34: route.otherwise 'rest': pick is \"weighted\", not 'roundrobin'" } },
-  { "limits that say nothing", { ['"1 in 3d"'] = '"once a day"' },
-    { "policy.lua:35: action.limits: per_lead is \"1 in 3d\" (1 to 16 actions in a duration), not 'once a day'" } },
-  { "a hold-out without salt", { ['"5% salt 2026q4"'] = '"5%"' },
-    { "policy.lua:35: action.limits: hold_out is \"5% salt 2026q4\" (a share above 0 and below 100 %, and a salt), not '5%'" } },
-  { "a team file without weights", {}, { "data/people.csv:1: no column 'weight'; did you mean 'wieght'?" },
-    { ["policies/t/data/people.csv"] = "name,team,wieght\nann,emea,1\ncleo,rest,1\n" } },
-  { "a weight that is no number", {}, { "data/people.csv:3: each row is a name, a team and a weight of 0 or more" },
-    { ["policies/t/data/people.csv"] = "name,team,weight\nann,emea,1\nbob,emea,x\ncleo,rest,1\n" } },
-  { "a team in which nobody works", {}, { "policy.lua:34: route.otherwise 'rest': nobody in team 'rest' has a weight above 0" },
-    { ["policies/t/data/people.csv"] = "name,team,weight\nann,emea,1\ncleo,rest,0\n" } },
-  { "a row that is too short", {}, { "data/people.csv:3: 2 fields where the header has 3" },
-    { ["policies/t/data/people.csv"] = "name,team,weight\nann,emea,1\ncleo,rest\n" } },
+  {
+    "rules below otherwise",
+    {
+      ['pick = "weighted", why = "W." }\naction'] = 'pick = "weighted", why = "W." }\nroute.to "emea2" { team = "emea", when = f.is_known, why = "W." }\naction',
+    },
+    {
+      "policy.lua:32: warning: route.on_enter 'mql' has no route.otherwise: a lead that matches no rule stays without an owner",
+      "policy.lua:35: route.to 'emea2' is never tried: it stands below otherwise 'rest'",
+    },
+  },
+  {
+    "no otherwise in a route",
+    { ['route.otherwise "rest" { pick = "weighted", why = "W." }'] = "" },
+    {
+      "policy.lua:32: warning: route.on_enter 'mql' has no route.otherwise: a lead that matches no rule stays without an owner",
+    },
+  },
+  {
+    "another way to pick",
+    { ['pick = "weighted", why = "W." }\naction'] = 'pick = "roundrobin", why = "W." }\naction' },
+    { "policy.lua:34: route.otherwise 'rest': pick is \"weighted\", not 'roundrobin'" },
+  },
+  {
+    "limits that say nothing",
+    { ['"1 in 3d"'] = '"once a day"' },
+    { "policy.lua:35: action.limits: per_lead is \"1 in 3d\" (1 to 16 actions in a duration), not 'once a day'" },
+  },
+  {
+    "a hold-out without salt",
+    { ['"5% salt 2026q4"'] = '"5%"' },
+    {
+      "policy.lua:35: action.limits: hold_out is \"5% salt 2026q4\" (a share above 0 and below 100 %, and a salt), not '5%'",
+    },
+  },
+  {
+    "a team file without weights",
+    {},
+    { "data/people.csv:1: no column 'weight'; did you mean 'wieght'?" },
+    { ["policies/t/data/people.csv"] = "name,team,wieght\nann,emea,1\ncleo,rest,1\n" },
+  },
+  {
+    "a weight that is no number",
+    {},
+    { "data/people.csv:3: each row is a name, a team and a weight of 0 or more" },
+    { ["policies/t/data/people.csv"] = "name,team,weight\nann,emea,1\nbob,emea,x\ncleo,rest,1\n" },
+  },
+  {
+    "a team in which nobody works",
+    {},
+    { "policy.lua:34: route.otherwise 'rest': nobody in team 'rest' has a weight above 0" },
+    { ["policies/t/data/people.csv"] = "name,team,weight\nann,emea,1\ncleo,rest,0\n" },
+  },
+  {
+    "a row that is too short",
+    {},
+    { "data/people.csv:3: 2 fields where the header has 3" },
+    { ["policies/t/data/people.csv"] = "name,team,weight\nann,emea,1\ncleo,rest\n" },
+  },
   { "an empty list", {}, { "data/free.csv:1: the list is empty" }, { ["policies/t/data/free.csv"] = "domain\n\n" } },
 }
 
@@ -191,23 +477,34 @@ describe("check", function()
       table.sort(got)
       assert.are.same(expected, got)
       local has_error = false
-      for _, problem in ipairs(artifact.problems) do has_error = has_error or problem.error end
+      for _, problem in ipairs(artifact.problems) do
+        has_error = has_error or problem.error
+      end
       assert.are.equal(has_error, artifact.source == nil)
     end)
   end
 
   it("reports all problems of one run, in order", function()
-    local artifact = sample.build { ["f.is_known }"] = "f.is_knwon }", ['go "won"'] = 'go "wonn"', ['in_list "free"'] = 'in_list "fre"',
-      ["points = 8, "] = "", ['"1 in 3d"'] = '"x"' }
+    local artifact = sample.build {
+      ["f.is_known }"] = "f.is_knwon }",
+      ['go "won"'] = 'go "wonn"',
+      ['in_list "free"'] = 'in_list "fre"',
+      ["points = 8, "] = "",
+      ['"1 in 3d"'] = '"x"',
+    }
     local lines = {}
-    for i, problem in ipairs(artifact.problems) do lines[i] = problem.line end
+    for i, problem in ipairs(artifact.problems) do
+      lines[i] = problem.line
+    end
     assert.are.same({ 10, 19, 23, 26, 30, 35 }, lines)
   end)
 
   it("reports what was found before the text raised an error, and the error", function()
-    local artifact = sample.build { ["f.is_known }"] = "f.is_knwon }", ["journey.final \"lost\""] = "error(\"by hand\")" }
-    assert.are.same({ "policy.lua:23: no feature 'is_knwon' in b2b@4; did you mean 'is_known'?", "policy.lua:31: by hand" },
-      sample.lines(artifact))
+    local artifact = sample.build { ["f.is_known }"] = "f.is_knwon }", ['journey.final "lost"'] = 'error("by hand")' }
+    assert.are.same(
+      { "policy.lua:23: no feature 'is_knwon' in b2b@4; did you mean 'is_known'?", "policy.lua:31: by hand" },
+      sample.lines(artifact)
+    )
   end)
 
   it("names a syntax error's line", function()
@@ -217,15 +514,25 @@ describe("check", function()
   end)
 
   it("knows a custom function that keeps state", function()
-    local lines = sample.lines(sample.build { ["when = f.demo_requested_30d"] =
-      'when = signal.custom("odd", { reads = { f.usage_7d }, why = "W." }, function(view) N = view.usage_7d return N end)' })
+    local lines = sample.lines(sample.build {
+      ["when = f.demo_requested_30d"] = 'when = signal.custom("odd", { reads = { f.usage_7d }, why = "W." }, function(view) N = view.usage_7d return N end)',
+    })
     assert.are.equal(1, #lines)
     assert.is_truthy(lines[1]:find("^policy.lua:19: custom 'odd' keeps state between calls: "))
   end)
 
-  it("asks a custom function for its reads and its why", function()
-    assert.are.same({ "policy.lua:19: custom 'odd' has no why: a rule says what it is for",
-      "policy.lua:19: custom 'odd' must list in reads what it looks at" },
-      sample.lines(sample.build { ["when = f.demo_requested_30d"] = 'when = signal.custom("odd", {}, function() return 1 end)' }))
-  end)
+  it(
+    "asks a custom function for its reads and its why",
+    function()
+      assert.are.same(
+        {
+          "policy.lua:19: custom 'odd' has no why: a rule says what it is for",
+          "policy.lua:19: custom 'odd' must list in reads what it looks at",
+        },
+        sample.lines(
+          sample.build { ["when = f.demo_requested_30d"] = 'when = signal.custom("odd", {}, function() return 1 end)' }
+        )
+      )
+    end
+  )
 end)

@@ -1,5 +1,5 @@
---- What the compiled chunk does, by calling it: conditions against an interpreter on random policies, belief, scores, journey, routes,
---- actions, both variants, and sizes at which LuaJIT's limits would show.
+--- What the compiled chunk does, by calling it: conditions against an interpreter on random policies, belief, scores,
+--- journey, routes, actions, both variants, and sizes at which LuaJIT's limits would show.
 local sample = require "sample"
 local sandbox = require "sandbox"
 
@@ -17,7 +17,9 @@ local function open(artifact, custom)
   assert.are.same({}, sample.lines(artifact))
   local vm = sandbox.open(artifact, custom)
   local at = vm.layout.input
-  for i = 0, vm.layout.input_count - 1 do vm.I[i] = 0 end
+  for i = 0, vm.layout.input_count - 1 do
+    vm.I[i] = 0
+  end
   for i = 1, #artifact.declarations do
     vm.I[at.features + i - 1] = NAN
     vm.texts[i - 1] = ""
@@ -28,12 +30,16 @@ local function open(artifact, custom)
     vm.I[feature and at.features + feature or at[name]] = x
   end
   function vm.event(name)
-    for i, event in ipairs(artifact.events) do vm.I[at.events + i - 1] = event == name and 1 or 0 end
+    for i, event in ipairs(artifact.events) do
+      vm.I[at.events + i - 1] = event == name and 1 or 0
+    end
   end
   function vm.get(name, offset) return vm.O[vm.layout.output[name] + (offset or 0)] end
   function vm.steps()
     local steps = {}
-    for i = 1, vm.get "steps" do steps[i] = vm.get("steps", i) end
+    for i = 1, vm.get "steps" do
+      steps[i] = vm.get("steps", i)
+    end
     return steps
   end
   return vm
@@ -64,26 +70,42 @@ describe("a compiled condition", function()
     local roll = math.random(depth > 0 and 9 or 6)
     local name = NAMES[math.random(#NAMES)]
     local bound = math.random(-2, 4)
-    if roll == 1 then return ("f.%s:at_least(%d)"):format(name, bound), function(v) return v[name] >= bound end end
-    if roll == 2 then return ("f.%s:under(%d)"):format(name, bound), function(v) return v[name] < bound end end
-    if roll == 3 then return ("f.%s:is(%d)"):format(name, bound), function(v) return v[name] == bound end end
-    if roll == 4 then return "f." .. name, function(v) return v[name] == v[name] and v[name] ~= 0 end end
-    if roll == 5 then return ("f.%s:is_known()"):format(name), function(v) return v[name] == v[name] end end
+    if roll == 1 then
+      return ("f.%s:at_least(%d)"):format(name, bound), function(v) return v[name] >= bound end
+    end
+    if roll == 2 then
+      return ("f.%s:under(%d)"):format(name, bound), function(v) return v[name] < bound end
+    end
+    if roll == 3 then
+      return ("f.%s:is(%d)"):format(name, bound), function(v) return v[name] == bound end
+    end
+    if roll == 4 then
+      return "f." .. name, function(v) return v[name] == v[name] and v[name] ~= 0 end
+    end
+    if roll == 5 then
+      return ("f.%s:is_known()"):format(name), function(v) return v[name] == v[name] end
+    end
     if roll == 6 then
-      return ("(2 * f.%s:default(3) - f.usage_7d):within(%d, %d)"):format(name, bound, bound + 2), function(v)
-        local x = 2 * (v[name] == v[name] and v[name] or 3) - v.usage_7d
-        return x >= bound and x <= bound + 2
-      end
+      return ("(2 * f.%s:default(3) - f.usage_7d):within(%d, %d)"):format(name, bound, bound + 2),
+        function(v)
+          local x = 2 * (v[name] == v[name] and v[name] or 3) - v.usage_7d
+          return x >= bound and x <= bound + 2
+        end
     end
     local texts, parts = {}, {}
-    for i = 1, math.random(3) do texts[i], parts[i] = random_condition(depth - 1) end
-    local kind = ({ "all", "any", "none" })[roll - 6]
-    return ("%s { %s }"):format(kind, table.concat(texts, ", ")), function(v)
-      local held = 0
-      for _, part in ipairs(parts) do held = held + (part(v) and 1 or 0) end
-      if kind == "all" then return held == #parts end
-      return (held > 0) == (kind == "any")
+    for i = 1, math.random(3) do
+      texts[i], parts[i] = random_condition(depth - 1)
     end
+    local kind = ({ "all", "any", "none" })[roll - 6]
+    return ("%s { %s }"):format(kind, table.concat(texts, ", ")),
+      function(v)
+        local held = 0
+        for _, part in ipairs(parts) do
+          held = held + (part(v) and 1 or 0)
+        end
+        if kind == "all" then return held == #parts end
+        return (held > 0) == (kind == "any")
+      end
   end
 
   it("says what an interpreter says, on random policies and values (SEED " .. SEED .. ")", function()
@@ -110,10 +132,14 @@ describe("a compiled condition", function()
             vm.set(name, values[name])
           end
           local sum = 0
-          for i, judge in ipairs(judges) do sum = sum + (judge(values) and i * 1000 or 0) end
+          for i, judge in ipairs(judges) do
+            sum = sum + (judge(values) and i * 1000 or 0)
+          end
           vm.call(false)
           local plain = {}
-          for i = 0, vm.layout.output.conditions - 1 do plain[i] = vm.O[i] end
+          for i = 0, vm.layout.output.conditions - 1 do
+            plain[i] = vm.O[i]
+          end
           assert.are.equal(sum, vm.get "combined")
           for i, judge in ipairs(judges) do
             local row = vm.get("adjustments", i - 1)
@@ -157,11 +183,15 @@ describe("a compiled condition", function()
   it("lists what each rule rests on", function()
     local artifact = sample.build()
     local names = {}
-    for i, number in ipairs(artifact.transitions[1].uses) do names[i] = artifact.conditions[number + 1].name end
+    for i, number in ipairs(artifact.transitions[1].uses) do
+      names[i] = artifact.conditions[number + 1].name
+    end
     assert.are.same({ "intent at least 20", "is_known" }, names)
     local back = artifact.transitions[3]
     names = {}
-    for i, number in ipairs(back.uses) do names[i] = artifact.conditions[number + 1].name end
+    for i, number in ipairs(back.uses) do
+      names[i] = artifact.conditions[number + 1].name
+    end
     assert.are.same({ "intent under 10", "two", "is_known" }, names)
     assert.are.equal("event is crm.opportunity_won", artifact.conditions[artifact.transitions[2].uses[1] + 1].name)
     assert.are.equal("30d in mql", artifact.conditions[artifact.transitions[4].uses[1] + 1].name)
@@ -322,7 +352,9 @@ describe("actions", function()
     for i, test in ipairs(artifact.tests) do
       if test.known then vm.I[artifact.layout.input.tests + i - 1] = 1 end
     end
-    for i, draw in ipairs(artifact.draws) do vm.I[artifact.layout.input.draws + i - 1] = draw.hold_out and 0.5 or 0 end
+    for i, draw in ipairs(artifact.draws) do
+      vm.I[artifact.layout.input.draws + i - 1] = draw.hold_out and 0.5 or 0
+    end
     return vm, artifact
   end
 
@@ -366,7 +398,9 @@ describe("actions", function()
       vm.set("now", now)
       vm.set("acted", acted)
       vm.call()
-      if vm.get "action" == 1 then acted, days[#days + 1] = now, hour / 24 end
+      if vm.get "action" == 1 then
+        acted, days[#days + 1] = now, hour / 24
+      end
     end
     local h = 1 / 24
     assert.are.same({ 0, h, 2 * h, 7, 7 + h, 7 + 2 * h, 14, 14 + h, 14 + 2 * h }, days)
@@ -403,8 +437,10 @@ end)
 
 describe("a custom function", function()
   it("sees what it reads, and nothing else", function()
-    local artifact, custom = sample.build { ["when = f.demo_requested_30d"] = [[when = signal.custom("odd",
-      { reads = { f.usage_7d, f.region }, why = "W." }, function(view) return view.usage_7d > 2 and view.region == "emea" end)]] }
+    local artifact, custom = sample.build {
+      ["when = f.demo_requested_30d"] = [[when = signal.custom("odd",
+      { reads = { f.usage_7d, f.region }, why = "W." }, function(view) return view.usage_7d > 2 and view.region == "emea" end)]],
+    }
     assert.are.equal(1, artifact.custom)
     local vm = open(artifact, custom)
     vm.set("usage_7d", 3)
@@ -413,8 +449,10 @@ describe("a custom function", function()
     vm.texts[index_of(artifact, "region")] = "emea"
     vm.call()
     assert.are.equal(8000, vm.get "adjustments")
-    local prying, functions = sample.build { ["when = f.demo_requested_30d"] = [[when = signal.custom("odd",
-      { reads = { f.region }, why = "W." }, function(view) return view.usage_7d end)]] }
+    local prying, functions = sample.build {
+      ["when = f.demo_requested_30d"] = [[when = signal.custom("odd",
+      { reads = { f.region }, why = "W." }, function(view) return view.usage_7d end)]],
+    }
     assert.has_error(function() open(prying, functions).call() end)
   end)
 end)
@@ -425,20 +463,33 @@ describe("a policy of the greatest size", function()
     local function add(...) lines[#lines + 1] = string.format(...) end
     for i = 1, 64 do
       add('belief.channel "c%d" {}', i)
-      add('belief.evidence "e%d" { when = f.usage_7d:at_least(%d), points = 1, half_life = "1d", channel = "c%d", why = "W." }', i, i, i)
+      add(
+        'belief.evidence "e%d" { when = f.usage_7d:at_least(%d), points = 1, half_life = "1d", channel = "c%d", why = "W." }',
+        i,
+        i,
+        i
+      )
       add('score.adjust "s%d" { when = f.usage_7d:at_least(%d), points = 1, why = "W." }', i, i)
     end
-    for i = 1, 256 do add('belief.gate "g%d" { when = f.usage_7d:at_least(%d), why = "W." }', i, i) end
+    for i = 1, 256 do
+      add('belief.gate "g%d" { when = f.usage_7d:at_least(%d), why = "W." }', i, i)
+    end
     add 'journey.start "p1"'
     for i = 1, 64 do
       local gos = {}
       for j = 1, 8 do
         local gate = (i - 1) * 4 + math.ceil(j / 2)
-        gos[j] = ('go "p%d" { when = all { belief.passed "g%d", f.sessions:is(%d) }, why = "W." }'):format(i % 64 + 1, gate, j)
+        gos[j] = ('go "p%d" { when = all { belief.passed "g%d", f.sessions:is(%d) }, why = "W." }'):format(
+          i % 64 + 1,
+          gate,
+          j
+        )
       end
       add('journey.stage "p%d" { %s }', i, table.concat(gos, ", "))
     end
-    for i = 1, 256 do add('action.offer "o%d" { stages = { "p64" }, utility = 0.001 * f.usage_7d + %d, why = "W." }', i, i) end
+    for i = 1, 256 do
+      add('action.offer "o%d" { stages = { "p64" }, utility = 0.001 * f.usage_7d + %d, why = "W." }', i, i)
+    end
     add 'action.otherwise "wait" { why = "W." }'
     local artifact = sample.build_text(table.concat(lines, "\n"))
     local vm = open(artifact)
@@ -460,10 +511,14 @@ describe("a policy of the greatest size", function()
   it("is refused above that, by name", function()
     local lines = { head(), 'belief.channel "c" {}' }
     for i = 1, 65 do
-      lines[#lines + 1] = ('belief.evidence "e%d" { when = f.usage_7d:at_least(1), points = 1, channel = "c", why = "W." }'):format(i)
+      lines[#lines + 1] = ('belief.evidence "e%d" { when = f.usage_7d:at_least(1), points = 1, channel = "c", why = "W." }'):format(
+        i
+      )
     end
     lines[#lines + 1] = JOURNEY
-    assert.are.same({ "policy.lua:72: evidence 'e65': at most 64 of them" },
-      sample.lines(sample.build_text(table.concat(lines, "\n"))))
+    assert.are.same(
+      { "policy.lua:72: evidence 'e65': at most 64 of them" },
+      sample.lines(sample.build_text(table.concat(lines, "\n")))
+    )
   end)
 end)

@@ -1,4 +1,5 @@
---- The shipped policies: they check without a warning, and each case of their own specs holds, in both variants of the compiled chunk.
+--- The shipped policies: they check without a warning, and each case of their own specs holds, in both variants of the
+--- compiled chunk.
 local lead = require "lead"
 local sandbox = require "sandbox"
 
@@ -9,9 +10,7 @@ for _, name in ipairs(POLICIES) do
     local modules = sandbox.modules(".", name)
     local artifact, custom = sandbox.build(".", name)
 
-    it("has nothing that check finds", function()
-      assert.are.same({}, artifact.problems)
-    end)
+    it("has nothing that check finds", function() assert.are.same({}, artifact.problems) end)
 
     local load = sandbox.loader(modules)
     local input = { spec = name .. ".policy_spec", path = ("policies/%s/policy_spec.lua"):format(name) }
@@ -29,7 +28,9 @@ for _, name in ipairs(POLICIES) do
         assert.are.same(plain, traced)
         input.case, input.outcomes = number, plain
         local lines = {}
-        for _, failure in ipairs(load("spec")(input).failures) do lines[#lines + 1] = failure.where .. ": " .. failure.text end
+        for _, failure in ipairs(load("spec")(input).failures) do
+          lines[#lines + 1] = failure.where .. ": " .. failure.text
+        end
         assert.are.equal("", table.concat(lines, "\n"))
       end)
     end

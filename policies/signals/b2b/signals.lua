@@ -4,17 +4,20 @@ return {
   name = "b2b",
   version = 4,
   owner = "revops@example.com",
-  rationale = "Few signals, each of which a person can explain to a lead. Windows of a week or a month, as sales works.",
+  rationale = "Few signals, each of which a person can explain. Windows of a week or a month, as sales works.",
   -- The events that may be waited for in a journey: `check` knows a misspelt one by this list.
   events = {
-    "Pricing Viewed", "Demo Requested", "Demo Attended", "Trial Started", "Project Created", "Report Exported", "Feature Used",
-    "Integration Connected", "Teammate Invited", "Email Delivered", "Email Opened", "Email Link Clicked", "Unsubscribed",
+    "Pricing Viewed", "Demo Requested", "Demo Attended", "Trial Started", "Project Created", "Report Exported",
+      "Feature Used",
+    "Integration Connected", "Teammate Invited", "Email Delivered", "Email Opened", "Email Link Clicked",
+      "Unsubscribed",
     "Case Study Downloaded", "Docs Viewed",
     "crm.call_logged", "crm.meeting_held", "crm.opportunity_created", "crm.opportunity_won", "crm.opportunity_lost",
     "crm.lead_rejected",
   },
   -- Encrypted under the lead's own key before they are stored, and never shown.
   personal = {
-    "traits.email", "traits.phone", "traits.firstName", "traits.lastName", "traits.name", "context.ip", "properties.email",
+    "traits.email", "traits.phone", "traits.firstName", "traits.lastName", "traits.name", "context.ip",
+      "properties.email",
   },
 }

@@ -4,17 +4,20 @@ return {
   name = "loans",
   version = 1,
   owner = "revops@example.com",
-  rationale = "The desk's own work and the applicant's answers, so that the next call goes where it helps. Nothing about the person " ..
-    "but the amount asked for.",
+  rationale = "The desk's own work and the applicant's answers, so that the next call goes where it helps. Nothing " ..
+    "about the person but the amount asked for.",
   events = {
-    "A_SUBMITTED", "A_PARTLYSUBMITTED", "A_PREACCEPTED", "A_ACCEPTED", "A_FINALIZED", "A_APPROVED", "A_REGISTERED", "A_ACTIVATED",
+    "A_SUBMITTED", "A_PARTLYSUBMITTED", "A_PREACCEPTED", "A_ACCEPTED", "A_FINALIZED", "A_APPROVED", "A_REGISTERED",
+      "A_ACTIVATED",
     "A_DECLINED", "A_CANCELLED",
     "O_SELECTED", "O_CREATED", "O_SENT", "O_SENT_BACK", "O_ACCEPTED", "O_CANCELLED", "O_DECLINED",
-    "W_Afhandelen leads", "W_Completeren aanvraag", "W_Nabellen offertes", "W_Valideren aanvraag", "W_Nabellen incomplete dossiers",
+    "W_Afhandelen leads", "W_Completeren aanvraag", "W_Nabellen offertes", "W_Valideren aanvraag",
+      "W_Nabellen incomplete dossiers",
     "W_Beoordelen fraude", "W_Wijzigen contractgegevens",
   },
   -- None of these is in the bank's export; should a field of that name ever come, it is encrypted before it is stored.
   personal = {
-    "traits.email", "traits.phone", "traits.firstName", "traits.lastName", "traits.name", "context.ip", "properties.email",
+    "traits.email", "traits.phone", "traits.firstName", "traits.lastName", "traits.name", "context.ip",
+      "properties.email",
   },
 }

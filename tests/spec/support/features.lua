@@ -1,5 +1,5 @@
---- Features by brute force: every event of the lead is kept and looked at again for each value. Slow, and plain enough to be read as the
---- definition of core/feature/feature.h; specs of policies run on it, and it can judge the C code.
+--- Features by brute force: every event of the lead is kept and looked at again for each value. Slow, and plain enough
+--- to be read as the definition of core/feature/feature.h; specs of policies run on it, and it can judge the C code.
 local features = {}
 
 local UNITS = { w = 604800000, d = 86400000, h = 3600000, m = 60000, s = 1000, ms = 1 }
@@ -26,8 +26,11 @@ local function matches_on(on, event)
   if type(on) == "string" or on.type or on.event or on.channel then on = { on } end
   for _, alternative in ipairs(on) do
     if type(alternative) == "string" then alternative = { event = alternative } end
-    if (not alternative.type or alternative.type == event.type) and (not alternative.event or alternative.event == event_name(event)) and
-      (not alternative.channel or alternative.channel == event_channel(event)) then
+    if
+      (not alternative.type or alternative.type == event.type)
+      and (not alternative.event or alternative.event == event_name(event))
+      and (not alternative.channel or alternative.channel == event_channel(event))
+    then
       return true
     end
   end
@@ -40,7 +43,9 @@ local function holds(condition, event)
   if condition.is ~= nil then return found == condition.is end
   if condition.at_least then return type(found) == "number" and found >= condition.at_least end
   if condition.under then return type(found) == "number" and found < condition.under end
-  if condition.starts_with then return type(found) == "string" and found:sub(1, #condition.starts_with) == condition.starts_with end
+  if condition.starts_with then
+    return type(found) == "string" and found:sub(1, #condition.starts_with) == condition.starts_with
+  end
   for _, member in ipairs(condition["in"] or {}) do
     if member == found then return true end
   end
@@ -99,7 +104,9 @@ function ops.count(d, hits, now) return #in_window(d, hits, now, 0) end
 function ops.flag(d, hits, now) return #in_window(d, hits, now, 0) > 0 and 1 or 0 end
 function ops.sum(d, hits, now)
   local sum = 0
-  for _, x in ipairs(numbers_of(d, in_window(d, hits, now, 0))) do sum = sum + x end
+  for _, x in ipairs(numbers_of(d, in_window(d, hits, now, 0))) do
+    sum = sum + x
+  end
   return sum
 end
 function ops.mean(d, hits, now)
@@ -108,12 +115,16 @@ function ops.mean(d, hits, now)
 end
 function ops.min(d, hits)
   local best = NAN
-  for _, x in ipairs(numbers_of(d, hits)) do if not (best <= x) then best = x end end
+  for _, x in ipairs(numbers_of(d, hits)) do
+    if best ~= best or x < best then best = x end
+  end
   return best
 end
 function ops.max(d, hits)
   local best = NAN
-  for _, x in ipairs(numbers_of(d, hits)) do if not (best >= x) then best = x end end
+  for _, x in ipairs(numbers_of(d, hits)) do
+    if best ~= best or x > best then best = x end
+  end
   return best
 end
 local function pick(d, hits, first, last, step)
@@ -130,7 +141,9 @@ function ops.distinct(d, hits)
   local seen, count = {}, 0
   for _, hit in ipairs(hits) do
     local x = value_of(d, hit)
-    if x ~= nil and x ~= "" and not seen[x] then seen[x], count = true, count + 1 end
+    if x ~= nil and x ~= "" and not seen[x] then
+      seen[x], count = true, count + 1
+    end
   end
   return count
 end
@@ -158,11 +171,15 @@ function ops.sessions(d, hits)
 end
 function ops.streak(d, hits, now)
   local zone, days = (d.zone or 0) * 60000, {}
-  for _, hit in ipairs(hits) do days[math.floor((hit.timestamp + zone) / 86400000)] = true end
+  for _, hit in ipairs(hits) do
+    days[math.floor((hit.timestamp + zone) / 86400000)] = true
+  end
   local day = math.floor((now + zone) / 86400000)
   if not days[day] then day = day - 1 end
   local count = 0
-  while days[day] do count, day = count + 1, day - 1 end
+  while days[day] do
+    count, day = count + 1, day - 1
+  end
   return count
 end
 

@@ -1,4 +1,5 @@
---- One lead through one compiled policy: features, models, the call, and the engine's part (stage, timers, memory), in plain Lua.
+--- One lead through one compiled policy: features, models, the call, and the engine's part (stage, timers, memory), in
+--- plain Lua.
 local features = require "features"
 local models = require "models"
 local sandbox = require "sandbox"
@@ -10,8 +11,12 @@ local HELD = { [0] = "none", "hold_out", "per_lead", "not_eligible", "mode" }
 -- A number in [0, 1) from a text: not the engine's hash, but as fair.
 local function draw(text)
   local h = 5381
-  for i = 1, #text do h = (h * 33 + text:byte(i)) % 4294967296 end
-  for _ = 1, 3 do h = (h * 1664525 + 1013904223) % 4294967296 end
+  for i = 1, #text do
+    h = (h * 33 + text:byte(i)) % 4294967296
+  end
+  for _ = 1, 3 do
+    h = (h * 1664525 + 1013904223) % 4294967296
+  end
   return h / 4294967296
 end
 
@@ -32,10 +37,23 @@ methods.__index = methods
 
 --- options: {root, id, hold_out, traced}
 function lead.new(artifact, custom, options)
-  local self = setmetatable({ artifact = artifact, options = options, events = {}, timers = {}, stage = 0, owner = -1, acted = 0,
-    manual = false, values = {}, texts = {}, score = {} }, methods)
+  local self = setmetatable({
+    artifact = artifact,
+    options = options,
+    events = {},
+    timers = {},
+    stage = 0,
+    owner = -1,
+    acted = 0,
+    manual = false,
+    values = {},
+    texts = {},
+    score = {},
+  }, methods)
   self.vm = sandbox.open(artifact, custom)
-  for role, name in pairs(artifact.models or {}) do self.score[role] = models.open(options.root, name) end
+  for role, name in pairs(artifact.models or {}) do
+    self.score[role] = models.open(options.root, name)
+  end
   return self
 end
 
@@ -52,8 +70,16 @@ end
 function methods:fill(now, event, timer)
   local at, I, artifact = self.vm.layout.input, self.vm.I, self.artifact
   self.values, self.texts = features.read(artifact.declarations, self.events, now)
-  for name, x in pairs { now = now, stage = self.stage, since = self.since, timer = timer and timer + 1 or 0, owner = self.owner,
-    manual = self.manual and 1 or 0, acted = self.acted, is_event = event and 1 or 0 } do
+  for name, x in pairs {
+    now = now,
+    stage = self.stage,
+    since = self.since,
+    timer = timer and timer + 1 or 0,
+    owner = self.owner,
+    manual = self.manual and 1 or 0,
+    acted = self.acted,
+    is_event = event and 1 or 0,
+  } do
     I[at[name]] = x
   end
   for _, role in ipairs { "fit", "engagement" } do
@@ -62,7 +88,9 @@ function methods:fill(now, event, timer)
   for i, declaration in ipairs(artifact.declarations) do
     I[at.features + i - 1], self.vm.texts[i - 1] = self.values[declaration.name], self.texts[declaration.name]
   end
-  for i, test in ipairs(artifact.tests) do I[at.tests + i - 1] = test_value(test, self.texts) end
+  for i, test in ipairs(artifact.tests) do
+    I[at.tests + i - 1] = test_value(test, self.texts)
+  end
   for i, name in ipairs(artifact.events) do
     I[at.events + i - 1] = event and (event.event or event.name) == name and 1 or 0
   end
@@ -79,12 +107,23 @@ function methods:outcome()
     taken[i] = ("%s -> %s"):format(artifact.stages[transition.from + 1].name, artifact.stages[transition.to + 1].name)
   end
   local at_in, I = self.vm.layout.input, self.vm.I
-  return { stage = artifact.stages[O[at.stage] + 1].name, owner = name_at(artifact.owners, O[at.owner]),
-    action = artifact.actions[O[at.action] + 1].name, eligible = O[at.eligible] == 1,
-    ineligible = name_at(artifact.eligibility, O[at.ineligible]), held = HELD[O[at.held]], band = name_at(artifact.bands, O[at.band]),
-    route = name_at(artifact.routes, O[at.route]), transitions = taken, cut = O[at.steps + 9] == 1,
-    combined = O[at.combined] / 1000, fit = I[at_in.fit] / 1000, engagement = I[at_in.engagement] / 1000, intent = O[at.intent] / 1000,
-    utility = O[at.utility] }
+  return {
+    stage = artifact.stages[O[at.stage] + 1].name,
+    owner = name_at(artifact.owners, O[at.owner]),
+    action = artifact.actions[O[at.action] + 1].name,
+    eligible = O[at.eligible] == 1,
+    ineligible = name_at(artifact.eligibility, O[at.ineligible]),
+    held = HELD[O[at.held]],
+    band = name_at(artifact.bands, O[at.band]),
+    route = name_at(artifact.routes, O[at.route]),
+    transitions = taken,
+    cut = O[at.steps + 9] == 1,
+    combined = O[at.combined] / 1000,
+    fit = I[at_in.fit] / 1000,
+    engagement = I[at_in.engagement] / 1000,
+    intent = O[at.intent] / 1000,
+    utility = O[at.utility],
+  }
 end
 
 --- Decides at `now` for an event, or for a timer's transition.
@@ -92,7 +131,9 @@ function methods:decide(now, event, timer)
   if not self.since then self:arm(now) end
   if event then
     local at = #self.events + 1 -- in order of time; of equal times in order of arrival
-    while at > 1 and self.events[at - 1].timestamp > event.timestamp do at = at - 1 end
+    while at > 1 and self.events[at - 1].timestamp > event.timestamp do
+      at = at - 1
+    end
     table.insert(self.events, at, event)
   end
   self:fill(now, event, timer)
@@ -114,26 +155,40 @@ function methods:pass(now)
   while self.timers[1] and self.timers[1].due <= now do
     local timer = table.remove(self.timers, 1)
     outcome = self:decide(timer.due, nil, timer.transition)
-    for _, name in ipairs(outcome.transitions) do taken[#taken + 1] = name end
+    for _, name in ipairs(outcome.transitions) do
+      taken[#taken + 1] = name
+    end
   end
   return outcome, taken
 end
 
 --- Runs one case of a spec: an outcome a step.
 function lead.run_case(artifact, custom, case, options)
-  local self = lead.new(artifact, custom, { root = options.root, id = case.name, hold_out = case.hold_out, traced = options.traced })
+  local self = lead.new(
+    artifact,
+    custom,
+    { root = options.root, id = case.name, hold_out = case.hold_out, traced = options.traced }
+  )
   local outcomes, last, taken, entry = {}, nil, {}, nil
   for i, step in ipairs(case.steps) do
-    if step.entry ~= entry then taken, entry = {}, step.entry end
+    if step.entry ~= entry then
+      taken, entry = {}, step.entry
+    end
     local timed, timer_steps = self:pass(step.at_ms)
-    for _, name in ipairs(timer_steps) do taken[#taken + 1] = name end
+    for _, name in ipairs(timer_steps) do
+      taken[#taken + 1] = name
+    end
     last = timed or last
     if step.event then
       last = self:decide(step.at_ms, step.event)
-      for _, name in ipairs(last.transitions) do taken[#taken + 1] = name end
+      for _, name in ipairs(last.transitions) do
+        taken[#taken + 1] = name
+      end
     end
     outcomes[i] = {}
-    for key, member in pairs(last) do outcomes[i][key] = member end
+    for key, member in pairs(last) do
+      outcomes[i][key] = member
+    end
     outcomes[i].transitions = { unpack(taken) }
   end
   return outcomes

@@ -19,9 +19,13 @@ local function scorecard_points(weights, values, texts)
   local points = weights.base
   for _, term in ipairs(weights.terms) do
     local x = values[term.feature]
-    if term.levels then points = points + level_of(term, texts[term.feature])
-    elseif x ~= x then points = points + (term.missing or 0)
-    else points = points + bin_points(term, x) end
+    if term.levels then
+      points = points + level_of(term, texts[term.feature])
+    elseif x ~= x then
+      points = points + (term.missing or 0)
+    else
+      points = points + bin_points(term, x)
+    end
   end
   return points
 end
@@ -43,7 +47,8 @@ local function logistic_margin(weights, values, texts)
   return margin
 end
 
---- Reads policies/policies/models/NAME/1; returns a function (values, texts) -> thousandths of a point from 0 to 100,000.
+--- Reads policies/policies/models/NAME/1; returns a function (values, texts) -> thousandths of a point from 0 to
+--- 100,000.
 function models.open(root, name)
   local folder = ("%s/policies/models/%s/1/"):format(root, name)
   local head = assert(json.decode((assert(sandbox.read(folder .. "model.json"), "no " .. folder))))
@@ -53,11 +58,13 @@ function models.open(root, name)
     if head.kind == "scorecard" then
       points = scorecard_points(weights, values, texts)
     else
-      points = head.scale.points_at_even_odds +
-        logistic_margin(weights, values, texts) * head.scale.points_to_double_odds / math.log(2)
+      points = head.scale.points_at_even_odds
+        + logistic_margin(weights, values, texts) * head.scale.points_to_double_odds / math.log(2)
     end
     return math.floor(math.max(0, math.min(100, points)) * 1000 + 0.5)
-  end, head, weights
+  end,
+    head,
+    weights
 end
 
 return models

@@ -58,7 +58,9 @@ function sample.build(changes, files)
   end
   local texts = { ["policies/t/policy.lua"] = text }
   for _, set in ipairs { sample.files, files or {} } do
-    for path, content in pairs(set) do texts[path] = content end
+    for path, content in pairs(set) do
+      texts[path] = content
+    end
   end
   return sandbox.build(".", "t", texts)
 end
@@ -67,7 +69,9 @@ end
 function sample.build_text(source, files)
   local texts = { ["policies/t/policy.lua"] = source }
   for _, set in ipairs { sample.files, files or {} } do
-    for path, content in pairs(set) do texts[path] = content end
+    for path, content in pairs(set) do
+      texts[path] = content
+    end
   end
   return sandbox.build(".", "t", texts)
 end

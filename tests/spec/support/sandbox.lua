@@ -1,5 +1,6 @@
---- A stand-in for core/lua under plain LuaJIT, so that the library is testable with busted alone: a module loader with the sandbox's names
---- only, the `host` table, and the compiled chunk's arrays. Whatever differs from core/lua is a defect of this file.
+--- A stand-in for core/lua under plain LuaJIT, so that the library is testable with busted alone: a module loader with
+--- the sandbox's names only, the `host` table, and the compiled chunk's arrays. Whatever differs from core/lua is a
+--- defect of this file.
 local ffi = require "ffi"
 
 local sandbox = {}
@@ -16,7 +17,9 @@ sandbox.read = read
 local function listing(directory)
   local names = {}
   local pipe = io.popen(("ls -1 '%s' 2>/dev/null"):format(directory))
-  for line in pipe:lines() do names[#names + 1] = line end
+  for line in pipe:lines() do
+    names[#names + 1] = line
+  end
   pipe:close()
   return names
 end
@@ -26,7 +29,9 @@ sandbox.listing = listing
 
 local function distance(a, b) -- edits; a swap of neighbours is one
   local rows = { [0] = {} }
-  for j = 0, #b do rows[0][j] = j end
+  for j = 0, #b do
+    rows[0][j] = j
+  end
   for i = 1, #a do
     rows[i] = { [0] = i }
     for j = 1, #b do
@@ -45,7 +50,9 @@ local function suggest(word, list)
   local best, least = nil, nil
   for _, name in ipairs(list) do
     local edits = distance(word:lower(), name:lower())
-    if edits <= math.max(1, math.floor(#word / 3)) and (not least or edits < least) then best, least = name, edits end
+    if edits <= math.max(1, math.floor(#word / 3)) and (not least or edits < least) then
+      best, least = name, edits
+    end
   end
   return best
 end
@@ -56,7 +63,13 @@ local function here(library)
       local info = debug.getinfo(level, "Sl")
       if not info then return nil end
       local path = info.source:sub(2)
-      if info.what ~= "C" and info.source:sub(1, 1) == "@" and info.currentline > 0 and path:find "^policies/" and not library[path] then
+      if
+        info.what ~= "C"
+        and info.source:sub(1, 1) == "@"
+        and info.currentline > 0
+        and path:find "^policies/"
+        and not library[path]
+      then
         return path, info.currentline
       end
     end
@@ -68,7 +81,10 @@ local function pure(fn)
   local ok, bc = pcall(require, "jit.bc")
   if not ok then return true end
   local lines = {}
-  bc.dump(fn, { write = function(_, text) lines[#lines + 1] = text end, flush = function() end, close = function() end })
+  bc.dump(
+    fn,
+    { write = function(_, text) lines[#lines + 1] = text end, flush = function() end, close = function() end }
+  )
   local text = table.concat(lines)
   if text:find "%sUSET[VSNP]%s" or text:find "%sGSET%s" then
     local info = debug.getinfo(fn, "S")
@@ -81,7 +97,10 @@ local function round_even(x) return (x + 6755399441055744) - 6755399441055744 en
 
 -- What the chunk gets; `vm` has I and texts (from 0).
 local function chunk_host(vm)
-  return { round_even = round_even, floor = math.floor, exp2 = function(x) return 2 ^ x end,
+  return {
+    round_even = round_even,
+    floor = math.floor,
+    exp2 = function(x) return 2 ^ x end,
     text = function(i) return vm.texts[i] ~= "" and vm.texts[i] or nil end,
     view = function(numbers, texts)
       return setmetatable({}, {
@@ -92,20 +111,35 @@ local function chunk_host(vm)
         end,
         __newindex = function() error("no modification allowed: view", 2) end,
       })
-    end }
+    end,
+  }
 end
 
 -- ---- modules ----
 
-local ALLOWED = { "assert", "error", "ipairs", "pairs", "pcall", "select", "tonumber", "tostring", "type", "unpack", "xpcall" }
-local LIBRARY_ONLY = { "setmetatable" }
-local STRING = { "byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "reverse", "sub", "upper" }
-local TABLE = { "concat", "insert", "remove", "sort" }
-local MATH = { "abs", "ceil", "exp", "floor", "huge", "log", "max", "min", "pi", "pow", "sqrt" }
+--- What a policy may name, from the sandbox's own list: {"assert", "math.floor", …}.
+function sandbox.names()
+  local list = assert(read "core/lua/library.c"):match "names%[%] = {(.-)};"
+  local names = {}
+  for name in list:gmatch '"([%w_.]+)"' do
+    names[#names + 1] = name
+  end
+  return names
+end
 
-local function pick(from, names)
+local LIBRARY_ONLY = { "setmetatable", "getmetatable", "rawget", "rawset", "rawequal" }
+
+local function policy_names()
   local out = {}
-  for _, name in ipairs(names) do out[name] = from[name] end
+  for _, path in ipairs(sandbox.names()) do
+    local group, name = path:match "^(%w+)%.(%w+)$"
+    if group then
+      out[group] = out[group] or {}
+      out[group][name] = (group == "bit" and require "bit" or _G[group])[name]
+    else
+      out[path] = _G[path]
+    end
+  end
   return out
 end
 
@@ -128,14 +162,21 @@ local function ordered_pairs(t)
 end
 
 local function environment(is_library, host, load)
-  local env = pick(_G, ALLOWED)
-  env.string, env.table, env.math = pick(string, STRING), pick(table, TABLE), pick(math, MATH)
+  local env = policy_names()
   env.pairs, env.require = ordered_pairs, load
   if is_library then
-    for _, name in ipairs(LIBRARY_ONLY) do env[name] = _G[name] end
+    for _, name in ipairs(LIBRARY_ONLY) do
+      env[name] = _G[name]
+    end
     env.host = host
   end
-  return setmetatable({}, { __index = env, __newindex = function(_, key) error(("assignment to global '%s'"):format(key), 2) end })
+  return setmetatable({}, {
+    __index = function(_, key)
+      if env[key] == nil then error(("unknown name %s"):format(key), 2) end
+      return env[key]
+    end,
+    __newindex = function(_, key) error(("assignment to the global %s"):format(key), 2) end,
+  })
 end
 
 --- modules: name -> {path, text, is_library}. Returns the sandbox's `require`.
@@ -144,11 +185,16 @@ function sandbox.loader(modules)
   for _, module in pairs(modules) do
     if module.is_library then library[module.path] = true end
   end
-  local host = { here = here(library), pure = pure, suggest = suggest, freeze = function(t) return t end,
+  local host = {
+    here = here(library),
+    pure = pure,
+    suggest = suggest,
+    freeze = function(t) return t end,
     compiles = function(source, name)
       local chunk, why = loadstring(source, name)
       return chunk ~= nil or nil, why
-    end }
+    end,
+  }
   local function load(name)
     if loaded[name] ~= nil then return loaded[name] end
     local module = modules[name]
@@ -167,7 +213,8 @@ function sandbox.loader(modules)
   return load
 end
 
---- All modules for one policy under `root`: the library, the policy's files, every signal set. `texts` (path -> text) replaces or adds files.
+--- All modules for one policy under `root`: the library, the policy's files, every signal set. `texts` (path -> text)
+--- replaces or adds files.
 function sandbox.modules(root, policy, texts)
   local modules, data, sets = {}, {}, {}
   local function add(name, path, is_library)
@@ -178,9 +225,13 @@ function sandbox.modules(root, policy, texts)
   local function list(directory)
     local names, seen = {}, {}
     local function note(name)
-      if not seen[name] then seen[name], names[#names + 1] = true, name end
+      if not seen[name] then
+        seen[name], names[#names + 1] = true, name
+      end
     end
-    for _, name in ipairs(listing(root .. "/" .. directory)) do note(name) end
+    for _, name in ipairs(listing(root .. "/" .. directory)) do
+      note(name)
+    end
     for path in pairs(texts or {}) do
       if path:sub(1, #directory + 1) == directory .. "/" then note((path:sub(#directory + 2):gsub("/.*$", ""))) end
     end
@@ -229,13 +280,21 @@ function sandbox.open(artifact, custom)
   vm.I = ffi.new("double[?]", layout.input_count + 1)
   vm.O = ffi.new("double[?]", layout.output_count + 1)
   vm.M = ffi.new("double[?]", #artifact.memory + 1)
-  for i, cell in ipairs(artifact.memory) do vm.M[i - 1] = cell.initial end
+  for i, cell in ipairs(artifact.memory) do
+    vm.M[i - 1] = cell.initial
+  end
   local chunk = assert(loadstring(artifact.source, "=policy"))
   setfenv(chunk, {})
   vm.plain, vm.tracing = chunk(vm.I, vm.O, vm.M, custom or {}, chunk_host(vm))
   function vm.call(traced)
-    for i = 0, layout.output_count - 1 do vm.O[i] = 0 / 0 end
-    if traced then vm.tracing() else vm.plain() end
+    for i = 0, layout.output_count - 1 do
+      vm.O[i] = 0 / 0
+    end
+    if traced then
+      vm.tracing()
+    else
+      vm.plain()
+    end
   end
   return vm
 end
