@@ -1,0 +1,187 @@
+// GET /metrics: what all threads count, summed, and what the daemon is set to. Reads the others' numbers by relaxed loads only.
+#include "net/daemon.h"
+#include "net/prometheus.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+// ---- what each thread counts ----
+
+static void put_counters(const struct daemon *daemon, struct buf *out) {
+  unsigned origins = daemon->shards + 1;
+#define XX(name, help)                                                                                                 \
+  {                                                                                                                    \
+    uint64_t sum = 0;                                                                                                  \
+    for (unsigned o = 0; o < origins; o++) sum += atomic_load_explicit(&daemon->metrics[o].name, memory_order_relaxed); \
+    prometheus_family(out, "intentd_" #name "_total", "counter", help);                                                \
+    prometheus_count(out, "intentd_" #name "_total", NULL, sum);                                                       \
+  }
+  METRICS_COUNTERS(XX)
+#undef XX
+}
+
+static void put_histograms(const struct daemon *daemon, struct buf *out) {
+  unsigned origins = daemon->shards + 1;
+#define XX(name, help)                                                                                                 \
+  {                                                                                                                    \
+    struct hist sum = {0};                                                                                             \
+    for (unsigned o = 0; o < origins; o++) hist_merge(&sum, &daemon->metrics[o].name);                                 \
+    prometheus_seconds(out, "intentd_" #name "_seconds", help, &sum);                                                  \
+  }
+  METRICS_HISTOGRAMS(XX)
+#undef XX
+}
+
+// Every code is shown from the start: a rate over a series that appears with its first error would miss that error.
+static void put_errors(const struct daemon *daemon, struct buf *out) {
+  prometheus_family(out, "intentd_errors_total", "counter", "errors answered, by their code (docs/protocol.md#errors)");
+  uint64_t sum[METRICS_STATUSES] = {0};
+  for (unsigned o = 0; o <= daemon->shards; o++)
+    for (int s = 1; s < METRICS_STATUSES; s++)
+      sum[s] += atomic_load_explicit(&daemon->metrics[o].errors[s], memory_order_relaxed);
+#define XX(name, number, wire, retryable) prometheus_count(out, "intentd_errors_total", (const char *const[]){"code", wire, NULL}, sum[number]);
+  ITD_STATUS_MAP(XX)
+#undef XX
+}
+
+// ---- what each shard's intake and store count ----
+
+struct shard_stats {
+  char label[12];
+  struct intake_stats intake;
+  struct store_stats store;
+};
+
+// XX(member, type, suffix, help): one family, one sample a shard
+#define SHARD_FAMILIES(XX)                                                                                             \
+  XX(intake.events, "counter", "events_total", "events decided")                                                       \
+  XX(intake.duplicates, "counter", "duplicates_total", "events seen before, answered with their first decision")      \
+  XX(intake.refused, "counter", "refused_total", "events refused and quarantined")                                     \
+  XX(intake.stopped, "counter", "stopped_total", "events whose policy call was stopped")                               \
+  XX(intake.timers, "counter", "timers_total", "decisions made by timers")                                             \
+  XX(intake.new_leads, "counter", "new_leads_total", "leads first seen")                                               \
+  XX(store.leads_in_memory, "gauge", "leads_in_memory", "leads held in memory")                                        \
+  XX(store.identities_in_memory, "gauge", "identities_in_memory", "identities held in memory")                         \
+  XX(store.dirty_bytes, "gauge", "dirty_bytes", "changed leads not yet in the checkpoint; bound: checkpoint.dirty")    \
+  XX(store.dedupe_entries, "gauge", "dedupe_entries", "messageIds remembered; bound: dedupe.entries")                  \
+  XX(store.lead_reads, "counter", "lead_reads_total", "leads read from LMDB")                                          \
+  XX(store.quarantined, "counter", "quarantined_total", "refused events kept in quarantine")                           \
+  XX(store.checkpoints, "counter", "checkpoints_total", "checkpoints ended")                                           \
+  XX(store.checkpoint_failures, "counter", "checkpoint_failures_total", "checkpoints that failed and are tried again") \
+  XX(store.journal.frames, "counter", "journal_frames_total", "frames written to the journal")                         \
+  XX(store.journal.bytes, "counter", "journal_bytes_total", "bytes written to the journal")                            \
+  XX(store.journal.commits, "counter", "journal_commits_total", "commits of the journal")                              \
+  XX(store.journal.syncs, "counter", "journal_syncs_total", "syncs of the journal")                                    \
+  XX(store.journal.full, "counter", "journal_full_total", "commits put off because the disk was full")
+
+static void put_shards(const struct daemon *daemon, struct buf *out) {
+  struct shard_stats *stats = xcalloc(daemon->shards, sizeof *stats);
+  for (unsigned s = 0; s < daemon->shards; s++) {
+    snprintf(stats[s].label, sizeof stats[s].label, "%u", s);
+    stats[s].intake = intake_stats(shard_of(daemon->threads[s])->intake);
+    stats[s].store = store_stats(store_shard(daemon->store, s));
+  }
+#define XX(member, type, suffix, help)                                                                                 \
+  prometheus_family(out, "intentd_" suffix, type, help);                                                               \
+  for (unsigned s = 0; s < daemon->shards; s++)                                                                        \
+    prometheus_count(out, "intentd_" suffix, (const char *const[]){"shard", stats[s].label, NULL}, stats[s].member);
+  SHARD_FAMILIES(XX)
+#undef XX
+  free(stats);
+}
+
+// ---- the daemon ----
+
+static void put_release(struct daemon *daemon, struct buf *out) {
+  prometheus_family(out, "intentd_release_info", "gauge", "the policy in force; always 1");
+  pthread_mutex_lock(&daemon->lock);
+  if (daemon->release.policy) {
+    const struct policy_info *info = policy_info(daemon->release.policy);
+    prometheus_count(out, "intentd_release_info",
+                     (const char *const[]){"policy", info->name, "version", info->version, "signals", info->signals, "mode",
+                                           info->mode, NULL}, 1);
+  }
+  double since = (double)daemon->release_since_ms / 1000;
+  uint64_t reloads = daemon->reloads, failures = daemon->reload_failures;
+  bool is_behind = daemon->reload_error.code != 0;
+  pthread_mutex_unlock(&daemon->lock);
+  prometheus_family(out, "intentd_release_since_seconds", "gauge", "when the policy came into force, seconds since 1970");
+  prometheus_number(out, "intentd_release_since_seconds", NULL, since);
+  prometheus_family(out, "intentd_reloads_total", "counter", "times that the policy's files were loaded again");
+  prometheus_count(out, "intentd_reloads_total", NULL, reloads);
+  prometheus_family(out, "intentd_reload_failures_total", "counter", "reloads that failed: the policy before stayed in force");
+  prometheus_count(out, "intentd_reload_failures_total", NULL, failures);
+  prometheus_family(out, "intentd_reload_failed", "gauge", "1: the policy's files do not load, what runs is an older version");
+  prometheus_count(out, "intentd_reload_failed", NULL, is_behind);
+}
+
+static void put_gauge(struct buf *out, const char *name, const char *help, double value) {
+  prometheus_family(out, name, "gauge", help);
+  prometheus_number(out, name, NULL, value);
+}
+
+static void put_daemon(const struct daemon *daemon, struct buf *out) {
+  prometheus_family(out, "intentd_build_info", "gauge", "the program; always 1");
+  prometheus_count(out, "intentd_build_info", (const char *const[]){"version", INTENTD_VERSION, NULL}, 1);
+  put_gauge(out, "intentd_start_time_seconds", "when the daemon started, seconds since 1970", (double)daemon->started_ms / 1000);
+  put_gauge(out, "intentd_ready", "1: ready (as GET /readyz)",
+            atomic_load(&daemon->is_ready) && !atomic_load(&daemon->is_stopping));
+  put_gauge(out, "intentd_shards", "shard threads", daemon->shards);
+  put_gauge(out, "intentd_partitions", "partitions of the data directory", store_partitions(daemon->store));
+  uint64_t subscribers = 0;
+  for (unsigned s = 0; s < daemon->shards; s++)
+    subscribers += atomic_load_explicit(&daemon->subscribers[s], memory_order_relaxed);
+  put_gauge(out, "intentd_subscribers", "connections that subscribe to decisions", (double)subscribers);
+  put_gauge(out, "intentd_recovery_seconds", "how long the last start took to recover", (double)daemon->recovery.took_ms / 1000);
+  put_gauge(out, "intentd_recovery_frames", "frames folded at the last start", (double)daemon->recovery.frames);
+  put_gauge(out, "intentd_recovery_skipped_frames", "frames at the last start that LMDB had already", (double)daemon->recovery.skipped);
+  put_gauge(out, "intentd_recovery_torn_bytes", "bytes of unacknowledged commits cut at the last start", (double)daemon->recovery.torn_bytes);
+  put_gauge(out, "intentd_recovery_leads", "leads changed by the frames folded at the last start", (double)daemon->recovery.leads);
+}
+
+// XX(name of the option, member of struct config, unit, divisor)
+#define LIMITS(XX)                                                                                                     \
+  XX("event.id_bytes", event_id_bytes, "bytes", 1)                                                                     \
+  XX("event.name_bytes", event_name_bytes, "bytes", 1)                                                                 \
+  XX("event.bytes", event_bytes, "bytes", 1)                                                                           \
+  XX("event.late", event_late_ms, "seconds", 1000)                                                                     \
+  XX("event.future", event_future_ms, "seconds", 1000)                                                                 \
+  XX("frame.depth", frame_depth, "", 1)                                                                                \
+  XX("frame.objects", frame_objects, "", 1)                                                                            \
+  XX("frame.bytes", frame_bytes, "bytes", 1)                                                                           \
+  XX("net.connections", net_connections, "", 1)                                                                        \
+  XX("net.answer_bytes", net_answer_bytes, "bytes", 1)                                                                 \
+  XX("net.subscriber_bytes", net_subscriber_bytes, "bytes", 1)                                                         \
+  XX("net.stall", net_stall_ms, "seconds", 1000)                                                                       \
+  XX("net.batch", net_batch, "", 1)                                                                                    \
+  XX("sync_interval", sync_interval_ms, "seconds", 1000)                                                               \
+  XX("journal.segment", journal_segment, "bytes", 1)                                                                   \
+  XX("dedupe.window", dedupe_window_ms, "seconds", 1000)                                                               \
+  XX("dedupe.entries", dedupe_entries, "", 1)                                                                          \
+  XX("state.map", state_map, "bytes", 1)                                                                               \
+  XX("checkpoint.dirty", checkpoint_dirty, "bytes", 1)                                                                 \
+  XX("checkpoint.interval", checkpoint_interval_ms, "seconds", 1000)                                                   \
+  XX("quarantine.bytes", quarantine_bytes, "bytes", 1)                                                                 \
+  XX("policy.memory", policy_memory, "bytes", 1)                                                                       \
+  XX("policy.build_memory", policy_build_memory, "bytes", 1)                                                           \
+  XX("policy.build_instructions", policy_build_instructions, "", 1)                                                    \
+  XX("policy.call_instructions", policy_call_instructions, "", 1)
+
+static void put_limits(const struct config *config, struct buf *out) {
+  prometheus_family(out, "intentd_limit", "gauge", "the bounds in force, by option (docs/operations.md#bounds)");
+#define XX(option, member, unit, divisor)                                                                              \
+  prometheus_number(out, "intentd_limit", (const char *const[]){"name", option, "unit", unit, NULL}, (double)config->member / divisor);
+  LIMITS(XX)
+#undef XX
+  prometheus_number(out, "intentd_limit", (const char *const[]){"name", "net.inflight", "unit", "", NULL}, ORIGIN_CREDITS);
+}
+
+void daemon_metrics(struct daemon *daemon, struct buf *out) {
+  put_daemon(daemon, out);
+  put_release(daemon, out);
+  put_counters(daemon, out);
+  put_errors(daemon, out);
+  put_histograms(daemon, out);
+  put_shards(daemon, out);
+  put_limits(daemon->config, out);
+}
