@@ -247,9 +247,8 @@ int64_t engine_due(const struct lead *lead) {
 
 int engine_refold(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
                   const struct event *event, int64_t now_ms, uint32_t number, struct bytes effects, struct error *err) {
-  if (effects.n != policy_state_size(policy))
-    return error_set(err, ITD_ECORRUPT, "a frame's effects have %zu bytes; its policy's state has %zu", effects.n,
-                     policy_state_size(policy));
+  int status = policy_state_check(policy, effects, err);
+  if (status < 0) return status;
   if ((*lead)->release != release) *lead = lead_migrate(*lead, from, policy, release, (*lead)->now_ms);
   struct lead *l = *lead;
   l->now_ms = now_ms;

@@ -136,8 +136,7 @@ int sandbox_run(struct sandbox *sb, lua_CFunction fn, void *user, int code, stru
 // ---- opening ----
 static int on_panic(lua_State *L) {
   (void)L;
-  CHECK(!"a Lua error outside of a protected call");
-  return 0;
+  check_failed("a Lua error outside of a protected call", __FILE__, __LINE__);
 }
 
 void sandbox_push(lua_State *L, const char *function) {
