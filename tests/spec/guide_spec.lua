@@ -1,0 +1,92 @@
+--- The examples of docs/policy-guide.md: the policies load without a problem, the spec holds, and what "check finds" is what it says.
+local lead = require "lead"
+local sandbox = require "sandbox"
+
+-- Fenced blocks as {info, text}.
+local function blocks()
+  local list, block = {}, nil
+  for line in sandbox.read("docs/policy-guide.md"):gmatch "([^\n]*)\n" do
+    local info = line:match "^```(.*)$"
+    if block and info then
+      list[#list + 1], block = block, nil
+    elseif info then
+      block = { info = info, text = "" }
+    elseif block then
+      block.text = block.text .. line .. "\n"
+    end
+  end
+  return list
+end
+
+local guide = { language = "", files = {}, finds = {} }
+for _, block in ipairs(blocks()) do
+  if block.info == "lua language" then
+    guide.language = guide.language .. block.text
+  elseif block.info == "lua finds" then
+    guide.finds[#guide.finds + 1] = { text = block.text }
+  elseif block.info == "text" then
+    guide.finds[#guide.finds].message = block.text
+  elseif block.info:find "^csv " then
+    guide.files[("policies/guide/data/%s.csv"):format(block.info:sub(5))] = block.text
+  else
+    guide[block.info] = block.text
+  end
+end
+
+local function build_language(more)
+  local texts = { ["policies/guide/policy.lua"] = guide.language .. (more or "") }
+  for path, text in pairs(guide.files) do
+    texts[path] = text
+  end
+  return sandbox.build(".", "guide", texts)
+end
+
+describe("the policy guide", function()
+  local first =
+    { ["policies/first/policy.lua"] = guide["lua first"], ["policies/first/policy_spec.lua"] = guide["lua spec"] }
+
+  it("has a first policy that does what its spec says", function()
+    local artifact = sandbox.build(".", "first", first)
+    assert.are.same({}, artifact.problems)
+    local load = sandbox.loader((sandbox.modules(".", "first", first)))
+    local input = { spec = "first.policy_spec" }
+    local read = load "spec"(input)
+    assert.are.same({}, read.problems)
+    assert.are.equal(2, #read.cases)
+    for number, case in ipairs(read.cases) do
+      input.case, input.outcomes = number, lead.run_case(artifact, nil, case, { root = "." })
+      assert.are.same({}, load "spec"(input).failures)
+    end
+  end)
+
+  it(
+    "has a chapter on the language that is one policy without a problem",
+    function() assert.are.same({}, build_language().problems) end
+  )
+
+  for _, find in ipairs(guide.finds) do
+    it("is right about: " .. find.message:gsub("\n", ""), function()
+      local artifact = build_language(find.text)
+      local texts = {}
+      for i, problem in ipairs(artifact.problems) do
+        texts[i] = problem.text .. "\n"
+      end
+      assert.are.same({ find.message }, texts)
+    end)
+  end
+
+  it("names what a policy may name", function()
+    local text = sandbox.read "docs/policy-guide.md"
+    local list = text:match "may name: `([^`]+)`"
+    local expected, got = {}, {}
+    for _, path in ipairs(sandbox.names()) do
+      if not path:find "%." then expected[#expected + 1] = path end
+    end
+    for name in list:gmatch "%S+" do
+      got[#got + 1] = name
+    end
+    table.sort(expected)
+    table.sort(got)
+    assert.are.same(expected, got)
+  end)
+end)

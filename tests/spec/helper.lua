@@ -1,0 +1,7 @@
+--- Given to every run of busted: where the specs' own modules lie, whatever the folder they are run from.
+local root = os.getenv "INTENTD_ROOT" or "."
+package.path = table.concat({
+  root .. "/tests/spec/support/?.lua",
+  root .. "/tests/functional/?.lua",
+  package.path,
+}, ";")
