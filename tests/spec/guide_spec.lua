@@ -1,4 +1,5 @@
---- The examples of docs/policy-guide.md: the policies load without a problem, the spec holds, and what "check finds" is what it says.
+--- The examples of docs/policy-guide.md: the policies load without a problem, the spec holds, and what "check finds" is
+--- what it says.
 local lead = require "lead"
 local sandbox = require "sandbox"
 
