@@ -8,8 +8,8 @@
 // "NAME.policy", checks the tree, compiles it. After a build the signal sets that the policy does not name are taken
 // away; when there were any, it is built once more from what remains.
 //
-// signals/SET/signals.lua returns {name, version (whole number), owner, rationale, personal = {paths}}; features.lua
-// returns the list of declarations (feature/feature.h).
+// signals/SET/signals.lua returns {name, version (whole number), owner, rationale, personal = {paths}, events = {names;
+// optional, for check}}; features.lua returns the list of declarations (feature/feature.h).
 //
 // Output, a map:
 //   problems      [{path, line, error (bool), text}]; when one is an error nothing else is there
