@@ -171,6 +171,7 @@ void segment_list_free(struct segment_info *list, size_t count) {
 struct walk {
   struct scan *scan;
   const struct segment_info *info;
+  bool goes_on; // the segment before this one was read, and is of the same session
   struct window window;
   uint64_t size;   // of the file, when it was opened
   uint32_t at;     // where the next commit begins
@@ -195,7 +196,7 @@ static int take_opening(struct walk *w, const struct trailer *t, struct error *e
     struct scan_tip *known = &scan->tip[i];
     bool is_owned = e.flags & ENTRY_OWNED;
     if (known->is_known && is_owned) {
-      bool may_skip = w->info->begins_session && scan->floor && e.seq <= scan->floor[i];
+      bool may_skip = !w->goes_on && scan->floor && e.seq <= scan->floor[i];
       if (e.seq < known->tip.seq || (e.seq > known->tip.seq && !may_skip))
         return error_set(err, ITD_ECORRUPT,
                          "%s: partition %zu goes on after frame %llu, but the journal before it ends with frame %llu",
@@ -409,6 +410,9 @@ int scan_segment(struct scan *scan, const struct segment_info *info, struct scan
   struct walk *w = xcalloc(1, sizeof *w);
   *w = (struct walk){.scan = scan, .info = info, .at = info->has_header ? SEGMENT_HEADER_SIZE : 0};
   segment_path(w->path, scan->dir, info->log, info->number);
+  w->goes_on = !info->begins_session && scan->last_log == info->log && scan->last_number + 1 == info->number;
+  scan->last_log = info->log;
+  scan->last_number = info->number;
   buf_init(&w->window.b);
   w->window.base = w->at;
   w->window.fd = open(w->path, O_RDONLY | O_CLOEXEC);

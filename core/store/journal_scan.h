@@ -29,13 +29,17 @@ struct scan {
   const char *dir;
   journal_visit visit; // NULL: only checks
   void *context;
-  const uint64_t *floor; // of each partition: a gap between two sessions is no damage up to here (segments in between
-                         // were left out); NULL: none is allowed
+  // Of each partition: a gap up to this frame is no damage where segments in between were left out; NULL: none is
+  // allowed.
+  const uint64_t *floor;
+  // were left out); NULL: none is allowed
   // carried from segment to segment
   struct scan_tip tip[256];
   int64_t received_ms; // greatest seen
   uint32_t session;    // greatest seen
   uint64_t frames;
+  unsigned last_log; // of the segment before
+  uint32_t last_number;
 };
 struct scan_end {
   uint32_t end;        // offset behind the last whole commit; SEGMENT_HEADER_SIZE or 0 when there is none

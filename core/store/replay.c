@@ -69,8 +69,10 @@ static void forget_leads(struct player *p) {
 static int use_release(struct player *p, const struct frame *frame, struct error *err) {
   if (frame->policy == p->release) return 0;
   struct policy *policy = store_version(p->store, frame->policy);
-  if (!policy) return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", frame->policy);
-  struct release release = {.policy = policy, .number = frame->policy, .signals = frame->signals, .models = frame->models};
+  if (!policy)
+    return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", frame->policy);
+  struct release release = {
+      .policy = policy, .number = frame->policy, .signals = frame->signals, .models = frame->models};
   int status = engine_prepare(p->engine, &release, err);
   if (status < 0) return status;
   engine_use(p->engine);
@@ -99,8 +101,11 @@ static void compare(struct player *p, struct played *played, const struct frame 
 static int play_event(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
   struct event event;
   struct event_digits digits;
-  struct event_limits wide = {.id_max = SIZE_MAX, .name_max = SIZE_MAX, .bytes_max = SIZE_MAX,
-                              .late_max_ms = INT64_MAX / 4, .future_max_ms = INT64_MAX / 4};
+  struct event_limits wide = {.id_max = SIZE_MAX,
+                              .name_max = SIZE_MAX,
+                              .bytes_max = SIZE_MAX,
+                              .late_max_ms = INT64_MAX / 4,
+                              .future_max_ms = INT64_MAX / 4};
   buf_clear(&p->map);
   buf_clear(&p->secret);
   int status = frame->secret.n ? store_unseal(p->shard, frame->entity, frame->secret, &p->secret, err) : 0;
@@ -181,7 +186,8 @@ static void add(struct replay_result *sum, const struct replay_result *one) {
   sum->stopped += one->stopped;
   sum->forgotten += one->forgotten;
   sum->hash = hash_mix(sum->hash, one->hash);
-  if (one->different && !sum->different) memcpy(sum->first_different, one->first_different, sizeof sum->first_different);
+  if (one->different && !sum->different)
+    memcpy(sum->first_different, one->first_different, sizeof sum->first_different);
   sum->different += one->different;
 }
 

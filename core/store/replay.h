@@ -1,5 +1,6 @@
-// Playing a journal again: every recorded event goes through the engine with the release that was in force, and the hash of each
-// decision is held against the recorded one. Nothing is written. The directory must not be in use by a daemon.
+// Playing a journal again: every recorded event goes through the engine with the release that was in force, and the
+// hash of each decision is held against the recorded one. Nothing is written. The directory must not be in use by a
+// daemon.
 #pragma once
 #include "store/store.h"
 
@@ -11,9 +12,9 @@ struct replay_options {
 };
 struct replay_result {
   uint64_t frames, decisions, timers, stopped;
-  uint64_t forgotten;      // frames whose event can't be opened any more: their leads are left out from there on
-  uint64_t different;      // decisions whose hash is not the recorded one
-  uint64_t hash;           // over all decisions, whatever the threads: partition by partition, in sequence
+  uint64_t forgotten;       // frames whose event can't be opened any more: their leads are left out from there on
+  uint64_t different;       // decisions whose hash is not the recorded one
+  uint64_t hash;            // over all decisions, whatever the threads: partition by partition, in sequence
   char first_different[64]; // decision_id
 };
 // ITD_EBUSY: in use. ITD_ECORRUPT. A difference is not an error: see result->different.

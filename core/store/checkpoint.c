@@ -1,0 +1,354 @@
+// The checkpointer's thread and the queue that leads to it.
+#include "store/checkpoint.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#define CHUNK_BYTES  (1u << 20)
+#define BATCH        1000u // puts in one LMDB transaction
+#define RETRY_MS_MAX 1000
+
+struct copy { // in a chunk, before each block
+  struct lead_id id;
+  int64_t due_ms;
+  uint64_t size;
+};
+struct checkpoint_chunk {
+  struct checkpoint_chunk *next;
+  size_t n, cap, counted, copies;
+  uint8_t *p;
+};
+
+enum phase { IDLE, GATHER, WRITE };
+
+struct checkpoint {
+  struct checkpoint_options options;
+  pthread_t thread;
+  pthread_mutex_t lock;
+  pthread_cond_t work, done;
+  bool is_stopping, is_asked;
+  enum phase phase;
+  unsigned given;                    // shards that are done with this cycle
+  struct checkpoint_part *part[256]; // of this cycle
+  struct checkpoint_chunk *chunks;
+  uint32_t tried; // the cycle that was tried to be written last
+  _Atomic uint32_t cycle, finished;
+  _Atomic size_t dirty;
+  _Atomic bool has_vault;
+  _Atomic uint64_t checkpoints, failures;
+};
+
+// ---- shards ----
+static void ask(struct checkpoint *c) {
+  pthread_mutex_lock(&c->lock);
+  c->is_asked = true;
+  pthread_cond_signal(&c->work);
+  pthread_mutex_unlock(&c->lock);
+}
+
+void checkpoint_dirty(struct checkpoint *c, size_t bytes) {
+  size_t before = atomic_fetch_add_explicit(&c->dirty, bytes, memory_order_relaxed), half = c->options.dirty_max / 2;
+  if (before < half && before + bytes >= half) ask(c);
+}
+bool checkpoint_is_full(const struct checkpoint *c) {
+  return atomic_load_explicit(&c->dirty, memory_order_relaxed) >= c->options.dirty_max;
+}
+size_t checkpoint_dirty_bytes(const struct checkpoint *c) {
+  return atomic_load_explicit(&c->dirty, memory_order_relaxed);
+}
+void checkpoint_vault_dirty(struct checkpoint *c) { atomic_store_explicit(&c->has_vault, true, memory_order_relaxed); }
+uint32_t checkpoint_cycle(const struct checkpoint *c) { return atomic_load(&c->cycle); }
+uint32_t checkpoint_finished(const struct checkpoint *c) { return atomic_load(&c->finished); }
+
+struct checkpoint_chunk *checkpoint_chunk_new(struct checkpoint *c) {
+  (void)c;
+  struct checkpoint_chunk *chunk = xmalloc(sizeof *chunk);
+  *chunk = (struct checkpoint_chunk){.cap = CHUNK_BYTES, .p = xmalloc(CHUNK_BYTES)};
+  return chunk;
+}
+
+static void chunk_free(struct checkpoint_chunk *chunk) {
+  free(chunk->p);
+  free(chunk);
+}
+
+uint8_t *checkpoint_copy(struct checkpoint_chunk *chunk, struct lead_id id, int64_t due_ms, size_t size,
+                         size_t counted) {
+  size_t need = sizeof(struct copy) + ((size + 7) & ~(size_t)7);
+  if (need > chunk->cap - chunk->n && chunk->n) return NULL;
+  if (need > chunk->cap) chunk->p = xrealloc(chunk->p, chunk->cap = need);
+  struct copy *copy = (struct copy *)(void *)(chunk->p + chunk->n);
+  *copy = (struct copy){.id = id, .due_ms = due_ms, .size = size};
+  chunk->n += need;
+  chunk->counted += counted;
+  chunk->copies++;
+  return (uint8_t *)(copy + 1);
+}
+
+void checkpoint_give(struct checkpoint *c, struct checkpoint_chunk *chunk) {
+  pthread_mutex_lock(&c->lock);
+  CHECK(c->phase == GATHER);
+  chunk->next = c->chunks;
+  c->chunks = chunk;
+  pthread_mutex_unlock(&c->lock);
+}
+
+void checkpoint_done(struct checkpoint *c, unsigned shard, struct checkpoint_part *part) {
+  pthread_mutex_lock(&c->lock);
+  CHECK(c->phase == GATHER && !c->part[shard]);
+  c->part[shard] = part;
+  if (++c->given == c->options.shards) {
+    c->phase = WRITE;
+    pthread_cond_signal(&c->work);
+  }
+  pthread_mutex_unlock(&c->lock);
+}
+
+// ---- writing ----
+static int by_id(const void *a, const void *b) {
+  const struct copy *const *x = a, *const *y = b;
+  return memcmp((*x)->id.b, (*y)->id.b, sizeof(*x)->id.b);
+}
+
+// One transaction after another, so that no one of them holds LMDB's writer or its dirty pages for long.
+struct batch {
+  struct state *state;
+  struct state_txn *txn;
+  unsigned puts;
+};
+
+static int batch_next(struct batch *b, struct error *err) {
+  if (b->puts++ % BATCH == 0 && b->txn) {
+    struct state_txn *full = b->txn;
+    b->txn = NULL;
+    int rc = state_commit(full, err);
+    if (rc) return rc;
+  }
+  return b->txn ? 0 : state_begin(b->state, &b->txn, err);
+}
+
+static int write_vault(struct batch *b, struct bytes records, struct error *err) {
+  struct vault_record r;
+  while (vault_next(&records, &r)) {
+    int rc = batch_next(b, err);
+    if (rc == 0)
+      rc = r.type == VAULT_LEAD ? state_put_key(b->txn, r.lead, r.key, err)
+                                : state_put_identity(b->txn, r.identity, r.lead, r.kind, r.value, err);
+    if (rc) return rc;
+  }
+  return 0;
+}
+
+static int write_leads(struct batch *b, struct checkpoint_chunk *chunks, struct error *err) {
+  size_t count = 0, n = 0;
+  for (struct checkpoint_chunk *k = chunks; k; k = k->next) count += k->copies;
+  if (!count) return 0;
+  struct copy **list = xmalloc(count * sizeof *list);
+  for (struct checkpoint_chunk *k = chunks; k; k = k->next)
+    for (size_t at = 0; at < k->n;) {
+      struct copy *copy = list[n++] = (struct copy *)(void *)(k->p + at);
+      at += sizeof *copy + ((copy->size + 7) & ~(size_t)7);
+    }
+  qsort(list, count, sizeof *list, by_id);
+  int rc = 0;
+  for (size_t i = 0; rc == 0 && i < count; i++) {
+    rc = batch_next(b, err);
+    if (rc == 0) rc = state_put_lead(b->txn, list[i]->id, list[i]->due_ms, bytes_of(list[i] + 1, list[i]->size), err);
+  }
+  free(list);
+  return rc;
+}
+
+static int write_progress(struct batch *b, const struct checkpoint_part *part, struct error *err) {
+  int rc = 0;
+  for (unsigned i = 0; rc == 0 && i < part->count; i++) {
+    rc = batch_next(b, err);
+    if (rc == 0) rc = state_put_progress(b->txn, part->partition[i], &part->progress[i], err);
+  }
+  return rc;
+}
+
+static int finish_batch(struct batch *b, int rc, struct error *err) {
+  struct state_txn *last = b->txn;
+  b->txn = NULL;
+  if (rc == 0) return last ? state_commit(last, err) : 0;
+  state_abort(last);
+  return rc;
+}
+
+// Progress goes in a transaction after all others are durable: it must never promise what is not there.
+static int write_cycle(struct checkpoint *c, struct checkpoint_chunk *chunks, struct error *err) {
+  struct batch b = {.state = c->options.state};
+  int rc = 0;
+  for (unsigned i = 0; rc == 0 && i < c->options.shards; i++) rc = journal_sync(c->options.shard[i].journal, err);
+  for (unsigned i = 0; rc == 0 && i < c->options.shards; i++) rc = write_vault(&b, buf_bytes(&c->part[i]->vault), err);
+  if (rc == 0) rc = write_leads(&b, chunks, err);
+  rc = finish_batch(&b, rc, err);
+  for (unsigned i = 0; rc == 0 && i < c->options.shards; i++) rc = write_progress(&b, c->part[i], err);
+  return finish_batch(&b, rc, err);
+}
+
+static void drop_vaults(struct checkpoint *c) {
+  for (unsigned i = 0; i < c->options.shards; i++) vault_drop(c->options.shard[i].vault, c->part[i]->vault_upto);
+  for (size_t i = 0; i < c->options.old_vault_count; i++) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/vault/%s", c->options.dir, c->options.old_vault_files[i]);
+    if (unlink(path) && errno != ENOENT) log_line(LOG_WARN, "vault_unlink", "error=%s", log_quote(strerror(errno)));
+  }
+  dir_list_free(c->options.old_vault_files, c->options.old_vault_count);
+  c->options.old_vault_files = NULL;
+  c->options.old_vault_count = 0;
+}
+
+static void forget_cycle(struct checkpoint *c, struct checkpoint_chunk *chunks) {
+  size_t counted = 0;
+  while (chunks) {
+    struct checkpoint_chunk *next = chunks->next;
+    counted += chunks->counted;
+    chunk_free(chunks);
+    chunks = next;
+  }
+  atomic_fetch_sub_explicit(&c->dirty, counted, memory_order_relaxed);
+  for (unsigned i = 0; i < c->options.shards; i++) {
+    if (c->part[i]) {
+      buf_deinit(&c->part[i]->vault);
+      free(c->part[i]);
+    }
+    c->part[i] = NULL;
+  }
+}
+
+static void wait_ms(struct checkpoint *c, int64_t ms) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  t.tv_sec += (time_t)(ms / 1000);
+  t.tv_nsec += (long)(ms % 1000) * 1000000;
+  if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
+  pthread_cond_timedwait(&c->work, &c->lock, &t);
+}
+
+// Called and left with the lock held; without it in between.
+static void write_what_was_given(struct checkpoint *c) {
+  struct checkpoint_chunk *chunks = c->chunks;
+  uint32_t cycle = atomic_load(&c->cycle);
+  pthread_mutex_unlock(&c->lock);
+  struct error err = {0};
+  int rc = write_cycle(c, chunks, &err);
+  if (rc == 0) {
+    drop_vaults(c);
+    for (unsigned i = 0; i < c->options.shards; i++) vault_prepare(c->options.shard[i].vault);
+  } else {
+    log_line(LOG_ERROR, "checkpoint_failed", "code=%s error=%s", status_code(rc), log_quote(err.text));
+  }
+  pthread_mutex_lock(&c->lock);
+  atomic_fetch_add_explicit(rc ? &c->failures : &c->checkpoints, 1, memory_order_relaxed);
+  c->tried = cycle;
+  if (rc == 0) {
+    forget_cycle(c, chunks);
+    c->chunks = NULL;
+    c->given = 0;
+    c->phase = IDLE;
+    atomic_store(&c->finished, cycle);
+  }
+  pthread_cond_broadcast(&c->done);
+  if (rc && !c->is_stopping) wait_ms(c, c->options.interval_ms < RETRY_MS_MAX ? c->options.interval_ms : RETRY_MS_MAX);
+}
+
+static void begin_cycle(struct checkpoint *c) {
+  c->is_asked = false;
+  c->phase = GATHER;
+  atomic_store(&c->has_vault, false);
+  atomic_fetch_add(&c->cycle, 1);
+}
+
+static void *checkpointer(void *arg) {
+  struct checkpoint *c = arg;
+  for (unsigned i = 0; i < c->options.shards; i++) vault_prepare(c->options.shard[i].vault);
+  uint64_t last_ns = clock_mono_ns();
+  pthread_mutex_lock(&c->lock);
+  while (!c->is_stopping) {
+    int64_t since_ms = (int64_t)((clock_mono_ns() - last_ns) / 1000000);
+    bool has_work = checkpoint_dirty_bytes(c) || atomic_load(&c->has_vault);
+    if (c->phase == WRITE) {
+      write_what_was_given(c);
+    } else if (c->phase == IDLE && (c->is_asked || (has_work && since_ms >= c->options.interval_ms))) {
+      last_ns = clock_mono_ns();
+      begin_cycle(c);
+    } else {
+      int64_t left = c->options.interval_ms - since_ms;
+      wait_ms(c, left > 0 ? left : c->options.interval_ms);
+    }
+  }
+  pthread_mutex_unlock(&c->lock);
+  return NULL;
+}
+
+// ---- life ----
+struct checkpoint *checkpoint_start(const struct checkpoint_options *options) {
+  struct checkpoint *c = xcalloc(1, sizeof *c);
+  c->options = *options;
+  if (c->options.interval_ms < 1) c->options.interval_ms = 1;
+  struct checkpoint_shard *shard = xmalloc(options->shards * sizeof *shard);
+  memcpy(shard, options->shard, options->shards * sizeof *shard);
+  c->options.shard = shard;
+  c->options.dir = xstrdup(options->dir);
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&c->work, &attr);
+  pthread_cond_init(&c->done, &attr);
+  pthread_condattr_destroy(&attr);
+  pthread_mutex_init(&c->lock, NULL);
+  CHECK(pthread_create(&c->thread, NULL, checkpointer, c) == 0);
+  return c;
+}
+
+void checkpoint_stop(struct checkpoint *c) {
+  if (!c) return;
+  pthread_mutex_lock(&c->lock);
+  c->is_stopping = true;
+  pthread_cond_signal(&c->work);
+  pthread_mutex_unlock(&c->lock);
+  pthread_join(c->thread, NULL);
+  forget_cycle(c, c->chunks);
+  dir_list_free(c->options.old_vault_files, c->options.old_vault_count);
+  pthread_mutex_destroy(&c->lock);
+  pthread_cond_destroy(&c->work);
+  pthread_cond_destroy(&c->done);
+  free((void *)(uintptr_t)c->options.shard);
+  free((void *)(uintptr_t)c->options.dir);
+  free(c);
+}
+
+uint32_t checkpoint_begin(struct checkpoint *c) {
+  pthread_mutex_lock(&c->lock);
+  if (c->phase == IDLE) begin_cycle(c);
+  uint32_t cycle = atomic_load(&c->cycle);
+  pthread_mutex_unlock(&c->lock);
+  return cycle;
+}
+
+bool checkpoint_wait(struct checkpoint *c, uint32_t cycle) {
+  pthread_mutex_lock(&c->lock);
+  // A cycle that failed before gets one more try from now.
+  if (c->phase == WRITE && c->tried == cycle) c->tried = cycle - 1;
+  pthread_cond_signal(&c->work);
+  while (atomic_load(&c->finished) != cycle && c->tried != cycle) pthread_cond_wait(&c->done, &c->lock);
+  bool is_durable = atomic_load(&c->finished) == cycle;
+  pthread_mutex_unlock(&c->lock);
+  return is_durable;
+}
+
+struct checkpoint_stats checkpoint_stats(const struct checkpoint *c) {
+  return (struct checkpoint_stats){.checkpoints = atomic_load_explicit(&c->checkpoints, memory_order_relaxed),
+                                   .failures = atomic_load_explicit(&c->failures, memory_order_relaxed)};
+}

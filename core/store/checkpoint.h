@@ -1,0 +1,69 @@
+// The checkpoint: moves changed leads, identities and keys into LMDB in the background, a cycle at a time.
+//
+// A cycle: the checkpointer's thread asks for it; each shard, at its next store_turn with nothing staged, notes how far
+// its partitions are, and hands over a copy of every lead that changed until then, slice by slice; when all have, the
+// journals are synced (where the mode does not do it anyway), everything is written to LMDB sorted by key in
+// transactions of 1,000, each synced, then how far the partitions are; then the vault's files that hold nothing else
+// go. What fails is tried again; nothing is lost meanwhile: it is in the journal and in the vault.
+#pragma once
+#include "store/journal.h"
+#include "store/state.h"
+#include "store/vault.h"
+
+struct checkpoint_shard { // what the checkpointer needs of a shard; all thread-safe
+  struct journal *journal;
+  struct vault *vault;
+};
+struct checkpoint_options {
+  const char *dir;
+  struct state *state;
+  unsigned shards;
+  const struct checkpoint_shard *shard;
+  int64_t interval_ms;
+  size_t dirty_max;
+  char **old_vault_files; // names below DIR/vault whose records are handed over in the first cycle; taken over
+  size_t old_vault_count;
+};
+struct checkpoint;
+struct checkpoint *checkpoint_start(const struct checkpoint_options *options);
+void checkpoint_stop(struct checkpoint *c); // ends the thread; what was not written stays in the journal
+
+// ---- for shards ----
+// Bytes of leads that changed and are not in LMDB yet. At half of the bound a cycle begins early. True: at the bound.
+void checkpoint_dirty(struct checkpoint *c, size_t bytes);
+bool checkpoint_is_full(const struct checkpoint *c);
+size_t checkpoint_dirty_bytes(const struct checkpoint *c);
+void checkpoint_vault_dirty(struct checkpoint *c); // there are new vault records
+// The cycle that shards are asked to give for; grows by one with each. And the last one that is durable.
+uint32_t checkpoint_cycle(const struct checkpoint *c);
+uint32_t checkpoint_finished(const struct checkpoint *c);
+
+// Copies on their way: a chunk is filled by the shard (checkpoint_copy until it says it is full) and given away.
+struct checkpoint_chunk;
+struct checkpoint_chunk *checkpoint_chunk_new(struct checkpoint *c);
+// Room for one lead's block, or NULL when the chunk is full (never of an empty chunk). `counted`: as told to
+// checkpoint_dirty.
+uint8_t *checkpoint_copy(struct checkpoint_chunk *chunk, struct lead_id id, int64_t due_ms, size_t size,
+                         size_t counted);
+void checkpoint_give(struct checkpoint *c, struct checkpoint_chunk *chunk);
+// The shard has given everything for this cycle. `vault`: records (taken over), all of files up to `vault_upto`.
+// progress[i] of partition[i].
+struct checkpoint_part {
+  struct buf vault;
+  uint32_t vault_upto;
+  unsigned count;
+  uint16_t partition[256];
+  struct state_progress progress[256];
+};
+void checkpoint_done(struct checkpoint *c, unsigned shard,
+                     struct checkpoint_part *part); // takes `part` (malloc'd) over
+
+// ---- for the last one ----
+// Asks for a cycle now unless one runs; returns its number.
+uint32_t checkpoint_begin(struct checkpoint *c);
+// After all shards gave: waits until it is durable or was tried once. True: durable.
+bool checkpoint_wait(struct checkpoint *c, uint32_t cycle);
+struct checkpoint_stats {
+  uint64_t checkpoints, failures;
+};
+struct checkpoint_stats checkpoint_stats(const struct checkpoint *c);

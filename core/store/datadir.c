@@ -1,0 +1,109 @@
+// Lock, format file, secret.
+#include "store/datadir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "store/store.h"
+
+static int take_lock(struct datadir *d, struct error *err) {
+  char path[PATH_MAX], pid[32] = "";
+  snprintf(path, sizeof path, "%s/intentd.lock", d->path);
+  d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (d->lock_fd < 0) return error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+  if (flock(d->lock_fd, LOCK_EX | LOCK_NB)) {
+    if (errno != EWOULDBLOCK) return error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+    ssize_t n = pread(d->lock_fd, pid, sizeof pid - 1, 0);
+    pid[n > 0 ? strcspn(pid, "\n") : 0] = 0;
+    return error_set(err, ITD_EBUSY, "%s is in use by another daemon (pid %s)", d->path, pid[0] ? pid : "unknown");
+  }
+  int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+  if (ftruncate(d->lock_fd, 0) || pwrite(d->lock_fd, pid, (size_t)n, 0) != n)
+    return error_set(err, errno == ENOSPC ? ITD_EFULL : ITD_EIO, "%s: %s", path, strerror(errno));
+  return 0;
+}
+
+// "intentd 1\npartitions 16\nsecret HEX\ncrc32c HEX\n": text, so that a person can see what it is; the sum is over the
+// lines before it.
+static int write_format(struct datadir *d, const char *path, struct error *err) {
+  char hex[2 * STORE_SECRET_SIZE + 1];
+  struct buf b;
+  buf_init(&b);
+  hex_encode(bytes_of(d->secret, sizeof d->secret), hex);
+  buf_printf(&b, "intentd %d\npartitions %u\nsecret %s\n", STORE_FORMAT, d->partitions, hex);
+  buf_printf(&b, "crc32c %08x\n", crc32c(0, buf_bytes(&b)));
+  int rc = file_replace(path, buf_bytes(&b), err);
+  buf_deinit(&b);
+  return rc;
+}
+
+static int read_format(struct datadir *d, const char *path, struct error *err) {
+  struct buf b;
+  buf_init(&b);
+  int rc = file_read(path, 4096, &b, err);
+  if (rc) {
+    buf_deinit(&b);
+    return rc;
+  }
+  buf_append_u8(&b, 0);
+  const char *text = (const char *)b.p, *sum = strstr(text, "crc32c ");
+  char secret[2 * STORE_SECRET_SIZE + 1];
+  unsigned version = 0, crc = 0;
+  if (sscanf(text, "intentd %u\n", &version) != 1)
+    rc = error_set(err, ITD_ECORRUPT, "%s: not a data directory of intentd", path);
+  else if (version != STORE_FORMAT)
+    rc = error_set(err, ITD_EVERSION, "%s: version %u; this program reads %d", path, version, STORE_FORMAT);
+  else if (!sum || sscanf(sum, "crc32c %8x\n", &crc) != 1 || crc != crc32c(0, bytes_of(text, (size_t)(sum - text))) ||
+           sscanf(text, "intentd %*u\npartitions %u\nsecret %64[0-9a-f]\n", &d->partitions, secret) != 2 ||
+           d->partitions < 1 || d->partitions > 256 || hex_decode(bytes_str(secret), d->secret, sizeof d->secret))
+    rc = error_set(err, ITD_ECORRUPT, "%s: damaged", path);
+  buf_deinit(&b);
+  return rc;
+}
+
+static bool has_content(const char *path, const char *name) {
+  char full[PATH_MAX];
+  snprintf(full, sizeof full, "%s/%s", path, name);
+  return access(full, F_OK) == 0;
+}
+
+int datadir_open(const char *path, unsigned partitions, const uint8_t *seed, struct datadir *out, struct error *err) {
+  char format[PATH_MAX];
+  struct datadir d = {.lock_fd = -1};
+  int rc = dir_make(path, err);
+  if (rc) return rc;
+  d.path = xstrdup(path);
+  rc = take_lock(&d, err);
+  snprintf(format, sizeof format, "%s/format", path);
+  if (rc == 0 && access(format, F_OK) == 0) {
+    rc = read_format(&d, format, err);
+  } else if (rc == 0 && (has_content(path, "journal") || has_content(path, "state"))) {
+    rc = error_set(err, ITD_ECORRUPT,
+                   "%s: the file is missing, but there is a journal: without its secret nobody is known", format);
+  } else if (rc == 0) {
+    d.partitions = partitions;
+    if (seed)
+      memcpy(d.secret, seed, sizeof d.secret);
+    else
+      random_bytes(d.secret, sizeof d.secret);
+    rc = write_format(&d, format, err);
+  }
+  if (rc) {
+    datadir_close(&d);
+    return rc;
+  }
+  *out = d;
+  return 0;
+}
+
+void datadir_close(struct datadir *d) {
+  if (d->lock_fd >= 0) close(d->lock_fd);
+  free(d->path);
+  *d = (struct datadir){.lock_fd = -1};
+}

@@ -1,0 +1,212 @@
+// Recovery: state = fold(LMDB, vault and journal since). Everything is read and judged first; only then is a torn tail
+// cut, so that a directory with damage is left as it was found.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "store/shard.h"
+
+struct recovering {
+  struct store *store;
+  struct recovery_result *result;
+  struct scan scan;
+  uint64_t floor[256]; // progress of each partition: what LMDB has
+};
+
+// ---- vault and LMDB ----
+static int take_record(void *context, const struct vault_record *r, struct error *err) {
+  struct recovering *v = context;
+  unsigned p = lead_id_partition(r->lead);
+  if (p >= v->store->dir.partitions)
+    return error_set(err, ITD_ECORRUPT, "vault: a lead of partition %u, which there is not", p);
+  struct store_shard *s = shard_of(v->store, p);
+  if (r->type == VAULT_LEAD) {
+    shard_set_key(s, r->lead, r->key);
+    if (r->made > s->partition[p].made) s->partition[p].made = r->made;
+  } else {
+    shard_know(shard_of(v->store, store_partition_of(v->store, r->identity)), r->identity, r->lead);
+  }
+  buf_append_bytes(&s->handed, r->raw); // for LMDB, with the first checkpoint
+  return 0;
+}
+
+static int take_progress(struct recovering *v, struct error *err) {
+  for (unsigned p = 0; p < v->store->dir.partitions; p++) {
+    struct store_shard *s = shard_of(v->store, p);
+    struct state_progress progress = {0};
+    int rc = state_progress(s->state, p, &progress, err);
+    if (rc && rc != ITD_ENOTFOUND) return rc;
+    v->floor[p] = progress.seq;
+    if (progress.made > s->partition[p].made) s->partition[p].made = progress.made;
+    if (progress.release)
+      shard_release(
+          s, &(struct frame){.partition = (uint16_t)p, .policy = progress.release, .received_ms = progress.release_ms});
+  }
+  return 0;
+}
+
+static void take_due(void *context, int64_t due_ms, struct lead_id id) {
+  struct store *store = context;
+  if (lead_id_partition(id) < store->dir.partitions) due_set(&shard_of(store, lead_id_partition(id))->due, id, due_ms);
+}
+
+// ---- frames ----
+static void take_names(struct recovering *v, struct store_shard *s, const struct frame *f, uint64_t place) {
+  struct lead_id known;
+  if (f->message.hi || f->message.lo) dedupe_add(&s->dedupe, f->message, place, f->received_ms);
+  if (!f->identity.hi && !f->identity.lo) return;
+  struct store_shard *who = shard_of(v->store, store_partition_of(v->store, f->identity));
+  // Only after a power loss without syncs is the vault behind the journal: the name is lost then, but not whose it was.
+  if (!store_find(who, f->identity, &known)) shard_know(who, f->identity, f->entity);
+}
+
+static int take_frame(void *context, const struct frame *f, uint64_t place, struct error *err) {
+  struct recovering *v = context;
+  struct store_shard *s = shard_of(v->store, f->partition);
+  struct store_recovery *r = &v->result->recovery;
+  r->frames++;
+  if (f->kind == FRAME_RELEASE) {
+    shard_release(s, f);
+    return 0;
+  }
+  take_names(v, s, f, place);
+  struct lead *lead = f->seq > v->floor[f->partition] ? store_lead(s, f->entity) : NULL;
+  if (f->seq <= v->floor[f->partition] || (lead && f->seq <= lead->seq)) {
+    r->skipped++;
+    return 0;
+  }
+  struct lead *was = lead;
+  int rc = lead_id_partition(f->entity) == f->partition
+               ? 0
+               : error_set(err, ITD_ECORRUPT, "its lead is of another partition");
+  if (rc == 0) rc = history_fold(s, f, place, &lead, err);
+  if (rc == 0) {
+    store_put(s, lead);
+    return 0;
+  }
+  if (was)
+    shard_entry(s, f->entity)->lead = lead; // it may have moved
+  else
+    lead_free(lead);
+  error_prefix(err, "journal/%02x-%08x.log, offset %u: partition %u, frame %llu", place_log(place),
+               place_segment(place), place_offset(place), f->partition, (unsigned long long)f->seq);
+  return rc == ITD_EVERSION ? rc : ITD_ECORRUPT;
+}
+
+// ---- which segments ----
+// What is known about the time after a segment: the opening of the log's next one, or of any log's first in a later
+// session.
+static const struct segment_info *after(const struct segment_info *list, size_t count, const struct segment_info *s) {
+  for (size_t i = 0; i < count; i++) {
+    const struct segment_info *o = &list[i];
+    if (!o->has_opening) continue;
+    if (o->log == s->log && o->number == s->number + 1) return o;
+    if (o->header.session > s->header.session && o->begins_session) return o;
+  }
+  return NULL;
+}
+
+// A segment may be left out when LMDB has everything of it and its messages are older than the window.
+static bool is_needed(const struct recovering *v, const struct segment_info *list, size_t count,
+                      const struct segment_info *s, int64_t edge_ms) {
+  const struct segment_info *next = s->has_opening ? after(list, count, s) : NULL;
+  if (!next || next->received_ms >= edge_ms) return true;
+  for (unsigned p = 0; p < v->store->dir.partitions; p++)
+    if (next->seq[p] != s->seq[p] && next->seq[p] > v->floor[p]) return true;
+  return false;
+}
+
+struct cut {
+  const struct segment_info *info;
+  uint32_t end; // 0: the file goes
+};
+
+static int apply_cuts(const struct store *store, const struct cut *cut, size_t count, struct error *err) {
+  char path[SEGMENT_PATH_MAX];
+  for (size_t i = 0; i < count; i++) {
+    segment_path(path, store->dir.path, cut[i].info->log, cut[i].info->number);
+    int fd = -1, bad;
+    if (!cut[i].end)
+      bad = unlink(path);
+    else
+      bad = (fd = open(path, O_RDWR | O_CLOEXEC)) < 0 || ftruncate(fd, (off_t)cut[i].end) || fsync(fd);
+    int e = errno;
+    if (fd >= 0) close(fd);
+    if (bad) return error_set(err, ITD_EIO, "%s: %s", path, strerror(e));
+    log_line(LOG_INFO, "journal_cut", "segment=%02x-%08x end=%u", cut[i].info->log, cut[i].info->number, cut[i].end);
+  }
+  snprintf(path, sizeof path, "%s/journal", store->dir.path);
+  int fd = count ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  bool bad = count && (fd < 0 || fsync(fd));
+  if (fd >= 0) close(fd);
+  return bad ? error_set(err, ITD_EIO, "%s: %s", path, strerror(errno)) : 0;
+}
+
+static int take_segments(struct recovering *v, const struct segment_info *list, size_t count, struct error *err) {
+  bool is_reading[256] = {false};
+  int64_t newest_ms = 0, edge_ms = 0;
+  struct cut *cut = xcalloc(count + 1, sizeof *cut);
+  size_t cuts = 0;
+  int rc = 0;
+  for (size_t i = 0; rc == 0 && i < count; i++) {
+    if (list[i].has_header && list[i].header.partitions != v->store->dir.partitions)
+      rc = error_set(err, ITD_ECORRUPT, "journal/%02x-%08x.log is of %u partitions, the directory has %u", list[i].log,
+                     list[i].number, list[i].header.partitions, v->store->dir.partitions);
+    if (list[i].has_header && list[i].header.session > v->store->session) v->store->session = list[i].header.session;
+    if (list[i].has_opening && list[i].received_ms > newest_ms) newest_ms = list[i].received_ms;
+  }
+  if (__builtin_sub_overflow(newest_ms, v->store->options.dedupe_window_ms, &edge_ms)) edge_ms = INT64_MIN;
+  for (size_t i = 0; rc == 0 && i < count; i++) {
+    const struct segment_info *s = &list[i];
+    struct scan_end end;
+    if (!is_reading[s->log] && !is_needed(v, list, count, s, edge_ms)) continue;
+    is_reading[s->log] = true;
+    rc = scan_segment(&v->scan, s, &end, err);
+    if (rc) break;
+    v->result->recovery.torn_bytes += end.torn_bytes;
+    bool is_empty = end.end <= SEGMENT_HEADER_SIZE;
+    if (is_empty || end.is_torn) cut[cuts++] = (struct cut){.info = s, .end = is_empty ? 0 : end.end};
+  }
+  for (unsigned p = 0; rc == 0 && p < v->store->dir.partitions; p++)
+    if (v->floor[p] > v->scan.tip[p].tip.seq)
+      rc =
+          error_set(err, ITD_ECORRUPT, "the journal of partition %u ends with frame %llu, but the state has frame %llu",
+                    p, (unsigned long long)v->scan.tip[p].tip.seq, (unsigned long long)v->floor[p]);
+  if (rc == 0) rc = apply_cuts(v->store, cut, cuts, err);
+  free(cut);
+  return rc;
+}
+
+int recover(struct store *store, struct recovery_result *result, struct error *err) {
+  struct recovering *v = xcalloc(1, sizeof *v);
+  *v = (struct recovering){.store = store, .result = result};
+  v->scan = (struct scan){.dir = store->dir.path, .visit = take_frame, .context = v, .floor = v->floor};
+  uint64_t began_ns = clock_mono_ns();
+  struct segment_info *list = NULL;
+  size_t count = 0;
+  int rc = vault_files(store->dir.path, &result->vault_files, &result->vault_count, err);
+  if (rc == 0) rc = vault_scan(store->dir.path, take_record, v, err);
+  if (rc == 0) rc = take_progress(v, err);
+  if (rc == 0) rc = state_each_due(store->shard[0]->state, take_due, store, err);
+  if (rc == 0) rc = segment_list(store->dir.path, &list, &count, err);
+  if (rc == 0) rc = take_segments(v, list, count, err);
+  if (rc == 0) {
+    store->session++;
+    result->received_ms = v->scan.received_ms;
+    for (unsigned p = 0; p < 256; p++) result->tip[p] = v->scan.tip[p].tip;
+    for (unsigned i = 0; i < store->options.shards; i++) {
+      struct store_shard *s = store->shard[i];
+      result->recovery.leads += atomic_load(&s->counters.leads);
+      atomic_store(&s->counters.messages, dedupe_count(&s->dedupe));
+    }
+    result->recovery.took_ms = (int64_t)((clock_mono_ns() - began_ns) / 1000000);
+  }
+  segment_list_free(list, count);
+  free(v);
+  return rc;
+}

@@ -1,0 +1,390 @@
+// A shard's part of the store: its tables, and the calls of store.h that its thread makes.
+#include "store/shard.h"
+
+#include <endian.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+
+#define SLICE_BYTES (256u << 10) // of copies for the checkpoint in one store_turn
+
+struct store_shard *shard_new(struct store *store, unsigned index) {
+  struct store_shard *s = xcalloc(1, sizeof *s);
+  s->store = store;
+  s->index = index;
+  s->reader = journal_reader_new(store->dir.path);
+  s->state = state_reader_new(store->state);
+  table_init(&s->leads, sizeof(struct lead_entry));
+  table_init(&s->identities, sizeof(struct identity_entry));
+  dedupe_init(&s->dedupe, store->options.dedupe_max / store->options.shards, store->options.dedupe_window_ms);
+  due_init(&s->due);
+  seal_init(&s->seal);
+  return s;
+}
+
+void shard_free(struct store_shard *s) {
+  if (!s) return;
+  journal_close(s->journal);
+  vault_close(s->vault);
+  journal_reader_free(s->reader);
+  state_reader_free(s->state);
+  for (size_t i = 0; i < table_count(&s->leads); i++) lead_free(((struct lead_entry *)table_at(&s->leads, i))->lead);
+  table_deinit(&s->leads);
+  table_deinit(&s->identities);
+  dedupe_deinit(&s->dedupe);
+  due_deinit(&s->due);
+  buf_deinit(&s->scratch);
+  buf_deinit(&s->handed);
+  free(s->dirty);
+  free(s->flush);
+  if (s->part) buf_deinit(&s->part->vault);
+  free(s->part);
+  free(s);
+}
+
+static bool owns(const struct store_shard *s, unsigned partition) {
+  return partition < s->store->dir.partitions && partition % s->store->options.shards == s->index;
+}
+
+// ---- who ----
+void shard_know(struct store_shard *s, struct hash128 identity, struct lead_id lead) {
+  struct identity_entry *e = table_find(&s->identities, identity);
+  if (!e) {
+    e = table_add(&s->identities, identity);
+    count_up(&s->counters.identities);
+  }
+  e->lead = lead;
+}
+
+// What LMDB holds may be asked for only once a start: what this run adds to it is in memory before.
+static bool may_be_in_state(const struct store_shard *s) { return !state_was_empty(s->store->state); }
+
+// Damage in LMDB cannot be answered for: a lead that does not read would begin anew, and its frames with it.
+_Noreturn static void die_of(const struct error *err) {
+  log_line(LOG_ERROR, "state_damaged", "error=%s", log_quote(err->text));
+  check_failed("the state reads", __FILE__, __LINE__);
+}
+
+bool store_find(struct store_shard *s, struct hash128 identity, struct lead_id *lead) {
+  const struct identity_entry *e = table_find(&s->identities, identity);
+  if (e) {
+    *lead = e->lead;
+    return true;
+  }
+  if (!may_be_in_state(s)) return false;
+  struct error err = {0};
+  int rc = state_identity(s->state, identity, lead, &err);
+  if (rc && rc != ITD_ENOTFOUND) die_of(&err);
+  if (rc) return false;
+  shard_know(s, identity, *lead);
+  return true;
+}
+
+struct lead_entry *shard_entry(struct store_shard *s, struct lead_id id) {
+  struct hash128 key = lead_key(id);
+  struct lead_entry *e = table_find(&s->leads, key);
+  return e ? e : table_add(&s->leads, key);
+}
+
+void shard_set_key(struct store_shard *s, struct lead_id id, const uint8_t key[LEAD_KEY_SIZE]) {
+  struct lead_entry *e = shard_entry(s, id);
+  memcpy(e->key, key, LEAD_KEY_SIZE);
+  e->head.flags |= LEAD_HAS_KEY;
+}
+
+// An id says nothing of who it is, yet is the same in every run with the same secret, on any number of shards: the n-th
+// of its partition.
+static struct lead_id next_id(struct store_shard *s, unsigned partition) {
+  struct {
+    uint8_t secret[STORE_SECRET_SIZE];
+    char purpose[4];
+    uint8_t rest[10];
+  } in = {.purpose = {'l', 'e', 'a', 'd'}};
+  _Static_assert(sizeof in == STORE_SECRET_SIZE + 14, "no padding is hashed");
+  uint16_t p = htole16((uint16_t)partition);
+  uint64_t n = htole64(++s->partition[partition].made);
+  memcpy(in.secret, s->store->dir.secret, sizeof in.secret);
+  memcpy(in.rest, &p, sizeof p);
+  memcpy(in.rest + sizeof p, &n, sizeof n);
+  uint8_t sum[SHA256_SIZE];
+  sha256_of(bytes_of(&in, sizeof in), sum);
+  struct lead_id id;
+  memcpy(id.b, sum, sizeof id.b);
+  id.b[0] = (uint8_t)partition;
+  return id;
+}
+
+static void make_key(struct store_shard *s, struct lead_id id) {
+  struct vault_record r = {.type = VAULT_LEAD, .lead = id, .made = s->partition[lead_id_partition(id)].made};
+  random_bytes(r.key, sizeof r.key);
+  vault_stage(s->vault, &r);
+  shard_set_key(s, id, r.key);
+}
+
+struct lead_id store_found(struct store_shard *s, unsigned partition, enum identity_kind kind, struct hash128 identity,
+                           struct bytes value) {
+  CHECK(owns(s, partition));
+  struct lead_id id = next_id(s, partition);
+  make_key(s, id);
+  shard_entry(s, id)->head.flags |= LEAD_WAS_SOUGHT; // it is new: LMDB cannot know it
+  vault_stage(s->vault,
+              &(struct vault_record){
+                  .type = VAULT_IDENTITY, .lead = id, .identity = identity, .kind = (uint8_t)kind, .value = value});
+  shard_know(s, identity, id);
+  return id;
+}
+
+struct identity_list {
+  struct hash128 seen[64];
+  size_t count;
+  struct lead_id lead;
+  void (*each)(void *context, enum identity_kind kind, struct bytes value);
+  void *context;
+};
+
+static void list_identity(void *context, struct hash128 identity, uint8_t kind, struct bytes value) {
+  struct identity_list *l = context;
+  for (size_t i = 0; i < l->count; i++)
+    if (hash128_eq(l->seen[i], identity)) return;
+  if (l->count < sizeof l->seen / sizeof *l->seen) l->seen[l->count++] = identity;
+  l->each(l->context, (enum identity_kind)kind, value);
+}
+
+static void list_records(struct identity_list *l, struct bytes records) {
+  struct vault_record r;
+  while (vault_next(&records, &r))
+    if (r.type == VAULT_IDENTITY && lead_id_eq(r.lead, l->lead)) list_identity(l, r.identity, r.kind, r.value);
+}
+
+void store_identities(struct store_shard *s, struct lead_id lead,
+                      void (*each)(void *context, enum identity_kind kind, struct bytes value), void *context) {
+  struct identity_list l = {.lead = lead, .each = each, .context = context};
+  struct error err = {0};
+  if (state_identities(s->state, lead, list_identity, &l, &err))
+    log_line(LOG_WARN, "identities", "error=%s", log_quote(err.text));
+  list_records(&l, buf_bytes(&s->handed));
+  list_records(&l, vault_recent(s->vault));
+  list_records(&l, vault_staged(s->vault));
+}
+
+// ---- leads ----
+struct lead *store_lead(struct store_shard *s, struct lead_id id) {
+  struct lead_entry *e = table_find(&s->leads, lead_key(id));
+  if (e && (e->lead || (e->head.flags & LEAD_WAS_SOUGHT))) return e->lead;
+  if (!may_be_in_state(s)) return NULL;
+  struct error err = {0};
+  buf_clear(&s->scratch);
+  int rc = state_lead(s->state, id, &s->scratch, &err);
+  if (rc == 0) rc = lead_check(buf_bytes(&s->scratch), &err);
+  if (rc && rc != ITD_ENOTFOUND) die_of(&err);
+  if (rc) {
+    if (e) e->head.flags |= LEAD_WAS_SOUGHT;
+    return NULL;
+  }
+  count_up(&s->counters.lead_reads);
+  count_up(&s->counters.leads);
+  e = shard_entry(s, id);
+  e->lead = xmalloc(s->scratch.n);
+  memcpy(e->lead, s->scratch.p, s->scratch.n);
+  e->place = e->lead->place;
+  return e->lead;
+}
+
+void store_put(struct store_shard *s, struct lead *lead) {
+  struct lead_entry *e = shard_entry(s, lead->id);
+  if (!e->lead) count_up(&s->counters.leads);
+  e->lead = lead;
+  e->place = lead->place;
+  due_set(&s->due, lead->id, engine_due(lead));
+  if (e->head.flags & LEAD_IS_DIRTY) return;
+  e->head.flags |= LEAD_IS_DIRTY;
+  if (s->dirty_count == s->dirty_cap)
+    s->dirty = xrealloc(s->dirty, (s->dirty_cap = s->dirty_cap ? s->dirty_cap * 2 : 1024) * sizeof *s->dirty);
+  s->dirty[s->dirty_count++] = e;
+  e->counted = lead_size(lead);
+  if (s->store->checkpoint) checkpoint_dirty(s->store->checkpoint, e->counted);
+}
+
+bool store_due(struct store_shard *s, int64_t now_ms, struct lead_id *lead) { return due_take(&s->due, now_ms, lead); }
+int64_t store_next_due(const struct store_shard *s) { return due_next(&s->due); }
+
+// ---- frames ----
+uint64_t store_seen(struct store_shard *s, struct hash128 message) { return dedupe_find(&s->dedupe, message); }
+
+static void remember_message(struct store_shard *s, const struct frame *frame, uint64_t place) {
+  if (!frame->message.hi && !frame->message.lo) return;
+  dedupe_add(&s->dedupe, frame->message, place, frame->received_ms);
+  atomic_store_explicit(&s->counters.messages, dedupe_count(&s->dedupe), memory_order_relaxed);
+}
+
+void shard_release(struct store_shard *s, const struct frame *frame) {
+  struct partition_state *p = &s->partition[frame->partition];
+  p->release = frame->policy;
+  p->release_ms = frame->received_ms;
+  struct store *store = s->store;
+  pthread_mutex_lock(&store->release_lock);
+  if (frame->received_ms >= store->release_ms) {
+    store->release_ms = frame->received_ms;
+    atomic_store(&store->last_release, frame->policy);
+  }
+  pthread_mutex_unlock(&store->release_lock);
+}
+
+uint64_t store_append(struct store_shard *s, struct frame *frame) {
+  CHECK(owns(s, frame->partition));
+  struct lead_entry *e = NULL;
+  frame->epoch = s->store->session;
+  frame->seq = journal_seq(s->journal, frame->partition) + 1;
+  if (frame->kind != FRAME_RELEASE) {
+    e = shard_entry(s, frame->entity);
+    frame->previous = e->place;
+  }
+  uint64_t place = journal_stage(s->journal, frame);
+  if (e)
+    e->place = place;
+  else
+    shard_release(s, frame);
+  remember_message(s, frame, place);
+  return place;
+}
+
+bool store_is_dirty(const struct store_shard *s) { return journal_staged(s->journal) || vault_is_staged(s->vault); }
+
+// The vault first: a frame must never be on disk before its lead's key and name are. An identity whose frame is lost
+// waits for the sender's retry.
+int store_commit(struct store_shard *s, struct error *err) {
+  if (vault_is_staged(s->vault)) {
+    int rc = vault_commit(s->vault, err);
+    if (rc) return rc;
+    checkpoint_vault_dirty(s->store->checkpoint);
+  }
+  return journal_commit(s->journal, err);
+}
+
+int store_read(struct store_shard *s, uint64_t place, struct buf *raw, struct frame *frame, struct error *err) {
+  if (!journal_peek(s->journal, place, frame)) return journal_read(s->reader, place, raw, frame, err);
+  // The views must outlive the staging buffer's next growth.
+  const uint8_t *from = frame->event.p;
+  size_t n = frame->event.n + frame->secret.n + frame->shared.n + frame->effects.n + frame->decision.n + frame->cause.n;
+  buf_clear(raw);
+  buf_append(raw, from, n);
+  struct bytes *sections[] = {&frame->event,   &frame->secret,   &frame->shared,
+                              &frame->effects, &frame->decision, &frame->cause};
+  for (size_t i = 0; i < 6; i++) sections[i]->p = raw->p + (sections[i]->p - from);
+  return 0;
+}
+
+// ---- sealing ----
+static bool find_key(struct store_shard *s, struct lead_id id, struct lead_entry **out) {
+  struct lead_entry *e = *out = shard_entry(s, id);
+  if (e->head.flags & LEAD_HAS_KEY) return true;
+  if (!may_be_in_state(s)) return false;
+  struct error err = {0};
+  int rc = state_key(s->state, id, e->key, &err);
+  if (rc && rc != ITD_ENOTFOUND) die_of(&err);
+  if (rc == 0) e->head.flags |= LEAD_HAS_KEY;
+  return rc == 0;
+}
+
+void store_seal(struct store_shard *s, struct lead_id lead, struct bytes secret, struct buf *sealed) {
+  struct lead_entry *e;
+  // Without syncs a power loss may take a key and leave its lead: it goes on with another.
+  if (!find_key(s, lead, &e)) make_key(s, lead);
+  seal_put(&s->seal, e->key, lead, secret, sealed);
+}
+
+int store_unseal(struct store_shard *s, struct lead_id lead, struct bytes sealed, struct buf *secret,
+                 struct error *err) {
+  struct lead_entry *e;
+  if (!find_key(s, lead, &e)) return error_set(err, ITD_ENOTFOUND, "the lead's key is gone: it was forgotten");
+  return seal_open(&s->seal, e->key, lead, sealed, secret, err);
+}
+
+// ---- the checkpoint's copies ----
+bool shard_can_give(const struct store_shard *s) { return !store_is_dirty(s); }
+
+static void begin_giving(struct store_shard *s, uint32_t cycle) {
+  s->cycle = cycle;
+  s->is_giving = true;
+  struct lead_entry **list = s->flush;
+  size_t cap = s->flush_cap;
+  s->flush = s->dirty, s->flush_cap = s->dirty_cap, s->flush_count = s->dirty_count, s->flush_at = 0;
+  s->dirty = list, s->dirty_cap = cap, s->dirty_count = 0;
+
+  struct checkpoint_part *part = s->part = xcalloc(1, sizeof *part);
+  for (unsigned p = s->index; p < s->store->dir.partitions; p += s->store->options.shards) {
+    part->partition[part->count] = (uint16_t)p;
+    part->progress[part->count++] = (struct state_progress){.seq = journal_seq(s->journal, p),
+                                                            .made = s->partition[p].made,
+                                                            .release_ms = s->partition[p].release_ms,
+                                                            .release = s->partition[p].release};
+  }
+  // What was handed over before recovery read it back (the first cycle) comes on top of what this run added.
+  buf_init(&part->vault);
+  if (!s->handed_cycle) buf_append_bytes(&part->vault, buf_bytes(&s->handed));
+  vault_rotate(s->vault, &part->vault, &part->vault_upto);
+  buf_clear(&s->handed);
+  buf_append_bytes(&s->handed, buf_bytes(&part->vault));
+  s->handed_cycle = cycle;
+}
+
+bool shard_give(struct store_shard *s, size_t bytes_max) {
+  struct checkpoint *c = s->store->checkpoint;
+  uint32_t cycle = checkpoint_cycle(c);
+  if (s->handed.n && s->handed_cycle && checkpoint_finished(c) >= s->handed_cycle) buf_clear(&s->handed);
+  if (!s->is_giving) {
+    if (cycle == s->cycle) return true;
+    begin_giving(s, cycle);
+  }
+  struct checkpoint_chunk *chunk = NULL;
+  size_t given = 0;
+  while (s->flush_at < s->flush_count && given < bytes_max) {
+    struct lead_entry *e = s->flush[s->flush_at];
+    size_t n = lead_size(e->lead);
+    if (!chunk) chunk = checkpoint_chunk_new(c);
+    uint8_t *to = checkpoint_copy(chunk, e->lead->id, engine_due(e->lead), n, e->counted);
+    if (!to) {
+      checkpoint_give(c, chunk);
+      chunk = NULL;
+      continue;
+    }
+    memcpy(to, e->lead, n);
+    e->head.flags &= ~(uint32_t)LEAD_IS_DIRTY;
+    s->flush_at++;
+    given += n;
+  }
+  if (chunk) checkpoint_give(c, chunk);
+  if (s->flush_at < s->flush_count) return false;
+  s->is_giving = false;
+  checkpoint_done(c, s->index, s->part);
+  s->part = NULL;
+  return true;
+}
+
+bool store_turn(struct store_shard *s, int64_t now_ms) {
+  (void)now_ms;
+  if (shard_can_give(s)) shard_give(s, SLICE_BYTES);
+  return checkpoint_is_full(s->store->checkpoint);
+}
+
+// ---- the rest ----
+void store_quarantine(struct store_shard *s, const struct error *reason, struct bytes event, int64_t received_ms) {
+  if (quarantine_add(s->store->quarantine, reason, event, received_ms)) count_up(&s->counters.quarantined);
+}
+
+struct store_stats store_stats(const struct store_shard *s) {
+  const struct shard_counters *c = &s->counters;
+  struct checkpoint_stats checkpoint = checkpoint_stats(s->store->checkpoint);
+#define READ(name) atomic_load_explicit(&c->name, memory_order_relaxed)
+  return (struct store_stats){.leads_in_memory = READ(leads),
+                              .identities_in_memory = READ(identities),
+                              .dirty_bytes = checkpoint_dirty_bytes(s->store->checkpoint),
+                              .dedupe_entries = READ(messages),
+                              .checkpoints = checkpoint.checkpoints,
+                              .checkpoint_failures = checkpoint.failures,
+                              .lead_reads = READ(lead_reads),
+                              .quarantined = READ(quarantined),
+                              .journal = journal_stats(s->journal)};
+#undef READ
+}

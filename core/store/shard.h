@@ -1,0 +1,121 @@
+// What the store's own files share: the store, a shard, and a lead's entry in its table. Private to store/.
+#pragma once
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "store/checkpoint.h"
+#include "store/datadir.h"
+#include "store/dedupe.h"
+#include "store/due.h"
+#include "store/ids.h"
+#include "store/journal_scan.h"
+#include "store/quarantine.h"
+#include "store/seal.h"
+#include "store/store.h"
+#include "store/versions.h"
+
+enum {
+  LEAD_IS_DIRTY = 1,
+  LEAD_HAS_KEY = 2,
+  LEAD_WAS_SOUGHT = 4
+}; // flags of a lead's entry; SOUGHT: LMDB has nothing we lack
+
+struct lead_entry {
+  struct table_entry head; // key: lead_key
+  struct lead *lead;       // NULL: not loaded, or not there yet
+  uint64_t place;          // of its last frame, staged ones included
+  size_t counted;          // bytes told to checkpoint_dirty
+  uint8_t key[LEAD_KEY_SIZE];
+};
+
+struct identity_entry {
+  struct table_entry head; // key: the keyed hash
+  struct lead_id lead;
+};
+
+struct partition_state {
+  uint64_t made;      // lead ids
+  int64_t release_ms; // received_ms of its newest FRAME_RELEASE
+  uint32_t release;   // and the policy's number; 0: none
+};
+
+struct shard_counters {
+  _Atomic uint64_t leads, identities, messages, lead_reads, quarantined;
+};
+
+struct store_shard {
+  struct store *store;
+  unsigned index;
+  struct journal *journal;
+  struct vault *vault;
+  struct journal_reader *reader;
+  struct state_reader *state;
+  struct table leads, identities;
+  struct dedupe dedupe;
+  struct due due;
+  struct seal seal;
+  struct partition_state partition[256]; // its own ones
+  struct buf scratch;
+  // checkpoint: leads that changed, and those that a cycle still has to copy
+  struct lead_entry **dirty, **flush;
+  size_t dirty_count, dirty_cap, flush_count, flush_at, flush_cap;
+  uint32_t cycle; // that this shard gave for last, or is giving for
+  bool is_giving;
+  struct checkpoint_part *part; // while giving
+  struct buf handed;            // vault records given and not known to be in LMDB
+  uint32_t handed_cycle;
+  struct shard_counters counters;
+};
+
+struct store {
+  struct store_options options;
+  struct datadir dir;
+  struct state *state;
+  struct versions *versions;
+  struct quarantine *quarantine;
+  struct checkpoint *checkpoint;
+  uint8_t identity_key[16], message_key[16];
+  uint32_t session;
+  _Atomic uint32_t last_release;
+  pthread_mutex_t release_lock;
+  int64_t release_ms;
+  struct store_shard *shard[256];
+};
+
+static inline struct store_shard *shard_of(const struct store *store, unsigned partition) {
+  return store->shard[partition % store->options.shards];
+}
+static inline void count_up(_Atomic uint64_t *n) {
+  atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+// shard.c
+struct store_shard *shard_new(struct store *store, unsigned index);
+void shard_free(struct store_shard *shard);
+struct lead_entry *shard_entry(struct store_shard *shard, struct lead_id id);             // found or added
+void shard_know(struct store_shard *shard, struct hash128 identity, struct lead_id lead); // identity -> lead, in memory
+void shard_set_key(struct store_shard *shard, struct lead_id id, const uint8_t key[LEAD_KEY_SIZE]);
+void shard_release(struct store_shard *shard, const struct frame *frame); // remembers a FRAME_RELEASE
+bool shard_give(struct store_shard *shard,
+                size_t bytes_max);                    // a slice of the running cycle; true: all given, or none runs
+bool shard_can_give(const struct store_shard *shard); // nothing staged
+
+// history.c
+int history_event(struct store_shard *shard, const struct frame *frame, struct buf *map,
+                  struct error *err) ITD_MUST_USE;
+// Folds an EVENT, TIMER or STOPPED frame into a lead; *lead NULL: its first. Checks the digest. ITD_ECORRUPT,
+// ITD_EVERSION, ITD_ENOTFOUND (key gone).
+int history_fold(struct store_shard *shard, const struct frame *frame, uint64_t place, struct lead **lead,
+                 struct error *err) ITD_MUST_USE;
+
+// recovery.c
+struct recovery_result {
+  struct journal_tip tip[256];
+  int64_t received_ms;
+  struct store_recovery recovery;
+  char **vault_files; // that were read: handed over with the first cycle
+  size_t vault_count;
+};
+// Fills the shards' tables from vault, LMDB and journal; then cuts what is torn. On failure nothing on disk was
+// changed.
+int recover(struct store *store, struct recovery_result *result, struct error *err) ITD_MUST_USE;

@@ -1,0 +1,329 @@
+// LMDB. Values are little-endian, sums over them are kept: LMDB itself has no checksums.
+#include "store/state.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <limits.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/file.h"
+
+enum { LEADS, IDENTITIES, OF_LEAD, KEYS, DUE, META, TABLES };
+static const char *const TABLE_NAMES[TABLES] = {"leads", "identities", "of_lead", "keys", "due", "meta"};
+#define LEAD_HEAD   16 // hash64, due
+#define READERS_MAX 300
+
+struct state {
+  MDB_env *env;
+  MDB_dbi table[TABLES];
+  bool was_empty;
+};
+struct state_reader {
+  struct state *state;
+  MDB_txn *txn;
+};
+struct state_txn {
+  struct state *state;
+  MDB_txn *txn;
+};
+
+static int failed(int code, struct error *err, const char *what) {
+  int status = ITD_EIO;
+  if (code == MDB_NOTFOUND)
+    status = ITD_ENOTFOUND;
+  else if (code == MDB_MAP_FULL || code == ENOSPC || code == EDQUOT)
+    status = ITD_EFULL;
+  else if (code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND || code == MDB_INVALID)
+    status = ITD_ECORRUPT;
+  else if (code == MDB_VERSION_MISMATCH)
+    status = ITD_EVERSION;
+  return error_set(err, status, "state: %s: %s%s", what, mdb_strerror(code),
+                   code == MDB_MAP_FULL ? " (raise state.map)" : "");
+}
+
+static MDB_val val(const void *p, size_t n) { return (MDB_val){.mv_size = n, .mv_data = (void *)(uintptr_t)p}; }
+
+static uint64_t u64_at(const void *p) {
+  uint64_t v;
+  memcpy(&v, p, sizeof v);
+  return le64toh(v);
+}
+static void put_u64(void *p, uint64_t v) { v = htole64(v), memcpy(p, &v, sizeof v); }
+static void identity_bytes(struct hash128 h, uint8_t out[16]) { put_u64(out, h.hi), put_u64(out + 8, h.lo); }
+
+// ---- open ----
+static int open_tables(struct state *s, struct error *err) {
+  MDB_txn *txn;
+  int e = mdb_txn_begin(s->env, NULL, 0, &txn);
+  if (e) return failed(e, err, "begin");
+  for (int i = 0; i < TABLES && e == 0; i++) e = mdb_dbi_open(txn, TABLE_NAMES[i], MDB_CREATE, &s->table[i]);
+  MDB_stat leads = {0}, identities = {0};
+  if (e == 0) e = mdb_stat(txn, s->table[LEADS], &leads);
+  if (e == 0) e = mdb_stat(txn, s->table[IDENTITIES], &identities);
+  s->was_empty = leads.ms_entries == 0 && identities.ms_entries == 0;
+  if (e) {
+    mdb_txn_abort(txn);
+    return failed(e, err, "open");
+  }
+  e = mdb_txn_commit(txn);
+  return e ? failed(e, err, "open") : 0;
+}
+
+int state_open(const char *dir, uint64_t map_bytes, struct state **out, struct error *err) {
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "%s/state", dir);
+  int rc = dir_make(path, err);
+  if (rc) return rc;
+  struct state *s = xcalloc(1, sizeof *s);
+  int e = mdb_env_create(&s->env);
+  if (e == 0) e = mdb_env_set_maxdbs(s->env, TABLES);
+  if (e == 0) e = mdb_env_set_maxreaders(s->env, READERS_MAX);
+  if (e == 0) e = mdb_env_set_mapsize(s->env, map_bytes);
+  // Leads are found by random ids: reading ahead of one is reading what nobody asked for.
+  if (e == 0) e = mdb_env_open(s->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600);
+  rc = e ? failed(e, err, path) : open_tables(s, err);
+  if (rc) {
+    state_close(s);
+    return rc;
+  }
+  *out = s;
+  return 0;
+}
+
+void state_close(struct state *s) {
+  if (!s) return;
+  if (s->env) mdb_env_close(s->env);
+  free(s);
+}
+
+bool state_was_empty(const struct state *s) { return s->was_empty; }
+
+// ---- reading ----
+struct state_reader *state_reader_new(struct state *state) {
+  struct state_reader *r = xcalloc(1, sizeof *r);
+  r->state = state;
+  return r;
+}
+
+void state_reader_free(struct state_reader *r) {
+  if (!r) return;
+  if (r->txn) mdb_txn_abort(r->txn);
+  free(r);
+}
+
+static int begin_read(struct state_reader *r) {
+  return r->txn ? mdb_txn_renew(r->txn) : mdb_txn_begin(r->state->env, NULL, MDB_RDONLY, &r->txn);
+}
+
+// The value of a key; valid until end_read.
+static int get(struct state_reader *r, int table, const void *key, size_t n, MDB_val *out, struct error *err) {
+  int e = begin_read(r);
+  if (e) return failed(e, err, "begin");
+  MDB_val k = val(key, n);
+  e = mdb_get(r->txn, r->state->table[table], &k, out);
+  if (e == 0) return 0;
+  mdb_txn_reset(r->txn);
+  return failed(e, err, TABLE_NAMES[table]);
+}
+
+static int end_read(struct state_reader *r, int rc) {
+  mdb_txn_reset(r->txn);
+  return rc;
+}
+
+int state_lead(struct state_reader *r, struct lead_id id, struct buf *block, struct error *err) {
+  MDB_val v;
+  int rc = get(r, LEADS, id.b, sizeof id.b, &v, err);
+  if (rc) return rc;
+  const uint8_t *p = v.mv_data;
+  if (v.mv_size < LEAD_HEAD || u64_at(p) != hash64(bytes_of(p + 8, v.mv_size - 8)))
+    return end_read(r, error_set(err, ITD_ECORRUPT, "state: a lead's checksum does not hold"));
+  buf_append(block, p + LEAD_HEAD, v.mv_size - LEAD_HEAD);
+  return end_read(r, 0);
+}
+
+int state_identity(struct state_reader *r, struct hash128 identity, struct lead_id *lead, struct error *err) {
+  uint8_t key[16];
+  MDB_val v;
+  identity_bytes(identity, key);
+  int rc = get(r, IDENTITIES, key, sizeof key, &v, err);
+  if (rc) return rc;
+  if (v.mv_size < 17) return end_read(r, error_set(err, ITD_ECORRUPT, "state: an identity is cut"));
+  memcpy(lead->b, v.mv_data, 16);
+  return end_read(r, 0);
+}
+
+int state_key(struct state_reader *r, struct lead_id id, uint8_t key[LEAD_KEY_SIZE], struct error *err) {
+  MDB_val v;
+  int rc = get(r, KEYS, id.b, sizeof id.b, &v, err);
+  if (rc) return rc;
+  if (v.mv_size != LEAD_KEY_SIZE) return end_read(r, error_set(err, ITD_ECORRUPT, "state: a key is cut"));
+  memcpy(key, v.mv_data, LEAD_KEY_SIZE);
+  return end_read(r, 0);
+}
+
+static size_t progress_key(unsigned partition, char out[24]) {
+  return (size_t)snprintf(out, 24, "progress%u", partition);
+}
+
+int state_progress(struct state_reader *r, unsigned partition, struct state_progress *progress, struct error *err) {
+  char key[24];
+  MDB_val v;
+  int rc = get(r, META, key, progress_key(partition, key), &v, err);
+  if (rc) return rc;
+  if (v.mv_size != 40 || u64_at((uint8_t *)v.mv_data + 32) != hash64(bytes_of(v.mv_data, 32)))
+    return end_read(r, error_set(err, ITD_ECORRUPT, "state: the progress of partition %u is damaged", partition));
+  const uint8_t *p = v.mv_data;
+  *progress = (struct state_progress){.seq = u64_at(p),
+                                      .made = u64_at(p + 8),
+                                      .release_ms = (int64_t)u64_at(p + 16),
+                                      .release = (uint32_t)u64_at(p + 24)};
+  return end_read(r, 0);
+}
+
+int state_identities(struct state_reader *r, struct lead_id id,
+                     void (*each)(void *context, struct hash128 identity, uint8_t kind, struct bytes value),
+                     void *context, struct error *err) {
+  int e = begin_read(r);
+  if (e) return failed(e, err, "begin");
+  MDB_cursor *cursor;
+  e = mdb_cursor_open(r->txn, r->state->table[OF_LEAD], &cursor);
+  if (e) return end_read(r, failed(e, err, "of_lead"));
+  MDB_val key = val(id.b, sizeof id.b), value;
+  for (e = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); e == 0;
+       e = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+    const uint8_t *k = key.mv_data;
+    if (key.mv_size != 32 || memcmp(k, id.b, 16) != 0) break;
+    MDB_val by = val(k + 16, 16), v;
+    if (mdb_get(r->txn, r->state->table[IDENTITIES], &by, &v) || v.mv_size < 17) continue;
+    const uint8_t *p = v.mv_data;
+    each(context, (struct hash128){u64_at(k + 16), u64_at(k + 24)}, p[16], bytes_of(p + 17, v.mv_size - 17));
+  }
+  mdb_cursor_close(cursor);
+  if (e && e != MDB_NOTFOUND) return end_read(r, failed(e, err, "of_lead"));
+  return end_read(r, 0);
+}
+
+int state_each_due(struct state_reader *r, void (*each)(void *context, int64_t due_ms, struct lead_id id),
+                   void *context, struct error *err) {
+  int e = begin_read(r);
+  if (e) return failed(e, err, "begin");
+  MDB_cursor *cursor;
+  e = mdb_cursor_open(r->txn, r->state->table[DUE], &cursor);
+  if (e) return end_read(r, failed(e, err, "due"));
+  MDB_val key, value;
+  while ((e = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+    uint64_t due;
+    struct lead_id id;
+    if (key.mv_size != 24) continue;
+    memcpy(&due, key.mv_data, 8);
+    memcpy(id.b, (uint8_t *)key.mv_data + 8, 16);
+    each(context, (int64_t)(be64toh(due) ^ (1ull << 63)), id);
+  }
+  mdb_cursor_close(cursor);
+  return end_read(r, e == MDB_NOTFOUND ? 0 : failed(e, err, "due"));
+}
+
+// ---- writing ----
+int state_begin(struct state *state, struct state_txn **txn, struct error *err) {
+  MDB_txn *t;
+  int e = mdb_txn_begin(state->env, NULL, 0, &t);
+  if (e) return failed(e, err, "begin");
+  *txn = xmalloc(sizeof **txn);
+  **txn = (struct state_txn){.state = state, .txn = t};
+  return 0;
+}
+
+static int put(struct state_txn *t, int table, const void *key, size_t key_n, const void *value, size_t n,
+               struct error *err) {
+  MDB_val k = val(key, key_n), v = val(value, n);
+  int e = mdb_put(t->txn, t->state->table[table], &k, &v, 0);
+  return e ? failed(e, err, TABLE_NAMES[table]) : 0;
+}
+
+// Signed milliseconds as bytes that sort like numbers.
+static void due_key(int64_t due_ms, struct lead_id id, uint8_t out[24]) {
+  uint64_t due = htobe64((uint64_t)due_ms ^ (1ull << 63));
+  memcpy(out, &due, 8);
+  memcpy(out + 8, id.b, 16);
+}
+
+static int move_due(struct state_txn *t, struct lead_id id, int64_t from_ms, int64_t to_ms, struct error *err) {
+  uint8_t key[24];
+  if (from_ms == to_ms) return 0;
+  if (from_ms != INT64_MAX) {
+    due_key(from_ms, id, key);
+    MDB_val k = val(key, sizeof key);
+    int e = mdb_del(t->txn, t->state->table[DUE], &k, NULL);
+    if (e && e != MDB_NOTFOUND) return failed(e, err, "due");
+  }
+  if (to_ms == INT64_MAX) return 0;
+  due_key(to_ms, id, key);
+  return put(t, DUE, key, sizeof key, NULL, 0, err);
+}
+
+int state_put_lead(struct state_txn *t, struct lead_id id, int64_t due_ms, struct bytes block, struct error *err) {
+  MDB_val k = val(id.b, sizeof id.b), v;
+  int64_t was_ms = INT64_MAX;
+  int e = mdb_get(t->txn, t->state->table[LEADS], &k, &v);
+  if (e && e != MDB_NOTFOUND) return failed(e, err, "leads");
+  if (e == 0 && v.mv_size >= LEAD_HEAD) was_ms = (int64_t)u64_at((uint8_t *)v.mv_data + 8);
+  int rc = move_due(t, id, was_ms, due_ms, err);
+  if (rc) return rc;
+
+  k = val(id.b, sizeof id.b);
+  v = val(NULL, LEAD_HEAD + block.n);
+  e = mdb_put(t->txn, t->state->table[LEADS], &k, &v, MDB_RESERVE);
+  if (e) return failed(e, err, "leads");
+  uint8_t *p = v.mv_data;
+  put_u64(p + 8, (uint64_t)due_ms);
+  memcpy(p + LEAD_HEAD, block.p, block.n);
+  put_u64(p, hash64(bytes_of(p + 8, v.mv_size - 8)));
+  return 0;
+}
+
+int state_put_identity(struct state_txn *t, struct hash128 identity, struct lead_id lead, uint8_t kind,
+                       struct bytes value, struct error *err) {
+  uint8_t both[32];
+  memcpy(both, lead.b, 16);
+  identity_bytes(identity, both + 16);
+  MDB_val k = val(both + 16, 16), v = val(NULL, 17 + value.n);
+  int e = mdb_put(t->txn, t->state->table[IDENTITIES], &k, &v, MDB_RESERVE);
+  if (e) return failed(e, err, "identities");
+  uint8_t *p = v.mv_data;
+  memcpy(p, lead.b, 16);
+  p[16] = kind;
+  if (value.n) memcpy(p + 17, value.p, value.n);
+  return put(t, OF_LEAD, both, sizeof both, NULL, 0, err);
+}
+
+int state_put_key(struct state_txn *t, struct lead_id lead, const uint8_t key[LEAD_KEY_SIZE], struct error *err) {
+  return put(t, KEYS, lead.b, sizeof lead.b, key, LEAD_KEY_SIZE, err);
+}
+
+int state_put_progress(struct state_txn *t, unsigned partition, const struct state_progress *progress,
+                       struct error *err) {
+  char key[24];
+  uint8_t value[40];
+  put_u64(value, progress->seq);
+  put_u64(value + 8, progress->made);
+  put_u64(value + 16, (uint64_t)progress->release_ms);
+  put_u64(value + 24, progress->release);
+  put_u64(value + 32, hash64(bytes_of(value, 32)));
+  return put(t, META, key, progress_key(partition, key), value, sizeof value, err);
+}
+
+int state_commit(struct state_txn *t, struct error *err) {
+  int e = mdb_txn_commit(t->txn);
+  free(t);
+  return e ? failed(e, err, "commit") : 0;
+}
+
+void state_abort(struct state_txn *t) {
+  if (!t) return;
+  mdb_txn_abort(t->txn);
+  free(t);
+}

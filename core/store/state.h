@@ -1,0 +1,58 @@
+// The folded state in LMDB: leads, identities, keys, due timers, and how far the checkpoint has come. The only file
+// that knows LMDB.
+//
+// Tables: `leads` id -> hash64 of the rest, due, block; `identities` keyed hash -> lead, kind, text; `of_lead` lead +
+// keyed hash -> nothing; `keys` lead -> key; `due` due (big-endian) + lead -> nothing; `meta` "progress" + partition ->
+// struct state_progress. Writing: one thread at a time (the checkpointer's). Reading: a state_reader for each thread;
+// no read transaction outlives a call, so that the checkpointer can always reuse pages.
+#pragma once
+#include "engine/lead.h"
+
+#define LEAD_KEY_SIZE 32
+
+struct state_progress {
+  uint64_t seq;       // every lead that changed at or before this frame is in here
+  uint64_t made;      // lead ids made in the partition
+  int64_t release_ms; // received_ms of the newest FRAME_RELEASE, and its policy number; 0: none
+  uint32_t release;
+};
+
+struct state;
+// ITD_EFULL, ITD_ECORRUPT, ITD_EVERSION, ITD_EIO.
+int state_open(const char *dir, uint64_t map_bytes, struct state **out, struct error *err) ITD_MUST_USE;
+void state_close(struct state *state);
+// True when it held no lead and no identity at state_open: then nobody needs to look.
+bool state_was_empty(const struct state *state);
+
+struct state_reader;
+struct state_reader *state_reader_new(struct state *state);
+void state_reader_free(struct state_reader *reader);
+// ITD_ENOTFOUND, ITD_ECORRUPT, ITD_EIO.
+int state_lead(struct state_reader *reader, struct lead_id id, struct buf *block, struct error *err) ITD_MUST_USE;
+int state_identity(struct state_reader *reader, struct hash128 identity, struct lead_id *lead,
+                   struct error *err) ITD_MUST_USE;
+int state_key(struct state_reader *reader, struct lead_id id, uint8_t key[LEAD_KEY_SIZE],
+              struct error *err) ITD_MUST_USE;
+int state_progress(struct state_reader *reader, unsigned partition, struct state_progress *progress,
+                   struct error *err) ITD_MUST_USE;
+int state_identities(struct state_reader *reader, struct lead_id id,
+                     void (*each)(void *context, struct hash128 identity, uint8_t kind, struct bytes value),
+                     void *context, struct error *err) ITD_MUST_USE;
+int state_each_due(struct state_reader *reader, void (*each)(void *context, int64_t due_ms, struct lead_id id),
+                   void *context, struct error *err) ITD_MUST_USE;
+
+// ---- writing ----
+struct state_txn;
+int state_begin(struct state *state, struct state_txn **txn, struct error *err) ITD_MUST_USE;
+// A put that fails leaves the transaction to be aborted. due_ms INT64_MAX: no timer.
+int state_put_lead(struct state_txn *txn, struct lead_id id, int64_t due_ms, struct bytes block,
+                   struct error *err) ITD_MUST_USE;
+int state_put_identity(struct state_txn *txn, struct hash128 identity, struct lead_id lead, uint8_t kind,
+                       struct bytes value, struct error *err) ITD_MUST_USE;
+int state_put_key(struct state_txn *txn, struct lead_id lead, const uint8_t key[LEAD_KEY_SIZE],
+                  struct error *err) ITD_MUST_USE;
+int state_put_progress(struct state_txn *txn, unsigned partition, const struct state_progress *progress,
+                       struct error *err) ITD_MUST_USE;
+int state_commit(struct state_txn *txn,
+                 struct error *err) ITD_MUST_USE; // durable on return; frees txn, whatever comes of it
+void state_abort(struct state_txn *txn);

@@ -1,0 +1,198 @@
+// The store as a whole: opening and closing, hashes of who, versions, and the walk over everything.
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "store/shard.h"
+
+// ---- open ----
+static void derive(const struct store *store, const char *purpose, uint8_t key[16]) {
+  struct buf b;
+  uint8_t sum[SHA256_SIZE];
+  buf_init(&b);
+  buf_append(&b, store->dir.secret, sizeof store->dir.secret);
+  buf_append_str(&b, purpose);
+  sha256_of(buf_bytes(&b), sum);
+  memcpy(key, sum, 16);
+  buf_deinit(&b);
+}
+
+static int open_parts(struct store *store, struct error *err) {
+  const struct store_options *o = &store->options;
+  int rc = datadir_open(o->dir, o->partitions, o->seed, &store->dir, err);
+  if (rc) return rc;
+  if (o->shards < 1 || o->shards > store->dir.partitions)
+    return error_set(err, ITD_EINVAL, "%u shards for %u partitions: there must be 1 to %u", o->shards,
+                     store->dir.partitions, store->dir.partitions);
+  derive(store, "identity", store->identity_key);
+  derive(store, "message", store->message_key);
+  rc = versions_open(o->dir, &store->versions, err);
+  if (rc == 0) rc = quarantine_open(o->dir, o->quarantine_max, &store->quarantine, err);
+  if (rc == 0) rc = state_open(o->dir, o->map_bytes, &store->state, err);
+  return rc;
+}
+
+static int open_logs(struct store *store, const struct recovery_result *result, struct error *err) {
+  for (unsigned i = 0; i < store->options.shards; i++) {
+    struct journal_options o = store->options.journal;
+    o.dir = store->dir.path;
+    o.log = i;
+    o.session = store->session;
+    o.partitions = store->dir.partitions;
+    o.shards = store->options.shards;
+    o.tips = result->tip;
+    o.received_ms = result->received_ms;
+    int rc = vault_open(store->dir.path, i, o.sync != SYNC_OFF, &store->shard[i]->vault, err);
+    if (rc == 0) rc = journal_open(&o, &store->shard[i]->journal, err);
+    if (rc) return rc;
+  }
+  return 0;
+}
+
+static void start_checkpoint(struct store *store, struct recovery_result *result) {
+  struct checkpoint_shard shard[256];
+  for (unsigned i = 0; i < store->options.shards; i++)
+    shard[i] = (struct checkpoint_shard){.journal = store->shard[i]->journal, .vault = store->shard[i]->vault};
+  store->checkpoint = checkpoint_start(&(struct checkpoint_options){.dir = store->dir.path,
+                                                                    .state = store->state,
+                                                                    .shards = store->options.shards,
+                                                                    .shard = shard,
+                                                                    .interval_ms = store->options.checkpoint_ms,
+                                                                    .dirty_max = store->options.dirty_max,
+                                                                    .old_vault_files = result->vault_files,
+                                                                    .old_vault_count = result->vault_count});
+  if (result->vault_count) checkpoint_vault_dirty(store->checkpoint);
+  result->vault_files = NULL;
+  result->vault_count = 0;
+  for (unsigned i = 0; i < store->options.shards; i++)
+    for (size_t k = 0; k < store->shard[i]->dirty_count; k++)
+      checkpoint_dirty(store->checkpoint, store->shard[i]->dirty[k]->counted);
+}
+
+static void free_all(struct store *store) {
+  checkpoint_stop(store->checkpoint);
+  for (unsigned i = 0; i < 256; i++) shard_free(store->shard[i]);
+  quarantine_close(store->quarantine);
+  versions_close(store->versions);
+  state_close(store->state);
+  datadir_close(&store->dir);
+  pthread_mutex_destroy(&store->release_lock);
+  free(store);
+}
+
+int store_open(const struct store_options *options, struct store **out, struct store_recovery *recovery,
+               struct error *err) {
+  if (options->partitions < 1 || options->partitions > 256)
+    return error_set(err, ITD_EINVAL, "partitions must be 1 to 256, not %u", options->partitions);
+  struct store *store = xcalloc(1, sizeof *store);
+  struct recovery_result *result = xcalloc(1, sizeof *result);
+  store->options = *options;
+  store->dir.lock_fd = -1;
+  store->release_ms = INT64_MIN;
+  pthread_mutex_init(&store->release_lock, NULL);
+  int rc = open_parts(store, err);
+  for (unsigned i = 0; rc == 0 && i < options->shards; i++) store->shard[i] = shard_new(store, i);
+  if (rc == 0) rc = recover(store, result, err);
+  if (rc == 0) rc = open_logs(store, result, err);
+  if (rc == 0) start_checkpoint(store, result);
+  if (rc == 0 && recovery) *recovery = result->recovery;
+  dir_list_free(result->vault_files, result->vault_count);
+  free(result);
+  if (rc)
+    free_all(store);
+  else
+    *out = store;
+  return rc;
+}
+
+// The last checkpoint: what a running cycle still lacks, and then one more for what changed since.
+static void last_checkpoint(struct store *store) {
+  for (unsigned i = 0; i < store->options.shards; i++)
+    if (!shard_can_give(store->shard[i])) return; // memory is ahead of the journal: the next start recovers
+  for (int round = 0; round < 2; round++) {
+    uint32_t cycle = checkpoint_begin(store->checkpoint);
+    for (unsigned i = 0; i < store->options.shards; i++)
+      while (!shard_give(store->shard[i], SIZE_MAX)) {
+      }
+    if (!checkpoint_wait(store->checkpoint, cycle)) {
+      log_line(LOG_WARN, "last_checkpoint", "outcome=failed note=\"the next start recovers from the journal\"");
+      return;
+    }
+  }
+}
+
+void store_close(struct store *store) {
+  if (!store) return;
+  last_checkpoint(store);
+  free_all(store);
+}
+
+struct store_shard *store_shard(struct store *store, unsigned shard) {
+  CHECK(shard < store->options.shards);
+  return store->shard[shard];
+}
+unsigned store_partitions(const struct store *store) { return store->dir.partitions; }
+unsigned store_shard_of(const struct store *store, unsigned partition) { return partition % store->options.shards; }
+
+// ---- who ----
+static struct hash128 keyed(const uint8_t key[16], const void *head, size_t head_n, struct bytes tail) {
+  uint8_t small[1024], *b = head_n + tail.n <= sizeof small ? small : xmalloc(head_n + tail.n);
+  memcpy(b, head, head_n);
+  if (tail.n) memcpy(b + head_n, tail.p, tail.n);
+  struct hash128 h = hash128_keyed(key, bytes_of(b, head_n + tail.n));
+  if (b != small) free(b);
+  return h;
+}
+
+struct hash128 store_identity(const struct store *store, uint16_t workspace, enum identity_kind kind,
+                              struct bytes value) {
+  uint8_t head[3] = {(uint8_t)workspace, (uint8_t)(workspace >> 8), (uint8_t)kind};
+  return keyed(store->identity_key, head, sizeof head, value);
+}
+
+unsigned store_partition_of(const struct store *store, struct hash128 identity) {
+  return (unsigned)(identity.hi % store->dir.partitions);
+}
+
+struct hash128 store_message(const struct store *store, struct hash128 identity, struct bytes message_id) {
+  uint64_t head[2] = {htole64(identity.hi), htole64(identity.lo)};
+  return keyed(store->message_key, head, sizeof head, message_id);
+}
+
+// ---- versions ----
+int store_version_put(struct store *store, struct policy *policy, uint32_t *number, struct error *err) {
+  return versions_put(store->versions, policy, number, err);
+}
+struct policy *store_version(struct store *store, uint32_t number) {
+  return versions_get(store->versions, number);
+}
+uint32_t store_last_release(const struct store *store) { return atomic_load(&store->last_release); }
+
+// ---- everything ----
+struct filter {
+  int partition;
+  journal_visit visit;
+  void *context;
+};
+static int visit_partition(void *context, const struct frame *frame, uint64_t place, struct error *err) {
+  const struct filter *f = context;
+  return f->partition >= 0 && frame->partition != f->partition ? 0 : f->visit(f->context, frame, place, err);
+}
+
+int store_walk(const char *dir, int partition, journal_visit visit, void *context, struct error *err) {
+  struct segment_info *list;
+  size_t count;
+  int rc = segment_list(dir, &list, &count, err);
+  if (rc) return rc;
+  struct filter filter = {.partition = partition, .visit = visit, .context = context};
+  struct scan *scan = xcalloc(1, sizeof *scan);
+  *scan = (struct scan){.dir = dir, .visit = visit_partition, .context = &filter};
+  for (size_t i = 0; rc == 0 && i < count; i++) {
+    struct scan_end end;
+    rc = scan_segment(scan, &list[i], &end, err);
+  }
+  free(scan);
+  segment_list_free(list, count);
+  return rc;
+}

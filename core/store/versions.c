@@ -1,0 +1,154 @@
+// The version store.
+#include "store/versions.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+
+#define ARCHIVE_MAX  (256u << 20)
+#define VERSIONS_MAX 1000000u
+
+struct version {
+  uint32_t number;
+  char hash[65];
+  struct policy *policy; // NULL: not loaded
+  bool is_unreadable;    // said once
+};
+
+struct versions {
+  char *dir;
+  pthread_mutex_t lock;
+  struct version *version;
+  size_t count;
+};
+
+static int read_numbers(struct versions *v, struct error *err) {
+  char path[PATH_MAX];
+  struct buf b;
+  snprintf(path, sizeof path, "%s/numbers", v->dir);
+  if (access(path, F_OK)) return 0;
+  buf_init(&b);
+  int rc = file_read(path, 128u * VERSIONS_MAX, &b, err);
+  buf_append_u8(&b, 0);
+  for (char *line = (char *)b.p; rc == 0 && *line;) {
+    struct version n = {0};
+    int end = 0;
+    if (sscanf(line, "%u %64[0-9a-f]%n", &n.number, n.hash, &end) != 2 || line[end] != '\n' || !n.number) {
+      rc = error_set(err, ITD_ECORRUPT, "%s: line %zu does not read", path, v->count + 1);
+      break;
+    }
+    v->version = xrealloc(v->version, (v->count + 1) * sizeof *v->version);
+    v->version[v->count++] = n;
+    line += end + 1;
+  }
+  buf_deinit(&b);
+  return rc;
+}
+
+int versions_open(const char *dir, struct versions **out, struct error *err) {
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "%s/versions", dir);
+  int rc = dir_make(path, err);
+  if (rc) return rc;
+  struct versions *v = xcalloc(1, sizeof *v);
+  v->dir = xstrdup(path);
+  pthread_mutex_init(&v->lock, NULL);
+  rc = read_numbers(v, err);
+  if (rc) {
+    versions_close(v);
+    return rc;
+  }
+  *out = v;
+  return 0;
+}
+
+void versions_close(struct versions *v) {
+  if (!v) return;
+  for (size_t i = 0; i < v->count; i++)
+    if (v->version[i].policy) policy_release(v->version[i].policy);
+  pthread_mutex_destroy(&v->lock);
+  free(v->version);
+  free(v->dir);
+  free(v);
+}
+
+// The archive first, then the line that gives it a number: a crash between the two leaves a file that nobody names.
+static int add(struct versions *v, struct policy *policy, uint32_t *number, struct error *err) {
+  char path[PATH_MAX];
+  struct version n = {.number = 1};
+  struct buf b;
+  for (size_t i = 0; i < v->count; i++)
+    if (v->version[i].number >= n.number) n.number = v->version[i].number + 1;
+  memcpy(n.hash, policy_info(policy)->hash, sizeof n.hash);
+  buf_init(&b);
+  policy_archive(policy, &b);
+  snprintf(path, sizeof path, "%s/%s", v->dir, n.hash);
+  int rc = file_replace(path, buf_bytes(&b), err);
+  buf_clear(&b);
+  for (size_t i = 0; i < v->count; i++) buf_printf(&b, "%u %s\n", v->version[i].number, v->version[i].hash);
+  buf_printf(&b, "%u %s\n", n.number, n.hash);
+  snprintf(path, sizeof path, "%s/numbers", v->dir);
+  if (rc == 0) rc = file_replace(path, buf_bytes(&b), err);
+  buf_deinit(&b);
+  if (rc) return rc;
+  policy_retain(policy);
+  n.policy = policy;
+  v->version = xrealloc(v->version, (v->count + 1) * sizeof *v->version);
+  v->version[v->count++] = n;
+  *number = n.number;
+  return 0;
+}
+
+int versions_put(struct versions *v, struct policy *policy, uint32_t *number, struct error *err) {
+  const char *hash = policy_info(policy)->hash;
+  pthread_mutex_lock(&v->lock);
+  size_t i = 0;
+  while (i < v->count && strcmp(v->version[i].hash, hash) != 0) i++;
+  int rc = 0;
+  if (i < v->count) {
+    if (!v->version[i].policy) policy_retain(v->version[i].policy = policy);
+    *number = v->version[i].number;
+  } else {
+    rc = add(v, policy, number, err);
+  }
+  pthread_mutex_unlock(&v->lock);
+  return rc;
+}
+
+static void load(struct versions *v, struct version *n) {
+  char path[PATH_MAX];
+  struct buf b;
+  struct error err = {0};
+  struct lua_limits limits = LUA_LIMITS_DEFAULT;
+  buf_init(&b);
+  snprintf(path, sizeof path, "%s/%s", v->dir, n->hash);
+  int rc = file_read(path, ARCHIVE_MAX, &b, &err);
+  struct policy *policy = NULL;
+  if (rc == 0) rc = policy_load_archive(buf_bytes(&b), &limits, &policy, &err);
+  if (rc == 0 && strcmp(policy_info(policy)->hash, n->hash) != 0) {
+    rc = error_set(&err, ITD_ECORRUPT, "%s: the archive is of %s", path, policy_info(policy)->hash);
+    policy_release(policy);
+  }
+  buf_deinit(&b);
+  if (rc == 0) n->policy = policy;
+  n->is_unreadable = rc != 0;
+  if (rc) log_line(LOG_ERROR, "version_unreadable", "number=%u error=%s", n->number, log_quote(err.text));
+}
+
+struct policy *versions_get(struct versions *v, uint32_t number) {
+  struct policy *policy = NULL;
+  pthread_mutex_lock(&v->lock);
+  for (size_t i = 0; i < v->count; i++) {
+    if (v->version[i].number != number) continue;
+    if (!v->version[i].policy && !v->version[i].is_unreadable) load(v, &v->version[i]);
+    policy = v->version[i].policy;
+  }
+  pthread_mutex_unlock(&v->lock);
+  return policy;
+}

@@ -1,0 +1,14 @@
+// Every policy that was ever in force, kept under its hash, with the number that frames and leads name it by. Any
+// thread.
+//
+// DIR/versions/HASH holds the archive (policy/policy.h), DIR/versions/numbers a line "NUMBER HASH" for each.
+#pragma once
+#include "policy/policy.h"
+
+struct versions;
+int versions_open(const char *dir, struct versions **out, struct error *err) ITD_MUST_USE; // ITD_ECORRUPT, ITD_EIO
+void versions_close(struct versions *v);
+int versions_put(struct versions *v, struct policy *policy, uint32_t *number, struct error *err) ITD_MUST_USE;
+// Loaded from its archive at first use and retained until versions_close. NULL: unknown, or unreadable (which is
+// logged).
+struct policy *versions_get(struct versions *v, uint32_t number);
