@@ -305,7 +305,7 @@ int config_flags(struct config *c, int argc, char **argv, bool *help, bool *vers
         continue;
       }
       char name[64];
-      const char *value;
+      const char *value = NULL;
       int took = take_flag(&argv[i], argc - i, name, &value, err);
       if (took < 0) return took;
       bool is_file = strcmp(name, "config") == 0;

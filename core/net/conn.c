@@ -90,14 +90,15 @@ void conn_answered(struct conn *c) {
   c->shard->flushing = c;
 }
 
-static void write_released(struct conn *c) {
+// False: it is closed, and perhaps freed.
+static bool write_released(struct conn *c) {
   while (c->out_at < c->released) {
     ssize_t n = send(c->fd, c->out.p + c->out_at, c->released - c->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) {
         conn_close(c);
-        return;
+        return false;
       }
       event_add(c->writable, NULL);
       break;
@@ -111,7 +112,9 @@ static void write_released(struct conn *c) {
     c->released -= c->out_at;
     c->out_at = 0;
   }
-  if (c->is_closing && c->out_at == c->out.n && c->refs == 1) conn_close(c);
+  if (!c->is_closing || c->out_at < c->out.n || c->refs > 1) return true;
+  conn_close(c);
+  return false;
 }
 
 void conn_release(struct conn *c) {
@@ -127,14 +130,13 @@ void conn_release(struct conn *c) {
     metrics_add(&c->shard->metrics->answers, c->unanswered);
     c->unanswered = 0;
   }
-  write_released(c);
+  (void)write_released(c);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg) {
   (void)fd, (void)what;
   struct conn *c = arg;
-  write_released(c);
-  if (!c->is_closed && c->is_stalled && !c->shard->is_paused) conn_resume(c);
+  if (write_released(c) && c->is_stalled && !c->shard->is_paused) conn_resume(c);
 }
 
 // ---- reading ----
@@ -223,7 +225,7 @@ void conn_resume(struct conn *c) {
 void conn_sweep(struct shard *shard, int64_t now_ms) {
   for (struct conn *c = shard->conns, *next; c; c = next) {
     next = c->next;
-    if (!c->partial_since_ms || now_ms - c->partial_since_ms < shard->limits->stall_ms || c->is_stalled) continue;
+    if (!c->partial_since_ms || now_ms - c->partial_since_ms < shard->limits->stall_ms || c->is_stalled || c->is_closing) continue;
     metrics_add(&shard->metrics->connections_stalled, 1);
     struct error err = {0};
     error_set(&err, ITD_EFRAME, "a message of %zu bytes so far did not end within %lld ms (net.stall)", c->in.n,

@@ -30,35 +30,31 @@ static void done_chunk(struct request *request) {
   conn_unref(conn);
 }
 
-static void submit_entry(struct shard *shard, struct request *request, uint32_t slot, struct bytes event) {
-  struct error err = {0};
-  unsigned partition;
-  if (intake_route(shard->daemon->store, &shard->daemon->intake, event, shard->turn_ms, &partition, &err) == 0) {
-    shard_submit(shard, request, slot, TASK_EVENT, partition, event);
-    return;
-  }
-  intake_refuse(shard->intake, &err, event, shard->turn_ms);
+static void refuse_entry(struct shard *shard, struct request *request, uint32_t slot, struct bytes bytes, const struct error *err) {
+  intake_refuse(shard->intake, err, bytes, shard->turn_ms);
   request->task[slot] = task_new(TASK_EVENT, (struct bytes){0}, shard->turn_ms);
-  request->task[slot]->status = err.code;
-  request->task[slot]->error = err;
+  request->task[slot]->status = err->code;
+  request->task[slot]->error = *err;
   request_settle(request);
 }
 
-// How many entries a message has, by a first walk over it.
+static void submit_entry(struct shard *shard, struct request *request, uint32_t slot, struct bytes event) {
+  struct error err = {0};
+  unsigned partition;
+  if (intake_route(shard->daemon->store, &shard->daemon->intake, event, shard->turn_ms, &partition, &err) == 0)
+    shard_submit(shard, request, slot, TASK_EVENT, partition, event);
+  else
+    refuse_entry(shard, request, slot, event, &err);
+}
+
+// How many entries a message has.
 static int count_entries(struct bytes value, const struct mp_limits *limits, uint32_t *count, struct error *err) {
   struct forward_message message;
   int status = forward_read(value, limits, &message, err);
   if (status < 0) return status;
-  struct buf event = {0};
-  uint32_t n = 0;
-  while ((status = forward_next(&message, &event, err)) == 1) {
-    n++;
-    buf_clear(&event);
-  }
-  buf_deinit(&event);
+  *count = message.left;
   forward_deinit(&message);
-  *count = n;
-  return status;
+  return 0;
 }
 
 static void submit_all(struct conn *conn, struct bytes value, uint32_t count) {
@@ -72,8 +68,12 @@ static void submit_all(struct conn *conn, struct bytes value, uint32_t count) {
   struct buf event = {0};
   for (uint32_t i = 0; i < count; i++) {
     buf_clear(&event);
-    CHECK(forward_next(&message, &event, &err) == 1);
-    submit_entry(shard, request, i, buf_bytes(&event));
+    const uint8_t *entry = message.at.p;
+    err = (struct error){0};
+    if (forward_next(&message, &event, &err) == 1)
+      submit_entry(shard, request, i, buf_bytes(&event));
+    else // it alone is refused, with its bytes in quarantine
+      refuse_entry(shard, request, i, message.is_single ? message.entries : bytes_of(entry, (size_t)(message.at.p - entry)), &err);
   }
   metrics_add(&shard->metrics->forward_entries, count);
   buf_deinit(&event);

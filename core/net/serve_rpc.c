@@ -25,10 +25,13 @@ static void answer_error(const struct call *call, const struct error *err) {
   conn_answered(call->conn);
 }
 
-static void answer_head(const struct call *call) {
+// Begins an answer; false: a notification has none.
+static bool answer_head(const struct call *call) {
+  if (!call->has_reply) return false;
   rpc_put_result_head(&call->conn->out, call->id);
   call->conn->unanswered++;
   conn_answered(call->conn);
+  return true;
 }
 
 // ---- what a request of tasks does when all are back ----
@@ -42,13 +45,12 @@ static void done_any(struct request *request) {
   struct call call = call_of(request);
   struct conn *conn = request->owner;
   const struct task *answer = request->task[request->count - 1];
-  for (uint32_t i = 0; i < request->count; i++)
+  for (uint32_t i = request->count; i-- > 0;)
     if (request->task[i]->status == 0) answer = request->task[i];
   if (!conn->is_closed) {
     if (answer->status < 0) {
       answer_error(&call, &answer->error);
-    } else if (call.has_reply) {
-      answer_head(&call);
+    } else if (answer_head(&call)) {
       buf_append_bytes(&conn->out, buf_bytes(&answer->answer));
     }
     if (conn->is_closing) conn_answered(conn);
@@ -61,10 +63,7 @@ static void done_batch(struct request *request) {
   struct call call = call_of(request);
   struct conn *conn = request->owner;
   if (!conn->is_closed) {
-    if (call.has_reply) {
-      answer_head(&call);
-      mp_put_array(&conn->out, request->count);
-    }
+    if (answer_head(&call)) mp_put_array(&conn->out, request->count);
     for (uint32_t i = 0; i < request->count; i++) {
       const struct task *task = request->task[i];
       if (task->status < 0) metrics_error(conn->shard->metrics, task->status);
@@ -209,28 +208,24 @@ static bool decision_subscribe(const struct call *call) {
     answer_error(call, &err);
     return true;
   }
-  answer_head(call);
-  mp_put_bool(&call->conn->out, true);
+  if (answer_head(call)) mp_put_bool(&call->conn->out, true);
   return true;
 }
 
 // ---- the daemon itself ----
 
 static bool policy_status(const struct call *call) {
-  answer_head(call);
-  daemon_put_status(call->conn->shard->daemon, &call->conn->out);
+  if (answer_head(call)) daemon_put_status(call->conn->shard->daemon, &call->conn->out);
   return true;
 }
 
 static bool server_info(const struct call *call) {
-  answer_head(call);
-  daemon_put_info(call->conn->shard->daemon, &call->conn->out);
+  if (answer_head(call)) daemon_put_info(call->conn->shard->daemon, &call->conn->out);
   return true;
 }
 
 static bool server_ping(const struct call *call) {
-  answer_head(call);
-  mp_put_cstr(&call->conn->out, "pong");
+  if (answer_head(call)) mp_put_cstr(&call->conn->out, "pong");
   return true;
 }
 
@@ -252,8 +247,7 @@ static void admin_answer(struct shard *shard, void *context) {
   if (!admin->conn->is_closed) {
     if (admin->status < 0) {
       answer_error(&call, &admin->error);
-    } else if (admin->has_reply) {
-      answer_head(&call);
+    } else if (answer_head(&call)) {
       mp_put_map(&admin->conn->out, 2);
       mp_put_cstr(&admin->conn->out, "changed");
       mp_put_bool(&admin->conn->out, admin->changed);
@@ -291,8 +285,7 @@ static void admin_stop(struct daemon *daemon, void *context) {
 
 static bool server_shutdown(const struct call *call) {
   log_line(LOG_INFO, "shutdown_asked", "uid=%u", (unsigned)call->conn->uid);
-  answer_head(call);
-  mp_put_bool(&call->conn->out, true);
+  if (answer_head(call)) mp_put_bool(&call->conn->out, true);
   daemon_post(call->conn->shard->daemon, admin_stop, NULL);
   return true;
 }
