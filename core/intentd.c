@@ -29,7 +29,8 @@ static void find_folder(char **folder, const char *policies, const char *name, c
   buf_deinit(&path);
 }
 
-// 64 (usage) for what the caller can mend on the command line, 78 (configuration) for a policy, 75 (try again) for what may pass, else 70.
+// 64 (usage) for what the caller can mend on the command line, 78 (configuration) for a policy, 75 (try again) for what
+// may pass, else 70.
 static int exit_status(int status) {
   switch (status) {
   case ITD_OK: return 0;
@@ -52,8 +53,10 @@ int main(int argc, char **argv) {
   int status = config_flags(&config, argc, argv, &help, &version, &err);
   if (status == 0 && (help || version)) {
     struct buf text = {0};
-    if (help) config_help(&text);
-    else buf_printf(&text, "intentd %s\n", INTENTD_VERSION);
+    if (help)
+      config_help(&text);
+    else
+      buf_printf(&text, "intentd %s\n", INTENTD_VERSION);
     fwrite(text.p, 1, text.n, stdout);
     buf_deinit(&text);
     config_deinit(&config);

@@ -7,8 +7,8 @@
 #include <math.h>
 #include <stdio.h>
 
-// Rows that are not zero, in one array of (kind, name, value, points) maps. The count must come first in MessagePack, so rows are
-// gathered in a small table and packed at the end.
+// Rows that are not zero, in one array of (kind, name, value, points) maps. The count must come first in MessagePack,
+// so rows are gathered in a small table and packed at the end.
 struct row {
   const char *kind, *name;
   const struct feature_info *info; // its value is shown; NULL: none
@@ -42,8 +42,9 @@ static struct row *add_points(struct ledger *ledger, const char *kind, const cha
 }
 
 // One model's share of the combined score: its base, its terms, and what the cap of 0..100 took from it.
-static void add_model(struct ledger *ledger, const struct answer_facts *f, const char *kind, const struct model_bound *model,
-                      const struct model_output *output, const double *points, double weight, int64_t cap_milli) {
+static void add_model(struct ledger *ledger, const struct answer_facts *f, const char *kind,
+                      const struct model_bound *model, const struct model_output *output, const double *points,
+                      double weight, int64_t cap_milli) {
   const struct feature_set *set = policy_features(f->policy);
   add_points(ledger, kind, "base", pm_milli(weight * output->base_points));
   for (size_t t = 0; t < model_terms(model); t++) {
@@ -89,7 +90,8 @@ static void add_events(struct ledger *ledger, const struct answer_facts *f) {
   }
   for (int i = 0; i < o->channel_cap_count; i++) {
     if (o->channel_cap[i].milli == 0) continue;
-    struct row *row = add(ledger, "channel_cap", policy_entry(f->policy, POLICY_CHANNELS, o->channel_cap[i].index)->name);
+    struct row *row =
+        add(ledger, "channel_cap", policy_entry(f->policy, POLICY_CHANNELS, o->channel_cap[i].index)->name);
     row->milli = o->channel_cap[i].milli;
     row->has_points = true;
   }
@@ -105,11 +107,16 @@ static void add_events(struct ledger *ledger, const struct answer_facts *f) {
 
 void answer_put_value(const struct feature_info *info, double value, struct bytes text, struct buf *out) {
   bool known = info->is_text ? text.n > 0 : !isnan(value);
-  if (!known) mp_put_nil(out);
-  else if (info->is_personal) mp_put_bool(out, true);
-  else if (info->is_text) mp_put_str(out, text);
-  else if (value == pm_floor(value) && value > -9e15 && value < 9e15) mp_put_int(out, (int64_t)value);
-  else mp_put_float(out, value);
+  if (!known)
+    mp_put_nil(out);
+  else if (info->is_personal)
+    mp_put_bool(out, true);
+  else if (info->is_text)
+    mp_put_str(out, text);
+  else if (value == pm_floor(value) && value > -9e15 && value < 9e15)
+    mp_put_int(out, (int64_t)value);
+  else
+    mp_put_float(out, value);
 }
 
 static void put_rows(const struct ledger *ledger, struct buf *out) {
@@ -123,8 +130,10 @@ static void put_rows(const struct ledger *ledger, struct buf *out) {
     mp_put_cstr(out, row->name);
     if (row->info || row->why) {
       mp_put_cstr(out, "value");
-      if (row->info) answer_put_value(row->info, row->value, row->text, out);
-      else mp_put_cstr(out, row->why);
+      if (row->info)
+        answer_put_value(row->info, row->value, row->text, out);
+      else
+        mp_put_cstr(out, row->why);
     }
     if (row->has_points) {
       mp_put_cstr(out, "points");
@@ -135,14 +144,18 @@ static void put_rows(const struct ledger *ledger, struct buf *out) {
 
 static void put_text_or_nil(struct buf *out, const char *key, const char *text) {
   mp_put_cstr(out, key);
-  if (text) mp_put_cstr(out, text);
-  else mp_put_nil(out);
+  if (text)
+    mp_put_cstr(out, text);
+  else
+    mp_put_nil(out);
 }
 
 static void put_score(struct buf *out, const char *key, bool known, int64_t milli) {
   mp_put_cstr(out, key);
-  if (known) mp_put_int(out, milli);
-  else mp_put_nil(out);
+  if (known)
+    mp_put_int(out, milli);
+  else
+    mp_put_nil(out);
 }
 
 static const char *name_of(const struct policy *policy, enum policy_table table, int index) {

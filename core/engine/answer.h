@@ -1,4 +1,5 @@
-// The decision as people and programs see it: one MessagePack map, with the ledger that sums to the score. Private to engine/.
+// The decision as people and programs see it: one MessagePack map, with the ledger that sums to the score. Private to
+// engine/.
 #pragma once
 #include "engine/engine.h"
 
@@ -17,7 +18,8 @@ struct answer_facts {
 
 #define ANSWER_ROWS_MAX 640
 
-// Appends the map. `inputs_hash` goes, with the bytes of the map so far, into the decision's hash, which the map then shows.
+// Appends the map. `inputs_hash` goes, with the bytes of the map so far, into the decision's hash, which the map then
+// shows.
 uint64_t answer_put(const struct answer_facts *facts, uint64_t inputs_hash, struct buf *out);
 // A feature's value as a reader may see it: number, text, nil when unknown, true for a personal value that is known.
 void answer_put_value(const struct feature_info *info, double value, struct bytes text, struct buf *out);

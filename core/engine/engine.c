@@ -1,4 +1,5 @@
-// The life of an event inside a lead: clock, timers, features, scores, policy, answer. Recovery and explanation walk the same way.
+// The life of an event inside a lead: clock, timers, features, scores, policy, answer. Recovery and explanation walk
+// the same way.
 #include "engine/engine.h"
 
 #include "base/check.h"
@@ -25,13 +26,14 @@ struct engine {
   double values[FEATURES_MAX];
   struct bytes texts[FEATURES_MAX];
   struct side fit, engagement;
-  struct buf backup;  // the lead before the decision at hand
-  struct buf bytes;   // answers and effects of this call's decisions
+  struct buf backup; // the lead before the decision at hand
+  struct buf bytes;  // answers and effects of this call's decisions
   struct decision *decision;
   size_t count, cap;
 };
 
-struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limits, engine_policy_of policy_of, void *context) {
+struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limits, engine_policy_of policy_of,
+                          void *context) {
   struct engine *e = xcalloc(1, sizeof *e);
   e->clock = clock;
   e->limits = *limits;
@@ -83,7 +85,8 @@ const struct release *engine_release(const struct engine *e) { return e->vm ? &e
 
 // ---- one decision ----
 
-static void score_side(struct side *side, const struct model_bound *model, const double *values, const struct bytes *texts) {
+static void score_side(struct side *side, const struct model_bound *model, const double *values,
+                       const struct bytes *texts) {
   side->present = model != NULL;
   if (model) model_score(model, values, texts, side->contributions, side->points, &side->output);
 }
@@ -95,8 +98,8 @@ static void observe(struct engine *e, const struct policy *policy, struct lead *
   score_side(&e->engagement, policy_model_engagement(policy), e->values, e->texts);
 }
 
-static struct policy_input input_of(const struct engine *e, const struct lead *lead, const struct event *event, int64_t now_ms,
-                                    int timer_transition) {
+static struct policy_input input_of(const struct engine *e, const struct lead *lead, const struct event *event,
+                                    int64_t now_ms, int timer_transition) {
   uint64_t lead_hash = lead_id_hash(lead->id);
   return (struct policy_input){.now_ms = now_ms,
                                .values = e->values,
@@ -128,10 +131,10 @@ static struct answer_facts facts_of(const struct engine *e, const struct policy 
 }
 
 // What the decision's hash covers besides its own answer: the state before, the clock, the event as sent, the bundle.
-static uint64_t inputs_hash(const struct policy *policy, uint64_t digest_before, const struct event *event, int64_t now_ms,
-                            int timer_transition) {
-  uint64_t parts[5] = {digest_before, (uint64_t)now_ms, event ? hash64(event->raw) : 0, (uint64_t)(int64_t)timer_transition,
-                       hash64(bytes_str(policy_info(policy)->hash))};
+static uint64_t inputs_hash(const struct policy *policy, uint64_t digest_before, const struct event *event,
+                            int64_t now_ms, int timer_transition) {
+  uint64_t parts[5] = {digest_before, (uint64_t)now_ms, event ? hash64(event->raw) : 0,
+                       (uint64_t)(int64_t)timer_transition, hash64(bytes_str(policy_info(policy)->hash))};
   return hash64(bytes_of(parts, sizeof parts));
 }
 
@@ -148,7 +151,8 @@ static struct decision *next_decision(struct engine *e) {
   return &e->decision[e->count++];
 }
 
-// Decides once and changes the lead; on failure the lead is as before. Views of the decision are offsets into e->bytes until `finish`.
+// Decides once and changes the lead; on failure the lead is as before. Views of the decision are offsets into e->bytes
+// until `finish`.
 static int decide(struct engine *e, struct lead *lead, const struct event *event, int64_t now_ms, int timer_transition,
                   bool migrated, struct error *err) {
   const struct policy *policy = e->release.policy;
@@ -230,7 +234,8 @@ int engine_event(struct engine *e, struct lead **lead, const struct event *event
   return status;
 }
 
-int engine_timers(struct engine *e, struct lead **lead, int64_t now_ms, struct engine_result *result, struct error *err) {
+int engine_timers(struct engine *e, struct lead **lead, int64_t now_ms, struct engine_result *result,
+                  struct error *err) {
   begin(e);
   bool migrated = migrate(e, lead);
   int status = fire_timers(e, *lead, now_ms, &migrated, err);
@@ -283,7 +288,8 @@ static double points_of(const struct side *side, const struct model_bound *model
   return points;
 }
 
-static void put_features(const struct engine *e, const struct policy *policy, const struct policy_outcome *o, struct buf *out) {
+static void put_features(const struct engine *e, const struct policy *policy, const struct policy_outcome *o,
+                         struct buf *out) {
   const struct feature_set *set = policy_features(policy);
   mp_put_array(out, (uint32_t)feature_count(set));
   for (size_t i = 0; i < feature_count(set); i++) {
@@ -296,8 +302,10 @@ static void put_features(const struct engine *e, const struct policy *policy, co
     mp_put_cstr(out, "value");
     answer_put_value(info, e->values[i], e->texts[i], out);
     mp_put_cstr(out, "unit");
-    if (info->is_duration) mp_put_cstr(out, "ms");
-    else mp_put_nil(out);
+    if (info->is_duration)
+      mp_put_cstr(out, "ms");
+    else
+      mp_put_nil(out);
     mp_put_cstr(out, "class");
     mp_put_cstr(out, info->class == FEATURE_PROFILE ? "profile" : "behaviour");
     mp_put_cstr(out, "description");
@@ -322,8 +330,10 @@ static void put_conditions(const struct policy *policy, const struct policy_trac
     mp_put_cstr(out, "line");
     mp_put_int(out, entry->line);
     mp_put_cstr(out, "fired");
-    if (trace->fired[i] < 0) mp_put_nil(out);
-    else mp_put_bool(out, trace->fired[i] > 0);
+    if (trace->fired[i] < 0)
+      mp_put_nil(out);
+    else
+      mp_put_bool(out, trace->fired[i] > 0);
   }
 }
 
@@ -388,8 +398,10 @@ void engine_show(const struct policy *policy, const struct lead *lead, struct bu
   mp_put_cstr(out, "stage_since");
   mp_put_int(out, state->stage_since_ms);
   mp_put_cstr(out, "owner");
-  if (state->owner < 0) mp_put_nil(out);
-  else mp_put_cstr(out, policy_entry(policy, POLICY_OWNERS, (size_t)state->owner)->name);
+  if (state->owner < 0)
+    mp_put_nil(out);
+  else
+    mp_put_cstr(out, policy_entry(policy, POLICY_OWNERS, (size_t)state->owner)->name);
   mp_put_cstr(out, "timers");
   mp_put_array(out, state->timer_count);
   for (unsigned i = 0; i < state->timer_count; i++) {

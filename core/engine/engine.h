@@ -1,12 +1,13 @@
-// The heart: (now, release, lead, event) -> (decisions, new state). Pure: it reads no clock, disk, socket or random source but
-// what it is handed, so that the same inputs give the same bytes anywhere. One `engine` a shard thread: it holds scratch and the
-// Lua states; nothing of a lead is kept in it between calls.
+// The heart: (now, release, lead, event) -> (decisions, new state). Pure: it reads no clock, disk, socket or random
+// source but what it is handed, so that the same inputs give the same bytes anywhere. One `engine` a shard thread: it
+// holds scratch and the Lua states; nothing of a lead is kept in it between calls.
 #pragma once
 #include "engine/lead.h"
 
 enum engine_clock { ENGINE_CLOCK_WALL, ENGINE_CLOCK_EVENT };
 
-// What is in force. `number` is the version store's number of the policy bundle; those of signals and models are for lineage.
+// What is in force. `number` is the version store's number of the policy bundle; those of signals and models are for
+// lineage.
 struct release {
   struct policy *policy;
   uint32_t number, signals, models;
@@ -16,9 +17,11 @@ struct release {
 typedef struct policy *(*engine_policy_of)(void *context, uint32_t number);
 
 struct engine;
-struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limits, engine_policy_of policy_of, void *context);
+struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limits, engine_policy_of policy_of,
+                          void *context);
 void engine_free(struct engine *engine);
-// Prepares the Lua state for a release (compiles in a fresh state): ITD_EPOLICY and nothing changed, or ready for engine_use.
+// Prepares the Lua state for a release (compiles in a fresh state): ITD_EPOLICY and nothing changed, or ready for
+// engine_use.
 int engine_prepare(struct engine *engine, const struct release *release, struct error *err) ITD_MUST_USE;
 // Switches to the prepared release; the old state is closed.
 void engine_use(struct engine *engine);
@@ -29,14 +32,14 @@ struct decision {
   bool is_timer;
   int64_t now_ms;
   uint32_t number;
-  uint64_t digest;         // of the lead after it
-  uint64_t hash;           // of inputs and outputs: the same in every replay
-  struct bytes effects;    // the policy state after it
-  struct bytes answer;     // the decision map, MessagePack; `duplicate` is its last key, its last byte the value (0xc2 false)
-  bool migrated;           // the lead's states were carried over to this release first
+  uint64_t digest;      // of the lead after it
+  uint64_t hash;        // of inputs and outputs: the same in every replay
+  struct bytes effects; // the policy state after it
+  struct bytes answer;  // the decision map, MessagePack; its last byte is the value of `duplicate` (0xc2: false)
+  bool migrated;        // the lead's states were carried over to this release first
 };
-// At one event at most this many overdue timers fire (two stages may chase each other by timers over a long silence); the rest
-// fire at the next one, at the lead's clock.
+// At one event at most this many overdue timers fire (two stages may chase each other by timers over a long silence);
+// the rest fire at the next one, at the lead's clock.
 #define ENGINE_TIMERS_MAX 256
 
 struct engine_result {
@@ -44,9 +47,9 @@ struct engine_result {
   size_t count;
 };
 
-// Fires the timers due by then, folds the event, scores, decides. `*lead` may be moved (migration). On failure the lead is as it
-// was but for timers that fired (they stand, and are in `result`): ITD_ETIME (outside the bounds; nothing fired),
-// ITD_ESTOPPED (policy).
+// Fires the timers due by then, folds the event, scores, decides. `*lead` may be moved (migration). On failure the lead
+// is as it was but for timers that fired (they stand, and are in `result`): ITD_ETIME (outside the bounds; nothing
+// fired), ITD_ESTOPPED (policy).
 int engine_event(struct engine *engine, struct lead **lead, const struct event *event, int64_t received_ms,
                  const struct event_limits *limits, struct engine_result *result, struct error *err) ITD_MUST_USE;
 // Fires only the timers due by `now_ms` (clock wall: a thread woke).
@@ -61,10 +64,12 @@ int engine_refold(struct lead **lead, const struct policy *from, const struct po
                   const struct event *event, int64_t now_ms, uint32_t number, struct bytes effects,
                   struct error *err) ITD_MUST_USE;
 
-// Explains a decision: `lead` is the state *before* it (moved and changed as engine_event would), and what comes out is one
-// MessagePack map: `decision` (the answer), `features` [{name, value, unit, class, description, points}] (points: its share of the combined score),
-// `conditions` [{name, why, path, line, fired}] (fired: true, false, nil not reached). docs/protocol.md#decision-explain.
+// Explains a decision: `lead` is the state *before* it (moved and changed as engine_event would), and what comes out is
+// one MessagePack map: `decision` (the answer), `features` [{name, value, unit, class, description, points}] (points:
+// its share of the combined score), `conditions` [{name, why, path, line, fired}] (fired: true, false, nil not
+// reached). docs/protocol.md#decision-explain.
 int engine_explain(struct engine *engine, const struct release *release, struct lead **lead, const struct event *event,
                    int64_t now_ms, int timer_transition, struct buf *out, struct error *err) ITD_MUST_USE;
-// The lead as a map for lead.get: scores are those of its last decision and not here; stage, owner, clock, timers, features by name.
+// The lead as a map for lead.get: scores are those of its last decision and not here; stage, owner, clock, timers,
+// features by name.
 void engine_show(const struct policy *policy, const struct lead *lead, struct buf *out);

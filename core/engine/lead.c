@@ -52,28 +52,31 @@ struct lead *lead_migrate(struct lead *lead, const struct policy *from, const st
   moved->feature_bytes = feature_bytes;
   moved->release = release;
   policy_state_migrate(from, lead_policy_state(lead), to, now_ms, lead_policy_state(moved));
-  feature_state_migrate(policy_features(from), lead_feature_state(lead), policy_features(to), lead_feature_state(moved));
+  feature_state_migrate(policy_features(from), lead_feature_state(lead), policy_features(to),
+                        lead_feature_state(moved));
   lead_free(lead);
   return moved;
 }
 
 uint64_t lead_digest(const struct lead *lead) {
   // Everything behind `place` but the release's number, which only this data directory gives a meaning.
-  uint64_t head[4] = {(uint64_t)lead->now_ms, (uint64_t)lead->first_ms,
-                      (uint64_t)lead->number << 32 | lead->flags, (uint64_t)lead->policy_bytes << 32 | lead->feature_bytes};
+  uint64_t head[4] = {(uint64_t)lead->now_ms, (uint64_t)lead->first_ms, (uint64_t)lead->number << 32 | lead->flags,
+                      (uint64_t)lead->policy_bytes << 32 | lead->feature_bytes};
   uint64_t seed = hash64(bytes_of(head, sizeof head));
   return hash64_seed(bytes_of(lead->state, lead_size(lead) - sizeof *lead), seed);
 }
 
 int lead_check(struct bytes block, struct error *err) {
   struct lead head;
-  if (block.n < sizeof head) return error_set(err, ITD_ECORRUPT, "a lead's record has %zu bytes, fewer than its head", block.n);
+  if (block.n < sizeof head)
+    return error_set(err, ITD_ECORRUPT, "a lead's record has %zu bytes, fewer than its head", block.n);
   memcpy(&head, block.p, sizeof head);
   if (head.format != LEAD_FORMAT)
-    return error_set(err, ITD_ECORRUPT, "a lead's record has format %u; this intentd reads %u", head.format, LEAD_FORMAT);
+    return error_set(err, ITD_ECORRUPT, "a lead's record has format %u; this intentd reads %u", head.format,
+                     LEAD_FORMAT);
   if (head.policy_bytes > (1u << 20) || head.feature_bytes > (1u << 20) || lead_size(&head) != block.n ||
       head.policy_bytes < sizeof(struct policy_state))
-    return error_set(err, ITD_ECORRUPT, "a lead's record of %zu bytes says it holds %u + %u", block.n, head.policy_bytes,
-                     head.feature_bytes);
+    return error_set(err, ITD_ECORRUPT, "a lead's record of %zu bytes says it holds %u + %u", block.n,
+                     head.policy_bytes, head.feature_bytes);
   return 0;
 }

@@ -1,5 +1,5 @@
-// A lead: everything that is kept about one, as one flat block of bytes that can be copied, stored and digested as it is.
-// Owned by the partition of its id; changed only by frames there. Pure.
+// A lead: everything that is kept about one, as one flat block of bytes that can be copied, stored and digested as it
+// is. Owned by the partition of its id; changed only by frames there. Pure.
 #pragma once
 #include "policy/policy.h"
 
@@ -7,8 +7,8 @@ struct lead_id {
   uint8_t b[16]; // b[0] is the partition; the rest is random and says nothing of who it is
 };
 #define LEAD_ID_TEXT 33
-void lead_id_format(struct lead_id id, char out[LEAD_ID_TEXT]);           // 32 hexadecimal digits
-int lead_id_parse(struct bytes text, struct lead_id *id) ITD_MUST_USE;    // ITD_EINVAL
+void lead_id_format(struct lead_id id, char out[LEAD_ID_TEXT]);        // 32 hexadecimal digits
+int lead_id_parse(struct bytes text, struct lead_id *id) ITD_MUST_USE; // ITD_EINVAL
 static inline unsigned lead_id_partition(struct lead_id id) { return id.b[0]; }
 static inline bool lead_id_eq(struct lead_id a, struct lead_id b) { return memcmp(a.b, b.b, 16) == 0; }
 uint64_t lead_id_hash(struct lead_id id); // for tables, hold-outs and weighted routes
@@ -17,16 +17,16 @@ uint64_t lead_id_hash(struct lead_id id); // for tables, hold-outs and weighted 
 // One allocation: this head, then the policy state, then the feature state (both padded to 8 bytes). Little-endian.
 struct lead {
   struct lead_id id;
-  uint64_t seq;      // partition sequence of the last frame folded in
-  uint64_t place;    // where that frame lies in the journal (store/journal.h); 0: none
-  int64_t now_ms;    // the lead's clock: never goes back
-  int64_t first_ms;  // its first event's time
-  uint32_t number;   // decisions so far: the running number of the last one
-  uint32_t release;  // number of the policy version whose layout the two states have
+  uint64_t seq;     // partition sequence of the last frame folded in
+  uint64_t place;   // where that frame lies in the journal (store/journal.h); 0: none
+  int64_t now_ms;   // the lead's clock: never goes back
+  int64_t first_ms; // its first event's time
+  uint32_t number;  // decisions so far: the running number of the last one
+  uint32_t release; // number of the policy version whose layout the two states have
   uint32_t policy_bytes, feature_bytes;
-  uint16_t format;   // LEAD_FORMAT
+  uint16_t format; // LEAD_FORMAT
   uint16_t workspace;
-  uint32_t flags;    // LEAD_…; see below
+  uint32_t flags; // LEAD_…; see below
   uint8_t state[];
 };
 #define LEAD_KNOWN 1u // a userId was seen
@@ -35,7 +35,8 @@ static inline struct policy_state *lead_policy_state(struct lead *l) { return (s
 static inline uint8_t *lead_feature_state(struct lead *l) { return l->state + ((l->policy_bytes + 7u) & ~7u); }
 size_t lead_size(const struct lead *lead); // of the whole block
 
-struct lead *lead_new(struct lead_id id, uint16_t workspace, const struct policy *policy, uint32_t release, int64_t now_ms);
+struct lead *lead_new(struct lead_id id, uint16_t workspace, const struct policy *policy, uint32_t release,
+                      int64_t now_ms);
 void lead_free(struct lead *lead);
 // Makes the lead's states fit `to` (by names and definition hashes); frees the old block, returns the new one.
 struct lead *lead_migrate(struct lead *lead, const struct policy *from, const struct policy *to, uint32_t release,

@@ -23,25 +23,28 @@ struct option {
 };
 
 #define AT(field) offsetof(struct config, field)
-#define KIB 1024ll
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
-#define DAY 86400000ll
+#define KIB       1024ll
+#define MIB       (1024 * KIB)
+#define GIB       (1024 * MIB)
+#define DAY       86400000ll
 
 static const struct option options[] = {
     {"listen", ADDRESS, AT(listen), "127.0.0.1:7411", 0, 0, NULL, "MessagePack-RPC and Fluentd Forward"},
     {"http", ADDRESS, AT(http), "127.0.0.1:7412", 0, 0, NULL, "Segment's API, metrics, health"},
-    {"forward", ADDRESS, AT(forward), "127.0.0.1:24224", 0, 0, NULL, "Fluentd Forward with a shared key (needs forward_key)"},
+    {"forward", ADDRESS, AT(forward), "127.0.0.1:24224", 0, 0, NULL,
+     "Fluentd Forward with a shared key (needs forward_key)"},
     {"forward_key", TEXT, AT(forward_key), "", 0, 0, NULL, "the shared key of the forward listener"},
     {"data", TEXT, AT(data), "data", 0, 0, NULL, "the data directory; made when it is not there"},
     {"policies", TEXT, AT(policies), "policies", 0, 0, NULL, "the folder with signals/ and the policies"},
     {"policy", TEXT, AT(policy), "b2b_saas", 0, 0, NULL, "the policy to run"},
     {"models", TEXT, AT(models), "", 0, 0, NULL, "the folder of models; default: models beside the policies folder"},
-    {"scripts", TEXT, AT(scripts), "", 0, 0, NULL, "the library of policies; default: scripts beside the policies folder"},
+    {"scripts", TEXT, AT(scripts), "", 0, 0, NULL,
+     "the library of policies; default: scripts beside the policies folder"},
     {"shards", COUNT, AT(shards), "0", 0, 256, NULL, "shard threads; 0: as many as cores"},
     {"partitions", COUNT, AT(partitions), "16", 1, 256, NULL, "partitions of a new data directory"},
     {"sync", CHOICE, AT(sync), "always", 0, 0, "always interval off", "when the journal is synced to disk"},
-    {"sync_interval", DURATION, AT(sync_interval_ms), "100ms", 1, 60000, NULL, "sync=interval: at most this long after a write"},
+    {"sync_interval", DURATION, AT(sync_interval_ms), "100ms", 1, 60000, NULL,
+     "sync=interval: at most this long after a write"},
     {"clock", CHOICE, AT(clock), "wall", 0, 0, "wall event", "now is the arrival, or the lead's greatest timestamp"},
     {"watch", CHOICE, AT(watch), "yes", 0, 0, "no yes", "reload when policy files change"},
     {"log", CHOICE, AT(log_level), "info", 0, 0, "debug info warn error", "the least level that is logged"},
@@ -56,32 +59,44 @@ static const struct option options[] = {
     {"frame.objects", COUNT, AT(frame_objects), "65536", 64, 16777216, NULL, "values in a message"},
     {"frame.bytes", BYTES, AT(frame_bytes), "4194304", 4096, 256 * MIB, NULL, "a message"},
     {"net.connections", COUNT, AT(net_connections), "4096", 1, 1000000, NULL, "connections of one shard"},
-    {"net.answer_bytes", BYTES, AT(net_answer_bytes), "1048576", 4096, GIB, NULL, "unread answers before reading pauses"},
-    {"net.subscriber_bytes", BYTES, AT(net_subscriber_bytes), "16777216", 4096, GIB, NULL, "a subscriber's backlog before it is closed"},
+    {"net.answer_bytes", BYTES, AT(net_answer_bytes), "1048576", 4096, GIB, NULL,
+     "unread answers before reading pauses"},
+    {"net.subscriber_bytes", BYTES, AT(net_subscriber_bytes), "16777216", 4096, GIB, NULL,
+     "a subscriber's backlog before it is closed"},
     {"net.stall", DURATION, AT(net_stall_ms), "30s", 100, DAY, NULL, "a message must end this long after it began"},
     {"net.batch", COUNT, AT(net_batch), "1000", 1, 8000, NULL, "events in one event.batch"},
-    {"journal.segment", BYTES, AT(journal_segment), "67108864", 8 * MIB, 4 * GIB - MIB, NULL, "a preallocated journal file"},
-    {"dedupe.window", DURATION, AT(dedupe_window_ms), "24h", 1000, 365 * DAY, NULL, "a messageId counts as seen for this long"},
+    {"journal.segment", BYTES, AT(journal_segment), "67108864", 8 * MIB, 4 * GIB - MIB, NULL,
+     "a preallocated journal file"},
+    {"dedupe.window", DURATION, AT(dedupe_window_ms), "24h", 1000, 365 * DAY, NULL,
+     "a messageId counts as seen for this long"},
     {"dedupe.entries", COUNT, AT(dedupe_entries), "16000000", 1024, 1000000000, NULL, "messageIds remembered at most"},
     {"state.map", BYTES, AT(state_map), "68719476736", 64 * MIB, 1024 * GIB, NULL, "LMDB's address space (sparse)"},
-    {"checkpoint.dirty", BYTES, AT(checkpoint_dirty), "536870912", MIB, 64 * GIB, NULL, "changed leads before intake slows"},
+    {"checkpoint.dirty", BYTES, AT(checkpoint_dirty), "536870912", MIB, 64 * GIB, NULL,
+     "changed leads before intake slows"},
     {"checkpoint.interval", DURATION, AT(checkpoint_interval_ms), "10s", 100, DAY, NULL, "between two checkpoints"},
     {"quarantine.bytes", BYTES, AT(quarantine_bytes), "67108864", 64 * KIB, 64 * GIB, NULL, "refused events kept"},
     {"policy.memory", BYTES, AT(policy_memory), "33554432", MIB, 4 * GIB, NULL, "a policy's Lua state on a shard"},
     {"policy.build_memory", BYTES, AT(policy_build_memory), "67108864", MIB, 4 * GIB, NULL, "loading a policy"},
-    {"policy.build_instructions", COUNT, AT(policy_build_instructions), "200000000", 1000, INT64_MAX, NULL, "loading a policy"},
-    {"policy.call_instructions", COUNT, AT(policy_call_instructions), "1000000", 1000, INT64_MAX, NULL, "one call under the hook guard"},
-    {"policy.guard", CHOICE, AT(policy_guard), "auto", 0, 0, "auto hook", "hook: JIT off, every call counts instructions"},
+    {"policy.build_instructions", COUNT, AT(policy_build_instructions), "200000000", 1000, INT64_MAX, NULL,
+     "loading a policy"},
+    {"policy.call_instructions", COUNT, AT(policy_call_instructions), "1000000", 1000, INT64_MAX, NULL,
+     "one call under the hook guard"},
+    {"policy.guard", CHOICE, AT(policy_guard), "auto", 0, 0, "auto hook",
+     "hook: JIT off, every call counts instructions"},
 };
 #define OPTIONS (sizeof options / sizeof *options)
 
 static char **text_of(struct config *c, const struct option *o) { return (char **)(void *)((char *)c + o->offset); }
-static int64_t *number_of(struct config *c, const struct option *o) { return (int64_t *)(void *)((char *)c + o->offset); }
+static int64_t *number_of(struct config *c, const struct option *o) {
+  return (int64_t *)(void *)((char *)c + o->offset);
+}
 static bool is_text(const struct option *o) { return o->kind == TEXT || o->kind == ADDRESS; }
 
 static void shown(int64_t value, enum kind kind, char out[DURATION_TEXT_MAX]) {
-  if (kind == DURATION && value > 0) duration_format(value, out);
-  else snprintf(out, DURATION_TEXT_MAX, "%" PRId64, value);
+  if (kind == DURATION && value > 0)
+    duration_format(value, out);
+  else
+    snprintf(out, DURATION_TEXT_MAX, "%" PRId64, value);
 }
 
 static void allowed(const struct option *o, char *out, size_t size) {
@@ -158,14 +173,16 @@ static int apply(struct config *c, const struct option *o, const char *value, st
 static int add_write_key(struct config *c, const char *key, const char *source, struct error *err) {
   if (c->write_key_count == CONFIG_WRITE_KEYS_MAX)
     return error_set(err, ITD_ECONFIG, "option write_key: more than %d keys", CONFIG_WRITE_KEYS_MAX);
-  if (!*key || !*source) return error_set(err, ITD_ECONFIG, "option write_key: \"%s=%s\" is not allowed; allowed: KEY=SOURCE", key, source);
+  if (!*key || !*source)
+    return error_set(err, ITD_ECONFIG, "option write_key: \"%s=%s\" is not allowed; allowed: KEY=SOURCE", key, source);
   c->write_key[c->write_key_count++] = (struct write_key){xstrdup(key), xstrdup(source)};
   return 0;
 }
 
 static int set_write_key(struct config *c, const char *value, struct error *err) {
   const char *equals = strchr(value, '=');
-  if (!equals) return error_set(err, ITD_ECONFIG, "option write_key: \"%.100s\" is not allowed; allowed: KEY=SOURCE", value);
+  if (!equals)
+    return error_set(err, ITD_ECONFIG, "option write_key: \"%.100s\" is not allowed; allowed: KEY=SOURCE", value);
   char *key = xstrndup(value, (size_t)(equals - value));
   int status = add_write_key(c, key, equals + 1, err);
   free(key);
@@ -180,13 +197,14 @@ int config_set(struct config *c, const char *name, const char *value, struct err
     names[i] = options[i].name;
   }
   const char *near = suggest(bytes_str(name), names, OPTIONS);
-  return error_set(err, ITD_ECONFIG, "no option \"%.60s\"%s%s%s; intentd --help lists them", name, near ? "; did you mean \"" : "",
-                   near ? near : "", near ? "\"?" : "");
+  return error_set(err, ITD_ECONFIG, "no option \"%.60s\"%s%s%s; intentd --help lists them", name,
+                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 void config_init(struct config *c) {
   *c = (struct config){0};
-  for (size_t i = 0; i < OPTIONS; i++) CHECK(apply(c, &options[i], options[i].preset, NULL) == 0 || options[i].kind == COUNT);
+  for (size_t i = 0; i < OPTIONS; i++)
+    CHECK(apply(c, &options[i], options[i].preset, NULL) == 0 || options[i].kind == COUNT);
 }
 
 void config_deinit(struct config *c) {
@@ -233,7 +251,9 @@ static int set_write_keys(struct config *c, struct bytes table, struct error *er
     free(s);
     if (status < 0) return status;
   }
-  return head.type == MP_MAP || head.count == 0 ? 0 : error_set(err, ITD_ECONFIG, "write_keys: a table of KEY = \"source\"");
+  return head.type == MP_MAP || head.count == 0
+             ? 0
+             : error_set(err, ITD_ECONFIG, "write_keys: a table of KEY = \"source\"");
 }
 
 static int set_value(struct config *c, const char *name, struct bytes value, struct error *err) {
@@ -243,7 +263,8 @@ static int set_value(struct config *c, const char *name, struct bytes value, str
   switch (v.type) {
   case MP_MAP: return set_table(c, name, value, err);
   case MP_STR:
-    if (v.s.n >= sizeof text) return error_set(err, ITD_ECONFIG, "option %s: a text of %zu bytes; at most %zu", name, v.s.n, sizeof text - 1);
+    if (v.s.n >= sizeof text)
+      return error_set(err, ITD_ECONFIG, "option %s: a text of %zu bytes; at most %zu", name, v.s.n, sizeof text - 1);
     snprintf(text, sizeof text, "%.*s", (int)v.s.n, (const char *)v.s.p);
     break;
   case MP_INT: snprintf(text, sizeof text, "%" PRId64, v.i); break;
@@ -258,9 +279,11 @@ int config_read(struct config *c, const char *path, struct error *err) {
   struct buf text = {0}, values = {0};
   int status = file_read(path, 1u << 20, &text, err);
   if (status == 0) {
-    const struct lua_module modules[] = {
-        {.name = "config", .path = path, .text = buf_bytes(&text)},
-        {.name = "read", .path = "read", .text = BYTES_LIT("return function() return require 'config' end"), .is_library = true}};
+    const struct lua_module modules[] = {{.name = "config", .path = path, .text = buf_bytes(&text)},
+                                         {.name = "read",
+                                          .path = "read",
+                                          .text = BYTES_LIT("return function() return require 'config' end"),
+                                          .is_library = true}};
     static const uint8_t nil = 0xc0;
     struct lua_limits limits = LUA_LIMITS_DEFAULT;
     status = lua_build(modules, 2, "read", bytes_of(&nil, 1), &limits, &values, err);
@@ -280,7 +303,8 @@ int config_read(struct config *c, const char *path, struct error *err) {
 // One flag: "--name value" or "--name=value". Returns how many words it took, or an error.
 static int take_flag(char **word, int left, char name[64], const char **value, struct error *err) {
   const char *flag = word[0];
-  if (strncmp(flag, "--", 2) != 0) return error_set(err, ITD_ECONFIG, "\"%.80s\" is no flag; flags begin with --", flag);
+  if (strncmp(flag, "--", 2) != 0)
+    return error_set(err, ITD_ECONFIG, "\"%.80s\" is no flag; flags begin with --", flag);
   const char *equals = strchr(flag, '=');
   size_t n = equals ? (size_t)(equals - flag - 2) : strlen(flag + 2);
   if (n == 0 || n >= 64) return error_set(err, ITD_ECONFIG, "\"%.80s\" is no flag", flag);
@@ -322,7 +346,8 @@ int config_flags(struct config *c, int argc, char **argv, bool *help, bool *vers
 void config_help(struct buf *out) {
   buf_append_str(out, "intentd: decides for leads as their behaviour comes in\n\n"
                       "usage: intentd [--config FILE] [--OPTION VALUE]...\n\n"
-                      "FILE is Lua: return { listen = \"127.0.0.1:7411\", event = { late = \"30d\" }, write_keys = { KEY = \"web\" } }\n"
+                      "FILE is Lua: return { listen = \"127.0.0.1:7411\", event = { late = \"30d\" }, write_keys = { "
+                      "KEY = \"web\" } }\n"
                       "Signals: TERM and INT stop it cleanly, HUP reloads the policy.\n\n");
   buf_printf(out, "  %-26s %s\n", "--config FILE", "options from a Lua file; flags win over it");
   for (size_t i = 0; i < OPTIONS; i++) {

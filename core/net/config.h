@@ -1,5 +1,6 @@
-// The daemon's options: one row of a table each (config.c), set by a Lua file (`return { listen = "…", event = { late = "30d" } }`)
-// and then by flags of the same names (--listen …, --event.late …). Wrong ones name the option, the value and what is allowed.
+// The daemon's options: one row of a table each (config.c), set by a Lua file (`return { listen = "…", event = { late =
+// "30d" } }`) and then by flags of the same names (--listen …, --event.late …). Wrong ones name the option, the value
+// and what is allowed.
 #pragma once
 #include "net/shard.h"
 
@@ -13,23 +14,24 @@ struct config {
   char *listen, *http, *forward; // HOST:PORT; forward: only used with forward_key; port 0: a free one
   char *forward_key;             // the shared key; "" none
   char *data, *policies, *policy, *models, *scripts;
-  int64_t shards;                // 0: the cores
+  int64_t shards; // 0: the cores
   int64_t partitions;
-  int64_t sync;                  // SYNC_…
+  int64_t sync; // SYNC_…
   int64_t sync_interval_ms;
-  int64_t clock;                 // ENGINE_CLOCK_…
-  int64_t watch;                 // reload when files change
+  int64_t clock; // ENGINE_CLOCK_…
+  int64_t watch; // reload when files change
   int64_t log_level;
-  char *ports_file;              // where the ports in use are written, as JSON; "" nowhere
-  char *seed;                    // 64 hexadecimal digits: makes ids of a new directory the same in every run (tests); "" random
+  char *ports_file; // where the ports in use are written, as JSON; "" nowhere
+  char *seed;       // 64 hexadecimal digits: makes ids of a new directory the same in every run (tests); "" random
   int64_t event_id_bytes, event_name_bytes, event_bytes, event_late_ms, event_future_ms;
   int64_t frame_depth, frame_objects, frame_bytes;
   int64_t net_connections, net_answer_bytes, net_subscriber_bytes, net_stall_ms, net_batch;
-  int64_t journal_segment, dedupe_window_ms, dedupe_entries, state_map, checkpoint_dirty, checkpoint_interval_ms, quarantine_bytes;
+  int64_t journal_segment, dedupe_window_ms, dedupe_entries, state_map, checkpoint_dirty, checkpoint_interval_ms,
+      quarantine_bytes;
   int64_t policy_memory, policy_build_memory, policy_build_instructions, policy_call_instructions;
-  int64_t policy_guard;          // 0 auto, 1 hook
+  int64_t policy_guard; // 0 auto, 1 hook
   struct write_key write_key[CONFIG_WRITE_KEYS_MAX];
-  size_t write_key_count;        // none: HTTP events need no key (docs/operations.md)
+  size_t write_key_count; // none: HTTP events need no key (docs/operations.md)
 };
 
 void config_init(struct config *config); // the defaults
@@ -38,8 +40,10 @@ void config_deinit(struct config *config);
 int config_read(struct config *config, const char *path, struct error *err) ITD_MUST_USE;
 // One option from its text. ITD_ECONFIG.
 int config_set(struct config *config, const char *name, const char *value, struct error *err) ITD_MUST_USE;
-// `--config FILE` first, then the other flags over it, wherever they stand. *help: --help was there. *version: --version.
-int config_flags(struct config *config, int argc, char **argv, bool *help, bool *version, struct error *err) ITD_MUST_USE;
+// `--config FILE` first, then the other flags over it, wherever they stand. *help: --help was there. *version:
+// --version.
+int config_flags(struct config *config, int argc, char **argv, bool *help, bool *version,
+                 struct error *err) ITD_MUST_USE;
 void config_help(struct buf *out); // a line an option: name, what it does, what is allowed, default
 struct event_limits config_event_limits(const struct config *config);
 struct net_limits config_net_limits(const struct config *config);

@@ -68,8 +68,10 @@ void conn_close(struct conn *c) {
   event_free(c->writable);
   close(c->fd);
   if (c->next) c->next->previous = c->previous;
-  if (c->previous) c->previous->next = c->next;
-  else shard->conns = c->next;
+  if (c->previous)
+    c->previous->next = c->next;
+  else
+    shard->conns = c->next;
   shard->conn_count--;
   metrics_add(&shard->metrics->connections_closed, 1);
   if (!c->is_flushing) conn_unref(c);
@@ -161,7 +163,8 @@ static bool serve(struct conn *c, struct bytes value) {
     if (first == MP_INT || first == MP_UINT) return serve_rpc(c, value);
   }
   struct error err = {0};
-  error_set(&err, ITD_EFRAME, "neither MessagePack-RPC (an array that begins with a number) nor Fluentd Forward (with a tag)");
+  error_set(&err, ITD_EFRAME,
+            "neither MessagePack-RPC (an array that begins with a number) nor Fluentd Forward (with a tag)");
   fail(c, value, &err);
   return true;
 }
@@ -205,8 +208,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
     return;
   }
   if (n <= 0) {
-    if (c->out.n > c->out_at) conn_close_after_flush(c);
-    else conn_close(c);
+    if (c->out.n > c->out_at)
+      conn_close_after_flush(c);
+    else
+      conn_close(c);
     return;
   }
   c->in.n += (size_t)n;
@@ -225,7 +230,9 @@ void conn_resume(struct conn *c) {
 void conn_sweep(struct shard *shard, int64_t now_ms) {
   for (struct conn *c = shard->conns, *next; c; c = next) {
     next = c->next;
-    if (!c->partial_since_ms || now_ms - c->partial_since_ms < shard->limits->stall_ms || c->is_stalled || c->is_closing) continue;
+    if (!c->partial_since_ms || now_ms - c->partial_since_ms < shard->limits->stall_ms || c->is_stalled ||
+        c->is_closing)
+      continue;
     metrics_add(&shard->metrics->connections_stalled, 1);
     struct error err = {0};
     error_set(&err, ITD_EFRAME, "a message of %zu bytes so far did not end within %lld ms (net.stall)", c->in.n,

@@ -1,4 +1,5 @@
-// A connection that speaks MessagePack: framing, protocol by the first element, answers held until the commit. Shard's thread only.
+// A connection that speaks MessagePack: framing, protocol by the first element, answers held until the commit. Shard's
+// thread only.
 #pragma once
 #include "net/shard.h"
 
@@ -8,21 +9,21 @@ struct conn {
   struct shard *shard;
   int fd;
   enum conn_role role;
-  unsigned refs;               // requests under way; the memory stays until they are back
-  bool is_closed;              // the socket is gone
-  bool is_closing;             // closes once what is released is written; nothing more is read
-  bool is_stalled;             // waits for credits or for its answers to be read
-  bool is_flushing;            // in shard->flushing
-  uint8_t handshake;           // CONN_FORWARD: 0 HELO sent, 1 let in
+  unsigned refs;     // requests under way; the memory stays until they are back
+  bool is_closed;    // the socket is gone
+  bool is_closing;   // closes once what is released is written; nothing more is read
+  bool is_stalled;   // waits for credits or for its answers to be read
+  bool is_flushing;  // in shard->flushing
+  uint8_t handshake; // CONN_FORWARD: 0 HELO sent, 1 let in
   uint8_t nonce[16];
-  uid_t uid;                   // CONN_ADMIN: who, by the socket's credentials
+  uid_t uid; // CONN_ADMIN: who, by the socket's credentials
   struct event *readable, *writable;
   struct buf in, out;
-  size_t out_at;               // written so far
-  size_t released;             // bytes of `out` that a commit has released
-  int64_t partial_since_ms;    // when the message at the front of `in` began to wait; 0: none
-  uint64_t read_ns;            // when the bytes at hand were read
-  uint32_t unanswered;         // answers in `out` beyond `released`, for the latency histogram
+  size_t out_at;            // written so far
+  size_t released;          // bytes of `out` that a commit has released
+  int64_t partial_since_ms; // when the message at the front of `in` began to wait; 0: none
+  uint64_t read_ns;         // when the bytes at hand were read
+  uint32_t unanswered;      // answers in `out` beyond `released`, for the latency histogram
   struct subscription *subscription;
   struct conn *next, *previous, *next_flushing;
 };
@@ -30,12 +31,12 @@ struct conn {
 void conn_accept(struct shard *shard, int fd, enum conn_role role);
 // After appending to conn->out (on the shard's thread): it is written after the turn's commit.
 void conn_answered(struct conn *conn);
-void conn_release(struct conn *conn);  // the commit is done: writes what it can
-void conn_resume(struct conn *conn);   // looks again at bytes that were left because of a bound
+void conn_release(struct conn *conn); // the commit is done: writes what it can
+void conn_resume(struct conn *conn);  // looks again at bytes that were left because of a bound
 void conn_close(struct conn *conn);
 void conn_close_after_flush(struct conn *conn);
 void conn_ref(struct conn *conn);
-void conn_unref(struct conn *conn); // frees when closed and nothing is under way
+void conn_unref(struct conn *conn);                   // frees when closed and nothing is under way
 void conn_sweep(struct shard *shard, int64_t now_ms); // closes those whose message does not end
 
 // ---- protocols: each takes one scanned value; false: a bound is reached, the value stays and comes again ----

@@ -69,15 +69,19 @@ void daemon_put_status(struct daemon *daemon, struct buf *out) {
   mp_put_cstr(out, "reload_failures");
   mp_put_uint(out, daemon->reload_failures);
   mp_put_cstr(out, "error"); // why the files on disk are not what runs; nil when they are
-  if (daemon->reload_error.code) error_put(out, &daemon->reload_error);
-  else mp_put_nil(out);
+  if (daemon->reload_error.code)
+    error_put(out, &daemon->reload_error);
+  else
+    mp_put_nil(out);
   pthread_mutex_unlock(&daemon->lock);
 }
 
 static void put_port(struct buf *out, const char *name, int port) {
   mp_put_cstr(out, name);
-  if (port) mp_put_int(out, port);
-  else mp_put_nil(out);
+  if (port)
+    mp_put_int(out, port);
+  else
+    mp_put_nil(out);
 }
 
 void daemon_put_info(struct daemon *daemon, struct buf *out) {
@@ -131,7 +135,8 @@ static int open_store(struct daemon *daemon, uint8_t seed[32], struct error *err
   options.quarantine_max = (size_t)c->quarantine_bytes;
   if (*c->seed) {
     if (hex_decode(bytes_str(c->seed), seed, 32) < 0)
-      return error_set(err, ITD_ECONFIG, "option seed: \"%.80s\" is not allowed; allowed: 64 hexadecimal digits", c->seed);
+      return error_set(err, ITD_ECONFIG, "option seed: \"%.80s\" is not allowed; allowed: 64 hexadecimal digits",
+                       c->seed);
     options.seed = seed;
   }
   return store_open(&options, &daemon->store, &daemon->recovery, err);
@@ -157,8 +162,8 @@ static void close_sockets(struct sockets *fds) {
 static int write_ports(const struct daemon *daemon, struct error *err) {
   if (!*daemon->config->ports_file) return 0;
   struct buf text = {0};
-  buf_printf(&text, "{\"listen\": %d, \"http\": %d, \"forward\": %d, \"pid\": %d}\n", daemon->listen_port, daemon->http_port,
-             daemon->forward_port, (int)getpid());
+  buf_printf(&text, "{\"listen\": %d, \"http\": %d, \"forward\": %d, \"pid\": %d}\n", daemon->listen_port,
+             daemon->http_port, daemon->forward_port, (int)getpid());
   int status = file_replace(daemon->config->ports_file, buf_bytes(&text), err);
   buf_deinit(&text);
   return status;
@@ -236,8 +241,9 @@ static void start_threads(struct daemon *daemon) {
 
 static void log_recovery(const struct daemon *daemon) {
   const struct store_recovery *r = &daemon->recovery;
-  log_line(LOG_INFO, "recovered", "frames=%llu skipped=%llu torn_bytes=%llu leads=%llu ms=%lld", (unsigned long long)r->frames,
-           (unsigned long long)r->skipped, (unsigned long long)r->torn_bytes, (unsigned long long)r->leads, (long long)r->took_ms);
+  log_line(LOG_INFO, "recovered", "frames=%llu skipped=%llu torn_bytes=%llu leads=%llu ms=%lld",
+           (unsigned long long)r->frames, (unsigned long long)r->skipped, (unsigned long long)r->torn_bytes,
+           (unsigned long long)r->leads, (long long)r->took_ms);
 }
 
 static unsigned shards_of(const struct config *config) {

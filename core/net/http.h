@@ -1,5 +1,5 @@
-// The HTTP thread, on libevent's evhttp: the Segment endpoints, metrics, health. It owns no partition: it is an origin of its own
-// (index `shards`), whose events cross to the shards as everybody else's.
+// The HTTP thread, on libevent's evhttp: the Segment endpoints, metrics, health. It owns no partition: it is an origin
+// of its own (index `shards`), whose events cross to the shards as everybody else's.
 #pragma once
 #include "net/daemon.h"
 

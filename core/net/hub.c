@@ -33,7 +33,8 @@ static int read_filter(struct bytes filter, struct subscription *s, struct error
       s->changed = value.b;
     } else {
       return error_set(err, ITD_EINVAL,
-                       "decision.subscribe: \"%.*s\" is not a filter; allowed: lead, stage, action, owner (text), changed (true or false)",
+                       "decision.subscribe: \"%.*s\" is not a filter; allowed: lead, stage, action, owner (text), "
+                       "changed (true or false)",
                        (int)(key.n > 40 ? 40 : key.n), (const char *)key.p);
     }
   }
@@ -46,7 +47,8 @@ static void subscription_free(struct subscription *s) {
 }
 
 int hub_join(struct conn *conn, struct bytes filter, struct error *err) {
-  if (conn->subscription) return error_set(err, ITD_EBUSY, "this connection has a subscription already; open another one");
+  if (conn->subscription)
+    return error_set(err, ITD_EBUSY, "this connection has a subscription already; open another one");
   struct subscription *s = xcalloc(1, sizeof *s);
   int status = read_filter(filter, s, err);
   if (status < 0) {

@@ -59,8 +59,8 @@ int listen_tcp(const char *address, int *fd, int *port, struct error *err) {
 int listen_unix(const char *path, int *fd, struct error *err) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path)
-    return error_set(err, ITD_EINVAL, "the socket's path %s has %zu bytes; at most %zu: use a shorter --data", path, strlen(path),
-                     sizeof address.sun_path - 1);
+    return error_set(err, ITD_EINVAL, "the socket's path %s has %zu bytes; at most %zu: use a shorter --data", path,
+                     strlen(path), sizeof address.sun_path - 1);
   memcpy(address.sun_path, path, strlen(path));
   int opened = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (opened < 0) return error_set(err, ITD_EIO, "socket: %s", strerror(errno));

@@ -1,4 +1,5 @@
-// GET /metrics: what all threads count, summed, and what the daemon is set to. Reads the others' numbers by relaxed loads only.
+// GET /metrics: what all threads count, summed, and what the daemon is set to. Reads the others' numbers by relaxed
+// loads only.
 #include "net/daemon.h"
 #include "net/prometheus.h"
 
@@ -12,7 +13,8 @@ static void put_counters(const struct daemon *daemon, struct buf *out) {
 #define XX(name, help)                                                                                                 \
   {                                                                                                                    \
     uint64_t sum = 0;                                                                                                  \
-    for (unsigned o = 0; o < origins; o++) sum += atomic_load_explicit(&daemon->metrics[o].name, memory_order_relaxed); \
+    for (unsigned o = 0; o < origins; o++)                                                                             \
+      sum += atomic_load_explicit(&daemon->metrics[o].name, memory_order_relaxed);                                     \
     prometheus_family(out, "intentd_" #name "_total", "counter", help);                                                \
     prometheus_count(out, "intentd_" #name "_total", NULL, sum);                                                       \
   }
@@ -39,7 +41,8 @@ static void put_errors(const struct daemon *daemon, struct buf *out) {
   for (unsigned o = 0; o <= daemon->shards; o++)
     for (int s = 1; s < METRICS_STATUSES; s++)
       sum[s] += atomic_load_explicit(&daemon->metrics[o].errors[s], memory_order_relaxed);
-#define XX(name, number, wire, retryable) prometheus_count(out, "intentd_errors_total", (const char *const[]){"code", wire, NULL}, sum[number]);
+#define XX(name, number, wire, retryable)                                                                              \
+  prometheus_count(out, "intentd_errors_total", (const char *const[]){"code", wire, NULL}, sum[number]);
   ITD_STATUS_MAP(XX)
 #undef XX
 }
@@ -55,7 +58,7 @@ struct shard_stats {
 // XX(member, type, suffix, help): one family, one sample a shard
 #define SHARD_FAMILIES(XX)                                                                                             \
   XX(intake.events, "counter", "events_total", "events decided")                                                       \
-  XX(intake.duplicates, "counter", "duplicates_total", "events seen before, answered with their first decision")      \
+  XX(intake.duplicates, "counter", "duplicates_total", "events seen before, answered with their first decision")       \
   XX(intake.refused, "counter", "refused_total", "events refused and quarantined")                                     \
   XX(intake.stopped, "counter", "stopped_total", "events whose policy call was stopped")                               \
   XX(intake.timers, "counter", "timers_total", "decisions made by timers")                                             \
@@ -98,20 +101,24 @@ static void put_release(struct daemon *daemon, struct buf *out) {
   if (daemon->release.policy) {
     const struct policy_info *info = policy_info(daemon->release.policy);
     prometheus_count(out, "intentd_release_info",
-                     (const char *const[]){"policy", info->name, "version", info->version, "signals", info->signals, "mode",
-                                           info->mode, NULL}, 1);
+                     (const char *const[]){"policy", info->name, "version", info->version, "signals", info->signals,
+                                           "mode", info->mode, NULL},
+                     1);
   }
   double since = (double)daemon->release_since_ms / 1000;
   uint64_t reloads = daemon->reloads, failures = daemon->reload_failures;
   bool is_behind = daemon->reload_error.code != 0;
   pthread_mutex_unlock(&daemon->lock);
-  prometheus_family(out, "intentd_release_since_seconds", "gauge", "when the policy came into force, seconds since 1970");
+  prometheus_family(out, "intentd_release_since_seconds", "gauge",
+                    "when the policy came into force, seconds since 1970");
   prometheus_number(out, "intentd_release_since_seconds", NULL, since);
   prometheus_family(out, "intentd_reloads_total", "counter", "times that the policy's files were loaded again");
   prometheus_count(out, "intentd_reloads_total", NULL, reloads);
-  prometheus_family(out, "intentd_reload_failures_total", "counter", "reloads that failed: the policy before stayed in force");
+  prometheus_family(out, "intentd_reload_failures_total", "counter",
+                    "reloads that failed: the policy before stayed in force");
   prometheus_count(out, "intentd_reload_failures_total", NULL, failures);
-  prometheus_family(out, "intentd_reload_failed", "gauge", "1: the policy's files do not load, what runs is an older version");
+  prometheus_family(out, "intentd_reload_failed", "gauge",
+                    "1: the policy's files do not load, what runs is an older version");
   prometheus_count(out, "intentd_reload_failed", NULL, is_behind);
 }
 
@@ -123,7 +130,8 @@ static void put_gauge(struct buf *out, const char *name, const char *help, doubl
 static void put_daemon(const struct daemon *daemon, struct buf *out) {
   prometheus_family(out, "intentd_build_info", "gauge", "the program; always 1");
   prometheus_count(out, "intentd_build_info", (const char *const[]){"version", INTENTD_VERSION, NULL}, 1);
-  put_gauge(out, "intentd_start_time_seconds", "when the daemon started, seconds since 1970", (double)daemon->started_ms / 1000);
+  put_gauge(out, "intentd_start_time_seconds", "when the daemon started, seconds since 1970",
+            (double)daemon->started_ms / 1000);
   put_gauge(out, "intentd_ready", "1: ready (as GET /readyz)",
             atomic_load(&daemon->is_ready) && !atomic_load(&daemon->is_stopping));
   put_gauge(out, "intentd_shards", "shard threads", daemon->shards);
@@ -132,11 +140,15 @@ static void put_daemon(const struct daemon *daemon, struct buf *out) {
   for (unsigned s = 0; s < daemon->shards; s++)
     subscribers += atomic_load_explicit(&daemon->subscribers[s], memory_order_relaxed);
   put_gauge(out, "intentd_subscribers", "connections that subscribe to decisions", (double)subscribers);
-  put_gauge(out, "intentd_recovery_seconds", "how long the last start took to recover", (double)daemon->recovery.took_ms / 1000);
+  put_gauge(out, "intentd_recovery_seconds", "how long the last start took to recover",
+            (double)daemon->recovery.took_ms / 1000);
   put_gauge(out, "intentd_recovery_frames", "frames folded at the last start", (double)daemon->recovery.frames);
-  put_gauge(out, "intentd_recovery_skipped_frames", "frames at the last start that LMDB had already", (double)daemon->recovery.skipped);
-  put_gauge(out, "intentd_recovery_torn_bytes", "bytes of unacknowledged commits cut at the last start", (double)daemon->recovery.torn_bytes);
-  put_gauge(out, "intentd_recovery_leads", "leads changed by the frames folded at the last start", (double)daemon->recovery.leads);
+  put_gauge(out, "intentd_recovery_skipped_frames", "frames at the last start that LMDB had already",
+            (double)daemon->recovery.skipped);
+  put_gauge(out, "intentd_recovery_torn_bytes", "bytes of unacknowledged commits cut at the last start",
+            (double)daemon->recovery.torn_bytes);
+  put_gauge(out, "intentd_recovery_leads", "leads changed by the frames folded at the last start",
+            (double)daemon->recovery.leads);
 }
 
 // XX(name of the option, member of struct config, unit, divisor)
@@ -170,10 +182,12 @@ static void put_daemon(const struct daemon *daemon, struct buf *out) {
 static void put_limits(const struct config *config, struct buf *out) {
   prometheus_family(out, "intentd_limit", "gauge", "the bounds in force, by option (docs/operations.md#bounds)");
 #define XX(option, member, unit, divisor)                                                                              \
-  prometheus_number(out, "intentd_limit", (const char *const[]){"name", option, "unit", unit, NULL}, (double)config->member / divisor);
+  prometheus_number(out, "intentd_limit", (const char *const[]){"name", option, "unit", unit, NULL},                   \
+                    (double)config->member / divisor);
   LIMITS(XX)
 #undef XX
-  prometheus_number(out, "intentd_limit", (const char *const[]){"name", "net.inflight", "unit", "", NULL}, ORIGIN_CREDITS);
+  prometheus_number(out, "intentd_limit", (const char *const[]){"name", "net.inflight", "unit", "", NULL},
+                    ORIGIN_CREDITS);
 }
 
 void daemon_metrics(struct daemon *daemon, struct buf *out) {

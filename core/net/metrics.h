@@ -1,4 +1,5 @@
-// What the daemon counts about itself, by thread; GET /metrics shows the sums in Prometheus' text form. One writer thread each.
+// What the daemon counts about itself, by thread; GET /metrics shows the sums in Prometheus' text form. One writer
+// thread each.
 #pragma once
 #include "base/buf.h"
 #include "base/hist.h"

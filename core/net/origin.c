@@ -10,8 +10,8 @@
 struct origin {
   struct fabric *fabric;
   unsigned index;
-  size_t *credits;  // a shard each
-  bool *touched;    // shards to wake
+  size_t *credits; // a shard each
+  bool *touched;   // shards to wake
 };
 
 struct fabric {
@@ -45,7 +45,8 @@ struct fabric *fabric_new(unsigned shards, unsigned origins) {
   for (unsigned o = 0; o < origins; o++) {
     f->wake[o] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(f->wake[o] >= 0);
-    f->origin[o] = (struct origin){.fabric = f, .index = o, .credits = xcalloc(shards, sizeof(size_t)), .touched = xcalloc(shards, 1)};
+    f->origin[o] = (struct origin){
+        .fabric = f, .index = o, .credits = xcalloc(shards, sizeof(size_t)), .touched = xcalloc(shards, 1)};
     for (unsigned s = 0; s < shards; s++) f->origin[o].credits[s] = ORIGIN_CREDITS;
   }
   return f;
@@ -76,7 +77,9 @@ void fabric_free(struct fabric *f) {
   free(f);
 }
 
-struct origin *fabric_origin(struct fabric *f, unsigned index) { return &f->origin[index]; }
+struct origin *fabric_origin(struct fabric *f, unsigned index) {
+  return &f->origin[index];
+}
 unsigned fabric_shards(const struct fabric *f) { return f->shards; }
 int fabric_wake_fd(const struct fabric *f, unsigned index) { return f->wake[index]; }
 
@@ -91,7 +94,8 @@ void fabric_woken(struct fabric *f, unsigned index) {
   uint64_t count;
   ssize_t n = read(f->wake[index], &count, sizeof count);
   (void)n;
-  // Only now may others ring again: what they push after this store is seen by the next wake-up, what they pushed before by this one.
+  // Only now may others ring again: what they push after this store is seen by the next wake-up, what they pushed
+  // before by this one.
   atomic_exchange_explicit(&f->awake[index], false, memory_order_acq_rel);
 }
 

@@ -1,5 +1,6 @@
-// An origin: a thread that has senders (a shard, or the HTTP thread) and its ways to every shard. It sends tasks and gets them
-// back, never blocks, and never overruns: a task needs a credit, which comes back with its answer, so that every ring is large enough.
+// An origin: a thread that has senders (a shard, or the HTTP thread) and its ways to every shard. It sends tasks and
+// gets them back, never blocks, and never overruns: a task needs a credit, which comes back with its answer, so that
+// every ring is large enough.
 #pragma once
 #include "net/ring.h"
 #include "net/task.h"
@@ -15,12 +16,12 @@ struct origin *fabric_origin(struct fabric *fabric, unsigned index);
 unsigned fabric_shards(const struct fabric *fabric);
 // File descriptors (eventfd) to watch: a shard's and an origin's are one and the same for a shard.
 int fabric_wake_fd(const struct fabric *fabric, unsigned index);
-void fabric_wake(struct fabric *fabric, unsigned index); // from any thread
+void fabric_wake(struct fabric *fabric, unsigned index);  // from any thread
 void fabric_woken(struct fabric *fabric, unsigned index); // on its own thread: before looking at the rings
 
 // ---- on the origin's thread ----
-// False: no credit; the caller stops reading and tries again after origin_collect has returned something. On success the task is
-// the shard's until it comes back.
+// False: no credit; the caller stops reading and tries again after origin_collect has returned something. On success
+// the task is the shard's until it comes back.
 bool origin_send(struct origin *origin, unsigned shard, struct task *task);
 // Finishes what came back: counts down requests and calls `done`. Returns how many tasks.
 size_t origin_collect(struct origin *origin);
@@ -31,7 +32,8 @@ size_t origin_under_way(const struct origin *origin);
 size_t origin_room(const struct origin *origin);
 
 // ---- on the shard's thread ----
-struct task *fabric_take(struct fabric *fabric, unsigned shard); // the next task from any origin, fair among them; NULL: none
+struct task *fabric_take(struct fabric *fabric,
+                         unsigned shard); // the next task from any origin, fair among them; NULL: none
 void fabric_return(struct fabric *fabric, unsigned shard, struct task *task);
 void fabric_flush(struct fabric *fabric, unsigned shard); // wakes the origins that got answers
 

@@ -36,7 +36,8 @@ static uint32_t models_number(const struct policy *policy) {
 
 // Prepares on every shard, and only when all are ready switches each between two of its events.
 static int put_in_force(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
-  struct release release = {.policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy)};
+  struct release release = {
+      .policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy)};
   int status = store_version_put(daemon->store, policy, &release.number, err);
   if (status < 0) return status;
   struct step step = {.release = &release, .why = why, .err = err};
@@ -69,8 +70,8 @@ static int load(const struct daemon *daemon, struct policy **policy, struct erro
   struct policy_report report = {0};
   int status = policy_load(&source, &limits, policy, &report, err);
   for (size_t i = 0; i < report.count; i++)
-    log_line(report.problem[i].is_error ? LOG_ERROR : LOG_WARN, "policy_problem", "at=%s:%d what=%s", report.problem[i].path,
-             report.problem[i].line, log_quote(report.problem[i].text));
+    log_line(report.problem[i].is_error ? LOG_ERROR : LOG_WARN, "policy_problem", "at=%s:%d what=%s",
+             report.problem[i].path, report.problem[i].line, log_quote(report.problem[i].text));
   policy_report_deinit(&report);
   return status;
 }
@@ -91,7 +92,8 @@ int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct 
   }
   pthread_mutex_unlock(&daemon->lock);
   if (status < 0)
-    log_line(LOG_ERROR, "reload_failed", "why=%s still=%s", log_quote(err->text), policy_info(daemon->release.policy)->version);
+    log_line(LOG_ERROR, "reload_failed", "why=%s still=%s", log_quote(err->text),
+             policy_info(daemon->release.policy)->version);
   else if (!*changed)
     log_line(LOG_INFO, "reload_unchanged", "version=%s", policy_info(policy)->version);
   policy_release(policy);
@@ -124,8 +126,8 @@ int release_start(struct daemon *daemon, struct error *err) {
 struct watch {
   struct daemon *daemon;
   struct event *timer;
-  uint64_t loaded;   // stamp of the files when they were last loaded
-  uint64_t seen;     // stamp at the last look
+  uint64_t loaded; // stamp of the files when they were last loaded
+  uint64_t seen;   // stamp at the last look
 };
 
 static uint64_t stamp_of(const struct daemon *daemon) {

@@ -2,8 +2,10 @@
 #pragma once
 #include "net/daemon.h"
 
-// At the start: the configured policy; when that is broken, and this data directory last ran an earlier version of it, that version.
+// At the start: the configured policy; when that is broken, and this data directory last ran an earlier version of it,
+// that version.
 int release_start(struct daemon *daemon, struct error *err) ITD_MUST_USE;
-// Begins to look several times a second whether the policy's files changed, and reloads when they have been still for one look.
+// Begins to look several times a second whether the policy's files changed, and reloads when they have been still for
+// one look.
 void release_watch(struct daemon *daemon);
 void release_unwatch(struct daemon *daemon);

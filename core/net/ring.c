@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-// Head and tail on cache lines of their own, each with a private copy of the other side's: a push or a pop touches a shared line
-// only when its copy says full or empty.
+// Head and tail on cache lines of their own, each with a private copy of the other side's: a push or a pop touches a
+// shared line only when its copy says full or empty.
 struct ring {
   _Alignas(64) _Atomic size_t tail; // written by the pusher
   size_t head_seen;

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 struct ring;
-struct ring *ring_new(size_t capacity); // a power of two
-void ring_free(struct ring *ring);      // what is still in it is the owner's to free first
+struct ring *ring_new(size_t capacity);        // a power of two
+void ring_free(struct ring *ring);             // what is still in it is the owner's to free first
 bool ring_push(struct ring *ring, void *item); // false: full
 void *ring_pop(struct ring *ring);             // NULL: empty

@@ -9,8 +9,9 @@
 
 #include <stdlib.h>
 
-// Every entry has its outcome: decided, or refused for good and kept in quarantine with its reason. Either way the sender must
-// not send it again, so the chunk is acknowledged; only what could succeed later (a full disk, a shutdown) withholds the acknowledgement.
+// Every entry has its outcome: decided, or refused for good and kept in quarantine with its reason. Either way the
+// sender must not send it again, so the chunk is acknowledged; only what could succeed later (a full disk, a shutdown)
+// withholds the acknowledgement.
 static void done_chunk(struct request *request) {
   struct conn *conn = request->owner;
   bool retry = false;
@@ -30,7 +31,8 @@ static void done_chunk(struct request *request) {
   conn_unref(conn);
 }
 
-static void refuse_entry(struct shard *shard, struct request *request, uint32_t slot, struct bytes bytes, const struct error *err) {
+static void refuse_entry(struct shard *shard, struct request *request, uint32_t slot, struct bytes bytes,
+                         const struct error *err) {
   intake_refuse(shard->intake, err, bytes, shard->turn_ms);
   request->task[slot] = task_new(TASK_EVENT, (struct bytes){0}, shard->turn_ms);
   request->task[slot]->status = err->code;
@@ -62,7 +64,8 @@ static void submit_all(struct conn *conn, struct bytes value, uint32_t count) {
   struct forward_message message;
   struct error err = {0};
   CHECK(forward_read(value, &shard->limits->frame, &message, &err) == 0); // the count was taken from it
-  struct request *request = request_new(count + 1, done_chunk, conn); // one more, so that `done` waits for the loop's end
+  struct request *request =
+      request_new(count + 1, done_chunk, conn); // one more, so that `done` waits for the loop's end
   buf_append_bytes(&request->tail, message.chunk);
   conn_ref(conn);
   struct buf event = {0};
@@ -73,7 +76,8 @@ static void submit_all(struct conn *conn, struct bytes value, uint32_t count) {
     if (forward_next(&message, &event, &err) == 1)
       submit_entry(shard, request, i, buf_bytes(&event));
     else // it alone is refused, with its bytes in quarantine
-      refuse_entry(shard, request, i, message.is_single ? message.entries : bytes_of(entry, (size_t)(message.at.p - entry)), &err);
+      refuse_entry(shard, request, i,
+                   message.is_single ? message.entries : bytes_of(entry, (size_t)(message.at.p - entry)), &err);
   }
   metrics_add(&shard->metrics->forward_entries, count);
   buf_deinit(&event);
@@ -118,8 +122,9 @@ bool serve_forward(struct conn *conn, struct bytes value) {
   struct error err = {0};
   int status = count_entries(value, &conn->shard->limits->frame, &count, &err);
   if (status == 0 && count > ORIGIN_CREDITS)
-    status = error_set(&err, ITD_ETOOBIG, "a Forward message of %u entries; at most %u (net.inflight): use smaller chunks", count,
-                       ORIGIN_CREDITS);
+    status =
+        error_set(&err, ITD_ETOOBIG, "a Forward message of %u entries; at most %u (net.inflight): use smaller chunks",
+                  count, ORIGIN_CREDITS);
   if (status < 0) {
     fail(conn, value, &err);
     return true;

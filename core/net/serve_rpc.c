@@ -191,7 +191,8 @@ static bool ask(const struct call *call, enum task_kind kind) {
   unsigned partition = intake_whose(shard->intake, who, &is_id);
   struct request *request = request_of(call, is_id ? 1 : 2, done_any);
   if (!is_id) {
-    struct hash128 anonymous = store_identity(shard->daemon->store, shard->daemon->intake.workspace, IDENTITY_ANONYMOUS, who);
+    struct hash128 anonymous =
+        store_identity(shard->daemon->store, shard->daemon->intake.workspace, IDENTITY_ANONYMOUS, who);
     shard_submit(shard, request, 1, kind, store_partition_of(shard->daemon->store, anonymous), who);
   }
   shard_submit(shard, request, 0, kind, partition, who);
@@ -316,10 +317,12 @@ static const struct method *method_of(const struct conn *conn, struct bytes name
   for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
     if (!bytes_is(name, methods[i].name)) continue;
     if (!methods[i].admin_only || conn->role == CONN_ADMIN) return &methods[i];
-    error_set(err, ITD_EAUTH, "%s is administration: send it over the Unix socket in the data directory", methods[i].name);
+    error_set(err, ITD_EAUTH, "%s is administration: send it over the Unix socket in the data directory",
+              methods[i].name);
     return NULL;
   }
-  error_set(err, ITD_EMETHOD, "no method \"%.*s\"; there are event.ingest, event.batch, event.validate, lead.get, decision.get, "
+  error_set(err, ITD_EMETHOD,
+            "no method \"%.*s\"; there are event.ingest, event.batch, event.validate, lead.get, decision.get, "
             "decision.explain, decision.subscribe, policy.status, server.info and server.ping",
             (int)(name.n > 60 ? 60 : name.n), (const char *)name.p);
   return NULL;

@@ -11,10 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TURN_TASKS 1024     // tasks from other origins that one turn takes: bounds a turn's length and its commit
-#define TURN_WAKES 256      // leads whose timers are due, likewise
-#define RETRY_MS 200        // how often a full disk is tried again
-#define SWEEP_MS 1000
+#define TURN_TASKS 1024 // tasks from other origins that one turn takes: bounds a turn's length and its commit
+#define TURN_WAKES 256  // leads whose timers are due, likewise
+#define RETRY_MS   200  // how often a full disk is tried again
+#define SWEEP_MS   1000
 
 struct letter {
   void (*work)(struct shard *, void *);
@@ -33,17 +33,19 @@ struct listener {
 struct shard_thread {
   struct shard shard;
   pthread_t thread;
-  pthread_mutex_t lock;         // the mailbox
+  pthread_mutex_t lock; // the mailbox
   struct letter *first, **last;
   struct event *wake, *timer;
   struct listener *listeners;
   struct task *answered, **answered_last; // wait for the commit
-  bool more;                    // the turn ended at a bound: the next one must not wait
+  bool more;                              // the turn ended at a bound: the next one must not wait
   bool is_stopping;
   int64_t sweep_ms, due_ms;
 };
 
-struct shard *shard_of(struct shard_thread *t) { return &t->shard; }
+struct shard *shard_of(struct shard_thread *t) {
+  return &t->shard;
+}
 
 // ---- mailbox ----
 
@@ -106,7 +108,9 @@ void shard_do(struct shard *shard, struct task *task) {
     task->status = intake_event(shard->intake, input, task->received_ms, &task->answer, &task->error);
     hist_add(&shard->metrics->hop_decide, clock_mono_ns() - before_ns);
     break;
-  case TASK_VALIDATE: task->status = intake_validate(shard->intake, input, task->received_ms, &task->answer, &task->error); break;
+  case TASK_VALIDATE:
+    task->status = intake_validate(shard->intake, input, task->received_ms, &task->answer, &task->error);
+    break;
   case TASK_LEAD: task->status = intake_lead(shard->intake, input, &task->answer, &task->error); break;
   case TASK_DECISION: task->status = intake_decision(shard->intake, input, &task->answer, &task->error); break;
   case TASK_EXPLAIN: task->status = intake_explain(shard->intake, input, &task->answer, &task->error); break;
@@ -239,8 +243,10 @@ static void turn(struct shard_thread *t) {
   if (commit(t)) {
     release_answers(t);
     bool slow = store_turn(shard->store, clock_wall_ms());
-    if (slow) pause_intake(t, "\"the checkpoint must catch up (checkpoint.dirty)\"");
-    else resume_intake(t);
+    if (slow)
+      pause_intake(t, "\"the checkpoint must catch up (checkpoint.dirty)\"");
+    else
+      resume_intake(t);
   }
   if (came_back) resume_stalled(shard);
   origin_flush(shard->origin);

@@ -1,5 +1,6 @@
-// A shard: one thread with an event loop, its connections, its partitions. A turn of the loop reads what has come, decides, commits once,
-// and only then lets answers out. Everything here is called on the shard's thread unless it says otherwise.
+// A shard: one thread with an event loop, its connections, its partitions. A turn of the loop reads what has come,
+// decides, commits once, and only then lets answers out. Everything here is called on the shard's thread unless it says
+// otherwise.
 #pragma once
 #include "net/metrics.h"
 #include "net/origin.h"
@@ -11,15 +12,19 @@ struct daemon;
 
 struct net_limits {
   unsigned connections_max; // net.connections: a shard's; default 4,096
-  size_t out_max;           // net.answer_bytes: answers that a connection may leave unread before it is not read from; default 1 MiB
+  size_t out_max;           // net.answer_bytes: unread answers before a connection is not read from; default 1 MiB
   size_t subscriber_max;    // net.subscriber_bytes: a subscriber further behind is closed; default 16 MiB
   int64_t stall_ms;         // net.stall: a message must end this long after it began; default 30 s
   uint32_t batch_max;       // net.batch: events of one event.batch; default 1,000
   struct mp_limits frame;   // frame.depth, frame.objects, frame.bytes
 };
 #define NET_LIMITS_DEFAULT                                                                                             \
-  ((struct net_limits){.connections_max = 4096, .out_max = 1u << 20, .subscriber_max = 16u << 20, .stall_ms = 30000,   \
-                       .batch_max = 1000, .frame = MP_LIMITS_DEFAULT})
+  ((struct net_limits){.connections_max = 4096,                                                                        \
+                       .out_max = 1u << 20,                                                                            \
+                       .subscriber_max = 16u << 20,                                                                    \
+                       .stall_ms = 30000,                                                                              \
+                       .batch_max = 1000,                                                                              \
+                       .frame = MP_LIMITS_DEFAULT})
 
 struct shard {
   struct daemon *daemon;
@@ -31,18 +36,19 @@ struct shard {
   struct intake *intake;
   const struct net_limits *limits;
   struct metrics *metrics;
-  struct conn *conns;        // all of this shard
-  struct conn *flushing;     // those with something to write at the end of the turn
+  struct conn *conns;    // all of this shard
+  struct conn *flushing; // those with something to write at the end of the turn
   size_t conn_count;
-  bool is_paused;            // nothing is read or decided: the disk is full, or the checkpoint must catch up
-  struct buf publish;        // decisions of this turn for subscribers: one MessagePack value after another
-  uint64_t turn_ns;          // clock_mono_ns at the begin of the turn
-  int64_t turn_ms;           // clock_wall_ms, likewise: the arrival of everything read in it
+  bool is_paused;     // nothing is read or decided: the disk is full, or the checkpoint must catch up
+  struct buf publish; // decisions of this turn for subscribers: one MessagePack value after another
+  uint64_t turn_ns;   // clock_mono_ns at the begin of the turn
+  int64_t turn_ms;    // clock_wall_ms, likewise: the arrival of everything read in it
 };
 
 struct shard_thread; // thread, mailbox, listeners: shard.c
 struct shard_thread *shard_start(struct daemon *daemon, unsigned index);
-// From the control thread, in this order for all shards: no more reading; then, when nothing is under way anywhere, end and join.
+// From the control thread, in this order for all shards: no more reading; then, when nothing is under way anywhere, end
+// and join.
 void shard_quiet(struct shard_thread *thread);
 bool shard_is_idle(struct shard_thread *thread);
 void shard_stop(struct shard_thread *thread);
@@ -55,8 +61,8 @@ void shard_call(struct shard_thread *thread, void (*work)(struct shard *shard, v
 enum conn_role { CONN_PUBLIC, CONN_FORWARD, CONN_ADMIN };
 void shard_listen(struct shard_thread *thread, int fd, enum conn_role role);
 
-// Does one task now when the partition is this shard's, else sends it; settles or will settle its request. The caller has made sure of
-// origin_room.
+// Does one task now when the partition is this shard's, else sends it; settles or will settle its request. The caller
+// has made sure of origin_room.
 void shard_submit(struct shard *shard, struct request *request, uint32_t slot, enum task_kind kind, unsigned partition,
                   struct bytes input);
 // Runs a task against this shard's intake.

@@ -1,5 +1,5 @@
-// A task: one thing to do in one partition, on its way from the thread that has the sender (its origin) to the shard that owns the
-// partition, and back with the answer. A request: what one sender waits for, made of one task or more.
+// A task: one thing to do in one partition, on its way from the thread that has the sender (its origin) to the shard
+// that owns the partition, and back with the answer. A request: what one sender waits for, made of one task or more.
 #pragma once
 #include "store/intake.h"
 
@@ -8,10 +8,10 @@ enum task_kind { TASK_EVENT, TASK_VALIDATE, TASK_LEAD, TASK_DECISION, TASK_EXPLA
 struct task {
   enum task_kind kind;
   unsigned partition;
-  unsigned origin;         // index of the origin that waits for it
+  unsigned origin; // index of the origin that waits for it
   int64_t received_ms;
-  struct buf input;        // the event's map, or who or which
-  struct buf answer;       // a MessagePack map when status is 0
+  struct buf input;  // the event's map, or who or which
+  struct buf answer; // a MessagePack map when status is 0
   int status;
   struct error error;      // when status is not 0
   struct request *request; // the origin's
@@ -24,10 +24,10 @@ struct task {
 struct request {
   uint32_t left, count;
   void (*done)(struct request *request);
-  void *owner;             // a connection, an HTTP exchange
-  uint32_t id;             // the RPC's
-  bool has_reply;          // false: a notification
+  void *owner;    // a connection, an HTTP exchange
+  uint32_t id;    // the RPC's
+  bool has_reply; // false: a notification
   uint64_t started_ns;
-  struct buf tail;         // protocol's own: a chunk to acknowledge
-  struct task *task[];     // NULL where an element was refused before it became a task: see error
+  struct buf tail;     // protocol's own: a chunk to acknowledge
+  struct task *task[]; // NULL where an element was refused before it became a task: see error
 };

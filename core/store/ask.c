@@ -24,7 +24,8 @@ int decision_id_parse(struct bytes text, struct lead_id *lead, uint32_t *number,
     n = n * 10 + (uint64_t)(text.p[i] - '0');
   }
   if (!ok || n == 0 || n > UINT32_MAX)
-    return error_set(err, ITD_EINVAL, "a decision_id is the lead's 32 hexadecimal digits, \"-\" and a number; this is \"%.*s\"",
+    return error_set(err, ITD_EINVAL,
+                     "a decision_id is the lead's 32 hexadecimal digits, \"-\" and a number; this is \"%.*s\"",
                      (int)(text.n > 60 ? 60 : text.n), (const char *)text.p);
   *lead = id;
   *number = (uint32_t)n;
@@ -79,7 +80,8 @@ int intake_lead(struct intake *in, struct bytes who, struct buf *answer, struct 
   int status = find_lead(in, who, &lead, err);
   if (status < 0) return status;
   struct policy *policy = store_version(in->store, lead->release);
-  if (!policy) return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", lead->release);
+  if (!policy)
+    return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", lead->release);
   struct frame frame = {0};
   if (lead->number) {
     status = store_read_number(in->shard, lead->id, lead->number, &in->raw, &frame, err);
@@ -90,8 +92,10 @@ int intake_lead(struct intake *in, struct bytes who, struct buf *answer, struct 
   engine_show(policy, lead, answer);
   put_identities(in, lead->id, answer);
   mp_put_cstr(answer, "decision");
-  if (frame.decision.n) buf_append_bytes(answer, frame.decision);
-  else mp_put_nil(answer);
+  if (frame.decision.n)
+    buf_append_bytes(answer, frame.decision);
+  else
+    mp_put_nil(answer);
   return 0;
 }
 
@@ -109,7 +113,9 @@ int intake_decision(struct intake *in, struct bytes decision_id, struct buf *ans
 
 // ---- explanation ----
 
-static const char *kind_name(uint8_t kind) { return kind == FRAME_TIMER ? "timer" : kind == FRAME_STOPPED ? "stopped" : "event"; }
+static const char *kind_name(uint8_t kind) {
+  return kind == FRAME_TIMER ? "timer" : kind == FRAME_STOPPED ? "stopped" : "event";
+}
 
 // The event of a frame as it was sent; empty for a timer. ITD_ENOTFOUND when its lead was forgotten.
 int intake_event_of(struct intake *in, const struct frame *frame, struct buf *map, struct error *err) {
@@ -144,11 +150,13 @@ static int timer_of(struct lead *before, const struct frame *frame) {
 }
 
 // Computes the decision again and puts it beside the recorded one.
-static int recompute(struct intake *in, const struct frame *frame, struct lead **before, struct bytes map, struct buf *out,
-                     struct error *err) {
+static int recompute(struct intake *in, const struct frame *frame, struct lead **before, struct bytes map,
+                     struct buf *out, struct error *err) {
   struct policy *policy = store_version(in->store, frame->policy);
-  if (!policy) return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", frame->policy);
-  struct release release = {.policy = policy, .number = frame->policy, .signals = frame->signals, .models = frame->models};
+  if (!policy)
+    return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", frame->policy);
+  struct release release = {
+      .policy = policy, .number = frame->policy, .signals = frame->signals, .models = frame->models};
   struct event event;
   struct event_digits digits;
   struct event_limits wide = {.id_max = SIZE_MAX, .name_max = SIZE_MAX, .bytes_max = SIZE_MAX};
@@ -156,7 +164,8 @@ static int recompute(struct intake *in, const struct frame *frame, struct lead *
     int status = event_decode(map, frame->received_ms, &wide, &digits, &event, err);
     if (status < 0) return status;
   }
-  return engine_explain(in->engine, &release, before, map.n ? &event : NULL, frame->now_ms, timer_of(*before, frame), out, err);
+  return engine_explain(in->engine, &release, before, map.n ? &event : NULL, frame->now_ms, timer_of(*before, frame),
+                        out, err);
 }
 
 static int explain_frame(struct intake *in, const struct frame *frame, struct lead **before, struct buf *answer,
@@ -166,7 +175,8 @@ static int explain_frame(struct intake *in, const struct frame *frame, struct le
   if (status == 0) status = recompute(in, frame, before, buf_bytes(&map), &out, err);
   if (status == 0) {
     struct bytes again = {0}, features = {0}, conditions = {0};
-    CHECK(mp_find(buf_bytes(&out), BYTES_LIT("decision"), &again) && mp_find(buf_bytes(&out), BYTES_LIT("features"), &features) &&
+    CHECK(mp_find(buf_bytes(&out), BYTES_LIT("decision"), &again) &&
+          mp_find(buf_bytes(&out), BYTES_LIT("features"), &features) &&
           mp_find(buf_bytes(&out), BYTES_LIT("conditions"), &conditions));
     mp_put_map(answer, 6);
     mp_put_cstr(answer, "decision");
@@ -178,8 +188,10 @@ static int explain_frame(struct intake *in, const struct frame *frame, struct le
     mp_put_cstr(answer, "conditions");
     buf_append_bytes(answer, conditions);
     mp_put_cstr(answer, "event");
-    if (map.n) buf_append_bytes(answer, buf_bytes(&map));
-    else mp_put_nil(answer);
+    if (map.n)
+      buf_append_bytes(answer, buf_bytes(&map));
+    else
+      mp_put_nil(answer);
     put_frame(frame, answer);
   }
   buf_deinit(&map);

@@ -68,7 +68,8 @@ const struct release *intake_release(const struct intake *in) { return engine_re
 struct intake_stats intake_stats(const struct intake *in) {
   const struct intake_counters *c = &in->counters;
 #define READ(name) .name = atomic_load_explicit(&c->name, memory_order_relaxed)
-  return (struct intake_stats){READ(events), READ(duplicates), READ(refused), READ(stopped), READ(timers), READ(new_leads)};
+  return (struct intake_stats){READ(events),  READ(duplicates), READ(refused),
+                               READ(stopped), READ(timers),     READ(new_leads)};
 #undef READ
 }
 
@@ -147,7 +148,8 @@ static void append_decision(struct intake *in, struct lead *lead, const struct d
 }
 
 // Frames of the timers that fired on the way.
-static void append_timers(struct intake *in, struct lead *lead, const struct engine_result *result, int64_t received_ms) {
+static void append_timers(struct intake *in, struct lead *lead, const struct engine_result *result,
+                          int64_t received_ms) {
   for (size_t i = 0; i < result->count; i++) {
     if (!result->decision[i].is_timer) continue;
     struct frame frame = {.received_ms = received_ms};
@@ -185,7 +187,8 @@ void intake_refuse(struct intake *in, const struct error *reason, struct bytes b
   store_quarantine(in->shard, reason, bytes, received_ms);
 }
 
-// The lead that an identity names; a new identity gets a new lead, once its event is known to be within the bounds of time.
+// The lead that an identity names; a new identity gets a new lead, once its event is known to be within the bounds of
+// time.
 static int lead_of(struct intake *in, const struct event *event, const struct who *who, int64_t received_ms,
                    struct lead **lead, bool *is_new, struct error *err) {
   struct lead_id id;
@@ -221,7 +224,8 @@ static int take(struct intake *in, const struct event *event, const struct who *
     return refuse(in, status, err, event->raw, received_ms);
   }
   append_timers(in, lead, &result, received_ms);
-  struct frame frame = {.received_ms = received_ms, .identity = who->identity, .message = message, .cause = event->traceparent};
+  struct frame frame = {
+      .received_ms = received_ms, .identity = who->identity, .message = message, .cause = event->traceparent};
   seal_event(in, lead->id, event->raw, &frame);
   if (status == ITD_ESTOPPED) {
     append_stopped(in, lead, &frame, err);

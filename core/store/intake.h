@@ -1,6 +1,6 @@
-// The life of an event inside its partition (steps 4 to 7): duplicate? which lead? decide, stage the frame. And what is asked about
-// leads and decisions. One `intake` a shard thread, on top of its store_shard; the net layer hands it whole MessagePack values
-// and keeps every answer back until the store_commit that follows.
+// The life of an event inside its partition (steps 4 to 7): duplicate? which lead? decide, stage the frame. And what is
+// asked about leads and decisions. One `intake` a shard thread, on top of its store_shard; the net layer hands it whole
+// MessagePack values and keeps every answer back until the store_commit that follows.
 #pragma once
 #include "store/store.h"
 
@@ -9,7 +9,8 @@ struct intake_options {
   struct event_limits limits;
   struct vm_limits vm;
   uint16_t workspace;
-  void (*each)(void *context, struct bytes answer); // called with every decision as its frame is staged, timers' too; may be NULL
+  void (*each)(void *context,
+               struct bytes answer); // called with every decision as its frame is staged, timers' too; may be NULL
   void *context;
 };
 
@@ -18,8 +19,9 @@ struct intake;
 struct intake *intake_new(struct store *store, unsigned shard, const struct intake_options *options);
 void intake_free(struct intake *intake);
 
-// Prepares a release on this shard's Lua state (ITD_EPOLICY: nothing changed). Then, when all shards are prepared, each switches: a
-// RELEASE frame is staged for each partition of the shard. `why` says who or what did it ("start", "SIGHUP", "uid 0").
+// Prepares a release on this shard's Lua state (ITD_EPOLICY: nothing changed). Then, when all shards are prepared, each
+// switches: a RELEASE frame is staged for each partition of the shard. `why` says who or what did it ("start",
+// "SIGHUP", "uid 0").
 int intake_prepare(struct intake *intake, const struct release *release, struct error *err) ITD_MUST_USE;
 void intake_use(struct intake *intake, const char *why);
 const struct release *intake_release(const struct intake *intake);
@@ -33,28 +35,32 @@ struct intake_stats { // relaxed reads from any thread
 };
 struct intake_stats intake_stats(const struct intake *intake);
 
-// Takes one event of this shard's partitions. 0: the decision map is appended to `answer` (of a duplicate: the first decision, with
-// `duplicate` true). A failure (ITD_EEVENT, ITD_ETOOBIG, ITD_ETIME, ITD_ESTOPPED, and the error again for its duplicate) is quarantined.
-// Either way nothing may leave before the next store_commit.
-int intake_event(struct intake *intake, struct bytes map, int64_t received_ms, struct buf *answer, struct error *err) ITD_MUST_USE;
+// Takes one event of this shard's partitions. 0: the decision map is appended to `answer` (of a duplicate: the first
+// decision, with `duplicate` true). A failure (ITD_EEVENT, ITD_ETOOBIG, ITD_ETIME, ITD_ESTOPPED, and the error again
+// for its duplicate) is quarantined. Either way nothing may leave before the next store_commit.
+int intake_event(struct intake *intake, struct bytes map, int64_t received_ms, struct buf *answer,
+                 struct error *err) ITD_MUST_USE;
 // The same judgement and decision on a copy; nothing is kept. Answer: {valid: true, decision: {…}}.
 int intake_validate(struct intake *intake, struct bytes map, int64_t received_ms, struct buf *answer,
                     struct error *err) ITD_MUST_USE;
 // Keeps a refusal that happened before an event reached its shard (bytes that are no event).
 void intake_refuse(struct intake *intake, const struct error *reason, struct bytes bytes, int64_t received_ms);
-// Decides for leads whose timers are due by the wall clock; at most `limit` leads. Returns when to call again (ms; INT64_MAX: no timer).
-// Does nothing under clock = event.
+// Decides for leads whose timers are due by the wall clock; at most `limit` leads. Returns when to call again (ms;
+// INT64_MAX: no timer). Does nothing under clock = event.
 int64_t intake_wake(struct intake *intake, int64_t now_ms, unsigned limit);
 
 // ---- questions; all answers are MessagePack maps, ITD_ENOTFOUND when there is none ----
-// A lead by its id (32 digits), or by userId or anonymousId. `intake_whose` says which partition must be asked; pure, any thread: with
-// an identity it is the partition of the userId; *is_id false also means that the anonymousId is worth a second try.
+// A lead by its id (32 digits), or by userId or anonymousId. `intake_whose` says which partition must be asked; pure,
+// any thread: with an identity it is the partition of the userId; *is_id false also means that the anonymousId is worth
+// a second try.
 unsigned intake_whose(const struct intake *intake, struct bytes who, bool *is_id);
 // {lead: {…state and features…}, identities: [{kind, value}], decision: the last one, or nil}
 int intake_lead(struct intake *intake, struct bytes who, struct buf *answer, struct error *err) ITD_MUST_USE;
 // A decision_id "LEAD-NUMBER" names its partition itself.
 int decision_id_parse(struct bytes text, struct lead_id *lead, uint32_t *number, struct error *err) ITD_MUST_USE;
-int intake_decision(struct intake *intake, struct bytes decision_id, struct buf *answer, struct error *err) ITD_MUST_USE;
-// Explains a decision, or a lead's last one (`what` is a decision_id or as in intake_lead): engine_explain's map, and `event` (as sent), `frame`
-// {partition, seq, received, kind}, and whether the recomputed decision equals the recorded one (`reproduced`).
+int intake_decision(struct intake *intake, struct bytes decision_id, struct buf *answer,
+                    struct error *err) ITD_MUST_USE;
+// Explains a decision, or a lead's last one (`what` is a decision_id or as in intake_lead): engine_explain's map, and
+// `event` (as sent), `frame` {partition, seq, received, kind}, and whether the recomputed decision equals the recorded
+// one (`reproduced`).
 int intake_explain(struct intake *intake, struct bytes what, struct buf *answer, struct error *err) ITD_MUST_USE;

@@ -19,5 +19,6 @@ struct intake {
   struct intake_counters counters;
 };
 
-// The event of a frame as it was sent, appended to `map`; nothing for a timer. ITD_ENOTFOUND when its lead was forgotten.
+// The event of a frame as it was sent, appended to `map`; nothing for a timer. ITD_ENOTFOUND when its lead was
+// forgotten.
 int intake_event_of(struct intake *in, const struct frame *frame, struct buf *map, struct error *err);

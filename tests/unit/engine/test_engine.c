@@ -6,9 +6,9 @@
 
 #include <cmocka.h>
 
+#include "../random.h"
 #include "base/hash.h"
 #include "engine/engine.h"
-#include "../random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,8 @@ static struct engine *fresh_engine(bool hook) {
 
 static int setup(void **state) {
   (void)state;
-  struct policy_source source = {.policies_dir = "policies", .models_dir = "policies/models", .scripts_dir = "scripts", .name = "b2b_saas"};
+  struct policy_source source = {
+      .policies_dir = "policies", .models_dir = "policies/models", .scripts_dir = "scripts", .name = "b2b_saas"};
   struct lua_limits build = LUA_LIMITS_DEFAULT;
   struct error err = {0};
   if (policy_load(&source, &build, &policy, NULL, &err) < 0) {
@@ -57,9 +58,10 @@ static int teardown(void **state) {
 
 // ---- random events of one lead ----
 
-static const char *const names[] = {"Pricing Viewed", "Docs Viewed", "Demo Requested", "Feature Used", "Teammate Invited",
-                                    "Integration Connected", "Email Link Clicked", "Unsubscribed", "crm.call_logged",
-                                    "crm.opportunity_created", "crm.lead_rejected", "Case Study Downloaded", "Trial Started"};
+static const char *const names[] = {
+    "Pricing Viewed",        "Docs Viewed",           "Demo Requested", "Feature Used",    "Teammate Invited",
+    "Integration Connected", "Email Link Clicked",    "Unsubscribed",   "crm.call_logged", "crm.opportunity_created",
+    "crm.lead_rejected",     "Case Study Downloaded", "Trial Started"};
 
 static void put_pair(struct buf *b, const char *key, const char *value) {
   mp_put_cstr(b, key);
@@ -141,8 +143,10 @@ static void check_ledger(struct bytes answer) {
     assert_true(mp_find(row, BYTES_LIT("kind"), &kind) && mp_as_str(kind, &kind));
     if (!mp_find(row, BYTES_LIT("points"), &points)) continue;
     int64_t milli = mp_value_of(points).i;
-    if (bytes_is(kind, "evidence") || bytes_is(kind, "channel_cap")) intent += milli;
-    else score += milli;
+    if (bytes_is(kind, "evidence") || bytes_is(kind, "channel_cap"))
+      intent += milli;
+    else
+      score += milli;
     if (bytes_is(kind, "rounding")) rounding = milli;
   }
   assert_int_equal(score, int_of(answer, "scores.combined"));
@@ -235,12 +239,15 @@ static void refold_and_explain_agree(void **state) {
       const struct decision *made = &result.decision[d];
       struct lead *before = copy_of(refolded);
       int transition = made->is_timer ? (int)lead_policy_state(before)->timer[0].transition : -1;
-      assert_int_equal(engine_refold(&refolded, policy, policy, release.number, made->is_timer ? NULL : &event, made->now_ms,
-                                     made->number, made->effects, &err), 0);
+      assert_int_equal(engine_refold(&refolded, policy, policy, release.number, made->is_timer ? NULL : &event,
+                                     made->now_ms, made->number, made->effects, &err),
+                       0);
       assert_true(lead_digest(refolded) == made->digest);
       struct buf out = {0};
       struct bytes again;
-      assert_int_equal(engine_explain(engine, &release, &before, made->is_timer ? NULL : &event, made->now_ms, transition, &out, &err), 0);
+      assert_int_equal(engine_explain(engine, &release, &before, made->is_timer ? NULL : &event, made->now_ms,
+                                      transition, &out, &err),
+                       0);
       assert_true(mp_find(buf_bytes(&out), BYTES_LIT("decision"), &again));
       assert_true(bytes_eq(again, made->answer));
       buf_deinit(&out);
@@ -311,9 +318,12 @@ static void lead_ids_have_one_text(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_ledger_sums),        cmocka_unit_test(same_hashes_with_and_without_jit),
-      cmocka_unit_test(refold_and_explain_agree), cmocka_unit_test(time_out_of_bounds_changes_nothing),
-      cmocka_unit_test(blocks_from_disk_are_checked), cmocka_unit_test(lead_ids_have_one_text),
+      cmocka_unit_test(every_ledger_sums),
+      cmocka_unit_test(same_hashes_with_and_without_jit),
+      cmocka_unit_test(refold_and_explain_agree),
+      cmocka_unit_test(time_out_of_bounds_changes_nothing),
+      cmocka_unit_test(blocks_from_disk_are_checked),
+      cmocka_unit_test(lead_ids_have_one_text),
   };
   random_start();
   return cmocka_run_group_tests(tests, setup, teardown);

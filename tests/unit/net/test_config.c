@@ -96,7 +96,8 @@ static char *write_file(const char *text) {
 
 static void flags_win_over_the_file_wherever_they_stand(void **state) {
   (void)state;
-  char *path = write_file("return { shards = 3, sync = 'off', event = { late = '30d' }, write_keys = { k1 = 'web' } }\n");
+  char *path =
+      write_file("return { shards = 3, sync = 'off', event = { late = '30d' }, write_keys = { k1 = 'web' } }\n");
   char *argv[] = {"intentd", "--shards=5", "--config", path, "--event.future", "1h"};
   assert_int_equal(flags(6, argv), 0);
   unlink(path);
@@ -129,13 +130,15 @@ static void files_that_are_wrong_say_where(void **state) {
     err = (struct error){0};
     int status = flags(3, argv);
     unlink(path);
-    if (status != ITD_ECONFIG || !strstr(err.text, files[i].says)) fail_msg("%s: %d \"%s\"", files[i].text, status, err.text);
+    if (status != ITD_ECONFIG || !strstr(err.text, files[i].says))
+      fail_msg("%s: %d \"%s\"", files[i].text, status, err.text);
   }
 }
 
 static void flags_without_values_are_refused(void **state) {
   (void)state;
-  char *lone[] = {"intentd", "--shards"}, *word[] = {"intentd", "data"}, *missing[] = {"intentd", "--config", "/nowhere/x.lua"};
+  char *lone[] = {"intentd", "--shards"}, *word[] = {"intentd", "data"},
+       *missing[] = {"intentd", "--config", "/nowhere/x.lua"};
   assert_int_equal(flags(2, lone), ITD_ECONFIG);
   assert_non_null(strstr(err.text, "needs a value"));
   assert_int_equal(flags(2, word), ITD_ECONFIG);
@@ -148,7 +151,8 @@ static void help_has_a_line_for_every_option(void **state) {
   struct buf text = {0};
   config_help(&text);
   buf_append_u8(&text, 0);
-  static const char *const some[] = {"--listen", "--clock", "--event.late", "--quarantine.bytes", "--write_key", "always interval off"};
+  static const char *const some[] = {"--listen",           "--clock",     "--event.late",
+                                     "--quarantine.bytes", "--write_key", "always interval off"};
   for (size_t i = 0; i < sizeof some / sizeof *some; i++) assert_non_null(strstr((char *)text.p, some[i]));
   buf_deinit(&text);
 }
@@ -156,9 +160,12 @@ static void help_has_a_line_for_every_option(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
-      TEST(defaults_are_those_of_the_contract), TEST(wrong_options_name_option_value_and_what_is_allowed),
-      TEST(units_are_read),                     TEST(flags_win_over_the_file_wherever_they_stand),
-      TEST(files_that_are_wrong_say_where),     TEST(flags_without_values_are_refused),
+      TEST(defaults_are_those_of_the_contract),
+      TEST(wrong_options_name_option_value_and_what_is_allowed),
+      TEST(units_are_read),
+      TEST(flags_win_over_the_file_wherever_they_stand),
+      TEST(files_that_are_wrong_say_where),
+      TEST(flags_without_values_are_refused),
       TEST(help_has_a_line_for_every_option),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

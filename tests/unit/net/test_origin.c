@@ -28,8 +28,8 @@ static void ring_is_bounded_and_in_order(void **state) {
   ring_free(ring);
 }
 
-#define SENT 40000
-#define SHARDS 3
+#define SENT    40000
+#define SHARDS  3
 #define ORIGINS 4
 
 static struct fabric *fabric;
