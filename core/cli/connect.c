@@ -1,0 +1,43 @@
+#include "cli/connect.h"
+
+#include "base/buf.h"
+
+void connect_address(const struct args *args, struct buf *text) {
+  const char *to = args_text(args, "to"), *data = args_text(args, "data");
+  if (to)
+    buf_append_str(text, to);
+  else if (data)
+    buf_printf(text, "%s%s/intentd.sock", strchr(data, '/') ? "" : "./", data);
+  else
+    buf_append_str(text, DEFAULT_ADDRESS);
+}
+
+int connect_fail(const struct args *args, const struct client *client, int status, const struct error *err) {
+  return command_fail(args, client_is_lost(client) ? COMMAND_UNREACHABLE : command_exit_of(status), err);
+}
+
+int connect_daemon(const struct args *args, struct client **client) {
+  struct error err = {0};
+  if (args_flag(args, "to") && args_flag(args, "data")) {
+    error_set(&err, ITD_EINVAL, "--to or --data, not both");
+    return command_fail(args, COMMAND_USAGE, &err);
+  }
+  struct buf address = {0};
+  connect_address(args, &address);
+  buf_append_u8(&address, 0);
+  int status = client_open((const char *)address.p, client, &err);
+  buf_deinit(&address);
+  if (status == 0) return 0;
+  return command_fail(args, status == ITD_EINVAL ? COMMAND_USAGE : COMMAND_UNREACHABLE, &err);
+}
+
+int connect_ask(const struct args *args, struct client *client, const char *method, const char *text,
+                struct buf *result) {
+  struct buf params = {0};
+  struct error err = {0};
+  mp_put_array(&params, text ? 1 : 0);
+  if (text) mp_put_cstr(&params, text);
+  int status = client_call(client, method, buf_bytes(&params), result, &err);
+  buf_deinit(&params);
+  return status < 0 ? connect_fail(args, client, status, &err) : 0;
+}

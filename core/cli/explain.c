@@ -1,0 +1,283 @@
+// intent explain: why a decision is what it is, and whether it can be computed again.
+#include "cli/connect.h"
+#include "cli/field.h"
+#include "cli/show.h"
+#include "cli/table.h"
+
+#include <stdio.h>
+
+static const struct option options[] = {
+    {"all", NULL, "show conditions that were not reached, and features that are zero or unknown, too"}, {0}};
+
+struct page {
+  struct bytes decision, answer;
+  unsigned width;
+  bool all;
+  struct buf *out;
+};
+
+static void text_row(struct table *t, const char *name, struct bytes text) {
+  if (!text.n) return;
+  table_add_str(t, name);
+  show_text(table_cell(t), text);
+  table_end(t);
+}
+
+// ---- the head ----
+
+static void cause_row(struct table *t, const struct page *p) {
+  struct bytes event = field(p->answer, "event"), name = field_text(event, "event");
+  table_add_str(t, "because of");
+  struct buf *cell = table_cell(t);
+  if (bytes_is(field_text(p->decision, "cause"), "timer")) {
+    buf_append_str(cell, "a timer");
+  } else {
+    struct bytes type = field_text(event, "type");
+    if (!name.n) name = field_text(event, "name");
+    show_text(cell, type.n ? type : BYTES_LIT("track"));
+    if (name.n) buf_append_u8(cell, ' ');
+    show_text(cell, name);
+  }
+  table_end(t);
+}
+
+static void stage_row(struct table *t, const struct page *p) {
+  struct bytes before = field_text(p->decision, "stage_before"), stage = field_text(p->decision, "stage");
+  table_add_str(t, "stage");
+  struct buf *cell = table_cell(t);
+  show_text(cell, before);
+  if (!bytes_eq(before, stage)) {
+    buf_append_str(cell, " -> ");
+    show_text(cell, stage);
+  }
+  table_end(t);
+}
+
+static void put_head(const struct page *p) {
+  struct table t;
+  table_init(&t, "ll");
+  text_row(&t, "decision", field_text(p->decision, "decision_id"));
+  table_add_str(&t, "at");
+  show_time(table_cell(&t), field_int(p->decision, "at", 0));
+  table_end(&t);
+  cause_row(&t, p);
+  stage_row(&t, p);
+  table_add_str(&t, "owner");
+  show_value(table_cell(&t), field(p->decision, "owner"), NULL);
+  table_end(&t);
+  text_row(&t, "action", field_text(p->decision, "action"));
+  text_row(&t, "held back", field_text(p->decision, "held"));
+  text_row(&t, "left out", field_text(p->decision, "ineligible"));
+  table_add_str(&t, "versions");
+  struct buf *cell = table_cell(&t);
+  static const char *const versions[] = {"policy", "fit_model", "model"};
+  for (size_t i = 0; i < 3; i++) {
+    char name[32], version[32];
+    snprintf(name, sizeof name, "%s.name", versions[i]);
+    snprintf(version, sizeof version, "%s.version", versions[i]);
+    if (!field_text(p->decision, name).n) continue;
+    if (i) buf_append_str(cell, ", ");
+    show_text(cell, field_text(p->decision, name));
+    buf_append_u8(cell, '@');
+    show_text(cell, field_text(p->decision, version));
+  }
+  table_end(&t);
+  table_put(&t, p->width, p->out);
+  table_deinit(&t);
+}
+
+// ---- the ledger ----
+
+static bool is_one_of(struct bytes kind, const char *const *kinds) {
+  while (*kinds && !bytes_is(kind, *kinds)) kinds++;
+  return *kinds != NULL;
+}
+
+static struct bytes unit_of(const struct page *p, struct bytes name) {
+  struct bytes feature;
+  for (struct each each = each_of(field(p->answer, "features")); each_next(&each, &feature);)
+    if (bytes_eq(field_text(feature, "name"), name)) return field_text(feature, "unit");
+  return (struct bytes){0};
+}
+
+static void reason_row(struct table *t, const struct page *p, struct bytes reason, bool has_points) {
+  struct bytes kind = field_text(reason, "kind"), name = field_text(reason, "name");
+  if (has_points) {
+    show_milli(table_cell(t), field_int(reason, "points", 0));
+    table_end(t);
+  }
+  show_text(table_cell(t), kind);
+  table_end(t);
+  show_text(table_cell(t), name);
+  table_end(t);
+  bool is_model = bytes_is(kind, "fit") || bytes_is(kind, "engagement");
+  const char *unit = is_model && bytes_is(unit_of(p, name), "ms") ? "ms" : NULL;
+  if (!field_is_nil(reason, "value")) show_value(table_cell(t), field(reason, "value"), unit);
+  table_end(t);
+}
+
+// The rows of some kinds, and their sum beside the figure that they should give.
+static void put_sum(const struct page *p, const char *title, const char *const *kinds, const char *figure) {
+  struct table t;
+  struct bytes reason;
+  int64_t sum = 0, given = field_int(p->decision, figure, 0);
+  table_init(&t, "rlll");
+  t.indent = 2;
+  for (struct each each = each_of(field(p->decision, "reasons")); each_next(&each, &reason);) {
+    if (!is_one_of(field_text(reason, "kind"), kinds)) continue;
+    sum += field_int(reason, "points", 0);
+    reason_row(&t, p, reason, true);
+  }
+  if (t.count || given) {
+    struct buf text = {0};
+    show_milli(&text, sum);
+    table_add(&t, buf_bytes(&text));
+    table_add_str(&t, "=");
+    buf_clear(&text);
+    buf_append_str(&text, strchr(figure, '.') + 1);
+    if (sum != given) {
+      buf_append_str(&text, ", but the decision says ");
+      show_milli(&text, given);
+    }
+    table_add(&t, buf_bytes(&text));
+    table_add_str(&t, "");
+    buf_deinit(&text);
+    buf_printf(p->out, "\n%s\n", title);
+    table_put(&t, p->width, p->out);
+  }
+  table_deinit(&t);
+}
+
+static void put_moves(const struct page *p) {
+  static const char *const kinds[] = {"transition", "route", NULL};
+  struct table t;
+  struct bytes reason;
+  table_init(&t, "lll");
+  t.indent = 2;
+  for (struct each each = each_of(field(p->decision, "reasons")); each_next(&each, &reason);)
+    if (is_one_of(field_text(reason, "kind"), kinds)) reason_row(&t, p, reason, false);
+  if (t.count) {
+    buf_append_str(p->out, "\nmoves\n");
+    table_put(&t, p->width, p->out);
+  }
+  table_deinit(&t);
+}
+
+// ---- conditions, features, event ----
+
+static void put_conditions(const struct page *p) {
+  struct table t;
+  struct bytes condition;
+  table_init(&t, "llll");
+  t.indent = 2;
+  for (struct each each = each_of(field(p->answer, "conditions")); each_next(&each, &condition);) {
+    bool is_reached = !field_is_nil(condition, "fired");
+    if (!is_reached && !p->all) continue;
+    table_add_str(&t, !is_reached ? "-" : field_is(condition, "fired") ? "yes" : "no");
+    show_text(table_cell(&t), field_text(condition, "name"));
+    table_end(&t);
+    show_text(table_cell(&t), field_text(condition, "path"));
+    buf_printf(table_cell(&t), ":%lld", (long long)field_int(condition, "line", 0));
+    table_end(&t);
+    show_text(table_cell(&t), field_text(condition, "why"));
+    table_end(&t);
+  }
+  if (t.count) {
+    buf_append_str(p->out, "\nconditions\n");
+    table_put(&t, p->width, p->out);
+  }
+  table_deinit(&t);
+}
+
+static bool says_nothing(struct bytes value) {
+  double number;
+  return value.n == 0 || (mp_as_number(value, &number) && !(number > 0) && !(number < 0));
+}
+
+static void put_features(const struct page *p) {
+  struct table t;
+  struct bytes feature;
+  table_init(&t, "lrll");
+  t.indent = 2;
+  for (struct each each = each_of(field(p->answer, "features")); each_next(&each, &feature);) {
+    double points = field_number(feature, "points", 0);
+    bool counts = points > 0 || points < 0;
+    if (!p->all && !counts && says_nothing(field(feature, "value"))) continue;
+    show_text(table_cell(&t), field_text(feature, "name"));
+    table_end(&t);
+    if (counts) buf_printf(table_cell(&t), "%.3f", points);
+    table_end(&t);
+    show_value(table_cell(&t), field(feature, "value"), bytes_is(field_text(feature, "unit"), "ms") ? "ms" : NULL);
+    table_end(&t);
+    show_text(table_cell(&t), field_text(feature, "description"));
+    table_end(&t);
+  }
+  buf_append_str(p->out, "\nfeatures (points: their share of combined)\n");
+  table_put(&t, p->width, p->out);
+  table_deinit(&t);
+}
+
+static void put_proof(const struct page *p) {
+  if (field(p->answer, "event").n) {
+    buf_append_str(p->out, "\nevent\n  ");
+    show_value(p->out, field(p->answer, "event"), NULL);
+    buf_append_u8(p->out, '\n');
+  }
+  bool same = field_is(p->answer, "reproduced");
+  buf_printf(p->out, "\nreproduced: %s\n",
+             same ? "yes, computed again from the journal it is the same to the byte"
+                  : "NO, computed again from the journal it comes out otherwise; run intentd's own checks on this data "
+                    "directory");
+}
+
+static void put_page(struct bytes answer, bool all, struct buf *out) {
+  static const char *const combined[] = {"fit", "engagement", "constant", "adjust", "cap", "rounding", NULL};
+  static const char *const intent[] = {"evidence", "channel_cap", NULL};
+  struct page page = {
+      .answer = answer, .decision = field(answer, "decision"), .width = show_width(), .all = all, .out = out};
+  put_head(&page);
+  put_sum(&page, "score", combined, "scores.combined");
+  put_sum(&page, "evidence", intent, "scores.intent");
+  put_moves(&page);
+  put_conditions(&page);
+  put_features(&page);
+  put_proof(&page);
+}
+
+static int run(const struct args *args) {
+  struct client *client;
+  struct buf answer = {0}, out = {0};
+  int code = connect_daemon(args, &client);
+  if (code) return code;
+  code = connect_ask(args, client, "decision.explain", args->operand[0], &answer);
+  if (code == 0) {
+    if (args_flag(args, "json"))
+      show_json(buf_bytes(&answer));
+    else
+      put_page(buf_bytes(&answer), args_flag(args, "all"), &out);
+    show_print(&out);
+    if (!field_is(buf_bytes(&answer), "reproduced")) code = COMMAND_NO;
+  }
+  client_close(client);
+  buf_deinit(&answer);
+  buf_deinit(&out);
+  return code;
+}
+
+const struct command command_explain = {
+    .name = "explain",
+    .operands = "DECISION|LEAD",
+    .operands_min = 1,
+    .operands_max = 1,
+    .uses = USES_DAEMON,
+    .summary = "why a decision is what it is, row by row, and that it can be computed again",
+    .help =
+        "A decision_id, or a lead as for intent lead: then its last decision. Shows the ledger (its rows sum to the "
+        "score),\n"
+        "the moves with their reasons, which conditions fired and which did not, with file and line of the policy,\n"
+        "and computes the decision again from the journal: when that gives another one, the exit code is 1.\n"
+        "\n"
+        "  intent explain maria@acme.example",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,131 @@
+// intent policy: which version is in force, and loading the files anew.
+#include "cli/connect.h"
+#include "cli/field.h"
+#include "cli/show.h"
+#include "cli/table.h"
+
+#include "base/suggest.h"
+
+static void row(struct table *t, const char *name, struct bytes value) {
+  table_add_str(t, name);
+  show_value(table_cell(t), value, NULL);
+  table_end(t);
+}
+
+static void put_status(struct bytes status, struct buf *out) {
+  struct table t;
+  table_init(&t, "ll");
+  static const char *const names[] = {"policy", "version", "hash", "number", "signals", "owner", "mode"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) row(&t, names[i], field(status, names[i]));
+  table_add_str(&t, "in force since");
+  show_time(table_cell(&t), field_int(status, "since", 0));
+  table_end(&t);
+  row(&t, "reloads", field(status, "reloads"));
+  row(&t, "that failed", field(status, "reload_failures"));
+  if (field(status, "error").n) row(&t, "last failure", field(status, "error.detail"));
+  table_put(&t, show_width(), out);
+  table_deinit(&t);
+}
+
+static int status(const struct args *args) {
+  struct client *client;
+  struct buf answer = {0}, out = {0};
+  int code = connect_daemon(args, &client);
+  if (code) return code;
+  code = connect_ask(args, client, "policy.status", NULL, &answer);
+  if (code == 0) {
+    if (args_flag(args, "json"))
+      show_json(buf_bytes(&answer));
+    else
+      put_status(buf_bytes(&answer), &out);
+    show_print(&out);
+    if (field(buf_bytes(&answer), "error").n) code = COMMAND_NO;
+  }
+  client_close(client);
+  buf_deinit(&answer);
+  buf_deinit(&out);
+  return code;
+}
+
+static void put_reloaded(struct bytes before, struct bytes answer, struct buf *out) {
+  bool changed = field_is(answer, "changed");
+  show_text(out, field_text(answer, "status.policy"));
+  buf_append_u8(out, ' ');
+  show_text(out, field_text(before, "version"));
+  if (changed) {
+    buf_append_str(out, " -> ");
+    show_text(out, field_text(answer, "status.version"));
+    buf_append_u8(out, '\n');
+  } else {
+    buf_append_str(out, ": the files are those in force\n");
+  }
+}
+
+// Over the admin socket only: the daemon records who asked.
+static int reload(const struct args *args) {
+  struct error err = {0};
+  if (args_flag(args, "to")) {
+    error_set(&err, ITD_EINVAL, "reload goes over the daemon's own socket: --data DIR, not --to");
+    return command_fail(args, COMMAND_USAGE, &err);
+  }
+  const char *data = args_text(args, "data");
+  struct buf path = {0}, before = {0}, answer = {0}, out = {0};
+  buf_printf(&path, "%s/intentd.sock", data ? data : "./data");
+  buf_append_u8(&path, 0);
+  struct client *client = NULL;
+  int code = client_open((const char *)path.p, &client, &err);
+  code = code < 0 ? command_fail(args, COMMAND_UNREACHABLE, &err) : 0;
+  if (code == 0) code = connect_ask(args, client, "policy.status", NULL, &before);
+  if (code == 0) {
+    static const uint8_t none = 0x90;
+    int failed = client_call(client, "policy.reload", bytes_of(&none, 1), &answer, &err);
+    if (failed == ITD_EPOLICY || failed == ITD_EMODEL)
+      code = command_fail(args, COMMAND_NO, &err);
+    else if (failed < 0)
+      code = connect_fail(args, client, failed, &err);
+  }
+  if (code == 0) {
+    if (args_flag(args, "json"))
+      show_json(buf_bytes(&answer));
+    else
+      put_reloaded(buf_bytes(&before), buf_bytes(&answer), &out);
+    show_print(&out);
+  }
+  client_close(client);
+  buf_deinit(&path);
+  buf_deinit(&before);
+  buf_deinit(&answer);
+  buf_deinit(&out);
+  return code;
+}
+
+static int run(const struct args *args) {
+  static const char *const names[] = {"status", "reload"};
+  const char *word = args->operand[0];
+  if (strcmp(word, "status") == 0) return status(args);
+  if (strcmp(word, "reload") == 0) return reload(args);
+  struct error err = {0};
+  const char *near = suggest(bytes_str(word), names, 2);
+  error_set(&err, ITD_EINVAL, "there is status and reload, not \"%.40s\"%s%s%s", word, near ? "; did you mean " : "",
+            near ? near : "", near ? "?" : "");
+  return command_fail(args, COMMAND_USAGE, &err);
+}
+
+const struct command command_policy = {
+    .name = "policy",
+    .operands = "status|reload",
+    .operands_min = 1,
+    .operands_max = 1,
+    .uses = USES_DAEMON,
+    .summary = "which policy version is in force; load its files anew",
+    .help =
+        "status: the policy in force, its version and since when. When the last reload failed it says why, and the "
+        "exit\n"
+        "code is 1.\n"
+        "reload: checks and compiles the files and puts them in force, or leaves everything as it is and says which "
+        "file\n"
+        "and line is wrong (exit code 1). It goes over the socket in the data directory: --data DIR (default ./data).\n"
+        "\n"
+        "  intent policy reload --data data",
+    .run = run,
+};
