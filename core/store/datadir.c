@@ -31,38 +31,46 @@ static int take_lock(struct datadir *d, struct error *err) {
 
 // "intentd 1\npartitions 16\nsecret HEX\ncrc32c HEX\n": text, so that a person can see what it is; the sum is over the
 // lines before it.
-static int write_format(struct datadir *d, const char *path, struct error *err) {
+static void put_format(const struct datadir *d, struct buf *b) {
   char hex[2 * STORE_SECRET_SIZE + 1];
+  hex_encode(bytes_of(d->secret, sizeof d->secret), hex);
+  buf_printf(b, "intentd %d\npartitions %u\nsecret %s\n", STORE_FORMAT, d->partitions, hex);
+  buf_printf(b, "crc32c %08x\n", crc32c(0, buf_bytes(b)));
+}
+
+static int write_format(struct datadir *d, const char *path, struct error *err) {
   struct buf b;
   buf_init(&b);
-  hex_encode(bytes_of(d->secret, sizeof d->secret), hex);
-  buf_printf(&b, "intentd %d\npartitions %u\nsecret %s\n", STORE_FORMAT, d->partitions, hex);
-  buf_printf(&b, "crc32c %08x\n", crc32c(0, buf_bytes(&b)));
+  put_format(d, &b);
   int rc = file_replace(path, buf_bytes(&b), err);
   buf_deinit(&b);
   return rc;
+}
+
+static int parse_format(struct datadir *d, const char *path, struct bytes text, struct error *err) {
+  char secret[2 * STORE_SECRET_SIZE + 1];
+  unsigned version = 0;
+  if (sscanf((const char *)text.p, "intentd %u\n", &version) != 1)
+    return error_set(err, ITD_ECORRUPT, "%s: not a data directory of intentd", path);
+  if (version != STORE_FORMAT)
+    return error_set(err, ITD_EVERSION, "%s: version %u; this program reads %d", path, version, STORE_FORMAT);
+  bool reads =
+      sscanf((const char *)text.p, "intentd %*u\npartitions %u\nsecret %64[0-9a-f]\n", &d->partitions, secret) == 2 &&
+      d->partitions >= 1 && d->partitions <= 256 && hex_decode(bytes_str(secret), d->secret, sizeof d->secret) == 0;
+  struct buf again; // what was read must give the very bytes, sum and all
+  buf_init(&again);
+  if (reads) put_format(d, &again);
+  reads = reads && bytes_eq(buf_bytes(&again), text);
+  buf_deinit(&again);
+  return reads ? 0 : error_set(err, ITD_ECORRUPT, "%s: damaged", path);
 }
 
 static int read_format(struct datadir *d, const char *path, struct error *err) {
   struct buf b;
   buf_init(&b);
   int rc = file_read(path, 4096, &b, err);
-  if (rc) {
-    buf_deinit(&b);
-    return rc;
-  }
-  buf_append_u8(&b, 0);
-  const char *text = (const char *)b.p, *sum = strstr(text, "crc32c ");
-  char secret[2 * STORE_SECRET_SIZE + 1];
-  unsigned version = 0, crc = 0;
-  if (sscanf(text, "intentd %u\n", &version) != 1)
-    rc = error_set(err, ITD_ECORRUPT, "%s: not a data directory of intentd", path);
-  else if (version != STORE_FORMAT)
-    rc = error_set(err, ITD_EVERSION, "%s: version %u; this program reads %d", path, version, STORE_FORMAT);
-  else if (!sum || sscanf(sum, "crc32c %8x\n", &crc) != 1 || crc != crc32c(0, bytes_of(text, (size_t)(sum - text))) ||
-           sscanf(text, "intentd %*u\npartitions %u\nsecret %64[0-9a-f]\n", &d->partitions, secret) != 2 ||
-           d->partitions < 1 || d->partitions > 256 || hex_decode(bytes_str(secret), d->secret, sizeof d->secret))
-    rc = error_set(err, ITD_ECORRUPT, "%s: damaged", path);
+  buf_append_u8(&b, 0); // for sscanf
+  if (rc == 0) rc = parse_format(d, path, bytes_of(b.p, b.n - 1), err);
   buf_deinit(&b);
   return rc;
 }

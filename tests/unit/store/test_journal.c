@@ -1,10 +1,11 @@
 // The journal against a list in memory: what was committed reads back in order, whatever segment it fell in; a torn
 // tail is cut; damage is named; a full disk and a failed sync are what the header says.
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,271 @@
+// LMDB behind its API, against lists in memory; and the small files of the data directory.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "scratch.h"
+#include "store/datadir.h"
+#include "store/quarantine.h"
+#include "store/state.h"
+#include "store/store.h"
+#include "wire/mp.h"
+
+static uint64_t seed;
+enum { LEADS = 400 };
+
+struct known {
+  struct lead_id id;
+  bool is_there;
+  int64_t due_ms;
+  uint8_t block[300];
+  size_t n;
+  uint8_t key[LEAD_KEY_SIZE];
+  struct hash128 identity[3];
+  size_t identities;
+};
+
+static struct lead_id last_due;
+static int64_t last_due_ms;
+struct due_list {
+  struct known *known;
+  size_t count;
+};
+static void see_due(void *context, int64_t due_ms, struct lead_id id) {
+  struct due_list *l = context;
+  assert_true(l->count == 0 || due_ms > last_due_ms || (due_ms == last_due_ms && memcmp(id.b, last_due.b, 16) > 0));
+  last_due = id;
+  last_due_ms = due_ms;
+  l->count++;
+  for (int i = 0; i < LEADS; i++) {
+    if (!lead_id_eq(l->known[i].id, id)) continue;
+    assert_true(l->known[i].is_there && l->known[i].due_ms == due_ms);
+    return;
+  }
+  fail_msg("a timer of nobody");
+}
+static void see_identity(void *context, struct hash128 identity, uint8_t kind, struct bytes value) {
+  struct known *k = context;
+  assert_int_equal(kind, 1 + k->identities % 2);
+  for (int i = 0; i < 3; i++) {
+    if (!hash128_eq(k->identity[i], identity)) continue;
+    char text[40];
+    snprintf(text, sizeof text, "%llx", (unsigned long long)identity.hi);
+    assert_true(bytes_is(value, text));
+    k->is_there = !k->is_there; // counted below
+    return;
+  }
+  fail_msg("an identity of another lead");
+}
+
+static void what_is_put_is_there(void **state) {
+  (void)state;
+  struct draw d = {seed};
+  char *dir = scratch_new();
+  struct error err = {0};
+  struct known *known = xcalloc(LEADS, sizeof *known);
+  for (int i = 0; i < LEADS; i++) draw_bytes(&d, known[i].id.b, 16);
+  for (int session = 0; session < 4; session++) {
+    struct state *s;
+    assert_int_equal(state_open(dir, 64 << 20, &s, &err), 0);
+    assert_int_equal(state_was_empty(s), session == 0);
+    struct state_reader *r = state_reader_new(s);
+    struct buf b;
+    buf_init(&b);
+    for (int round = 0; round < 20; round++) {
+      struct state_txn *t;
+      assert_int_equal(state_begin(s, &t, &err), 0);
+      bool keep = draw(&d, 4) != 0;
+      for (int n = 0; n < 50; n++) {
+        struct known *k = &known[draw(&d, LEADS)], fresh = *k;
+        fresh.is_there = true;
+        fresh.due_ms = draw(&d, 2) ? INT64_MAX : (int64_t)draw(&d, 50) - 25;
+        fresh.n = (size_t)draw(&d, sizeof fresh.block);
+        draw_bytes(&d, fresh.block, fresh.n);
+        assert_int_equal(state_put_lead(t, fresh.id, fresh.due_ms, bytes_of(fresh.block, fresh.n), &err), 0);
+        if (!k->is_there) {
+          draw_bytes(&d, fresh.key, sizeof fresh.key);
+          assert_int_equal(state_put_key(t, fresh.id, fresh.key, &err), 0);
+          fresh.identities = (size_t)draw(&d, 4);
+          for (size_t i = 0; i < fresh.identities; i++) {
+            char text[40];
+            fresh.identity[i] = (struct hash128){draw(&d, 0), draw(&d, 0)};
+            snprintf(text, sizeof text, "%llx", (unsigned long long)fresh.identity[i].hi);
+            assert_int_equal(state_put_identity(t, fresh.identity[i], fresh.id, (uint8_t)(1 + fresh.identities % 2),
+                                                bytes_str(text), &err),
+                             0);
+          }
+        }
+        if (keep)
+          *k = fresh;
+        else
+          break; // an aborted transaction leaves nothing
+      }
+      struct state_progress p = {.seq = (uint64_t)(session * 100 + round), .made = 7, .release = 3, .release_ms = -5};
+      assert_int_equal(state_put_progress(t, 200, &p, &err), 0);
+      if (keep)
+        assert_int_equal(state_commit(t, &err), 0);
+      else
+        state_abort(t);
+      for (int i = 0; i < LEADS; i++) {
+        struct known *k = &known[i];
+        uint8_t key[LEAD_KEY_SIZE];
+        struct lead_id lead;
+        buf_clear(&b);
+        int rc = state_lead(r, k->id, &b, &err);
+        assert_int_equal(rc, k->is_there ? 0 : ITD_ENOTFOUND);
+        assert_int_equal(state_key(r, k->id, key, &err), rc);
+        if (rc) continue;
+        assert_true(bytes_eq(buf_bytes(&b), bytes_of(k->block, k->n)));
+        assert_memory_equal(key, k->key, sizeof key);
+        for (size_t n = 0; n < k->identities; n++) {
+          assert_int_equal(state_identity(r, k->identity[n], &lead, &err), 0);
+          assert_true(lead_id_eq(lead, k->id));
+        }
+        bool odd = k->identities % 2;
+        assert_int_equal(state_identities(r, k->id, see_identity, k, &err), 0);
+        assert_int_equal(k->is_there, !odd); // each was called back once
+        k->is_there = true;
+      }
+      struct due_list l = {.known = known};
+      size_t due = 0;
+      for (int i = 0; i < LEADS; i++) due += known[i].is_there && known[i].due_ms != INT64_MAX;
+      assert_int_equal(state_each_due(r, see_due, &l, &err), 0);
+      assert_int_equal(l.count, due);
+    }
+    struct state_progress p;
+    assert_int_equal(state_progress(r, 200, &p, &err), 0);
+    assert_true(p.made == 7 && p.release == 3 && p.release_ms == -5 && p.seq / 100 <= (uint64_t)session);
+    assert_int_equal(state_progress(r, 20, &p, &err), ITD_ENOTFOUND);
+    buf_deinit(&b);
+    state_reader_free(r);
+    state_close(s);
+  }
+  free(known);
+  scratch_free(dir);
+}
+
+static void a_full_map_says_so(void **state) {
+  (void)state;
+  char *dir = scratch_new();
+  struct state *s;
+  struct state_txn *t;
+  struct error err = {0};
+  uint8_t block[8192] = {1};
+  assert_int_equal(state_open(dir, 1 << 20, &s, &err), 0);
+  assert_int_equal(state_begin(s, &t, &err), 0);
+  int rc = 0;
+  for (unsigned i = 0; rc == 0 && i < 1000; i++)
+    rc = state_put_lead(t, (struct lead_id){{(uint8_t)i, (uint8_t)(i >> 8)}}, INT64_MAX, bytes_of(block, sizeof block),
+                        &err);
+  assert_int_equal(rc, ITD_EFULL);
+  assert_non_null(strstr(err.text, "state.map"));
+  state_abort(t);
+  state_close(s);
+  scratch_free(dir);
+}
+
+static void one_daemon_a_directory(void **state) {
+  (void)state;
+  char *dir = scratch_new(), path[1200];
+  struct datadir a, b;
+  struct error err = {0};
+  uint8_t secret[32], wanted[32] = "a seed of thirty-two bytes, yes.";
+  assert_int_equal(datadir_open(dir, 32, wanted, &a, &err), 0);
+  assert_int_equal(a.partitions, 32);
+  assert_memory_equal(a.secret, wanted, 32);
+  assert_int_equal(datadir_open(dir, 32, NULL, &b, &err), ITD_EBUSY);
+  char pid[32];
+  snprintf(pid, sizeof pid, "pid %ld", (long)getpid());
+  assert_non_null(strstr(err.text, pid));
+  datadir_close(&a);
+  assert_int_equal(datadir_open(dir, 4, NULL, &b, &err), 0); // it keeps what it was made with
+  assert_int_equal(b.partitions, 32);
+  assert_memory_equal(b.secret, wanted, 32);
+  datadir_close(&b);
+  struct buf text;
+  buf_init(&text);
+  snprintf(path, sizeof path, "%s/format", dir);
+  assert_int_equal(file_read(path, 4096, &text, &err), 0);
+  for (size_t i = 0; i < text.n; i++) { // any changed byte is found
+    uint8_t old = text.p[i];
+    text.p[i] ^= 1;
+    assert_int_equal(file_replace(path, buf_bytes(&text), &err), 0);
+    int rc = datadir_open(dir, 4, NULL, &a, &err);
+    assert_true(rc == ITD_ECORRUPT || (i >= 8 && i < 9 && rc == ITD_EVERSION));
+    text.p[i] = old;
+  }
+  unlink(path);
+  snprintf(path, sizeof path, "%s/journal", dir);
+  assert_int_equal(dir_make(path, &err), 0);
+  assert_int_equal(datadir_open(dir, 4, NULL, &a, &err), ITD_ECORRUPT);
+  char *other = scratch_new();
+  assert_int_equal(datadir_open(other, 256, NULL, &a, &err), 0);
+  memcpy(secret, a.secret, 32);
+  assert_memory_not_equal(secret, wanted, 32);
+  datadir_close(&a);
+  buf_deinit(&text);
+  scratch_free(dir);
+  scratch_free(other);
+}
+
+static void quarantine_is_bounded(void **state) {
+  (void)state;
+  char *dir = scratch_new(), path[2][1200];
+  struct quarantine *q;
+  struct error err = {0}, reason = {.code = ITD_EEVENT, .text = "neither userId nor anonymousId"};
+  snprintf(path[0], sizeof path[0], "%s/quarantine/events.1.mp", dir);
+  snprintf(path[1], sizeof path[1], "%s/quarantine/events.mp", dir);
+  uint8_t event[1000];
+  memset(event, 'x', sizeof event);
+  for (int session = 0; session < 2; session++) {
+    assert_int_equal(quarantine_open(dir, 20000, &q, &err), 0);
+    for (int i = 0; i < 50; i++) {
+      memcpy(event, &i, sizeof i);
+      assert_true(quarantine_add(q, &reason, bytes_of(event, (size_t)(100 + i * 13)), 1000 + i));
+    }
+    static uint8_t big[20000];
+    assert_false(quarantine_add(q, &reason, bytes_of(big, sizeof big), 1));
+    quarantine_close(q);
+  }
+  int64_t next = -1;
+  size_t bytes = 0;
+  for (int f = 0; f < 2; f++) {
+    struct buf b;
+    buf_init(&b);
+    assert_int_equal(file_read(path[f], 1 << 20, &b, &err), 0);
+    bytes += b.n;
+    for (struct mp m = mp_of(buf_bytes(&b)); !mp_done(&m);) {
+      struct mp_limits limits = MP_LIMITS_DEFAULT;
+      size_t len;
+      assert_int_equal(mp_scan(bytes_of(m.p, (size_t)(m.end - m.p)), &limits, &len, &err), 1);
+      struct bytes map = mp_take(&m), v;
+      assert_true(mp_find(map, BYTES_LIT("received_ms"), &v));
+      int64_t at = mp_value_of(v).i;
+      assert_true(next < 0 || at == next); // in order, none missing, the newest last
+      next = at == 1049 ? 1000 : at + 1;
+      assert_true(mp_find(map, BYTES_LIT("code"), &v) && mp_value_of(v).s.n == 13);
+      assert_true(mp_find(map, BYTES_LIT("event"), &v) && mp_value_of(v).s.n == (size_t)(100 + (at - 1000) * 13));
+    }
+    buf_deinit(&b);
+  }
+  assert_int_equal(next, 1000);
+  assert_true(bytes <= 20000 && bytes > 8000);
+  scratch_free(dir);
+}
+
+int main(void) {
+  seed = seed_of_run();
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_is_put_is_there),
+      cmocka_unit_test(a_full_map_says_so),
+      cmocka_unit_test(one_daemon_a_directory),
+      cmocka_unit_test(quarantine_is_bounded),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
