@@ -13,9 +13,9 @@
 #include "base/file.h"
 #include "base/log.h"
 
-#define CHUNK_BYTES  (1u << 20)
-#define BATCH        1000u // puts in one LMDB transaction
-#define RETRY_MS_MAX 1000
+#define CHUNK_BYTES (1u << 20)
+#define BATCH       1000u // puts in one LMDB transaction
+#define RETRY_MS    1000
 
 struct copy { // in a chunk, before each block
   struct lead_id id;
@@ -260,7 +260,7 @@ static void write_what_was_given(struct checkpoint *c) {
     atomic_store(&c->finished, cycle);
   }
   pthread_cond_broadcast(&c->done);
-  if (rc && !c->is_stopping) wait_ms(c, c->options.interval_ms < RETRY_MS_MAX ? c->options.interval_ms : RETRY_MS_MAX);
+  if (rc && !c->is_stopping) wait_ms(c, RETRY_MS);
 }
 
 static void begin_cycle(struct checkpoint *c) {
