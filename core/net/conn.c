@@ -153,7 +153,8 @@ static void fail(struct conn *c, struct bytes bytes, const struct error *err) {
   conn_close_after_flush(c);
 }
 
-static bool serve(struct conn *c, struct bytes value) {
+// `rest`: the value and all that was read after it.
+static bool serve(struct conn *c, struct bytes value, struct bytes rest) {
   struct mp m = mp_of(value);
   struct mp_value head = mp_next(&m);
   if (c->role == CONN_FORWARD && c->handshake == 0) return serve_forward(c, value);
@@ -165,7 +166,7 @@ static bool serve(struct conn *c, struct bytes value) {
   struct error err = {0};
   error_set(&err, ITD_EFRAME,
             "neither MessagePack-RPC (an array that begins with a number) nor Fluentd Forward (with a tag)");
-  fail(c, value, &err);
+  fail(c, rest, &err);
   return true;
 }
 
@@ -180,7 +181,7 @@ static void process(struct conn *c) {
     int status = c->is_stalled ? 0 : mp_scan(rest, &c->shard->limits->frame, &len, &err);
     if (status < 0) fail(c, rest, &err);
     if (status <= 0) break;
-    if (!serve(c, bytes_of(rest.p, len))) {
+    if (!serve(c, bytes_of(rest.p, len), rest)) {
       c->is_stalled = true;
       break;
     }
