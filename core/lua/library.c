@@ -62,6 +62,21 @@ static int call_own(lua_State *L) {
   return lua_gettop(L);
 }
 
+// LuaJIT can't run the count hook where Lua's stack is full, and raises instead: a pcall up there would catch that for
+// ever. So ours wants room above it, in which the hook works. A stop passes through.
+#define PCALL_ROOM 200
+
+static int lib_pcall(lua_State *L) {
+  luaL_checkany(L, 1);
+  sandbox_descend(L);
+  luaL_checkstack(L, PCALL_ROOM, "pcall");
+  int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  sandbox_spend(L, 1);
+  lua_pushboolean(L, status == 0);
+  lua_insert(L, 1);
+  return lua_gettop(L);
+}
+
 // ---- strings ----
 static int lib_rep(lua_State *L) {
   size_t n, separator = 0;
@@ -233,9 +248,9 @@ static int tool_spend(lua_State *L) {
   return 0;
 }
 
-static const struct lua_module *module_named(const struct sandbox *sb, const char *name) {
+static const struct lua_module *module_named(const struct sandbox *sb, struct bytes name) {
   for (size_t i = 0; i < sb->module_count; i++)
-    if (strcmp(sb->modules[i].name, name) == 0) return &sb->modules[i];
+    if (bytes_is(name, sb->modules[i].name)) return &sb->modules[i];
   return NULL;
 }
 
@@ -247,13 +262,14 @@ static bool is_data(const struct lua_module *module) {
 // load(name) -> function, is_library | text | nil, why. A text that is no valid chunk raises.
 static int tool_load(lua_State *L) {
   const struct sandbox *sb = sandbox_of(L);
-  const char *name = luaL_checkstring(L, 1);
+  size_t length;
+  const char *name = luaL_checklstring(L, 1, &length);
   if (sb->is_sealed) {
     lua_pushnil(L);
     lua_pushfstring(L, "%s was not loaded when the policy was; ask for it at the top of the file", name);
     return 2;
   }
-  const struct lua_module *module = module_named(sb, name);
+  const struct lua_module *module = module_named(sb, bytes_of(name, length));
   if (!module) {
     lua_pushnil(L);
     lua_pushfstring(L, "there is no module %s", name);
@@ -302,6 +318,7 @@ void library_push(lua_State *L) {
       {"type", lib_type},
       {"tostring", lib_tostring},
       {"pairs", lib_pairs},
+      {"pcall", lib_pcall},
       {"math.exp", lib_exp},
       {"math.log", lib_log},
       {"math.log10", lib_log10},

@@ -45,17 +45,17 @@ local function global_name(code, instruction) return util.funck(code, -rshift(in
 -- Raises an error for an assignment to a global and for a name that the environment lacks.
 local function inspect(fn, env)
   local why = walk(fn, function(op, instruction, code, pc)
-    if op ~= GSET and op ~= GGET then return end
+    if op ~= GSET then return end
     local name = global_name(code, instruction)
-    if op == GSET then
-      return place(code, pc) .. ': assignment to the global ' .. name .. '; write local ' .. name
-    elseif raw.rawget(env, name) == nil then
-      local known = {}
-      for key in next, env do known[#known + 1] = key end
-      raw.table.sort(known)
-      local near = ours['host.suggest'](name, known)
-      return place(code, pc) .. ': unknown name ' .. name .. (near and '; did you mean ' .. near .. '?' or '')
-    end
+    return place(code, pc) .. ': assignment to the global ' .. name .. '; write local ' .. name
+  end) or walk(fn, function(op, instruction, code, pc)
+    local name = op == GGET and global_name(code, instruction)
+    if not name or raw.rawget(env, name) ~= nil then return end
+    local known = {}
+    for key in next, env do known[#known + 1] = key end
+    raw.table.sort(known)
+    local near = ours['host.suggest'](name, known)
+    return place(code, pc) .. ': unknown name ' .. name .. (near and '; did you mean ' .. near .. '?' or '')
   end)
   if why then error(why, 0) end
 end
@@ -78,7 +78,7 @@ end
 local function refuse(_, key) fail('no modification allowed: ' .. ours.tostring(key)) end
 local seal
 local function freeze(value, memo)
-  if type(value) == 'function' then seal(value, memo) end
+  if type(value) == 'function' and memo.is_sealing then seal(value, memo) end
   if type(value) ~= 'table' then return value end
   if memo[value] then return memo[value] end
   local copy, meta, old = {}, {}, getmetatable(value)
@@ -94,6 +94,8 @@ end
 -- Freezes what a function of a policy, and the functions that it reaches, hold on to; none of them may assign to it.
 seal = function(fn, memo)
   if memo[fn] or not ours.is_policy(util.funcinfo(fn).source) then return end
+  local is_pure, why = pure(fn)
+  if not is_pure then error(why, 0) end
   memo[fn] = fn
   for i = 1, 255 do
     local name, value = getupvalue(fn, i)
@@ -184,7 +186,7 @@ setmetatable(policy_env, guard)
 setmetatable(library_env, guard)
 local functions = {require = ours.require, pure = pure,
   freeze = function(value) return freeze(value, {}) end,
-  seal = function(fn) seal(fn, {}) end,
+  seal = function(fn) seal(fn, {is_sealing = true}) end,
   inspect = function(fn)
     inspect(fn, {})
     local env = {}

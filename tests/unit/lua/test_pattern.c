@@ -1,4 +1,5 @@
-// string.find, match, gmatch and gsub against LuaJIT's own, on random patterns and subjects; and that steps are bounded.
+// string.find, match, gmatch and gsub against LuaJIT's own, on random patterns and subjects; and that steps are
+// bounded.
 #include "lua/build.h"
 #include "lua/sandbox.h"
 #include <lualib.h>
@@ -19,9 +20,10 @@ static unsigned draw(unsigned n) {
 }
 
 static size_t random_pattern(char *out) {
-  static const char *const items[] = {"a",   "b",    "c",     ".",    "%a",  "%d",   "%s",   "%w",  "%W",   "[ab]",  "[^a]", "[a-c]",
-                                      "%.",  "%1",   "(",     ")",    "()",  "%b()", "%f[a]", "$",  "^",    "*",     "+",   "-",
-                                      "?",   "[]a]", "[^]b]", "[%d-]", "%",  "[",    "%bab", "[a-]", "%f[^%w]", "%z", "%g",  "x"};
+  static const char *const items[] = {"a",     "b",    "c",     ".",    "%a",   "%d",      "%s", "%w",   "%W",
+                                      "[ab]",  "[^a]", "[a-c]", "%.",   "%1",   "(",       ")",  "()",   "%b()",
+                                      "%f[a]", "$",    "^",     "*",    "+",    "-",       "?",  "[]a]", "[^]b]",
+                                      "[%d-]", "%",    "[",     "%bab", "[a-]", "%f[^%w]", "%z", "%g",   "x"};
   size_t n = 0;
   for (unsigned i = 0, count = 1 + draw(7); i < count; i++) {
     const char *item = items[draw(sizeof items / sizeof *items)];
@@ -86,9 +88,10 @@ static void same(lua_State *L, const char *name, int count) {
 }
 
 // gmatch through a loop in Lua, for both libraries.
-static const char collector[] = "local gmatch = ... return function(s, p) local n, out = 0, ''\n"
-                                "for a, b in gmatch(s, p) do n = n + 1 out = out .. tostring(a) .. '/' .. tostring(b) .. ';'\n"
-                                "if n > 50 then break end end return out end";
+static const char collector[] =
+    "local gmatch = ... return function(s, p) local n, out = 0, ''\n"
+    "for a, b in gmatch(s, p) do n = n + 1 out = out .. tostring(a) .. '/' .. tostring(b) .. ';'\n"
+    "if n > 50 then break end end return out end";
 
 static void add_collector(lua_State *L, int library) {
   assert_int_equal(luaL_loadstring(L, collector), 0);
@@ -102,7 +105,8 @@ static void test_same_as_luajit(void **state) {
   const char *seed = getenv("SEED");
   random_state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
   printf("SEED=%llu\n", (unsigned long long)random_state);
-  struct sandbox_limits limits = {.memory_max = 64u << 20, .instructions_max = 1u << 30, .cpu_ms_max = 60000, .hook = true};
+  struct sandbox_limits limits = {
+      .memory_max = 64u << 20, .instructions_max = 1u << 30, .cpu_ms_max = 60000, .hook = true};
   struct sandbox *sb;
   assert_int_equal(sandbox_open(NULL, 0, &limits, &sb, NULL), 0);
   lua_State *L = sb->L;

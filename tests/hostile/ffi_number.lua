@@ -1,0 +1,3 @@
+-- Brings cdata in by a number.
+-- ends: numbers with LL
+return function() return 1LL end

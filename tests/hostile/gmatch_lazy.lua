@@ -1,0 +1,5 @@
+-- Each start runs to the end.
+-- ends: stopped after
+return function(view)
+  for word in (('a'):rep(1e6)):gmatch('.-b') do end
+end

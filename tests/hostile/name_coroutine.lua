@@ -1,0 +1,5 @@
+-- Another stack.
+-- ends: unknown name coroutine
+return function(view)
+  return coroutine
+end

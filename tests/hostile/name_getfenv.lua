@@ -1,0 +1,5 @@
+-- The environment of the host.
+-- ends: unknown name getfenv
+return function(view)
+  return getfenv
+end

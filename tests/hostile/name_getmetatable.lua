@@ -1,0 +1,5 @@
+-- The metatable of strings.
+-- ends: unknown name getmetatable
+return function(view)
+  return getmetatable
+end

@@ -1,0 +1,5 @@
+-- Files.
+-- ends: unknown name io
+return function(view)
+  return io
+end

@@ -1,0 +1,5 @@
+-- Text or bytecode.
+-- ends: unknown name loadstring
+return function(view)
+  return loadstring
+end

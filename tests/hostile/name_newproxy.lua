@@ -1,0 +1,5 @@
+-- Finalisers.
+-- ends: unknown name newproxy
+return function(view)
+  return newproxy
+end

@@ -1,0 +1,5 @@
+-- Loaders.
+-- ends: unknown name package
+return function(view)
+  return package
+end

@@ -1,0 +1,4 @@
+-- A result that is no number.
+-- build: -
+-- call: cannot convert
+return function() return {} end
