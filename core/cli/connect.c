@@ -1,6 +1,7 @@
 #include "cli/connect.h"
 
 #include "base/buf.h"
+#include "cli/field.h"
 
 void connect_address(const struct args *args, struct buf *text) {
   const char *to = args_text(args, "to"), *data = args_text(args, "data");
@@ -40,4 +41,19 @@ int connect_ask(const struct args *args, struct client *client, const char *meth
   int status = client_call(client, method, buf_bytes(&params), result, &err);
   buf_deinit(&params);
   return status < 0 ? connect_fail(args, client, status, &err) : 0;
+}
+
+int connect_check_clock(const struct args *args, struct client *client) {
+  struct buf info = {0};
+  struct error err = {0};
+  int code = connect_ask(args, client, "server.info", NULL, &info);
+  if (code == 0 && !bytes_is(field_text(buf_bytes(&info), "clock"), "event") && !args_flag(args, "any-clock")) {
+    error_set(&err, ITD_EINVAL,
+              "the daemon's clock is the wall's, so history would be decided as if it all happened now; start one for "
+              "it with "
+              "intentd --clock event, or say --any-clock");
+    code = command_fail(args, COMMAND_NO, &err);
+  }
+  buf_deinit(&info);
+  return code;
 }

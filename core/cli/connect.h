@@ -15,3 +15,6 @@ int connect_ask(const struct args *args, struct client *client, const char *meth
                 struct buf *result) ITD_MUST_USE;
 // The exit code for a failure of an open connection, after printing it.
 int connect_fail(const struct args *args, const struct client *client, int status, const struct error *err);
+// For history: 0 when the daemon's clock is the events' own, or --any-clock was said. Else the exit code after the
+// error was printed.
+int connect_check_clock(const struct args *args, struct client *client) ITD_MUST_USE;

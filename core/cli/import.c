@@ -221,21 +221,6 @@ static void read_rows(struct importing *im) {
 
 // ---- the command ----
 
-static int check_clock(const struct args *args, struct client *client) {
-  struct buf info = {0};
-  struct error err = {0};
-  int code = connect_ask(args, client, "server.info", NULL, &info);
-  if (code == 0 && !bytes_is(field_text(buf_bytes(&info), "clock"), "event") && !args_flag(args, "any-clock")) {
-    error_set(&err, ITD_EINVAL,
-              "the daemon's clock is the wall's, so history would be decided as if it all happened now; start one for "
-              "it with "
-              "intentd --clock event, or say --any-clock");
-    code = command_fail(args, COMMAND_NO, &err);
-  }
-  buf_deinit(&info);
-  return code;
-}
-
 static int connect_sender(struct importing *im, struct buf *address) {
   struct error err = {0};
   struct client *client;
@@ -246,7 +231,7 @@ static int connect_sender(struct importing *im, struct buf *address) {
   if (args_flag(im->args, "dry-run")) return 0;
   int code = connect_daemon(im->args, &client);
   if (code) return code;
-  code = check_clock(im->args, client);
+  code = connect_check_clock(im->args, client);
   if (code) {
     client_close(client);
     return code;

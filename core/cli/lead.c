@@ -63,7 +63,7 @@ static void timers_rows(struct table *t, struct bytes lead) {
 
 static void decision_rows(struct table *t, struct bytes decision) {
   if (!decision.n) return;
-  scores_table_add_str(t, decision);
+  scores_row(t, decision);
   table_add_str(t, "probability");
   buf_printf(table_cell(t), "%.3f", field_number(decision, "probability", 0));
   table_end(t);
@@ -95,7 +95,7 @@ static void put_head(struct bytes answer, unsigned width, struct buf *out) {
   buf_append_str(table_cell(&t), field_is(lead, "known") ? ", known" : ", anonymous");
   table_end(&t);
   identities_rows(&t, field(answer, "identities"));
-  stage_table_add_str(&t, lead);
+  stage_row(&t, lead);
   table_add_str(&t, "owner");
   show_value(table_cell(&t), field(lead, "owner"), NULL);
   table_end(&t);

@@ -1,6 +1,6 @@
 -- The bank's log of loan applications (README.md) as events for policies/signals/loans:
 --   intent import --map examples/loans/map.lua --sort timestamp events.csv.gz
--- An application is a lead; each activity is an event of it. The amount goes with the submission, as the features expect.
+-- An application is a lead; each activity is an event of it. The amount goes with the submission: there it is read.
 return function(row)
   local properties = { lifecycle = row.lifecycle }
   if row.resource ~= "" then properties.resource = row.resource end

@@ -1,19 +1,21 @@
 --- intent import: rows of a table become events by a map that its user wrote.
---- input {columns = {names}, rows = {{fields}…}} -> {events = {{row, event}…}, failed = {row, text} or nothing}. `row` counts from 1 in this batch.
+--- input {columns = {names}, rows = {{fields}…}} -> {events = {{row, event}…}, failed = {row, text} or nothing}. `row`
+--- counts from 1 in this batch.
 local map = require "map"
 
 local function is_empty(value)
-  for _ in pairs(value) do return false end
-  return true
+  local keys = 0
+  for _ in pairs(value) do keys = keys + 1 end
+  return keys == 0
 end
 
 local function is_list(value) return value[1] ~= nil or is_empty(value) end
 
 local function bad(what)
-  error("the map returns an event (a table with userId or anonymousId), a list of events, or nil; it returned " .. what, 0)
+  error("the map returns an event (a table with userId or anonymousId), a list of events, or nil, not " .. what, 0)
 end
 
--- A table without anything in it would be taken for an empty list where a map is wanted: it says nothing, so it is left out.
+-- A table without anything in it would be taken for an empty list where a map is wanted: it is left out.
 local function without_empty(event)
   for _, key in ipairs { "properties", "traits", "context" } do
     local part = event[key]
