@@ -111,8 +111,8 @@ static void test_chunks_that_do_not_load(void **state) {
   (void)state;
   fails_to_open("return = 1", "compiled policy:1: unexpected symbol near '='");
   fails_to_open("return 1, 2", "the compiled policy must return two functions");
-  fails_to_open("error('at once', 0)", "unknown name error");
-  fails_to_open(HEAD "x = 1", "assignment to the global x; write local x");
+  fails_to_open("error('at once', 0)", "compiled policy:1: unknown name error");
+  fails_to_open(HEAD "x = 1", "compiled policy:2: assignment to the global x; write local x");
   fails_to_open(HEAD "return host.nothing()", "compiled policy:2: attempt to call field 'nothing' (a nil value)");
 }
 
