@@ -50,6 +50,18 @@ void conn_accept(struct shard *shard, int fd, enum conn_role role) {
 
 void conn_ref(struct conn *c) { c->refs++; }
 
+void conn_begin(struct conn *c, struct request *request, size_t weight) {
+  conn_ref(c);
+  request->weight = weight;
+  c->under_way += weight;
+}
+
+void conn_end(struct conn *c, const struct request *request) {
+  c->under_way -= request->weight;
+  if (!c->is_closed && c->is_closing) conn_answered(c);
+  conn_unref(c);
+}
+
 void conn_unref(struct conn *c) {
   CHECK(c->refs > 0);
   if (--c->refs) return;
@@ -174,7 +186,7 @@ static void process(struct conn *c) {
   size_t at = 0;
   c->is_stalled = false;
   while (!c->is_closing && at < c->in.n) {
-    if (c->out.n - c->out_at > c->shard->limits->out_max && !c->subscription) c->is_stalled = true;
+    if (c->out.n - c->out_at + c->under_way > c->shard->limits->out_max && !c->subscription) c->is_stalled = true;
     struct bytes rest = bytes_of(c->in.p + at, c->in.n - at);
     size_t len = 0;
     struct error err = {0};

@@ -10,6 +10,7 @@ struct conn {
   int fd;
   enum conn_role role;
   unsigned refs;     // requests under way; the memory stays until they are back
+  size_t under_way;  // bytes of requests that other shards have
   bool is_closed;    // the socket is gone
   bool is_closing;   // closes once what is released is written; nothing more is read
   bool is_stalled;   // waits for credits or for its answers to be read
@@ -35,6 +36,9 @@ void conn_release(struct conn *conn); // the commit is done: writes what it can
 void conn_resume(struct conn *conn);  // looks again at bytes that were left because of a bound
 void conn_close(struct conn *conn);
 void conn_close_after_flush(struct conn *conn);
+// A request of this connection begins, with `weight` bytes, and ends: between the two the connection's memory stays.
+void conn_begin(struct conn *conn, struct request *request, size_t weight);
+void conn_end(struct conn *conn, const struct request *request);
 void conn_ref(struct conn *conn);
 void conn_unref(struct conn *conn);                   // frees when closed and nothing is under way
 void conn_sweep(struct shard *shard, int64_t now_ms); // closes those whose message does not end

@@ -26,9 +26,8 @@ static void done_chunk(struct request *request) {
       conn->unanswered++;
       conn_answered(conn);
     }
-    if (conn->is_closing) conn_answered(conn);
   }
-  conn_unref(conn);
+  conn_end(conn, request);
 }
 
 static void refuse_entry(struct shard *shard, struct request *request, uint32_t slot, struct bytes bytes,
@@ -67,7 +66,7 @@ static void submit_all(struct conn *conn, struct bytes value, uint32_t count) {
   struct request *request =
       request_new(count + 1, done_chunk, conn); // one more, so that `done` waits for the loop's end
   buf_append_bytes(&request->tail, message.chunk);
-  conn_ref(conn);
+  conn_begin(conn, request, value.n);
   struct buf event = {0};
   for (uint32_t i = 0; i < count; i++) {
     buf_clear(&event);

@@ -53,9 +53,8 @@ static void done_any(struct request *request) {
     } else if (answer_head(&call)) {
       buf_append_bytes(&conn->out, buf_bytes(&answer->answer));
     }
-    if (conn->is_closing) conn_answered(conn);
   }
-  conn_unref(conn);
+  conn_end(conn, request);
 }
 
 // event.batch: a list in the order of the events, a decision or {error: {…}} each.
@@ -76,16 +75,15 @@ static void done_batch(struct request *request) {
       mp_put_cstr(&conn->out, "error");
       error_put(&conn->out, &task->error);
     }
-    if (conn->is_closing) conn_answered(conn);
   }
-  conn_unref(conn);
+  conn_end(conn, request);
 }
 
 static struct request *request_of(const struct call *call, uint32_t count, void (*done)(struct request *)) {
   struct request *request = request_new(count, done, call->conn);
   request->id = call->id;
   request->has_reply = call->has_reply;
-  conn_ref(call->conn);
+  conn_begin(call->conn, request, call->param.n);
   return request;
 }
 

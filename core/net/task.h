@@ -24,10 +24,10 @@ struct task {
 struct request {
   uint32_t left, count;
   void (*done)(struct request *request);
-  void *owner;    // a connection, an HTTP exchange
-  uint32_t id;    // the RPC's
-  bool has_reply; // false: a notification
-  uint64_t started_ns;
+  void *owner;         // a connection, an HTTP exchange
+  uint32_t id;         // the RPC's
+  bool has_reply;      // false: a notification
+  size_t weight;       // bytes of what was asked, while it is under way
   struct buf tail;     // protocol's own: a chunk to acknowledge
   struct task *task[]; // NULL where an element was refused before it became a task: see error
 };
