@@ -17,7 +17,7 @@ struct lua_module {
 };
 
 struct lua_limits {
-  size_t memory_max;         // policy.build_memory, default 64 MiB
+  size_t memory_max;         // policy.build_memory, default 64 MiB, at least 128 KiB; an eighth for one string or table
   uint64_t instructions_max; // policy.build_instructions, default 200 million
   size_t output_max;         // bytes of MessagePack, default 8 MiB
   uint32_t cpu_ms_max;       // of computing, for what instructions do not measure (copying long strings); 0: 20,000
@@ -28,16 +28,23 @@ struct lua_limits {
 // Calls the function that module `entry` returns with `input` (one MessagePack value, as Lua data) and appends what it
 // returns to `output`. A Lua error, a syntax error, too many instructions, too much memory: ITD_EPOLICY with
 // "path:line: what". Tables become arrays when their keys are 1..n (an empty one: an array), else maps in `pairs`
-// order; functions and cycles are refused.
+// order; functions and cycles are refused. Needs 1 MiB of stack.
 int lua_build(const struct lua_module *modules, size_t count, const char *entry, struct bytes input,
               const struct lua_limits *limits, struct buf *output, struct error *err) ITD_MUST_USE;
 
-// For library modules, the global `host`:
-//   host.here(level) -> "path", line          where the caller `level` frames up stands (skips library frames)
-//   host.pure(fn) -> true | nil, "path:line: why"   no assignment to an upvalue or global anywhere in fn (its bytecode
-//   is read) host.compiles(source, name) -> true | nil, err  the text is one valid chunk host.suggest(word, list) ->
-//   the nearest name or nil host.hash64(text) -> 16 hex digits host.freeze(table) -> a deeply read-only proxy ("no
-//   modification allowed: NAME")
+// Library modules also have setmetatable (no weak tables), getmetatable, rawget, rawset, rawequal, and the global
+// `host`:
+// - host.here(level) -> "path", line: where the caller `level` frames up stands, library frames not counted
+// - host.pure(fn) -> true, or nil, "path:line: why": no assignment to an upvalue or global anywhere in fn (its bytecode
+// is
+//   read)
+// - host.compiles(source, name) -> true, or nil, why: the text is one valid chunk
+// - host.suggest(word, list) -> the nearest name, or nil
+// - host.hash64(text) -> 16 hex digits
+// - host.round_even(x), host.exp2(x): base/pmath.h's
+// - host.freeze(table) -> a deeply read-only copy ("no modification allowed: KEY"), for which type, #, pairs, ipairs,
+// unpack,
+//   table.concat and the metatable's events work as for a table
 
 // The names that a policy may use, for luacheck's std and its test: "math.floor", "pairs", …; count through *count.
 const char *const *lua_sandbox_names(size_t *count);
