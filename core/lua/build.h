@@ -32,19 +32,15 @@ struct lua_limits {
 int lua_build(const struct lua_module *modules, size_t count, const char *entry, struct bytes input,
               const struct lua_limits *limits, struct buf *output, struct error *err) ITD_MUST_USE;
 
-// Library modules also have setmetatable (no weak tables), getmetatable, rawget, rawset, rawequal, and the global
-// `host`:
+// Library modules also have setmetatable (no weak tables), getmetatable, rawget, rawset, rawequal, and `host`:
 // - host.here(level) -> "path", line: where the caller `level` frames up stands, library frames not counted
-// - host.pure(fn) -> true, or nil, "path:line: why": no assignment to an upvalue or global anywhere in fn (its bytecode
-// is
-//   read)
+// - host.pure(fn) -> true, or nil, "path:line: why": fn's bytecode assigns to no upvalue and no global
 // - host.compiles(source, name) -> true, or nil, why: the text is one valid chunk
 // - host.suggest(word, list) -> the nearest name, or nil
 // - host.hash64(text) -> 16 hex digits
 // - host.round_even(x), host.exp2(x): base/pmath.h's
-// - host.freeze(table) -> a deeply read-only copy ("no modification allowed: KEY"), for which type, #, pairs, ipairs,
-// unpack,
-//   table.concat and the metatable's events work as for a table
+// - host.freeze(table) -> a deeply read-only copy ("no modification allowed: KEY")
+// For a frozen table type, #, pairs, ipairs, unpack, table.concat and its metatable's events work as for a table.
 
 // The names that a policy may use, for luacheck's std and its test: "math.floor", "pairs", …; count through *count.
 const char *const *lua_sandbox_names(size_t *count);
