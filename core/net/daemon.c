@@ -201,15 +201,20 @@ void daemon_stop(struct daemon *daemon) {
   event_base_loopbreak(daemon->control);
 }
 
+#define SIGNALS 3
+
+// Before anybody can know that the daemon is up; what comes until the loop runs waits for it.
+static void catch_signals(struct daemon *daemon, struct event *signals[SIGNALS]) {
+  signals[0] = evsignal_new(daemon->control, SIGTERM, on_stop, daemon);
+  signals[1] = evsignal_new(daemon->control, SIGINT, on_stop, daemon);
+  signals[2] = evsignal_new(daemon->control, SIGHUP, on_hup, daemon);
+  for (size_t i = 0; i < SIGNALS; i++) event_add(signals[i], NULL);
+}
+
 static void serve(struct daemon *daemon) {
-  struct event *signals[] = {evsignal_new(daemon->control, SIGTERM, on_stop, daemon),
-                             evsignal_new(daemon->control, SIGINT, on_stop, daemon),
-                             evsignal_new(daemon->control, SIGHUP, on_hup, daemon)};
-  for (size_t i = 0; i < 3; i++) event_add(signals[i], NULL);
   release_watch(daemon);
   event_base_loop(daemon->control, EVLOOP_NO_EXIT_ON_EMPTY);
   release_unwatch(daemon);
-  for (size_t i = 0; i < 3; i++) event_free(signals[i]);
 }
 
 // ---- end ----
@@ -262,6 +267,7 @@ static void setup(struct daemon *daemon, const struct config *config) {
   pthread_mutex_init(&daemon->lock, NULL);
   log_set_level((enum log_level)config->log_level);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGHUP, SIG_IGN); // while it starts; TERM and INT end it at once until catch_signals, which harms nothing
   evthread_use_pthreads();
   daemon->control = event_base_new();
   if (!daemon->control) out_of_memory(0);
@@ -289,11 +295,15 @@ int daemon_run(const struct config *config, struct error *err) {
     start_threads(&daemon);
     status = release_start(&daemon, err);
     if (status == 0) status = open_sockets(&daemon, &fds, err);
+    struct event *signals[SIGNALS] = {NULL};
     if (status == 0) {
+      catch_signals(&daemon, signals);
       begin_to_listen(&daemon, &fds);
       status = write_ports(&daemon, err);
     }
     if (status == 0) serve(&daemon);
+    for (size_t i = 0; i < SIGNALS; i++)
+      if (signals[i]) event_free(signals[i]);
     atomic_store(&daemon.is_stopping, true);
     stop_threads(&daemon);
     close_sockets(&fds);

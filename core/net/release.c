@@ -86,10 +86,8 @@ int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct 
   }
   pthread_mutex_lock(&daemon->lock);
   daemon->reloads++;
-  if (status < 0) {
-    daemon->reload_failures++;
-    daemon->reload_error = *err;
-  }
+  daemon->reload_error = status < 0 ? *err : (struct error){0}; // unchanged too: what is on disk is what runs
+  daemon->reload_failures += status < 0;
   pthread_mutex_unlock(&daemon->lock);
   if (status < 0)
     log_line(LOG_ERROR, "reload_failed", "why=%s still=%s", log_quote(err->text),
