@@ -387,8 +387,9 @@ static int walk_on(struct walk *w, struct error *err) {
 // seen.
 static int judge_rest(struct walk *w, struct scan_end *end, struct error *err) {
   struct rest rest;
+  bool used;
   for (;;) {
-    bool used = successor_is_used(w);
+    used = successor_is_used(w);
     int rc = look_at_rest(w, &rest, err);
     if (rc) return rc;
     if (!used && !rest.has_proof) break;
@@ -401,12 +402,13 @@ static int judge_rest(struct walk *w, struct scan_end *end, struct error *err) {
       return damage(w, w->at, err, "a commit that was on disk does not read; what follows it does");
     break;
   }
+  w->scan->has_ended[w->info->log] = w->scan->is_live && !used;
   *end = (struct scan_end){
       .end = w->at, .is_torn = rest.dirty_end != 0, .torn_bytes = rest.dirty_end ? rest.dirty_end - w->at : 0};
   return 0;
 }
 
-int scan_segment(struct scan *scan, const struct segment_info *info, struct scan_end *end, struct error *err) {
+static int scan_one(struct scan *scan, const struct segment_info *info, struct scan_end *end, struct error *err) {
   struct walk *w = xcalloc(1, sizeof *w);
   *w = (struct walk){.scan = scan, .info = info, .at = info->has_header ? SEGMENT_HEADER_SIZE : 0};
   segment_path(w->path, scan->dir, info->log, info->number);
@@ -433,6 +435,21 @@ int scan_segment(struct scan *scan, const struct segment_info *info, struct scan
   return rc;
 }
 
+int scan_segment(struct scan *scan, const struct segment_info *info, struct scan_end *end, struct error *err) {
+  if (scan->has_ended[info->log]) {
+    *end = (struct scan_end){0};
+    return 0;
+  }
+  if (info->has_header || !scan->is_live) return scan_one(scan, info, end, err);
+  // It was being made when the list was; by now it may be in use.
+  struct segment_info fresh = *info;
+  int rc = read_info(scan->dir, &fresh, err);
+  fresh.begins_session = info->begins_session || fresh.header.session != info->header.session;
+  if (rc == 0) rc = scan_one(scan, &fresh, end, err);
+  free(fresh.seq);
+  return rc;
+}
+
 int journal_walk(const char *dir, unsigned log, uint32_t from_segment, journal_visit visit, void *context,
                  uint64_t *torn_bytes, struct error *err) {
   struct segment_info *list;
@@ -440,7 +457,7 @@ int journal_walk(const char *dir, unsigned log, uint32_t from_segment, journal_v
   int rc = segment_list(dir, &list, &count, err);
   if (rc) return rc;
   struct scan *scan = xcalloc(1, sizeof *scan);
-  *scan = (struct scan){.dir = dir, .visit = visit, .context = context};
+  *scan = (struct scan){.dir = dir, .visit = visit, .context = context, .is_live = true};
   // A log alone does not show what other logs wrote of a partition between two of its sessions.
   uint64_t any[256];
   memset(any, 0xff, sizeof any);

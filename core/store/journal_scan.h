@@ -33,7 +33,11 @@ struct scan {
   // allowed.
   const uint64_t *floor;
   // were left out); NULL: none is allowed
+  // The directory may be written meanwhile: a log ends at the first segment whose successor is not in use when it was
+  // read, even if it is by the time that one would be read.
+  bool is_live;
   // carried from segment to segment
+  bool has_ended[256]; // logs, when live
   struct scan_tip tip[256];
   int64_t received_ms; // greatest seen
   uint32_t session;    // greatest seen

@@ -187,7 +187,7 @@ int store_walk(const char *dir, int partition, journal_visit visit, void *contex
   if (rc) return rc;
   struct filter filter = {.partition = partition, .visit = visit, .context = context};
   struct scan *scan = xcalloc(1, sizeof *scan);
-  *scan = (struct scan){.dir = dir, .visit = visit_partition, .context = &filter};
+  *scan = (struct scan){.dir = dir, .visit = visit_partition, .context = &filter, .is_live = true};
   for (size_t i = 0; rc == 0 && i < count; i++) {
     struct scan_end end;
     rc = scan_segment(scan, &list[i], &end, err);

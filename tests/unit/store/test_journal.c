@@ -307,7 +307,7 @@ static void a_torn_tail_is_cut_wherever_it_is_torn(void **state) {
     assert_int_equal(walk(dir, o, 0, &torn, &err), before);
     assert_true(torn <= cut - start + 7 && torn % 8 == 0 && (torn > 0 || cut < start + 4));
     assert_int_equal(pwrite(fd, bytes + cut, end - cut, cut), end - cut);
-    if (cut > start) {
+    if (cut >= start + 8) { // fewer may have been zeros before
       size_t n = cut - start;
       assert_int_equal(pwrite(fd, zeros, n < end - cut ? n : end - cut, start), n < end - cut ? n : end - cut);
       assert_int_equal(walk(dir, o, 0, &torn, &err), before);
