@@ -69,12 +69,17 @@ static void fail(struct http *http, struct evhttp_request *request, int code, st
 
 static bool is_stopping(const struct http *http) { return http->stop_ns || atomic_load(&http->daemon->is_stopping); }
 
-static void get_healthz(struct http *http, struct evhttp_request *request) { answer_text(http, request, HTTP_OK, "ok\n"); }
+static void get_healthz(struct http *http, struct evhttp_request *request) {
+  answer_text(http, request, HTTP_OK, "ok\n");
+}
 
 static void get_readyz(struct http *http, struct evhttp_request *request) {
-  if (is_stopping(http)) answer_text(http, request, HTTP_SERVUNAVAIL, "stopping\n");
-  else if (!atomic_load(&http->daemon->is_ready)) answer_text(http, request, HTTP_SERVUNAVAIL, "starting\n");
-  else answer_text(http, request, HTTP_OK, "ready\n");
+  if (is_stopping(http))
+    answer_text(http, request, HTTP_SERVUNAVAIL, "stopping\n");
+  else if (!atomic_load(&http->daemon->is_ready))
+    answer_text(http, request, HTTP_SERVUNAVAIL, "starting\n");
+  else
+    answer_text(http, request, HTTP_OK, "ready\n");
 }
 
 static void get_metrics(struct http *http, struct evhttp_request *request) {
@@ -125,10 +130,13 @@ static void refuse_path(struct http *http, struct evhttp_request *request, struc
   struct error err = {0};
   bool is_source = path.n >= 11 && memcmp(path.p, "/v1/source/", 11) == 0;
   if (is_source)
-    error_set(&err, ITD_ENOTFOUND, "no mapping turns the payloads of this source into events; send events to /v1/track and its kin");
+    error_set(&err, ITD_ENOTFOUND,
+              "no mapping turns the payloads of this source into events; send events to /v1/track and its kin");
   else
-    error_set(&err, ITD_ENOTFOUND, "nothing is at %.*s; there are POST /v1/track, identify, page, screen, group, alias and batch, and GET "
-              "/metrics, /healthz and /readyz", (int)(path.n > 80 ? 80 : path.n), (const char *)path.p);
+    error_set(&err, ITD_ENOTFOUND,
+              "nothing is at %.*s; there are POST /v1/track, identify, page, screen, group, alias and batch, and GET "
+              "/metrics, /healthz and /readyz",
+              (int)(path.n > 80 ? 80 : path.n), (const char *)path.p);
   fail(http, request, HTTP_NOTFOUND, err);
 }
 
@@ -145,8 +153,10 @@ static void on_request(struct evhttp_request *request, void *arg) {
   for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
     if (!bytes_is(path, pages[i].path)) continue;
     enum evhttp_cmd_type method = evhttp_request_get_command(request);
-    if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD) pages[i].get(http, request);
-    else refuse_method(http, request, path, "GET, HEAD");
+    if (method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD)
+      pages[i].get(http, request);
+    else
+      refuse_method(http, request, path, "GET, HEAD");
     return;
   }
   refuse_path(http, request, path);
@@ -207,8 +217,8 @@ static struct evhttp *server_new(struct http *http, int fd) {
   evhttp_set_max_body_size(server, (ev_ssize_t)body_max);
   struct timeval idle = {.tv_sec = limits->stall_ms / 1000, .tv_usec = limits->stall_ms % 1000 * 1000};
   evhttp_set_timeout_tv(server, &idle);
-  evhttp_set_allowed_methods(server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PUT |
-                                         EVHTTP_REQ_DELETE | EVHTTP_REQ_PATCH);
+  evhttp_set_allowed_methods(server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_OPTIONS |
+                                         EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_PATCH);
   evhttp_set_gencb(server, on_request, http);
   return server;
 }

@@ -67,7 +67,8 @@ struct bufferevent *http_peers_accept(struct event_base *base, void *arg) {
   struct http_peers *peers = arg;
   struct peer *peer = xcalloc(1, sizeof *peer);
   peer->peers = peers;
-  // Closing on free, so that the socket stays open as long as our reference: its number can't be another connection's meanwhile.
+  // Closing on free, so that the socket stays open as long as our reference: its number can't be another connection's
+  // meanwhile.
   peer->bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
   if (!peer->bev) out_of_memory(0);
   bufferevent_incref(peer->bev);

@@ -13,14 +13,14 @@ struct http {
   struct evhttp *server;
   struct http_peers *peers;
   struct event *wake, *tick;
-  unsigned index;              // of its origin
+  unsigned index; // of its origin
   struct origin *origin;
   struct metrics *metrics;
-  struct exchange *exchanges;  // requests whose events are under way
-  unsigned turn;               // which shard takes the next event that names no partition
-  _Atomic unsigned refusals;   // bodies on their way to a quarantine
+  struct exchange *exchanges; // requests whose events are under way
+  unsigned turn;              // which shard takes the next event that names no partition
+  _Atomic unsigned refusals;  // bodies on their way to a quarantine
   _Atomic bool is_stopping;
-  uint64_t stop_ns;            // when to stop waiting; 0: not stopping
+  uint64_t stop_ns; // when to stop waiting; 0: not stopping
   pthread_t thread;
 };
 

@@ -1,4 +1,5 @@
-// The Segment endpoints: a request's messages become tasks for the shards, and its answer leaves when all of them are back.
+// The Segment endpoints: a request's messages become tasks for the shards, and its answer leaves when all of them are
+// back.
 #include "net/http_private.h"
 #include "net/segment.h"
 #include "wire/rpc.h"
@@ -15,7 +16,8 @@
 #define REFUSALS_MAX 64
 #define REFUSAL_MAX  4096
 
-// A request that waits for its events. It outlives its answer when that was given early: the tasks come back nevertheless.
+// A request that waits for its events. It outlives its answer when that was given early: the tasks come back
+// nevertheless.
 struct exchange {
   struct http *http;
   struct evhttp_request *request; // NULL: answered
@@ -26,7 +28,8 @@ struct exchange {
 
 static struct exchange *exchange_new(struct http *http, struct evhttp_request *request, bool is_batch) {
   struct exchange *x = xcalloc(1, sizeof *x);
-  *x = (struct exchange){.http = http, .request = request, .is_batch = is_batch, .started_ns = clock_mono_ns(), .next = http->exchanges};
+  *x = (struct exchange){
+      .http = http, .request = request, .is_batch = is_batch, .started_ns = clock_mono_ns(), .next = http->exchanges};
   if (x->next) x->next->previous = x;
   http->exchanges = x;
   return x;
@@ -34,8 +37,10 @@ static struct exchange *exchange_new(struct http *http, struct evhttp_request *r
 
 static void exchange_free(struct exchange *x) {
   if (x->next) x->next->previous = x->previous;
-  if (x->previous) x->previous->next = x->next;
-  else x->http->exchanges = x->next;
+  if (x->previous)
+    x->previous->next = x->next;
+  else
+    x->http->exchanges = x->next;
   free(x);
 }
 
@@ -44,7 +49,9 @@ void http_segment_expire(struct http *http, bool all) {
   for (struct exchange *x = http->exchanges; x; x = x->next) {
     if (!x->request || (!all && now_ns - x->started_ns < ANSWER_MS * 1000000ull)) continue;
     struct error err = {0};
-    error_set(&err, ITD_EBUSY, "no answer within %d ms; what became of it is not known yet: send it again, with the same messageId", ANSWER_MS);
+    error_set(&err, ITD_EBUSY,
+              "no answer within %d ms; what became of it is not known yet: send it again, with the same messageId",
+              ANSWER_MS);
     metrics_error(http->metrics, err.code);
     http_answer_error(http, x->request, HTTP_SERVUNAVAIL, &err);
     x->request = NULL;
@@ -115,9 +122,12 @@ static void done(struct request *request) {
   }
   if (x->request) {
     hist_add(&http->metrics->hop_answer, clock_mono_ns() - x->started_ns);
-    if (again) http_answer_error(http, x->request, HTTP_SERVUNAVAIL, again); // what was taken is found by its messageId
-    else if (refused < count) answer_taken(x, request, count, refused);
-    else answer_refused(x, request, count);
+    if (again)
+      http_answer_error(http, x->request, HTTP_SERVUNAVAIL, again); // what was taken is found by its messageId
+    else if (refused < count)
+      answer_taken(x, request, count, refused);
+    else
+      answer_refused(x, request, count);
   }
   exchange_free(x);
 }
@@ -139,7 +149,8 @@ static void keep_refusal(struct shard *shard, void *context) {
   free(refusal);
 }
 
-// The head of the body goes to a shard's quarantine. Those that come faster than a shard writes are answered, but not kept.
+// The head of the body goes to a shard's quarantine. Those that come faster than a shard writes are answered, but not
+// kept.
 static void quarantine(struct http *http, const struct error *err, struct bytes body) {
   if (atomic_load(&http->refusals) >= REFUSALS_MAX) return;
   atomic_fetch_add(&http->refusals, 1);
@@ -167,7 +178,8 @@ static int check_key(const struct config *config, struct bytes key, const char *
 }
 
 // *source NULL: no keys are configured, or the header has none and the body must.
-static int read_header_key(const struct config *config, struct evhttp_request *request, const char **source, struct error *err) {
+static int read_header_key(const struct config *config, struct evhttp_request *request, const char **source,
+                           struct error *err) {
   const char *header = evhttp_find_header(evhttp_request_get_input_headers(request), "Authorization");
   *source = NULL;
   if (!config->write_key_count || !header) return 0;
@@ -178,26 +190,31 @@ static int read_header_key(const struct config *config, struct evhttp_request *r
   return status;
 }
 
-static int read_body_key(const struct config *config, const struct segment_body *body, const char **source, struct error *err) {
+static int read_body_key(const struct config *config, const struct segment_body *body, const char **source,
+                         struct error *err) {
   if (!config->write_key_count || *source) return 0;
   if (!body->write_key.n)
-    return error_set(err, ITD_EAUTH, "no write key: send it as the user of basic authentication, or as writeKey in the body");
+    return error_set(err, ITD_EAUTH,
+                     "no write key: send it as the user of basic authentication, or as writeKey in the body");
   return check_key(config, body->write_key, source, err);
 }
 
 // ---- taking a request ----
 
-static int unzip(struct evhttp_request *request, size_t max, struct bytes *bytes, struct buf *plain, struct error *err) {
+static int unzip(struct evhttp_request *request, size_t max, struct bytes *bytes, struct buf *plain,
+                 struct error *err) {
   const char *encoding = evhttp_find_header(evhttp_request_get_input_headers(request), "Content-Encoding");
   if (!encoding || strcasecmp(encoding, "identity") == 0) return 0;
   if (strcasecmp(encoding, "gzip") != 0 && strcasecmp(encoding, "x-gzip") != 0)
-    return error_set(err, ITD_EINVAL, "Content-Encoding \"%.40s\" is not read here; send gzip, or the body as it is", encoding);
+    return error_set(err, ITD_EINVAL, "Content-Encoding \"%.40s\" is not read here; send gzip, or the body as it is",
+                     encoding);
   int status = segment_gunzip(*bytes, max, plain, err);
   if (status == 0) *bytes = buf_bytes(plain);
   return status;
 }
 
-static void send_message(struct http *http, struct request *request, uint32_t slot, struct bytes event, int64_t received_ms) {
+static void send_message(struct http *http, struct request *request, uint32_t slot, struct bytes event,
+                         int64_t received_ms) {
   struct daemon *daemon = http->daemon;
   struct task *task = task_new(TASK_EVENT, event, received_ms);
   struct error err = {0};
@@ -208,11 +225,13 @@ static void send_message(struct http *http, struct request *request, uint32_t sl
   unsigned shard = http->turn % daemon->shards;
   if (intake_route(daemon->store, &daemon->intake, event, received_ms, &task->partition, &err) == 0)
     shard = store_shard_of(daemon->store, task->partition);
-  else http->turn++;
+  else
+    http->turn++;
   CHECK(origin_send(http->origin, shard, task));
 }
 
-static void send_messages(struct http *http, struct evhttp_request *request, struct segment_body *body, const char *source) {
+static void send_messages(struct http *http, struct evhttp_request *request, struct segment_body *body,
+                          const char *source) {
   struct exchange *x = exchange_new(http, request, body->endpoint == SEGMENT_BATCH);
   struct request *tasks = request_new(body->count + 1, done, x); // one more, so that `done` waits for the loop's end
   int64_t received_ms = clock_wall_ms();
@@ -236,7 +255,8 @@ static void take(struct http *http, struct evhttp_request *request, struct segme
     fail(http, request, 401, &err);
   } else if (origin_room(http->origin) < body->count) {
     metrics_add(&http->metrics->reads_paused, 1);
-    error_set(&err, ITD_EBUSY, "%zu events are under way to a shard; this request's %u find no room (net.inflight): send it again later",
+    error_set(&err, ITD_EBUSY,
+              "%zu events are under way to a shard; this request's %u find no room (net.inflight): send it again later",
               ORIGIN_CREDITS - origin_room(http->origin), body->count);
     fail(http, request, 429, &err);
   } else {
@@ -268,7 +288,11 @@ void http_segment(struct http *http, struct evhttp_request *request, int endpoin
   if (status < 0) {
     // What a stranger sends is refused, but not kept.
     if (source || !daemon->config->write_key_count) quarantine(http, &err, bytes);
-    fail(http, request, status == ITD_EINVAL ? 415 : status == ITD_ETOOBIG ? HTTP_ENTITYTOOLARGE : HTTP_BADREQUEST, &err);
+    fail(http, request,
+         status == ITD_EINVAL    ? 415
+         : status == ITD_ETOOBIG ? HTTP_ENTITYTOOLARGE
+                                 : HTTP_BADREQUEST,
+         &err);
   } else {
     take(http, request, &body, source);
     segment_deinit(&body);

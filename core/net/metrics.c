@@ -59,23 +59,25 @@ struct shard_stats {
 #define SHARD_FAMILIES(XX)                                                                                             \
   XX(intake.events, "counter", "events_total", "events decided")                                                       \
   XX(intake.duplicates, "counter", "duplicates_total", "events seen before, answered with their first decision")       \
-  XX(intake.refused, "counter", "refused_total", "events refused and quarantined")                                     \
+  XX(intake.refused, "counter", "refused_total", "events refused")                                                     \
   XX(intake.stopped, "counter", "stopped_total", "events whose policy call was stopped")                               \
   XX(intake.timers, "counter", "timers_total", "decisions made by timers")                                             \
   XX(intake.new_leads, "counter", "new_leads_total", "leads first seen")                                               \
   XX(store.leads_in_memory, "gauge", "leads_in_memory", "leads held in memory")                                        \
   XX(store.identities_in_memory, "gauge", "identities_in_memory", "identities held in memory")                         \
-  XX(store.dirty_bytes, "gauge", "dirty_bytes", "changed leads not yet in the checkpoint; bound: checkpoint.dirty")    \
-  XX(store.dedupe_entries, "gauge", "dedupe_entries", "messageIds remembered; bound: dedupe.entries")                  \
+  XX(store.dedupe_entries, "gauge", "dedupe_entries", "messageIds remembered; bound: dedupe.entries over all shards")  \
   XX(store.lead_reads, "counter", "lead_reads_total", "leads read from LMDB")                                          \
   XX(store.quarantined, "counter", "quarantined_total", "refused events kept in quarantine")                           \
-  XX(store.checkpoints, "counter", "checkpoints_total", "checkpoints ended")                                           \
-  XX(store.checkpoint_failures, "counter", "checkpoint_failures_total", "checkpoints that failed and are tried again") \
   XX(store.journal.frames, "counter", "journal_frames_total", "frames written to the journal")                         \
   XX(store.journal.bytes, "counter", "journal_bytes_total", "bytes written to the journal")                            \
   XX(store.journal.commits, "counter", "journal_commits_total", "commits of the journal")                              \
   XX(store.journal.syncs, "counter", "journal_syncs_total", "syncs of the journal")                                    \
   XX(store.journal.full, "counter", "journal_full_total", "commits put off because the disk was full")
+// The same for what all shards share: one sample.
+#define STORE_FAMILIES(XX)                                                                                             \
+  XX(store.dirty_bytes, "gauge", "dirty_bytes", "changed leads not yet in the checkpoint; bound: checkpoint.dirty")    \
+  XX(store.checkpoints, "counter", "checkpoints_total", "checkpoints ended")                                           \
+  XX(store.checkpoint_failures, "counter", "checkpoint_failures_total", "checkpoints that failed, to be tried again")
 
 static void put_shards(const struct daemon *daemon, struct buf *out) {
   struct shard_stats *stats = xcalloc(daemon->shards, sizeof *stats);
@@ -89,6 +91,11 @@ static void put_shards(const struct daemon *daemon, struct buf *out) {
   for (unsigned s = 0; s < daemon->shards; s++)                                                                        \
     prometheus_count(out, "intentd_" suffix, (const char *const[]){"shard", stats[s].label, NULL}, stats[s].member);
   SHARD_FAMILIES(XX)
+#undef XX
+#define XX(member, type, suffix, help)                                                                                 \
+  prometheus_family(out, "intentd_" suffix, type, help);                                                               \
+  prometheus_count(out, "intentd_" suffix, NULL, stats[0].member);
+  STORE_FAMILIES(XX)
 #undef XX
   free(stats);
 }

@@ -10,9 +10,12 @@
 void prometheus_family(struct buf *out, const char *name, const char *type, const char *help) {
   buf_printf(out, "# HELP %s ", name);
   for (const char *p = help; *p; p++) {
-    if (*p == '\\') buf_append_str(out, "\\\\");
-    else if (*p == '\n') buf_append_str(out, "\\n");
-    else buf_append_u8(out, (uint8_t)*p);
+    if (*p == '\\')
+      buf_append_str(out, "\\\\");
+    else if (*p == '\n')
+      buf_append_str(out, "\\n");
+    else
+      buf_append_u8(out, (uint8_t)*p);
   }
   buf_printf(out, "\n# TYPE %s %s\n", name, type);
 }
@@ -23,9 +26,12 @@ static void put_labels(struct buf *out, const char *name, const char *const *lab
   for (size_t i = 0; labels[i]; i += 2) {
     buf_printf(out, "%c%s=\"", i ? ',' : '{', labels[i]);
     for (const char *p = labels[i + 1]; *p; p++) {
-      if (*p == '\\' || *p == '"') buf_printf(out, "\\%c", *p);
-      else if (*p == '\n') buf_append_str(out, "\\n");
-      else buf_append_u8(out, (uint8_t)*p);
+      if (*p == '\\' || *p == '"')
+        buf_printf(out, "\\%c", *p);
+      else if (*p == '\n')
+        buf_append_str(out, "\\n");
+      else
+        buf_append_u8(out, (uint8_t)*p);
     }
     buf_append_u8(out, '"');
   }
@@ -39,9 +45,12 @@ void prometheus_count(struct buf *out, const char *name, const char *const *labe
 
 void prometheus_number(struct buf *out, const char *name, const char *const *labels, double value) {
   put_labels(out, name, labels);
-  if (isnan(value)) buf_append_str(out, " NaN\n");
-  else if (isinf(value)) buf_append_str(out, value > 0 ? " +Inf\n" : " -Inf\n");
-  else buf_printf(out, " %.15g\n", value);
+  if (isnan(value))
+    buf_append_str(out, " NaN\n");
+  else if (isinf(value))
+    buf_append_str(out, value > 0 ? " +Inf\n" : " -Inf\n");
+  else
+    buf_printf(out, " %.15g\n", value);
 }
 
 void prometheus_seconds(struct buf *out, const char *name, const char *help, const struct hist *h) {

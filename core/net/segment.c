@@ -11,11 +11,11 @@ int segment_endpoint(struct bytes path) {
     const char *path;
     int endpoint;
   } known[] = {
-      {"/v1/batch", SEGMENT_BATCH},     {"/v1/b", SEGMENT_BATCH},  {"/v1/import", SEGMENT_BATCH},
-      {"/v1/track", EVENT_TRACK},       {"/v1/t", EVENT_TRACK},    {"/v1/identify", EVENT_IDENTIFY},
-      {"/v1/i", EVENT_IDENTIFY},        {"/v1/page", EVENT_PAGE},  {"/v1/p", EVENT_PAGE},
-      {"/v1/screen", EVENT_SCREEN},     {"/v1/s", EVENT_SCREEN},   {"/v1/group", EVENT_GROUP},
-      {"/v1/g", EVENT_GROUP},           {"/v1/alias", EVENT_ALIAS}, {"/v1/a", EVENT_ALIAS},
+      {"/v1/batch", SEGMENT_BATCH}, {"/v1/b", SEGMENT_BATCH},   {"/v1/import", SEGMENT_BATCH},
+      {"/v1/track", EVENT_TRACK},   {"/v1/t", EVENT_TRACK},     {"/v1/identify", EVENT_IDENTIFY},
+      {"/v1/i", EVENT_IDENTIFY},    {"/v1/page", EVENT_PAGE},   {"/v1/p", EVENT_PAGE},
+      {"/v1/screen", EVENT_SCREEN}, {"/v1/s", EVENT_SCREEN},    {"/v1/group", EVENT_GROUP},
+      {"/v1/g", EVENT_GROUP},       {"/v1/alias", EVENT_ALIAS}, {"/v1/a", EVENT_ALIAS},
   };
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (bytes_is(path, known[i].path)) return known[i].endpoint;
@@ -46,7 +46,8 @@ static int inflate_all(z_stream *z, size_t max, struct buf *out, struct error *e
     z->avail_out = (uInt)room;
     int rc = inflate(z, Z_NO_FLUSH);
     out->n += room - z->avail_out;
-    if (out->n - start > max) return error_set(err, ITD_ETOOBIG, "the body unzips to more than %zu bytes (frame.bytes)", max);
+    if (out->n - start > max)
+      return error_set(err, ITD_ETOOBIG, "the body unzips to more than %zu bytes (frame.bytes)", max);
     switch (rc) {
     case Z_OK: break;
     case Z_STREAM_END:
@@ -90,19 +91,21 @@ static int read_batch(struct bytes all, uint32_t batch_max, struct segment_body 
     head = mp_next(&body->at);
   }
   if (head.type != MP_ARRAY || head.count == 0)
-    return error_set(err, ITD_EEVENT, "the body must be {\"batch\": [MESSAGE, …]} with 1 to %u messages (net.batch)", batch_max);
+    return error_set(err, ITD_EEVENT, "the body must be {\"batch\": [MESSAGE, …]} with 1 to %u messages (net.batch)",
+                     batch_max);
   if (head.count > batch_max)
     return error_set(err, ITD_ETOOBIG, "a batch of %u messages; at most %u (net.batch)", head.count, batch_max);
   body->count = head.count;
   body->context = given(all, "context");
-  if (body->context.n && !is_map(body->context)) return error_set(err, ITD_EEVENT, "the batch's context must be an object");
+  if (body->context.n && !is_map(body->context))
+    return error_set(err, ITD_EEVENT, "the batch's context must be an object");
   body->integrations = given(all, "integrations");
   body->sent_at = given(all, "sentAt");
   return 0;
 }
 
-int segment_read(int endpoint, struct bytes json, const struct mp_limits *limits, uint32_t batch_max, struct segment_body *body,
-                 struct error *err) {
+int segment_read(int endpoint, struct bytes json, const struct mp_limits *limits, uint32_t batch_max,
+                 struct segment_body *body, struct error *err) {
   struct segment_body new = {.endpoint = endpoint};
   int status = mp_from_json(json, limits, &new.packed, err);
   if (status < 0) {
@@ -153,7 +156,8 @@ static void put_context(struct bytes own, struct bytes batch, const char *source
     pairs += !own.n || !mp_find(own, mp_value_of(key).s, &value);
     (void)mp_take(&walk);
   }
-  bool has_source = (own.n && mp_find(own, BYTES_LIT("source"), &value)) || (batch.n && mp_find(batch, BYTES_LIT("source"), &value));
+  bool has_source =
+      (own.n && mp_find(own, BYTES_LIT("source"), &value)) || (batch.n && mp_find(batch, BYTES_LIT("source"), &value));
   mp_put_map(out, pairs + (source && !has_source));
   buf_append(out, m.p, (size_t)(m.end - m.p));
   for (uint32_t i = 0; i < batch_pairs; i++) {
@@ -178,7 +182,8 @@ static uint32_t put_own(const struct segment_body *body, struct bytes message, b
     if (bytes_is(name, "writeKey")) continue;
     if (bytes_is(name, "type") && body->endpoint != SEGMENT_BATCH) continue;
     if (bytes_is(name, "context") && new_context) continue;
-    if (is_nil(value) && ((bytes_is(name, "sentAt") && body->sent_at.n) || (bytes_is(name, "integrations") && body->integrations.n)))
+    if (is_nil(value) &&
+        ((bytes_is(name, "sentAt") && body->sent_at.n) || (bytes_is(name, "integrations") && body->integrations.n)))
       continue;
     mp_put_raw(out, key);
     mp_put_raw(out, value);
@@ -206,7 +211,8 @@ bool segment_next(struct segment_body *body, const char *source, struct buf *eve
     count++;
   }
   if (body->sent_at.n && !given(message, "sentAt").n) count += put_pair(pairs, "sentAt", body->sent_at);
-  if (body->integrations.n && !given(message, "integrations").n) count += put_pair(pairs, "integrations", body->integrations);
+  if (body->integrations.n && !given(message, "integrations").n)
+    count += put_pair(pairs, "integrations", body->integrations);
   if (new_context) {
     mp_put_cstr(pairs, "context");
     put_context(context, body->context, source, pairs);

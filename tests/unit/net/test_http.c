@@ -1,5 +1,5 @@
-// The HTTP thread against shards that this test plays: answers that need a full disk, a slow commit, lost credits or a stop at the
-// right moment. What needs a whole daemon is in tests/functional/http_spec.lua.
+// The HTTP thread against shards that this test plays: answers that need a full disk, a slow commit, lost credits or a
+// stop at the right moment. What needs a whole daemon is in tests/functional/http_spec.lua.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -48,8 +48,10 @@ static void *play_shards(void *arg) {
       struct task *task;
       while ((task = fabric_take(house.fabric, s))) {
         task->partition = s; // so that a held one knows its shard
-        if (play(task)) fabric_return(house.fabric, s, task);
-        else held[count++] = task;
+        if (play(task))
+          fabric_return(house.fabric, s, task);
+        else
+          held[count++] = task;
       }
       for (size_t i = 0; i < count;) {
         if (held[i]->partition == s && play(held[i])) {
@@ -134,7 +136,8 @@ static void stop(void) {
 
 static int dial(void) {
   int fd = socket(AF_INET, SOCK_STREAM, 0);
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in to = {
+      .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   struct timeval patience = {.tv_sec = 20};
   CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
   CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
@@ -166,7 +169,8 @@ static void hear(int fd, struct answer *a) {
   for (;;) {
     a->text[a->n] = 0;
     char *body = strstr(a->text, "\r\n\r\n"), *length = strcasestr(a->text, "\r\nContent-Length:");
-    if (body && want == SIZE_MAX) want = (size_t)(body + 4 - a->text) + (length && length < body ? strtoul(length + 17, NULL, 10) : 0);
+    if (body && want == SIZE_MAX)
+      want = (size_t)(body + 4 - a->text) + (length && length < body ? strtoul(length + 17, NULL, 10) : 0);
     if (a->n >= want || a->n == sizeof a->text - 1) break;
     ssize_t got = recv(fd, a->text + a->n, sizeof a->text - 1 - a->n, 0);
     if (got <= 0) break;
@@ -178,7 +182,8 @@ static void hear(int fd, struct answer *a) {
 static void post(int fd, const char *path, const char *headers, const char *body) {
   char head[2048];
   size_t n = strlen(body);
-  int len = snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n\r\n", path, headers, n);
+  int len =
+      snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n\r\n", path, headers, n);
   say(fd, head, (size_t)len);
   say(fd, body, n);
 }
@@ -193,17 +198,20 @@ static void ask(const char *path, const char *headers, const char *body, int cod
   int fd = dial();
   ask_on(fd, path, headers, body, &a);
   close(fd);
-  if (a.code != code || !strstr(a.text, says)) fail_msg("POST %s: not %d with \"%s\" but\n%s", path, code, says, a.text);
+  if (a.code != code || !strstr(a.text, says))
+    fail_msg("POST %s: not %d with \"%s\" but\n%s", path, code, says, a.text);
 }
 
 static void get(const char *method, const char *path, int code, const char *says) {
   static struct answer a;
   char text[256];
-  int fd = dial(), n = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", method, path);
+  int fd = dial(),
+      n = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", method, path);
   say(fd, text, (size_t)n);
   hear(fd, &a);
   close(fd);
-  if (a.code != code || !strstr(a.text, says)) fail_msg("%s %s: not %d with \"%s\" but\n%s", method, path, code, says, a.text);
+  if (a.code != code || !strstr(a.text, says))
+    fail_msg("%s %s: not %d with \"%s\" but\n%s", method, path, code, says, a.text);
 }
 
 // Until `what` holds: what other threads bring about.
@@ -257,12 +265,14 @@ static void test_answers(void **state) {
   ask("/v1/track", "", "{\"userId\":\"u\",\"event\":\"bad\"}", 400, "bad for the test");
   ask("/v1/track", "", "{\"userId\":\"u\",\"event\":\"full\"}", 503, "\"code\":\"storage_full\"");
   ask("/v1/track", "", "{\"event\":\"bad\"}", 400, "invalid_event"); // names no partition: a shard refuses it
-  ask("/v1/batch", "", "{\"batch\":[{\"userId\":\"u\",\"event\":\"ok\"},{\"userId\":\"v\",\"event\":\"ok\"}]}", 200, "{\"success\":true}\n");
+  ask("/v1/batch", "", "{\"batch\":[{\"userId\":\"u\",\"event\":\"ok\"},{\"userId\":\"v\",\"event\":\"ok\"}]}", 200,
+      "{\"success\":true}\n");
   ask("/v1/batch", "", "{\"batch\":[{\"userId\":\"u\",\"event\":\"ok\"},{\"userId\":\"v\",\"event\":\"bad\"},7]}", 200,
       "{\"success\":true,\"refused\":[{\"index\":1,\"code\":\"invalid_event\"");
   ask("/v1/batch", "", "{\"batch\":[7,{\"userId\":\"u\",\"event\":\"ok\"}]}", 200, "\"refused\":[{\"index\":0,");
   ask("/v1/batch", "", "{\"batch\":[7,8]}", 400, "\"retryable\":false,\"refused\":[{\"index\":0,");
-  ask("/v1/batch", "", "{\"batch\":[7,{\"userId\":\"u\",\"event\":\"ok\"},{\"userId\":\"u\",\"event\":\"full\"}]}", 503, "storage_full");
+  ask("/v1/batch", "", "{\"batch\":[7,{\"userId\":\"u\",\"event\":\"ok\"},{\"userId\":\"u\",\"event\":\"full\"}]}", 503,
+      "storage_full");
   assert_int_equal(atomic_load(&kept), 0);
   ask("/v1/batch", "", "{\"batch\":[}", 400, "\"code\":\"invalid_message\"");
   assert_int_equal(atomic_load(&kept), 1);
@@ -319,7 +329,8 @@ static void test_keys(void **state) {
   ask("/v1/track", "", "{\"userId\":\"u\",\"event\":\"ok\",\"writeKey\":\"longer key\"}", 200, "success");
   ask("/v1/track", "", "{\"userId\":\"u\",\"event\":\"ok\",\"writeKey\":\"other\"}", 401, "write key");
   ask("/v1/batch", "", "{\"batch\":[{\"userId\":\"u\",\"event\":\"ok\"}],\"writeKey\":\"abc\"}", 200, "success");
-  ask("/v1/track", "Authorization: Basic Og==\r\n", "{\"userId\":\"u\",\"event\":\"ok\",\"writeKey\":\"abc\"}", 200, "success");
+  ask("/v1/track", "Authorization: Basic Og==\r\n", "{\"userId\":\"u\",\"event\":\"ok\",\"writeKey\":\"abc\"}", 200,
+      "success");
   ask("/v1/track", "", "no json", 400, "invalid_message");
   assert_int_equal(atomic_load(&kept), 0); // a stranger's
   ask("/v1/track", "Authorization: Basic YWJjOg==\r\n", "no json", 400, "invalid_message");
@@ -385,7 +396,8 @@ static void test_credits(void **state) {
   atomic_store(&is_holding, true);
   struct buf body = {0};
   buf_append_str(&body, "{\"batch\":[");
-  for (int i = 0; i < ORIGIN_CREDITS; i++) buf_printf(&body, "%s{\"userId\":\"%c\",\"event\":\"%s\"}", i ? "," : "", 'a', i ? "ok" : "hold");
+  for (int i = 0; i < ORIGIN_CREDITS; i++)
+    buf_printf(&body, "%s{\"userId\":\"%c\",\"event\":\"%s\"}", i ? "," : "", 'a', i ? "ok" : "hold");
   buf_append_str(&body, "]}");
   buf_append_u8(&body, 0);
   int fd = dial();
@@ -542,10 +554,10 @@ static void test_stop(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_pages),       cmocka_unit_test(test_answers),     cmocka_unit_test(test_keep_alive),
-      cmocka_unit_test(test_keys),        cmocka_unit_test(test_limits),      cmocka_unit_test(test_credits),
-      cmocka_unit_test(test_slow_shard),  cmocka_unit_test(test_gone_client), cmocka_unit_test(test_connections),
-      cmocka_unit_test(test_stalled),     cmocka_unit_test(test_stop),
+      cmocka_unit_test(test_pages),      cmocka_unit_test(test_answers),     cmocka_unit_test(test_keep_alive),
+      cmocka_unit_test(test_keys),       cmocka_unit_test(test_limits),      cmocka_unit_test(test_credits),
+      cmocka_unit_test(test_slow_shard), cmocka_unit_test(test_gone_client), cmocka_unit_test(test_connections),
+      cmocka_unit_test(test_stalled),    cmocka_unit_test(test_stop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

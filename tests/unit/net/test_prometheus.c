@@ -81,6 +81,7 @@ static void test_histogram(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_samples), cmocka_unit_test(test_numbers), cmocka_unit_test(test_histogram)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_samples), cmocka_unit_test(test_numbers),
+                                     cmocka_unit_test(test_histogram)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,7 +73,8 @@ static void test_endpoints(void **state) {
     assert_int_equal(segment_endpoint(bytes_str(path)), i); // in the order of enum event_type
   }
   assert_int_equal(segment_endpoint(BYTES_LIT("/v1/b")), SEGMENT_BATCH);
-  const char *none[] = {"", "/", "/v1", "/v1/", "/v1/tracks", "/v2/track", "/v1/track/", "/v1/source/x", "v1/track", "/V1/track"};
+  const char *none[] = {"",          "/",          "/v1",          "/v1/",     "/v1/tracks",
+                        "/v2/track", "/v1/track/", "/v1/source/x", "v1/track", "/V1/track"};
   for (size_t i = 0; i < sizeof none / sizeof *none; i++) assert_int_equal(segment_endpoint(bytes_str(none[i])), -1);
 }
 
@@ -92,17 +93,22 @@ static void test_single(void **state) {
 static void test_source(void **state) {
   (void)state;
   becomes(EVENT_TRACK, "{\"userId\":1}", "web", "{\"userId\":1,\"type\":\"track\",\"context\":{\"source\":\"web\"}}");
-  becomes(EVENT_TRACK, "{\"context\":{\"ip\":\"::1\"}}", "web", "{\"type\":\"track\",\"context\":{\"ip\":\"::1\",\"source\":\"web\"}}");
-  becomes(EVENT_TRACK, "{\"context\":{\"source\":\"own\"}}", "web", "{\"type\":\"track\",\"context\":{\"source\":\"own\"}}");
+  becomes(EVENT_TRACK, "{\"context\":{\"ip\":\"::1\"}}", "web",
+          "{\"type\":\"track\",\"context\":{\"ip\":\"::1\",\"source\":\"web\"}}");
+  becomes(EVENT_TRACK, "{\"context\":{\"source\":\"own\"}}", "web",
+          "{\"type\":\"track\",\"context\":{\"source\":\"own\"}}");
   becomes(EVENT_TRACK, "{\"context\":null}", "web", "{\"type\":\"track\",\"context\":{\"source\":\"web\"}}");
   becomes(EVENT_TRACK, "{\"context\":{}}", "web", "{\"type\":\"track\",\"context\":{\"source\":\"web\"}}");
-  becomes(EVENT_TRACK, "{\"context\":\"no map\"}", "web", "{\"context\":\"no map\",\"type\":\"track\"}"); // to be refused
+  becomes(EVENT_TRACK, "{\"context\":\"no map\"}", "web",
+          "{\"context\":\"no map\",\"type\":\"track\"}"); // to be refused
 }
 
 static void test_batch(void **state) {
   (void)state;
-  becomes(SEGMENT_BATCH, "{\"batch\":[{\"type\":\"track\",\"userId\":\"u\"},{\"type\":\"page\",\"writeKey\":\"k\"}],\"writeKey\":\"k\"}", NULL,
-          "{\"type\":\"track\",\"userId\":\"u\"}\n{\"type\":\"page\"}");
+  becomes(
+      SEGMENT_BATCH,
+      "{\"batch\":[{\"type\":\"track\",\"userId\":\"u\"},{\"type\":\"page\",\"writeKey\":\"k\"}],\"writeKey\":\"k\"}",
+      NULL, "{\"type\":\"track\",\"userId\":\"u\"}\n{\"type\":\"page\"}");
   // What the batch says holds for messages that do not say it themselves.
   becomes(SEGMENT_BATCH,
           "{\"sentAt\":\"2026-01-01\",\"integrations\":{\"All\":true},\"context\":{\"a\":1,\"b\":2},\"batch\":["
@@ -169,16 +175,16 @@ static void test_keys(void **state) {
   has_key(EVENT_TRACK, "{\"writeKey\":7}", "");
   has_key(EVENT_TRACK, "{\"writeKey\":null}", "");
   has_key(EVENT_TRACK, "{}", "");
-  basic("Basic YWJjOg==", 0, "abc");        // abc:
-  basic("basic YWJjOnB3", 0, "abc");        // abc:pw
-  basic("Basic YWJj", 0, "abc");            // abc, as the browser's workers send it
-  basic("Basic Og==", 0, "");               // :
-  basic("Basic YTpiOmM=", 0, "a");          // a:b:c
+  basic("Basic YWJjOg==", 0, "abc"); // abc:
+  basic("basic YWJjOnB3", 0, "abc"); // abc:pw
+  basic("Basic YWJj", 0, "abc");     // abc, as the browser's workers send it
+  basic("Basic Og==", 0, "");        // :
+  basic("Basic YTpiOmM=", 0, "a");   // a:b:c
   basic("Bearer YWJjOg==", ITD_EAUTH, "");
   basic("Basic", ITD_EAUTH, "");
   basic("Basic ", ITD_EAUTH, "");
   basic("Basic !!!!", ITD_EAUTH, "");
-  basic("Basic YWJjO", ITD_EAUTH, "");      // cut off
+  basic("Basic YWJjO", ITD_EAUTH, ""); // cut off
   basic("", ITD_EAUTH, "");
   char *long_one = calloc(1, 5000);
   memcpy(long_one, "Basic ", 6);
@@ -230,7 +236,7 @@ static void test_gzip(void **state) {
   buf_append_bytes(&twice, buf_bytes(&plain));
   buf_append_bytes(&twice, buf_bytes(&plain));
   unzips(buf_bytes(&two), twice.n, 0, buf_bytes(&twice)); // two members
-  zipped.p[zipped.n - 5] ^= 1;                             // the checksum
+  zipped.p[zipped.n - 5] ^= 1;                            // the checksum
   unzips(buf_bytes(&zipped), plain.n, ITD_EFRAME, none);
   buf_deinit(&two);
   buf_deinit(&twice);
@@ -260,7 +266,8 @@ static void test_hostile(void **state) {
   (void)state;
   random_start();
   const char *seeds[] = {
-      "{\"batch\":[{\"type\":\"track\",\"userId\":\"u\",\"context\":{\"a\":[1,{\"b\":null}]}},{\"sentAt\":3}],\"context\":{\"x\":{}},"
+      "{\"batch\":[{\"type\":\"track\",\"userId\":\"u\",\"context\":{\"a\":[1,{\"b\":null}]}},{\"sentAt\":3}],"
+      "\"context\":{\"x\":{}},"
       "\"writeKey\":\"SECRET\",\"sentAt\":1}",
       "{\"writeKey\":\"SECRET\",\"context\":{\"source\":null},\"traits\":{\"email\":\"\\u00e9\"},\"type\":null}"};
   for (int round = 0; round < 40000; round++) {
@@ -271,9 +278,12 @@ static void test_hostile(void **state) {
     for (uint64_t k = random_below(4); k > 0; k--) {
       size_t at = random_below(n);
       uint64_t how = random_below(3);
-      if (how == 0) text[at] = (char)random_below(256);
-      else if (how == 1) text[at] = "{}[],:\"0n"[random_below(9)];
-      else n = at + 1;
+      if (how == 0)
+        text[at] = (char)random_below(256);
+      else if (how == 1)
+        text[at] = "{}[],:\"0n"[random_below(9)];
+      else
+        n = at + 1;
     }
     struct segment_body body;
     struct error err = {0};
@@ -302,7 +312,7 @@ static void test_hostile(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_endpoints), cmocka_unit_test(test_single), cmocka_unit_test(test_source),
+      cmocka_unit_test(test_endpoints), cmocka_unit_test(test_single),  cmocka_unit_test(test_source),
       cmocka_unit_test(test_batch),     cmocka_unit_test(test_refused), cmocka_unit_test(test_keys),
       cmocka_unit_test(test_gzip),      cmocka_unit_test(test_bomb),    cmocka_unit_test(test_hostile),
   };
