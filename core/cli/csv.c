@@ -105,8 +105,8 @@ int csv_next(struct csv *csv, struct csv_record *record, struct error *err) {
     skip_mark(csv);
   }
   for (;;) {
-    size_t n;
-    bool has_newline;
+    size_t n = 0;
+    bool has_newline = false;
     int status = find_end(csv, &n, &has_newline, err);
     if (status < 0) return status;
     if (n == 0 && !has_newline) return 0;

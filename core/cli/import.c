@@ -283,7 +283,7 @@ static void import_all(struct importing *im, char separator) {
 static int run(const struct args *args) {
   struct importing im = {.args = args, .file = args->operand[0], .time_ms = INT64_MIN};
   struct error err = {0};
-  char separator;
+  char separator = ',';
   int status = read_options(&im, &separator, &err);
   if (status == 0) status = scripts_open(&im.scripts, "scripts/cli/import.lua", "import", &err);
   if (status == 0) status = scripts_add(&im.scripts, args_text(args, "map"), "map", &err);
