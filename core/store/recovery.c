@@ -56,15 +56,6 @@ static void take_due(void *context, int64_t due_ms, struct lead_id id) {
 }
 
 // ---- frames ----
-static void take_names(struct recovering *v, struct store_shard *s, const struct frame *f, uint64_t place) {
-  struct lead_id known;
-  if (f->message.hi || f->message.lo) dedupe_add(&s->dedupe, f->message, place, f->received_ms);
-  if (!f->identity.hi && !f->identity.lo) return;
-  struct store_shard *who = shard_of(v->store, store_partition_of(v->store, f->identity));
-  // Only after a power loss without syncs is the vault behind the journal: the name is lost then, but not whose it was.
-  if (!store_find(who, f->identity, &known)) shard_know(who, f->identity, f->entity);
-}
-
 static int take_frame(void *context, const struct frame *f, uint64_t place, struct error *err) {
   struct recovering *v = context;
   struct store_shard *s = shard_of(v->store, f->partition);
@@ -74,7 +65,7 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
     shard_release(s, f);
     return 0;
   }
-  take_names(v, s, f, place);
+  if (f->message.hi || f->message.lo) dedupe_add(&s->dedupe, f->message, place, f->received_ms);
   struct lead *lead = f->seq > v->floor[f->partition] ? store_lead(s, f->entity) : NULL;
   if (f->seq <= v->floor[f->partition] || (lead && f->seq <= lead->seq)) {
     r->skipped++;

@@ -289,8 +289,7 @@ static bool find_key(struct store_shard *s, struct lead_id id, struct lead_entry
 
 void store_seal(struct store_shard *s, struct lead_id lead, struct bytes secret, struct buf *sealed) {
   struct lead_entry *e;
-  // Without syncs a power loss may take a key and leave its lead: it goes on with another.
-  if (!find_key(s, lead, &e)) make_key(s, lead);
+  if (!find_key(s, lead, &e)) make_key(s, lead); // it was forgotten, and comes again
   seal_put(&s->seal, e->key, lead, secret, sealed);
 }
 

@@ -43,7 +43,7 @@ static int open_logs(struct store *store, const struct recovery_result *result, 
     o.shards = store->options.shards;
     o.tips = result->tip;
     o.received_ms = result->received_ms;
-    int rc = vault_open(store->dir.path, i, o.sync != SYNC_OFF, &store->shard[i]->vault, err);
+    int rc = vault_open(store->dir.path, i, &store->shard[i]->vault, err);
     if (rc == 0) rc = journal_open(&o, &store->shard[i]->journal, err);
     if (rc) return rc;
   }

@@ -27,7 +27,7 @@ static const uint8_t MAGIC[8] = {'I', 'T', 'D', 'V', 'A', 'U', 'L', 'T'};
 struct vault {
   char *dir;
   unsigned log;
-  bool sync, is_failed;
+  bool is_failed;
   int fd;
   uint32_t number, end; // of the current file
   struct buf staged;    // BATCH_HEADER bytes, then records
@@ -163,7 +163,7 @@ static bool parse_name(const char *name, unsigned *log, uint32_t *number) {
   return sscanf(name, "%2x-%8x.vault%n", log, number, &end) == 2 && end && !name[end];
 }
 
-int vault_open(const char *dir, unsigned log, bool sync, struct vault **out, struct error *err) {
+int vault_open(const char *dir, unsigned log, struct vault **out, struct error *err) {
   char **names;
   size_t count;
   uint32_t last = 0;
@@ -179,8 +179,7 @@ int vault_open(const char *dir, unsigned log, bool sync, struct vault **out, str
   int e = make_file(dir, log, last + 1, &fd);
   if (e) return error_set(err, code_of_errno(e), "%s/vault: %s", dir, strerror(e));
   struct vault *v = xcalloc(1, sizeof *v);
-  *v = (struct vault){
-      .dir = xstrdup(dir), .log = log, .sync = sync, .fd = fd, .number = last + 1, .end = FILE_HEADER, .next_fd = -1};
+  *v = (struct vault){.dir = xstrdup(dir), .log = log, .fd = fd, .number = last + 1, .end = FILE_HEADER, .next_fd = -1};
   buf_init(&v->staged);
   buf_init(&v->committed);
   pthread_mutex_init(&v->lock, NULL);
@@ -227,7 +226,7 @@ static void seal_batch(struct vault *v) {
   put32(p + 12, v->log);
   put32(p + 16, v->number);
   put32(p + 20, v->end);
-  put32(p + 24, v->sync ? v->end : FILE_HEADER);
+  put32(p + 24, v->end);
   put32(p + 4, crc32c(0, bytes_of(p + 8, v->staged.n - 8)));
 }
 
@@ -239,7 +238,7 @@ int vault_commit(struct vault *v, struct error *err) {
   seal_batch(v);
   int e = write_all(v->fd, v->staged.p, v->staged.n, (off_t)v->end);
   int code = e ? code_of_errno(e) : 0;
-  if (e == 0 && v->sync && fdatasync(v->fd)) e = errno, code = ITD_EIO; // a failed sync is never retried
+  if (e == 0 && fdatasync(v->fd)) e = errno, code = ITD_EIO; // a failed sync is never retried
   if (e) {
     v->is_failed = code == ITD_EIO;
     return error_set(err, code, "vault/%02x-%08x.vault: %s", v->log, v->number, strerror(e));

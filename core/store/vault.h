@@ -22,8 +22,8 @@ struct vault_record {
 bool vault_next(struct bytes *from, struct vault_record *record);
 
 struct vault;
-// Begins a new file after the last there is. `sync` false: nothing is synced (journal.sync = off). ITD_EFULL, ITD_EIO.
-int vault_open(const char *dir, unsigned log, bool sync, struct vault **out, struct error *err) ITD_MUST_USE;
+// Begins a new file after the last there is. Every commit is synced, whatever journal.sync says. ITD_EFULL, ITD_EIO.
+int vault_open(const char *dir, unsigned log, struct vault **out, struct error *err) ITD_MUST_USE;
 void vault_close(struct vault *vault); // an empty file is taken away
 #define VAULT_VALUE_MAX 65535
 void vault_stage(struct vault *vault, const struct vault_record *record);

@@ -71,7 +71,7 @@ static void records_come_back(void **state) {
   uint32_t upto = 0;
   for (int session = 0; session < 3; session++) {
     struct vault *v;
-    assert_int_equal(vault_open(dir, 3, session != 1, &v, &err), 0);
+    assert_int_equal(vault_open(dir, 3, &v, &err), 0);
     for (int i = 0; i < 200; i++) {
       stage_some(v, &d, &expected);
       assert_true(vault_is_staged(v));
@@ -102,7 +102,7 @@ static void rotation_hands_over_what_may_go(void **state) {
   struct vault *v;
   struct error err = {0};
   struct seen all = {0}, handed = {0};
-  assert_int_equal(vault_open(dir, 0, true, &v, &err), 0);
+  assert_int_equal(vault_open(dir, 0, &v, &err), 0);
   for (int i = 0; i < 40; i++) {
     stage_some(v, &d, &all);
     assert_int_equal(vault_commit(v, &err), 0);
@@ -144,7 +144,7 @@ static void tears_are_passed_over_and_damage_is_named(void **state) {
   struct error err = {0};
   struct seen at[20] = {0}, expected = {0};
   struct stat st;
-  assert_int_equal(vault_open(dir, 0, true, &v, &err), 0);
+  assert_int_equal(vault_open(dir, 0, &v, &err), 0);
   off_t end[20];
   struct bytes recent;
   for (int i = 0; i < 20; i++) {
