@@ -143,7 +143,7 @@ describe("HTTP", function()
       local bomb = http.gzip((" "):rep(64 * 1024 * 1024))
       local before = daemon:resident()
       for _ = 1, 20 do assert_error(post("/v1/track", bomb, { ["Content-Encoding"] = "gzip" }), 413, "too_large", "frame.bytes") end
-      assert.is_true(daemon:resident() - before < 48 * 1024 * 1024 or os.getenv("INTENTD_BIN"):find "asan" ~= nil)
+      assert.is_true(daemon:resident() - before < 48 * 1024 * 1024 or harness.bin:find "asan" ~= nil)
       assert_error(post("/v1/track", (" "):rep(5 * 1024 * 1024)), 413, "too_large", "4194304")
       assert_error(post("/v1/track", ("["):rep(1000)), 413, "too_large", "depth")
       local batch = {}
@@ -317,6 +317,41 @@ describe("HTTP", function()
       end
       help:close()
       assert.is_true(count >= 25)
+    end)
+  end)
+
+  it("outlives whatever bytes come", function()
+    start()
+    local seed = tonumber(os.getenv "SEED") or os.time()
+    local random = harness.random(seed)
+    local good = {
+      "POST /v1/track HTTP/1.1\r\nHost: x\r\nContent-Length: 27\r\n\r\n{\"userId\":\"z\",\"event\":\"x\"}",
+      "POST /v1/batch HTTP/1.1\r\nTransfer-Encoding: chunked\r\nAuthorization: Basic YTo=\r\n\r\n5\r\n{\"bat\r\n7\r\nch\":[1]\r\n1\r\n}\r\n0\r\n\r\n",
+      "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+      "GET http://x/metrics?a=%zz#f HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+      "POST /v1/t HTTP/1.1\r\nExpect: 100-continue\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\n"
+        .. "\31\139\8\0\0\0\0\0\0\3\171\174\5\0\67\191\166\163\2\0",
+    }
+    for i = 1, 400 do
+      local bytes = good[random(#good)]
+      for _ = 1, random(6) - 1 do
+        local at, how = random(#bytes), random(4)
+        if how == 1 then bytes = bytes:sub(1, at - 1) .. string.char(random(256) - 1) .. bytes:sub(at + 1)
+        elseif how == 2 then bytes = bytes:sub(1, at)
+        elseif how == 3 then bytes = bytes .. good[random(#good)]
+        else bytes = bytes:sub(1, at) .. ("\r\n9- :{"):sub(random(7), 7) .. bytes:sub(at + 1) end
+      end
+      local connection = http.connect(daemon.ports.http)
+      connection.sock:send(bytes)
+      if random(2) == 1 then connection.sock:shutdown "send" end
+      connection.sock:settimeout(random(2) == 1 and 0.02 or 0)
+      connection.sock:receive "*a"
+      connection:close()
+      if i % 50 == 0 then assert.equal("ok\n", (daemon:get "/healthz"), "SEED=" .. seed) end
+    end
+    ok("/v1/track", { userId = "after", event = "Pricing Viewed" })
+    harness.wait("connections to be let go", function() -- but for the one that asks
+      return daemon:metric "intentd_connections_opened_total" - daemon:metric "intentd_connections_closed_total" <= 3
     end)
   end)
 
