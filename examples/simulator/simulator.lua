@@ -193,7 +193,7 @@ local function identify(person, out, at_ms)
 end
 
 local function become_known(person, out, at_ms)
-  person.known_ms = at_ms
+  person.known_ms = math.floor(at_ms) -- as the events' own times are
   person.introduce = function(when) identify(person, out, when) end
   identify(person, out, at_ms)
 end
