@@ -282,7 +282,7 @@ void http_segment(struct http *http, struct evhttp_request *request, int endpoin
   }
   if (bytes.n) bytes.p = evbuffer_pullup(input, -1);
   struct buf plain = {0};
-  struct segment_body body;
+  struct segment_body body = {0};
   int status = unzip(request, limits->bytes_max, &bytes, &plain, &err);
   if (status == 0) status = segment_read(endpoint, bytes, limits, daemon->limits.batch_max, &body, &err);
   if (status < 0) {

@@ -1,5 +1,5 @@
---- docs/protocol.md and docs/operations.md against a running daemon: each method, error code, key, option and metric is there, and
---- nothing that is not.
+--- docs/protocol.md and docs/operations.md against a running daemon: each method, error code, key, option and metric is
+--- there, and nothing that is not.
 local harness = require "harness"
 local http = require "http"
 
@@ -7,7 +7,8 @@ local function page(name) return assert(harness.read(harness.root .. "/docs/" ..
 
 -- What stands in `…` in the first column of a page's tables, under a heading.
 local function first_column(text, heading)
-  local section = assert(text:match("\n#+ " .. heading .. "\n(.-)\n#+ ") or text:match("\n#+ " .. heading .. "\n(.*)$"), heading)
+  local begin = "\n#+ " .. heading .. "\n"
+  local section = assert(text:match(begin .. "(.-)\n#+ ") or text:match(begin .. "(.*)$"), heading)
   local names = {}
   for row in section:gmatch "\n(|[^\n]*)" do
     for name in row:match("^|([^|]*)|"):gmatch "`([^`]+)`" do names[#names + 1] = name end
@@ -74,7 +75,9 @@ describe("documentation", function()
 
   it("lists the options with their defaults", function()
     local rows = {}
-    for name, default in page("operations.md"):gmatch "\n| `([%l_.]+)` | ([^|]-) |[^|\n]*|[^|\n]*|" do rows[name] = default end
+    for name, default in page("operations.md"):gmatch "\n| `([%l_.]+)` | ([^|]-) |[^|\n]*|[^|\n]*|" do
+      rows[name] = default
+    end
     local help, count = io.popen(harness.bin .. "/intentd --help"), 0
     local option
     for line in help:lines() do
@@ -99,6 +102,8 @@ describe("documentation", function()
     daemon:hup()
     harness.wait("the reload", function() return daemon:log():find("reload_unchanged", 1, true) end)
     daemon:stop()
-    for event in daemon:log():gmatch "event=(%S+)" do assert.is_true(logs[event], event .. " is not in operations.md") end
+    for event in daemon:log():gmatch "event=(%S+)" do
+      assert.is_true(logs[event], event .. " is not in operations.md")
+    end
   end)
 end)

@@ -1,5 +1,5 @@
---- HTTP on a running daemon: Segment's endpoints and what becomes of their events, write keys, bounds, metrics and health. What needs
---- shards that misbehave is in tests/unit/net/test_http.c; Segment's own library is in clients_spec.lua.
+--- HTTP on a running daemon: Segment's endpoints and what becomes of their events, write keys, bounds, metrics and
+--- health. What needs shards that misbehave is in tests/unit/net/test_http.c; Segment's library is in clients_spec.lua.
 local harness = require "harness"
 local http = require "http"
 local wire = require "wire"
@@ -11,7 +11,8 @@ local function assert_error(answer, status, code, detail)
   assert.equal(code, answer.json.code)
   assert.is_true(#answer.json.message > 0)
   assert.is_boolean(answer.json.retryable)
-  assert.is_truthy(answer.json.detail:find(detail, 1, true), ("\"%s\" does not say \"%s\""):format(answer.json.detail, detail))
+  local said = answer.json.detail
+  assert.is_truthy(said:find(detail, 1, true), ('"%s" does not say "%s"'):format(said, detail))
 end
 
 describe("HTTP", function()
@@ -39,15 +40,17 @@ describe("HTTP", function()
 
     for _, kind in ipairs { "track", "identify", "page", "screen", "group", "alias" } do
       it("takes /v1/" .. kind, function()
-        ok("/v1/" .. kind, { userId = "u-" .. kind, event = "Pricing Viewed", groupId = "g", previousId = "p", writeKey = "secret" })
-        local event = event_of("u-" .. kind)
+        local message = { userId = "u", event = "Pricing Viewed", groupId = "g", previousId = "p", writeKey = "secret" }
+        ok("/v1/" .. kind, message)
+        local event = event_of "u"
         assert.equal(kind, event.type)
         assert.is_nil(event.writeKey)
         assert.is_nil(event.context) -- no key, no source
       end)
 
       it("takes /v1/" .. kind:sub(1, 1) .. ", as the browser library says it", function()
-        ok("/v1/" .. kind:sub(1, 1), { anonymousId = "b", event = "x", groupId = "g", previousId = "p" }, { ["Content-Type"] = "text/plain" })
+        local message = { anonymousId = "b", event = "x", groupId = "g", previousId = "p" }
+        ok("/v1/" .. kind:sub(1, 1), message, { ["Content-Type"] = "text/plain" })
         assert.equal(kind, event_of("b").type)
       end)
     end
@@ -69,7 +72,7 @@ describe("HTTP", function()
         integrations = { All = true },
         batch = {
           { type = "track", event = "Pricing Viewed", userId = "b1" },
-          { type = "identify", userId = "b2", traits = { plan = "pro" }, context = { page = 2 }, integrations = { All = false }, sentAt = 7 },
+          { type = "identify", userId = "b2", context = { page = 2 }, integrations = { All = false }, sentAt = 7 },
         },
       })
       local first, second = event_of "b1", event_of "b2"
@@ -91,8 +94,9 @@ describe("HTTP", function()
     it("corrects a client's clock by sentAt", function()
       local an_hour, now = 3600, os.time()
       local function text(t) return os.date("!%Y-%m-%dT%H:%M:%SZ", t) end
-      ok("/v1/batch", { sentAt = text(now + an_hour), -- the client's clock is an hour ahead
-        batch = { { type = "track", event = "Pricing Viewed", userId = "ahead", originalTimestamp = text(now + an_hour - 60) } } })
+      local message = { type = "track", event = "Pricing Viewed", userId = "ahead" }
+      message.originalTimestamp = text(now + an_hour - 60) -- the client's clock is an hour ahead
+      ok("/v1/batch", { sentAt = text(now + an_hour), batch = { message } })
       assert.equal(1, decisions_of "ahead")
     end)
 
@@ -105,7 +109,8 @@ describe("HTTP", function()
       local refused = answer.json.refused
       assert.equal(3, #refused)
       assert.same({ 1, 2, 3 }, { refused[1].index, refused[2].index, refused[3].index })
-      assert.same({ "invalid_event", "invalid_event", "time_out_of_bounds" }, { refused[1].code, refused[2].code, refused[3].code })
+      local codes = { refused[1].code, refused[2].code, refused[3].code }
+      assert.same({ "invalid_event", "invalid_event", "time_out_of_bounds" }, codes)
       assert.is_truthy(refused[1].detail:find("userId", 1, true))
       assert.is_truthy(refused[3].detail:find("event.future", 1, true))
       assert.equal(2, decisions_of "good")
@@ -115,7 +120,8 @@ describe("HTTP", function()
     it("answers 400 when nothing was taken", function()
       assert_error(post("/v1/track", { event = "x" }), 400, "invalid_event", "userId")
       assert_error(post("/v1/track", { event = "x", userId = ("u"):rep(513) }), 400, "too_large", "event.id_bytes")
-      assert_error(post("/v1/track", { event = "x", userId = "u", properties = { x = ("x"):rep(70000) } }), 400, "too_large", "event.bytes")
+      local long = { event = "x", userId = "u", properties = { x = ("x"):rep(70000) } }
+      assert_error(post("/v1/track", long), 400, "too_large", "event.bytes")
       local answer = post("/v1/batch", { batch = { 1, 2 } })
       assert_error(answer, 400, "invalid_event", "map")
       assert.equal(2, #answer.json.refused)
@@ -135,14 +141,17 @@ describe("HTTP", function()
       ok("/v1/track", body, { ["Content-Encoding"] = "identity" })
       assert.equal(3, decisions_of "zip")
       assert_error(post("/v1/track", body, { ["Content-Encoding"] = "gzip" }), 400, "invalid_message", "gzip")
-      assert_error(post("/v1/track", http.gzip(body):sub(1, -3), { ["Content-Encoding"] = "gzip" }), 400, "invalid_message", "cut off")
+      local part = http.gzip(body):sub(1, -3)
+      assert_error(post("/v1/track", part, { ["Content-Encoding"] = "gzip" }), 400, "invalid_message", "cut off")
       assert_error(post("/v1/track", body, { ["Content-Encoding"] = "br" }), 415, "invalid_argument", "br")
     end)
 
     it("bounds bodies, zipped ones too", function()
       local bomb = http.gzip((" "):rep(64 * 1024 * 1024))
       local before = daemon:resident()
-      for _ = 1, 20 do assert_error(post("/v1/track", bomb, { ["Content-Encoding"] = "gzip" }), 413, "too_large", "frame.bytes") end
+      for _ = 1, 20 do
+        assert_error(post("/v1/track", bomb, { ["Content-Encoding"] = "gzip" }), 413, "too_large", "frame.bytes")
+      end
       assert.is_true(daemon:resident() - before < 48 * 1024 * 1024 or harness.bin:find "asan" ~= nil)
       assert_error(post("/v1/track", (" "):rep(5 * 1024 * 1024)), 413, "too_large", "4194304")
       assert_error(post("/v1/track", ("["):rep(1000)), 413, "too_large", "depth")
@@ -163,7 +172,8 @@ describe("HTTP", function()
 
     it("answers what is acknowledged only once it is durable", function()
       for i = 1, 20 do
-        ok("/v1/batch", { batch = { { type = "track", event = "Pricing Viewed", userId = "d" .. i }, { type = "page", userId = "d" .. i } } })
+        local who = "d" .. i
+        ok("/v1/batch", { batch = { { type = "track", event = "x", userId = who }, { type = "page", userId = who } } })
       end
       daemon:kill()
       daemon:restart()
@@ -186,9 +196,15 @@ describe("HTTP", function()
     end)
 
     it("are asked for", function()
-      for _, answer in ipairs { post("/v1/track", event), post("/v1/track", event, http.basic "abd"), post("/v1/track", event, http.basic "ab"),
-        post("/v1/track", event, { Authorization = "Bearer abc" }), post("/v1/track", { userId = "k", event = "x", writeKey = "" }),
-        post("/v1/batch", { batch = { event }, writeKey = "nope" }) } do
+      local answers = {
+        post("/v1/track", event),
+        post("/v1/track", event, http.basic "abd"),
+        post("/v1/track", event, http.basic "ab"),
+        post("/v1/track", event, { Authorization = "Bearer abc" }),
+        post("/v1/track", { userId = "k", event = "x", writeKey = "" }),
+        post("/v1/batch", { batch = { event }, writeKey = "nope" }),
+      }
+      for _, answer in ipairs(answers) do
         assert_error(answer, 401, "unauthorized", "")
         assert.is_truthy(answer.headers["www-authenticate"])
         assert.is_nil(answer.body:find("nope", 1, true))
@@ -287,8 +303,8 @@ describe("HTTP", function()
       assert.is_true(math.abs(samples.intentd_start_time_seconds - os.time()) < 3600)
       assert.equal(1, samples.intentd_ready)
       local status = client:must "policy.status"
-      assert.equal(1, samples[('intentd_release_info{policy="b2b_saas",version="%s",signals="%s",mode="act"}'):format(status.version,
-        status.signals)])
+      local info = 'intentd_release_info{policy="b2b_saas",version="%s",signals="%s",mode="act"}'
+      assert.equal(1, samples[info:format(status.version, status.signals)])
     end)
 
     it("show the recovery of the last start", function()
@@ -326,7 +342,8 @@ describe("HTTP", function()
     local random = harness.random(seed)
     local good = {
       "POST /v1/track HTTP/1.1\r\nHost: x\r\nContent-Length: 27\r\n\r\n{\"userId\":\"z\",\"event\":\"x\"}",
-      "POST /v1/batch HTTP/1.1\r\nTransfer-Encoding: chunked\r\nAuthorization: Basic YTo=\r\n\r\n5\r\n{\"bat\r\n7\r\nch\":[1]\r\n1\r\n}\r\n0\r\n\r\n",
+      "POST /v1/batch HTTP/1.1\r\nTransfer-Encoding: chunked\r\nAuthorization: Basic YTo=\r\n\r\n"
+        .. "5\r\n{\"bat\r\n7\r\nch\":[1]\r\n1\r\n}\r\n0\r\n\r\n",
       "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
       "GET http://x/metrics?a=%zz#f HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
       "POST /v1/t HTTP/1.1\r\nExpect: 100-continue\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\n"

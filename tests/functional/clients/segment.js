@@ -1,4 +1,4 @@
-// Segment's library for Node, as an application uses it: one call of each kind, then what the library says became of them.
+// Segment's library for Node, as an application uses it: a call of each kind, then what the library says became of them.
 //   node segment.js HOST WRITE_KEY [COUNT]
 // Prints {calls: {messageId: {type, delivered, reason}}, errors: [...]}.
 const { Analytics } = require("@segment/analytics-node");
@@ -10,17 +10,20 @@ const errors = [];
 analytics.on("error", (error) => errors.push(String(error.code)));
 
 function kept(error, ctx) {
-  calls[ctx.event.messageId] = { type: ctx.event.type, delivered: !error && !ctx.failedDelivery(), reason: error ? String(error) : null };
+  const { messageId, type } = ctx.event;
+  calls[messageId] = { type, delivered: !error && !ctx.failedDelivery(), reason: error ? String(error) : null };
 }
 
 async function main() {
   analytics.track({ anonymousId: "visitor-1", event: "Pricing Viewed", properties: { plan: "pro", seats: 12 } }, kept);
-  analytics.identify({ userId: "ada", anonymousId: "visitor-1", traits: { email: "ada@example.com", createdAt: new Date(0) } }, kept);
+  const traits = { email: "ada@example.com", createdAt: new Date(0) };
+  analytics.identify({ userId: "ada", anonymousId: "visitor-1", traits }, kept);
   analytics.page({ userId: "ada", name: "Pricing", properties: { url: "https://example.com/pricing" } }, kept);
   analytics.screen({ userId: "ada", name: "Home" }, kept);
   analytics.group({ userId: "ada", groupId: "acme", traits: { employees: 120 } }, kept);
   analytics.alias({ userId: "ada", previousId: "old-ada" }, kept);
-  analytics.track({ userId: "ada", event: "Demo Requested", timestamp: new Date(), context: { ip: "203.0.113.7" } }, kept);
+  const context = { ip: "203.0.113.7" };
+  analytics.track({ userId: "ada", event: "Demo Requested", timestamp: new Date(), context }, kept);
   for (let i = 0; i < Number(count || 0); i++) {
     analytics.track({ userId: `many-${i}`, event: "Pricing Viewed" }, kept);
   }
