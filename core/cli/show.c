@@ -123,7 +123,7 @@ void show_json(struct bytes value) {
 }
 
 void show_print(struct buf *text) {
-  fwrite(text->p, 1, text->n, stdout);
+  if (text->n) fwrite(text->p, 1, text->n, stdout);
   buf_clear(text);
 }
 

@@ -1,0 +1,408 @@
+--- The tool `intent` as a person uses it, against a daemon where it needs one: what it prints, and its exit code.
+local harness = require "harness"
+local lfs = require "lfs"
+
+local intent = harness.bin .. "/intent"
+
+local function absolute(path) return path:sub(1, 1) == "/" and path or lfs.currentdir() .. "/" .. path end
+local function quote(word) return "'" .. word:gsub("'", "'\\''") .. "'" end
+
+--- Runs `intent` with these words; `input`: its standard input. Returns what it printed, its exit code, and
+--- what it said on standard error.
+local function run(words, input)
+  local folder = harness.folder()
+  local line = { quote(intent) }
+  for _, word in ipairs(words) do line[#line + 1] = quote(tostring(word)) end
+  harness.write(folder .. "/in", input or "")
+  local pipe = io.popen(("%s <%s/in >%s/out 2>%s/err; echo $?"):format(table.concat(line, " "), folder, folder, folder))
+  local code = tonumber(pipe:read "*a")
+  pipe:close()
+  return harness.read(folder .. "/out"), code, harness.read(folder .. "/err")
+end
+
+local function has(text, part)
+  if not text:find(part, 1, true) then error(("no %q in:\n%s"):format(part, text), 2) end
+end
+
+local function lacks(text, part)
+  if text:find(part, 1, true) then error(("%q in:\n%s"):format(part, text), 2) end
+end
+
+local MARIA = [[
+{"type":"identify","userId":"a@acme.example","messageId":"1","timestamp":"2026-01-05T09:00:00Z","traits":@}
+{"event":"Pricing Viewed","userId":"a@acme.example","messageId":"2","timestamp":"2026-01-05T10:00:00Z","channel":"web"}
+{"event":"Demo Requested","userId":"a@acme.example","messageId":"3","timestamp":"2026-01-07T11:00:00Z","channel":"web"}
+]]
+local TRAITS = '{"email":"a@acme.example","employees":420,"industry":"Software","region":"amer",' ..
+  '"tier":"mid","seniority":"manager"}'
+MARIA = MARIA:gsub("@}", function() return TRAITS .. "}" end)
+
+describe("intent", function()
+  after_each(harness.finish)
+
+  local function start(options)
+    options = options or {}
+    options.clock = options.clock or "event"
+    local daemon = harness.start(options)
+    return daemon, "127.0.0.1:" .. daemon.ports.listen
+  end
+
+  it("helps, and says what is wrong with a command line", function()
+    local out, code = run { "--help" }
+    assert.are.equal(0, code)
+    for _, name in ipairs { "send", "import", "simulate", "lead", "explain", "tail", "check", "test", "policy" } do
+      has(out, "intent " .. name)
+      local help, ok = run { name, "--help" }
+      assert.are.equal(0, ok)
+      has(help, "--json")
+    end
+    local _, unknown, why = run { "explian" }
+    assert.are.equal(2, unknown)
+    has(why, "did you mean explain?")
+    assert.are.equal(2, select(2, run {}))
+  end)
+
+  it("says when no daemon is there", function()
+    for _, words in ipairs { { "lead", "x" }, { "explain", "x" }, { "tail" }, { "policy", "status" }, { "send" } } do
+      words[#words + 1], words[#words + 2] = "--to", "127.0.0.1:1"
+      local _, code, why = run(words)
+      assert.are.equal(3, code)
+      has(why, "no daemon at 127.0.0.1:1")
+    end
+    local _, code, why = run { "policy", "reload", "--data", "/nowhere" }
+    assert.are.equal(3, code)
+    has(why, "/nowhere/intentd.sock")
+  end)
+
+  it("sends lines, shows the lead and explains the decision", function()
+    local _, to = start()
+    local out, code = run({ "send", "--to", to }, MARIA)
+    assert.are.equal(0, code)
+    assert.is_truthy(out:match "decided%s+3\n")
+    local lead, found = run { "lead", "a@acme.example", "--to", to }
+    assert.are.equal(0, found)
+    assert.is_truthy(lead:match "stage%s+sql since 2026%-01%-07 11:00:00Z")
+    assert.is_truthy(lead:match "company_size%s+420")
+    local why, explained = run { "explain", "a@acme.example", "--to", to }
+    assert.are.equal(0, explained)
+    has(why, "engaged -> sql")
+    has(why, "Asked for us: no need to guess.")
+    assert.is_truthy(why:match "yes%s+demo_requested_30d%s+policies/b2b_saas/policy.lua:%d+")
+    assert.is_truthy(why:match "no%s+pricing_views_7d at least 3")
+    has(why, "reproduced: yes")
+    -- The rows that are shown add up to the figure that is shown.
+    local sum, total = 0, nil
+    for points, what in why:match("\nscore\n(.-)\n\n"):gmatch " *(%-?%d+%.%d%d%d)  (%S+)" do
+      if what == "=" then total = tonumber(points) else sum = sum + tonumber(points) end
+    end
+    assert.is_true(math.abs(sum - total) < 1e-6)
+    lacks(why, "but the decision says")
+    local json = run { "explain", "a@acme.example", "--json", "--to", to }
+    has(json, '"reproduced":true')
+  end)
+
+  it("counts what is refused, by reason, with the first line", function()
+    local _, to = start()
+    local out, code = run({ "send", "--to", to }, MARIA .. '\n{"event":"who?"}\n{broken\n{"event":"who?"}\n')
+    assert.are.equal(1, code)
+    assert.is_truthy(out:match "decided%s+3\n")
+    assert.is_truthy(out:match "invalid_event%s+2%s+first at 5: ")
+    assert.is_truthy(out:match "invalid_json%s+1%s+first at 6: ")
+    local json = run({ "send", "--json", "--to", to }, '{"event":"who?"}\n')
+    has(json, '"code":"invalid_event"')
+    has(json, '"refused":1')
+  end)
+
+  it("gives lines of a file ids, so that sending it again changes nothing", function()
+    local _, to = start()
+    local file = harness.folder() .. "/events.jsonl"
+    harness.write(file, (MARIA:gsub('"messageId":"%d",', "")))
+    for _, again in ipairs { 0, 3 } do
+      local out, code = run { "send", file, "--to", to }
+      assert.are.equal(0, code)
+      assert.are.equal(again, tonumber(out:match "duplicates%s+(%d+)"))
+    end
+    local lead = run { "lead", "a@acme.example", "--to", to }
+    has(lead, "3 decisions")
+    local out = run { "send", file, "--again", "--to", to }
+    assert.is_truthy(out:match "duplicates%s+0\n")
+    -- Through a pipe the same text is new events each time.
+    for _ = 1, 2 do
+      local piped = run({ "send", "--to", to }, '{"event":"Docs Viewed","userId":"kim"}\n')
+      assert.is_truthy(piped:match "duplicates%s+0\n")
+    end
+  end)
+
+  it("shows no event's control characters", function()
+    local _, to = start()
+    run({ "send", "--to", to }, '{"type":"page","userId":"eve\\u001b[2J","name":"\\u001b]0;pwned\\u0007"}\n')
+    for _, words in ipairs { { "explain", "eve\27[2J", "--all" }, { "lead", "eve\27[2J" } } do
+      words[#words + 1], words[#words + 2] = "--to", to
+      local out, code = run(words)
+      assert.are.equal(0, code)
+      lacks(out, "\27")
+      lacks(out, "\7")
+    end
+  end)
+
+  it("says who is not there", function()
+    local _, to = start()
+    for _, words in ipairs { { "lead", "nobody" }, { "explain", "nobody" }, { "tail", "--lead", "nobody" } } do
+      words[#words + 1], words[#words + 2] = "--to", to
+      local _, code, why = run(words)
+      assert.are.equal(1, code)
+      has(why, "nobody")
+    end
+  end)
+
+  it("tails decisions, one line each", function()
+    local daemon, to = start()
+    local folder = harness.folder()
+    os.execute(("%s tail --changed --count 2 --to %s >%s/tail 2>&1 &"):format(quote(intent), to, folder))
+    harness.wait("the subscription", function() return daemon:metric "intentd_subscribers" > 0 end)
+    run({ "send", "--to", to }, MARIA)
+    local text
+    harness.wait("two decisions", function()
+      text = harness.read(folder .. "/tail")
+      return select(2, text:gsub("\n", "\n")) >= 2
+    end)
+    has(text, "visitor -> engaged")
+    has(text, "engaged -> sql")
+    assert.are.equal(2, select(2, text:gsub("\n", "\n")))
+  end)
+
+  it("sends again what a daemon that went away had not answered", function()
+    local daemon, to = start { listen = "127.0.0.1:0" }
+    local port = daemon.ports.listen
+    local folder = harness.folder()
+    local file = folder .. "/events.jsonl"
+    local lines = {}
+    for i = 1, 60000 do
+      lines[i] = ('{"event":"Docs Viewed","userId":"u%d","messageId":"m%d","timestamp":%d}'):format(i % 50, i,
+        1767571200000 + i)
+    end
+    harness.write(file, table.concat(lines, "\n") .. "\n")
+    os.execute(("(cd %s; %s send events.jsonl --to %s >out 2>err; echo $? >code.new; mv code.new code) &")
+      :format(folder, quote(absolute(intent)), to))
+    harness.wait("some decisions", function() return daemon:metric "intentd_events_total" > 2000 end)
+    daemon:kill()
+    daemon:restart { listen = "127.0.0.1:" .. port }
+    local code
+    harness.wait("the end of sending", function()
+      code = tonumber(harness.read(folder .. "/code") or "")
+      return code
+    end)
+    assert.are.equal("0", tostring(code), harness.read(folder .. "/err"))
+    assert.is_truthy(harness.read(folder .. "/out"):match "decided%s+60,000\n")
+    local client, total = daemon:connect(), 0
+    for i = 0, 49 do total = total + client:must("lead.get", "u" .. i).lead.decisions end
+    assert.are.equal(60000, total) -- each event once, although many were sent twice
+  end)
+
+  describe("import", function()
+    local MAP = [[
+      return function(row)
+        if row.what == "skip" then return nil end
+        local function event(fields)
+          fields.userId, fields.timestamp, fields.properties = row.who, row.at, {}
+          return fields
+        end
+        local first = event { type = "track", event = row.what, messageId = row.id }
+        if row.what ~= "two" then return first end
+        return { first, event { type = "page", name = "Docs", messageId = row.id .. "b" } }
+      end]]
+    local ROWS = "id,who,what,at\r\n" ..
+      '1,b,"Docs\nViewed",2026-01-03T00:00:00Z\r\n' ..
+      "2,a,Pricing Viewed,2026-01-01T00:00:00Z\r\n" ..
+      "3,a,skip,2026-01-01T00:00:00Z\r\n" ..
+      "4,a,two,2026-01-02T00:00:00Z\r\n"
+
+    local function files(rows, map)
+      local folder = harness.folder()
+      harness.write(folder .. "/rows.csv", rows or ROWS)
+      harness.write(folder .. "/map.lua", map or MAP)
+      return folder .. "/rows.csv", folder .. "/map.lua"
+    end
+
+    it("maps rows to none, one or several events, in order of their time", function()
+      local csv, map = files()
+      local out, code = run { "import", "--map", map, "--sort", "timestamp", "--dry-run", csv }
+      assert.are.equal(0, code)
+      local names = {}
+      for line in out:gmatch "[^\n]+" do
+        lacks(line, "properties") -- {} says nothing
+        names[#names + 1] = line:match '"event":"(.-)"' or line:match '"name":"(.-)"'
+      end
+      assert.are.same({ "Pricing Viewed", "two", "Docs", "Docs\\nViewed" }, names)
+    end)
+
+    it("sends them, once", function()
+      local _, to = start()
+      local csv, map = files()
+      for _, again in ipairs { 0, 4 } do
+        local out, code = run { "import", "--map", map, "--sort", "timestamp", "--to", to, csv }
+        assert.are.equal(0, code)
+        assert.is_truthy(out:match "decided%s+4\n")
+        assert.are.equal(again, tonumber(out:match "duplicates%s+(%d+)"))
+      end
+    end)
+
+    it("will not take history for today", function()
+      local _, to = start { clock = "wall" }
+      local csv, map = files()
+      local _, code, why = run { "import", "--map", map, "--to", to, csv }
+      assert.are.equal(1, code)
+      has(why, "--clock event")
+      assert.are.equal(0, select(2, run { "import", "--map", map, "--any-clock", "--to", to, csv }))
+    end)
+
+    it("names the row of whatever is wrong", function()
+      local function fails(expected_code, part, rows, map)
+        local csv, path = files(rows, map)
+        local _, code, why = run { "import", "--map", path, "--dry-run", csv }
+        assert.are.equal(expected_code, code)
+        has(why, part)
+      end
+      fails(2, "rows.csv:3: 3 fields", "id,who,what,at\n1,a,x,2026-01-01\n2,a,x\n")
+      fails(2, "a quote is opened and never closed", "id,who,what,at\n1,\"a,x\n")
+      fails(2, "two columns are called", "id,who,id\n")
+      fails(2, "is empty", "")
+      fails(1, "rows.csv:2: ", nil, "return function(row) return row.nothing.here end")
+      fails(1, "map.lua:1", nil, "return function(row) return row.nothing.here end")
+      fails(1, "not a number", nil, "return function(row) return 5 end")
+      fails(1, "map.lua", nil, "return function(row) return os.time() end")
+      fails(1, "map.lua", nil, "return function(")
+      fails(1, "returns a function", nil, "return {}")
+      fails(1, "instructions", nil, "return function(row) while true do end end")
+    end)
+  end)
+
+  it("simulates the same journeys from the same seed, and knows who buys", function()
+    local truth = harness.folder() .. "/truth.csv"
+    local words = { "simulate", "--leads", 60, "--days", 60, "--seed", "t", "--truth", truth }
+    local first, code = run(words)
+    assert.are.equal(0, code)
+    assert.are.equal(first, (run(words)))
+    assert.are_not.equal(first, (run { "simulate", "--leads", 60, "--days", 60, "--seed", "u" }))
+    local last, users = 0, {}
+    for line in first:gmatch "[^\n]+" do
+      local time = tonumber(line:match '"timestamp":(%d+)')
+      assert.is_true(time >= last)
+      last = time
+      users[line:match '"userId":"(.-)"' or line:match '"anonymousId":"(.-)"'] = true
+    end
+    local people, buyers = 0, 0
+    for user, buys in harness.read(truth):gmatch "\n([^,\n]+),([01])," do
+      assert.is_true(users[user], user)
+      people, buyers = people + 1, buyers + tonumber(buys)
+    end
+    assert.are.equal(60, people)
+    assert.is_true(buyers > 0 and buyers < 40)
+    local _, to = start()
+    local out, sent = run { "simulate", "--leads", 60, "--days", 60, "--seed", "t", "--send", "--to", to }
+    assert.are.equal(0, sent)
+    assert.is_truthy(out:match "refused%s+0\n")
+  end)
+
+  describe("check and test", function()
+    it("find nothing wrong with the shipped policies", function()
+      for _, name in ipairs { "b2b_saas", "consumer_loans" } do
+        local out, code = run { "check", harness.root .. "/policies/" .. name }
+        assert.are.equal(0, code)
+        has(out, name .. ": ok, version ")
+        local spec, passed = run { "test", harness.root .. "/policies/" .. name }
+        assert.are.equal(0, passed)
+        has(spec, " 0 failed\n")
+        lacks(spec, "not ok")
+      end
+    end)
+
+    it("name file and line of every fault", function()
+      local policies = harness.policies()
+      harness.edit(policies .. "/b2b_saas/policy.lua", "f.docs_views_30d:at_least(5)", "f.docs_view_30d:at_least(5)")
+      local out, code = run { "check", policies .. "/b2b_saas" }
+      assert.are.equal(1, code)
+      assert.is_truthy(out:match(policies:gsub("%p", "%%%0") .. "/b2b_saas/policy.lua:%d+: error: "))
+      has(out, "docs_views_30d")
+      local json = run { "check", policies .. "/b2b_saas", "--json" }
+      has(json, '"severity":"error"')
+      has(json, '"ok":false')
+      assert.are.equal(1, select(2, run { "test", policies .. "/b2b_saas" }))
+      assert.are.equal(1, select(2, run { "check", policies .. "/signals" }))
+      assert.are.equal(2, select(2, run { "check", policies .. "/nothing_here" }))
+    end)
+
+    it("say which expectation a decision falls short of", function()
+      local policies = harness.policies()
+      harness.edit(policies .. "/b2b_saas/policy_spec.lua", 'expect = { stage = "visitor"', 'expect = { stage = "mql"')
+      local out, code = run { "test", policies .. "/b2b_saas" }
+      assert.are.equal(1, code)
+      has(out, "not ok  a single page view makes nobody a lead")
+      has(out, "at the end: stage is 'visitor', not 'mql'")
+      has(out, "15 passed, 1 failed")
+      local only, ok = run { "test", policies .. "/b2b_saas", "--only", "hold-out" }
+      assert.are.equal(0, ok)
+      has(only, "1 passed, 0 failed")
+      harness.write(policies .. "/b2b_saas/more_spec.lua", 'return { { name = "x", evnts = {} } }')
+      local broken, failed = run { "test", policies .. "/b2b_saas", "--only", "hold-out" }
+      assert.are.equal(1, failed)
+      has(broken, "more_spec.lua")
+    end)
+  end)
+
+  it("reloads a policy, or says why not", function()
+    local policies = harness.policies()
+    local daemon, to = start { policies = policies, watch = "no" }
+    local out, code = run { "policy", "reload", "--data", daemon.data }
+    assert.are.equal(0, code)
+    has(out, "the files are those in force")
+    harness.edit(policies .. "/b2b_saas/policy.lua", "points = 25, half_life", "points = 26, half_life")
+    out, code = run { "policy", "reload", "--data", daemon.data }
+    assert.are.equal(0, code)
+    assert.is_truthy(out:match "^b2b_saas %x+ %-> %x+\n$")
+    daemon:expect_errors "policy_problem"
+    daemon:expect_errors "reload_failed"
+    harness.edit(policies .. "/b2b_saas/policy.lua", "points = 26, half_life", "points = = 26, half_life")
+    local _, failed, why = run { "policy", "reload", "--data", daemon.data }
+    assert.are.equal(1, failed)
+    assert.is_truthy(why:match "policies/b2b_saas/policy.lua:%d+: ")
+    local status, still = run { "policy", "status", "--to", to }
+    assert.are.equal(1, still)
+    has(status, "last failure")
+    assert.are.equal(2, select(2, run { "policy", "reload", "--to", to }))
+  end)
+
+  it("shares its words with the clients in examples/", function()
+    local daemon = start()
+    local folder = harness.folder()
+    local function shell(line)
+      local pipe = io.popen(("(%s) 2>&1; echo ' '$?"):format(line))
+      local text = pipe:read "*a"
+      pipe:close()
+      return text:match "^(.*) (%d+)\n$"
+    end
+    harness.write(folder .. "/events.jsonl", MARIA)
+    local clients = harness.root .. "/examples/clients"
+    local function available(line) return os.execute(line .. " >/dev/null 2>&1") == 0 end
+    local python = available "/usr/bin/python3 -c 'import msgpack'" and "/usr/bin/python3" or "python3"
+    if available(python .. " -c 'import msgpack'") then
+      local out, code = shell(("%s %s/python/send.py 127.0.0.1:%d <%s/events.jsonl"):format(python, clients,
+        daemon.ports.listen, folder))
+      assert.are.equal("0", code, out)
+      has(out, "line 3: 55.3 points, stage sql, action call")
+    else
+      pending "python3-msgpack is not installed"
+    end
+    if available "node --version" then
+      local out, code = shell(("node %s/node/send.mjs http://127.0.0.1:%d <%s/events.jsonl"):format(clients,
+        daemon.ports.http, folder))
+      assert.are.equal("0", code, out)
+      has(out, "3 events sent, 0 refused")
+    end
+    local built = shell(("cc -o %s/send %s/c/send.c -lmsgpackc"):format(folder, clients))
+    assert.are.equal("", built)
+    local out, code = shell(("%s/send 127.0.0.1 %d"):format(folder, daemon.ports.listen))
+    assert.are.equal("0", code, out)
+    has(out, '"decision_id"')
+  end)
+end)
