@@ -144,7 +144,8 @@ void conn_release(struct conn *c) {
     metrics_add(&c->shard->metrics->answers, c->unanswered);
     c->unanswered = 0;
   }
-  (void)write_released(c);
+  // Not here: what goes on reading would decide, and its answers would leave with this commit. The turn's end does it.
+  if (write_released(c) && c->is_stalled) c->shard->has_room = true;
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg) {

@@ -248,7 +248,10 @@ static void turn(struct shard_thread *t) {
     else
       resume_intake(t);
   }
-  if (came_back) resume_stalled(shard);
+  if (came_back || shard->has_room) {
+    shard->has_room = false;
+    resume_stalled(shard);
+  }
   origin_flush(shard->origin);
   // What resuming decided is committed by the next turn, which must come at once.
   if (store_is_dirty(shard->store) || shard->flushing) t->more = !shard->is_paused;

@@ -38,6 +38,7 @@ struct shard {
   struct metrics *metrics;
   struct conn *conns;    // all of this shard
   struct conn *flushing; // those with something to write at the end of the turn
+  bool has_room;         // answers of a stalled connection were written: it may go on
   size_t conn_count;
   bool is_paused;     // nothing is read or decided: the disk is full, or the checkpoint must catch up
   struct buf publish; // decisions of this turn for subscribers: one MessagePack value after another
