@@ -169,9 +169,11 @@ local function flags_of(self)
   return flags
 end
 
-local function launch(self)
+--- Starts the process on what data there is, and does not wait; `ready` does. `options` go over those it had.
+function Daemon:launch(options)
+  for name, value in pairs(options or {}) do self.options[name] = value end
   os.remove(self.folder .. "/ports.json")
-  self.status, self.ports = nil, nil
+  self.is_over, self.status, self.ports = false, nil, nil
   self.pid = spawn(harness.bin .. "/intentd", flags_of(self), self.log_path)
 end
 
@@ -190,7 +192,7 @@ function Daemon:wait_exit(block)
   return self.status
 end
 
-local function wait_ready(self)
+function Daemon:ready()
   harness.wait(function() return "the daemon to start; its log:\n" .. self:log() end, function()
     if self:wait_exit() then error("the daemon did not start; its log:\n" .. self:log(), 0) end
     local text = harness.read(self.folder .. "/ports.json")
@@ -217,15 +219,15 @@ end
 --- `flags`: words for the end of its command line; `folder`: to share with another one.
 function harness.start(options)
   local self = new(options)
-  launch(self)
-  wait_ready(self)
+  self:launch()
+  self:ready()
   return self
 end
 
 --- Starts a daemon that must not come up: its exit status and what it said.
 function harness.start_fails(options)
   local self = new(options)
-  launch(self)
+  self:launch()
   local status = self:wait_exit(true)
   return status, self:log(), self
 end
@@ -312,13 +314,11 @@ function Daemon:kill()
   self.is_over = true
 end
 
---- Starts it again on the same data, after stop or kill. `options` go over those it had.
+--- Starts it again on the same data, after stop or kill.
 function Daemon:restart(options)
   assert(self.is_over, "stop or kill it first")
-  for name, value in pairs(options or {}) do self.options[name] = value end
-  self.is_over = false
-  launch(self)
-  wait_ready(self)
+  self:launch(options)
+  self:ready()
 end
 
 --- Ends whatever the test left running, asserts that it ended well, and removes what was written.

@@ -544,6 +544,17 @@ describe("MessagePack-RPC", function()
       end
     end)
 
+    it("goes on when its answers, more than net.answer_bytes, were read at once", function()
+      daemon:stop()
+      daemon:restart { shards = 1 } -- no other shard's answers wake it
+      client = daemon:connect()
+      local decision, raw = client:must("event.ingest", event())
+      local requests = {}
+      for i = 1, 3000 do requests[i] = { "decision.get", decision.decision_id } end
+      for _, answer in ipairs(client:pipeline(requests)) do assert.equal(raw, answer.raw) end
+      assert.is_true(daemon:metric "intentd_reads_paused_total" > 0)
+    end)
+
     it("gets all its answers also when it has said that it sends no more", function()
       local out = {}
       for i = 1, 200 do out[i] = wire.request(i, "event.ingest", event { userId = "u" .. i }) end
