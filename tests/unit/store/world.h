@@ -103,8 +103,11 @@ static inline void make_event(struct buf *b, uint64_t seed, uint64_t n, unsigned
   snprintf(user, sizeof user, "user%llu@company%llu.example", (unsigned long long)u, (unsigned long long)(u % 7));
   snprintf(message, sizeof message, "m-%llu", (unsigned long long)n);
   bool is_identify = draw(&d, 5) == 0;
+  static const char filler[6000] = {[0 ... 5998] = 'x'}; // now and then a big one, so that segments fill
+  bool is_big = draw(&d, 4) == 0;
   buf_clear(b);
-  mp_put_map(b, 6);
+  mp_put_map(b, is_big ? 7 : 6);
+  if (is_big) put_pair(b, "note", filler);
   put_pair(b, "type", is_identify ? "identify" : "track");
   put_pair(b, "messageId", message);
   put_pair(b, draw(&d, 4) ? "userId" : "anonymousId", user);
