@@ -17,23 +17,23 @@ struct frame {
   uint8_t kind;
   uint16_t workspace, partition;
   uint32_t epoch;
-  uint64_t seq;            // of the partition; from 1
+  uint64_t seq; // of the partition; from 1
   struct lead_id entity;
-  int64_t now_ms;          // the lead's clock at the decision
-  int64_t received_ms;     // arrival by the wall clock
+  int64_t now_ms;                   // the lead's clock at the decision
+  int64_t received_ms;              // arrival by the wall clock
   uint32_t signals, models, policy; // numbers of the release in force
-  uint32_t semantics;      // POLICY_SEMANTICS and FEATURE_SEMANTICS
-  uint32_t number;         // the lead's running number
-  uint64_t previous;       // place of the lead's frame before this one; 0: its first
-  struct hash128 identity; // keyed hash of the identity as sent
-  struct hash128 message;  // keyed hash of (identity, messageId); 0: none
-  uint64_t digest, hash;   // of the lead after; of the decision
-  struct bytes event;      // clear part (wire/event.h event_split); RELEASE: the bundle's hash and who
-  struct bytes secret;     // sealed personal part: nonce, ciphertext, tag; empty: nothing personal
-  struct bytes shared;     // shared values read (none yet: accounts and pools come with messages)
-  struct bytes effects;    // the policy state after
-  struct bytes decision;   // the answer as sent; STOPPED: the error map
-  struct bytes cause;      // traceparent, causing decision
+  uint32_t semantics;               // POLICY_SEMANTICS and FEATURE_SEMANTICS
+  uint32_t number;                  // the lead's running number
+  uint64_t previous;                // place of the lead's frame before this one; 0: its first
+  struct hash128 identity;          // keyed hash of the identity as sent
+  struct hash128 message;           // keyed hash of (identity, messageId); 0: none
+  uint64_t digest, hash;            // of the lead after; of the decision
+  struct bytes event;               // clear part (wire/event.h event_split); RELEASE: the bundle's hash and who
+  struct bytes secret;              // sealed personal part: nonce, ciphertext, tag; empty: nothing personal
+  struct bytes shared;              // shared values read (none yet: accounts and pools come with messages)
+  struct bytes effects;             // the policy state after
+  struct bytes decision;            // the answer as sent; STOPPED: the error map
+  struct bytes cause;               // traceparent, causing decision
 };
 
 // A place names a frame for ever: log (8 bits), segment (24), offset (32). 0: none.
@@ -49,17 +49,17 @@ struct journal_tip {
 
 struct journal;
 struct journal_options {
-  const char *dir;         // of the data directory; DIR/journal is made
-  unsigned log;            // the shard's number
-  uint64_t segment_bytes;  // journal.segment, default 64 MiB, preallocated; 1 MiB to 4 GiB - 8
+  const char *dir;        // of the data directory; DIR/journal is made
+  unsigned log;           // the shard's number
+  uint64_t segment_bytes; // journal.segment, default 64 MiB, preallocated; 1 MiB to 4 GiB - 8
   enum { SYNC_ALWAYS, SYNC_INTERVAL, SYNC_OFF } sync;
-  unsigned interval_ms;    // SYNC_INTERVAL: about this long between a write and its sync, which a thread beside does
+  unsigned interval_ms; // SYNC_INTERVAL: about this long between a write and its sync, which a thread beside does
   // What the store knows (it fills these in): which opening of the directory this is, how many partitions there are, and over how
   // many logs they are spread (partition % shards == log: this log writes it).
   uint32_t session;
   unsigned partitions, shards;
   const struct journal_tip *tips; // of all partitions, copied; NULL: all new
-  int64_t received_ms;     // greatest received_ms so far in the directory
+  int64_t received_ms;            // greatest received_ms so far in the directory
 };
 // Begins a new segment after the last there is (the caller has cut what was torn), with its opening commit synced.
 // ITD_EFULL, ITD_EIO; ITD_EINVAL: segment_bytes out of its range.
@@ -80,7 +80,9 @@ bool journal_peek(const struct journal *journal, uint64_t place, struct frame *f
 int journal_commit(struct journal *journal, struct error *err) ITD_MUST_USE;
 // Returns when all that journal_commit wrote before this call is on disk, whatever `sync` says. Any thread. ITD_EIO.
 int journal_sync(struct journal *journal, struct error *err) ITD_MUST_USE;
-struct journal_stats { uint64_t frames, bytes, commits, syncs, full; };
+struct journal_stats {
+  uint64_t frames, bytes, commits, syncs, full;
+};
 struct journal_stats journal_stats(const struct journal *journal); // any thread: relaxed reads
 
 // Reads the frame at a place, checks its checksum; the views point into `raw`. ITD_ENOTFOUND (segment gone), ITD_ECORRUPT.

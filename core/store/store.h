@@ -14,21 +14,29 @@
 
 struct store_options {
   const char *dir;
-  unsigned partitions;        // of a new directory: default 16, 1..256; an existing one keeps its own
-  unsigned shards;            // 1..partitions
+  unsigned partitions;            // of a new directory: default 16, 1..256; an existing one keeps its own
+  unsigned shards;                // 1..partitions
   struct journal_options journal; // dir and log are set by the store
-  int64_t dedupe_window_ms;   // dedupe.window, default 24 h
-  size_t dedupe_max;          // dedupe.entries over all partitions, default 16 million; the oldest go first
-  uint64_t map_bytes;         // state.map, LMDB's address space, default 64 GiB (sparse)
-  size_t dirty_max;           // checkpoint.dirty: bytes of changed leads before intake slows to the checkpoint's pace, default 512 MiB
-  int64_t checkpoint_ms;      // checkpoint.interval, default 10 s
-  size_t quarantine_max;      // quarantine.bytes, default 64 MiB; the oldest half goes
-  const uint8_t *seed;        // 32 bytes for a new directory: makes ids the same in every run (tests); NULL: random
+  int64_t dedupe_window_ms;       // dedupe.window, default 24 h
+  size_t dedupe_max;              // dedupe.entries over all partitions, default 16 million; the oldest go first
+  uint64_t map_bytes;             // state.map, LMDB's address space, default 64 GiB (sparse)
+  // checkpoint.dirty: bytes of changed leads before intake slows to the checkpoint's pace, default 512 MiB; as much again is held while
+  // copies are written.
+  size_t dirty_max;
+  int64_t checkpoint_ms; // checkpoint.interval, default 10 s
+  size_t quarantine_max; // quarantine.bytes, default 64 MiB; the oldest half goes
+  const uint8_t *seed;   // 32 bytes for a new directory: makes ids the same in every run (tests); NULL: random
 };
 #define STORE_OPTIONS_DEFAULT                                                                                          \
-  ((struct store_options){.partitions = 16, .shards = 1, .journal = {.segment_bytes = 64u << 20},                      \
-                          .dedupe_window_ms = 86400000, .dedupe_max = 16000000, .map_bytes = 64ull << 30,              \
-                          .dirty_max = 512u << 20, .checkpoint_ms = 10000, .quarantine_max = 64u << 20})
+  ((struct store_options){.partitions = 16,                                                                            \
+                          .shards = 1,                                                                                 \
+                          .journal = {.segment_bytes = 64u << 20},                                                     \
+                          .dedupe_window_ms = 86400000,                                                                \
+                          .dedupe_max = 16000000,                                                                      \
+                          .map_bytes = 64ull << 30,                                                                    \
+                          .dirty_max = 512u << 20,                                                                     \
+                          .checkpoint_ms = 10000,                                                                      \
+                          .quarantine_max = 64u << 20})
 
 struct store;
 struct store_shard; // one thread's part: its partitions, its log, its tables
@@ -41,14 +49,17 @@ struct store_recovery {
 // ITD_ECORRUPT: damage, named; nothing was changed.
 int store_open(const struct store_options *options, struct store **out, struct store_recovery *recovery,
                struct error *err) ITD_MUST_USE;
-void store_close(struct store *store); // a last checkpoint; shards must have committed and stopped
+// A last checkpoint, tried once; then all is freed. Shards must have stopped. Where frames are still staged they are dropped, and no
+// checkpoint is written: the next start recovers.
+void store_close(struct store *store);
 struct store_shard *store_shard(struct store *store, unsigned shard);
 unsigned store_partitions(const struct store *store);
 unsigned store_shard_of(const struct store *store, unsigned partition); // partition % shards
 
 // ---- who (any thread: pure) ----
 enum identity_kind { IDENTITY_USER = 1, IDENTITY_ANONYMOUS = 2 };
-struct hash128 store_identity(const struct store *store, uint16_t workspace, enum identity_kind kind, struct bytes value);
+struct hash128 store_identity(const struct store *store, uint16_t workspace, enum identity_kind kind,
+                              struct bytes value);
 unsigned store_partition_of(const struct store *store, struct hash128 identity);
 struct hash128 store_message(const struct store *store, struct hash128 identity, struct bytes message_id);
 
@@ -73,7 +84,8 @@ void store_identities(struct store_shard *shard, struct lead_id lead,
 // The lead itself: from memory, else from LMDB, else NULL. The store owns it; the pointer is good until the next call for this shard
 // that can move it (store_put).
 struct lead *store_lead(struct store_shard *shard, struct lead_id id);
-// Gives the store a lead that changed or is new (it may have moved), with the frame's seq and place set in it. Marks it dirty.
+// Gives the store a lead that changed or is new (it may have moved), with the frame's seq and place set in it. Marks it dirty. Between the
+// engine's change and this call only store_append, store_seal and store_quarantine may be called for the lead.
 void store_put(struct store_shard *shard, struct lead *lead);
 // The place of the frame that decided a message first, 0: not seen in the window.
 uint64_t store_seen(struct store_shard *shard, struct hash128 message);
@@ -84,31 +96,35 @@ uint64_t store_append(struct store_shard *shard, struct frame *frame);
 void store_seal(struct store_shard *shard, struct lead_id lead, struct bytes secret, struct buf *sealed);
 int store_unseal(struct store_shard *shard, struct lead_id lead, struct bytes sealed, struct buf *secret,
                  struct error *err) ITD_MUST_USE;
-// Vault first, then the journal: one write and one sync each, the vault's only when it has something. Errors as journal_commit.
+// Vault first, then the journal: one write and one sync each, the vault's only when it has something (and then in every sync mode).
+// Errors as journal_commit.
 int store_commit(struct store_shard *shard, struct error *err) ITD_MUST_USE;
 bool store_is_dirty(const struct store_shard *shard); // staged frames wait for store_commit
-// Work between commits: hands encoded copies of changed leads to the checkpointer (a bounded slice a call). Returns true when intake
-// should slow down because dirty bytes are at their bound.
+// Work between commits, at least every second or so, events or not: hands copies of changed leads to the checkpointer (a bounded slice a
+// call; none while frames are staged). True: intake should slow down, because dirty bytes are at their bound.
 bool store_turn(struct store_shard *shard, int64_t now_ms);
 // The frame at a place, staged ones included.
-int store_read(struct store_shard *shard, uint64_t place, struct buf *raw, struct frame *frame, struct error *err) ITD_MUST_USE;
+int store_read(struct store_shard *shard, uint64_t place, struct buf *raw, struct frame *frame,
+               struct error *err) ITD_MUST_USE;
 // The frame of a lead's running number (walks back from its last).
-int store_read_number(struct store_shard *shard, struct lead_id lead, uint32_t number, struct buf *raw, struct frame *frame,
-                      struct error *err) ITD_MUST_USE;
+int store_read_number(struct store_shard *shard, struct lead_id lead, uint32_t number, struct buf *raw,
+                      struct frame *frame, struct error *err) ITD_MUST_USE;
 // Rebuilds the lead as it was just before its decision `number` (0 or 1: as new) by folding its frames from the first.
 int store_lead_before(struct store_shard *shard, struct lead_id lead, uint32_t number, struct lead **out,
                       struct error *err) ITD_MUST_USE;
-// The next lead of this shard whose timer is due by now (clock wall). False: none.
+// Takes the next lead of this shard whose timer is due by now, in the order of (due, lead); store_put puts its next timer in again.
+// False: none.
 bool store_due(struct store_shard *shard, int64_t now_ms, struct lead_id *lead);
 int64_t store_next_due(const struct store_shard *shard); // INT64_MAX: none
 // Keeps a refused event's bytes and reason (best effort, bounded, not synced). Any shard thread.
 void store_quarantine(struct store_shard *shard, const struct error *reason, struct bytes event, int64_t received_ms);
 
 struct store_stats {
-  uint64_t leads_in_memory, identities_in_memory, dirty_bytes, dedupe_entries, checkpoints, checkpoint_failures, lead_reads,
-      quarantined;
+  uint64_t leads_in_memory, identities_in_memory, dirty_bytes, dedupe_entries, checkpoints, checkpoint_failures,
+      lead_reads, quarantined;
   struct journal_stats journal;
 };
 struct store_stats store_stats(const struct store_shard *shard); // any thread: relaxed reads
 // Walks all frames of a data directory in partition order without opening it for writing (tools, replay, tests). Also of a live one.
-int store_walk(const char *dir, int partition /* -1: all */, journal_visit visit, void *context, struct error *err) ITD_MUST_USE;
+int store_walk(const char *dir, int partition /* -1: all */, journal_visit visit, void *context,
+               struct error *err) ITD_MUST_USE;

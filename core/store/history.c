@@ -1,0 +1,124 @@
+// A lead's frames: the event as sent, a decision by its number, the state before it, and the fold that recovery shares.
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "store/shard.h"
+
+int history_event(struct store_shard *s, const struct frame *frame, struct buf *map, struct error *err) {
+  if (!frame->secret.n) {
+    buf_append_bytes(map, frame->event);
+    return 0;
+  }
+  struct buf secret;
+  buf_init(&secret);
+  int rc = store_unseal(s, frame->entity, frame->secret, &secret, err);
+  if (rc == 0) rc = event_join(frame->event, buf_bytes(&secret), map, err);
+  buf_deinit(&secret);
+  return rc;
+}
+
+// What was accepted once is read again whatever the limits are now.
+static const struct event_limits NO_LIMITS = {.id_max = SIZE_MAX,
+                                              .name_max = SIZE_MAX,
+                                              .bytes_max = SIZE_MAX,
+                                              .late_max_ms = INT64_MAX,
+                                              .future_max_ms = INT64_MAX};
+
+static int refold(struct store_shard *s, const struct frame *f, struct policy *policy, struct lead **lead,
+                  struct error *err) {
+  struct policy *from = policy;
+  if ((*lead)->release != f->policy && !(from = store_version(s->store, (*lead)->release)))
+    return error_set(err, ITD_ECORRUPT, "policy version %u, which the lead's state is of, does not load",
+                     (*lead)->release);
+  if (f->kind != FRAME_EVENT)
+    return engine_refold(lead, from, policy, f->policy, NULL, f->now_ms, f->number, f->effects, err);
+
+  struct event event;
+  struct event_digits digits;
+  struct buf map;
+  buf_init(&map);
+  int rc = history_event(s, f, &map, err);
+  if (rc == 0) rc = event_decode(buf_bytes(&map), f->received_ms, &NO_LIMITS, &digits, &event, err);
+  if (rc == 0) rc = engine_refold(lead, from, policy, f->policy, &event, f->now_ms, f->number, f->effects, err);
+  buf_deinit(&map);
+  return rc;
+}
+
+int history_fold(struct store_shard *s, const struct frame *f, uint64_t place, struct lead **lead, struct error *err) {
+  const uint32_t semantics = (uint32_t)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
+  if (f->semantics != semantics)
+    return error_set(err, ITD_EVERSION, "decided under semantics %08x; this program folds %08x", f->semantics,
+                     semantics);
+  struct policy *policy = store_version(s->store, f->policy);
+  if (!policy) return error_set(err, ITD_ECORRUPT, "policy version %u does not load", f->policy);
+  if (!*lead) *lead = lead_new(f->entity, f->workspace, policy, f->policy, f->now_ms);
+  int rc = refold(s, f, policy, lead, err);
+  if (rc) return rc;
+  (*lead)->seq = f->seq;
+  (*lead)->place = place;
+  uint64_t digest = lead_digest(*lead);
+  if (digest == f->digest) return 0;
+  return error_set(err, ITD_ECORRUPT, "folding the frame again gives state %016llx; it recorded %016llx",
+                   (unsigned long long)digest, (unsigned long long)f->digest);
+}
+
+int store_read_number(struct store_shard *s, struct lead_id id, uint32_t number, struct buf *raw, struct frame *frame,
+                      struct error *err) {
+  struct lead *lead = store_lead(s, id);
+  for (uint64_t place = lead ? lead->place : 0; place; place = frame->previous) {
+    int rc = store_read(s, place, raw, frame, err);
+    if (rc) return rc;
+    bool is_decision = frame->kind == FRAME_EVENT || frame->kind == FRAME_TIMER;
+    if (is_decision && frame->number == number) return 0;
+    if (frame->number < number) break;
+  }
+  return error_set(err, ITD_ENOTFOUND, "the lead has no decision %u", number);
+}
+
+// Places of a lead's frames, last first.
+struct places {
+  uint64_t *place;
+  size_t count, cap;
+};
+
+static int find_places(struct store_shard *s, struct lead_id id, struct places *out, struct buf *raw,
+                       struct error *err) {
+  struct lead *lead = store_lead(s, id);
+  struct frame f;
+  for (uint64_t place = lead ? lead->place : 0; place; place = f.previous) {
+    int rc = store_read(s, place, raw, &f, err);
+    if (rc) return rc;
+    if (out->count == out->cap)
+      out->place = xrealloc(out->place, (out->cap = out->cap ? out->cap * 2 : 64) * sizeof *out->place);
+    out->place[out->count++] = place;
+  }
+  return out->count ? 0 : error_set(err, ITD_ENOTFOUND, "nothing is known of this lead");
+}
+
+int store_lead_before(struct store_shard *s, struct lead_id id, uint32_t number, struct lead **out, struct error *err) {
+  struct buf raw;
+  struct places places = {0};
+  struct lead *lead = NULL;
+  if (number < 1) number = 1;
+  buf_init(&raw);
+  int rc = find_places(s, id, &places, &raw, err);
+  for (size_t i = places.count; rc == 0 && i-- > 0;) {
+    struct frame f;
+    rc = store_read(s, places.place[i], &raw, &f, err);
+    if (rc) break;
+    if (f.kind != FRAME_STOPPED && f.number >= number) {
+      struct policy *policy = lead ? NULL : store_version(s->store, f.policy);
+      if (policy) lead = lead_new(id, f.workspace, policy, f.policy, f.now_ms);
+      break;
+    }
+    rc = history_fold(s, &f, places.place[i], &lead, err);
+  }
+  if (rc == 0 && !lead) rc = error_set(err, ITD_ECORRUPT, "the policy version of the lead's first frame does not load");
+  free(places.place);
+  buf_deinit(&raw);
+  if (rc)
+    lead_free(lead);
+  else
+    *out = lead;
+  return rc;
+}
