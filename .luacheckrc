@@ -67,7 +67,7 @@ end
 stds.policy = { read_globals = policy_names() }
 stds.library = { read_globals = library }
 
-max_line_length = 120
+max_line_length = 150
 cache = false
 files["policies"] = { std = "policy" }
 files["scripts"] = { std = "library" }

@@ -86,13 +86,11 @@ struct feature_op {
 };
 
 // Keys of a declaration, in the order in which a message lists them.
-#define FEATURE_KEY_MAP(XX)                                                                                            \
-  XX(name)                                                                                                             \
-  XX(op)                                                                                                               \
-  XX(on)                                                                                                               \
-  XX(where)                                                                                                            \
-  XX(of) XX(part) XX(text) XX(window) XX(tile) XX(half_life) XX(session_gap) XX(limit) XX(zone) XX(class) XX(personal) \
-      XX(description) XX(owner)
+// clang-format off: a list reads best as a list
+#define FEATURE_KEY_MAP(XX) \
+  XX(name) XX(op) XX(on) XX(where) XX(of) XX(part) XX(text) XX(window) XX(tile) XX(half_life) XX(session_gap) XX(limit) \
+  XX(zone) XX(class) XX(personal) XX(description) XX(owner)
+// clang-format on
 enum feature_key {
 #define XX(key) KEY_##key,
   FEATURE_KEY_MAP(XX)

@@ -9,30 +9,33 @@ const char *event_type_name(enum event_type type);
 
 // Limits, each with its name in the configuration.
 struct event_limits {
-  size_t id_max;             // event.id_bytes: userId, anonymousId, groupId, previousId, messageId; default 512
-  size_t name_max;           // event.name_bytes: event, channel, schema; default 256
-  size_t bytes_max;          // event.bytes: the whole event; default 64 KiB
-  int64_t late_max_ms;       // event.late: refused when older than `now` by more; default 3650 days
-  int64_t future_max_ms;     // event.future: refused when ahead of the clock by more; default 24 h
+  size_t id_max;         // event.id_bytes: userId, anonymousId, groupId, previousId, messageId; default 512
+  size_t name_max;       // event.name_bytes: event, channel, schema; default 256
+  size_t bytes_max;      // event.bytes: the whole event; default 64 KiB
+  int64_t late_max_ms;   // event.late: refused when older than `now` by more; default 3650 days
+  int64_t future_max_ms; // event.future: refused when ahead of the clock by more; default 24 h
 };
 #define EVENT_LIMITS_DEFAULT                                                                                           \
-  ((struct event_limits){.id_max = 512, .name_max = 256, .bytes_max = 64u << 10, .late_max_ms = 3650 * 86400000ll,     \
+  ((struct event_limits){.id_max = 512,                                                                                \
+                         .name_max = 256,                                                                              \
+                         .bytes_max = 64u << 10,                                                                       \
+                         .late_max_ms = 3650 * 86400000ll,                                                             \
                          .future_max_ms = 86400000ll})
 
 // Every view points into `raw`, or is empty when the key is absent or nil.
 struct event {
   struct bytes raw; // the map, as received
   enum event_type type;
-  struct bytes name;         // `event` for track; `name` for page and screen; else empty
+  struct bytes name; // `event` for track; `name` for page and screen; else empty
   struct bytes user_id, anonymous_id, group_id, previous_id;
   struct bytes message_id;
-  struct bytes channel;      // `channel`, else properties.channel when it is text, else empty
+  struct bytes channel; // `channel`, else properties.channel when it is text, else empty
   struct bytes schema;
   struct bytes properties, traits, context; // whole maps (traits falls back to context.traits), or empty
-  struct bytes traceparent;  // context.traceparent, when it is a well-formed W3C one
-  int64_t timestamp_ms;      // when it happened; see event_decode
-  int64_t sent_at_ms;        // 0 when absent
-  bool has_timestamp;        // false: the sender gave no time, and timestamp_ms is received_ms
+  struct bytes traceparent;                 // context.traceparent, when it is a well-formed W3C one
+  int64_t timestamp_ms;                     // when it happened; see event_decode
+  int64_t sent_at_ms;                       // 0 when absent
+  bool has_timestamp;                       // false: the sender gave no time, and timestamp_ms is received_ms
 };
 
 // Decodes and judges one event; `map` has passed mp_scan. `received_ms` is when it arrived (years 0001 to 9999).

@@ -3,18 +3,19 @@
 #pragma once
 #include "wire/mp.h"
 
-#define FORWARD_CHUNK_MAX 128 // bytes of a chunk's id (Fluentd's are 25), so that ids made of it stay within event.id_bytes
+#define FORWARD_CHUNK_MAX                                                                                              \
+  128 // bytes of a chunk's id (Fluentd's are 25), so that ids made of it stay within event.id_bytes
 
 // One message as it came. Entries are walked with forward_next. The views last as long as `value` and the message itself.
 struct forward_message {
-  struct bytes tag;       // UTF-8
-  struct bytes chunk;     // `chunk` option: to be acknowledged after the durable commit; empty when not asked for
-  struct buf unpacked;    // CompressedPackedForward: the entries after gunzip; owned, see forward_deinit
-  struct bytes entries;   // Forward: the list; packed: the entries, one after the other; Message: its time and record
-  bool is_single;         // Message mode
+  struct bytes tag;     // UTF-8
+  struct bytes chunk;   // `chunk` option: to be acknowledged after the durable commit; empty when not asked for
+  struct buf unpacked;  // CompressedPackedForward: the entries after gunzip; owned, see forward_deinit
+  struct bytes entries; // Forward: the list; packed: the entries, one after the other; Message: its time and record
+  bool is_single;       // Message mode
   struct mp at;
-  uint32_t left;          // entries left
-  uint32_t index;         // of the entry that forward_next will give
+  uint32_t left;  // entries left
+  uint32_t index; // of the entry that forward_next will give
 };
 // `value` has passed mp_scan. The option may be absent or nil; its `size` is not needed, `compressed` may be gzip (of one or more
 // members) or text. Packed entries, as bin or str, are all scanned here with `limits`, none is read when one breaks them;

@@ -22,15 +22,15 @@ enum mp_type { MP_NIL, MP_BOOL, MP_INT, MP_UINT, MP_FLOAT, MP_STR, MP_BIN, MP_AR
 
 struct mp_value {
   enum mp_type type;
-  bool is_single;      // MP_FLOAT: came as 32 bits
-  int8_t ext_type;     // MP_EXT
-  uint32_t count;      // MP_ARRAY: elements; MP_MAP: pairs
+  bool is_single;  // MP_FLOAT: came as 32 bits
+  int8_t ext_type; // MP_EXT
+  uint32_t count;  // MP_ARRAY: elements; MP_MAP: pairs
   union {
     bool b;
-    int64_t i;         // MP_INT: also every unsigned that fits; MP_UINT only above INT64_MAX
+    int64_t i; // MP_INT: also every unsigned that fits; MP_UINT only above INT64_MAX
     uint64_t u;
     double f;
-    struct bytes s;    // MP_STR, MP_BIN, MP_EXT (without its type): points into the input
+    struct bytes s; // MP_STR, MP_BIN, MP_EXT (without its type): points into the input
   };
 };
 

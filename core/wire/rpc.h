@@ -5,9 +5,9 @@
 #define RPC_METHOD_MAX 128 // bytes of a method's name
 struct rpc_message {
   bool is_notification;
-  uint32_t id;          // of a request
-  struct bytes method;  // UTF-8, not empty
-  struct bytes params;  // the whole array
+  uint32_t id;         // of a request
+  struct bytes method; // UTF-8, not empty
+  struct bytes params; // the whole array
 };
 // `value` has passed mp_scan and is an array that begins with an integer. ITD_EFRAME says what is wrong; *has_id and message->id
 // are set as soon as a request's id could be read, so that the error can be answered.

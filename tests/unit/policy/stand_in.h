@@ -15,14 +15,17 @@
 
 // visitor -> engaged (0), engaged -> visitor after 21 d (1), engaged -> mql on "demo" (2), engaged -> visitor after 7 d (3)
 static const char sample_json[] =
-    "{\"problems\": [], \"name\": \"sample\", \"owner\": \"revops@example.com\", \"rationale\": \"r\", \"boundary\": \"b\", \"mode\": \"act\","
+    "{\"problems\": [], \"name\": \"sample\", \"owner\": \"revops@example.com\", \"rationale\": \"r\", \"boundary\": "
+    "\"b\", \"mode\": \"act\","
     " \"signals\": \"web@1\", \"signal_set\": \"web\","
-    " \"declarations\": [{\"name\": \"views\", \"op\": \"count\"}, {\"name\": \"domain\", \"op\": \"last\", \"of\": \"traits.email\","
+    " \"declarations\": [{\"name\": \"views\", \"op\": \"count\"}, {\"name\": \"domain\", \"op\": \"last\", \"of\": "
+    "\"traits.email\","
     "   \"part\": \"domain\", \"text\": true, \"class\": \"profile\"}],"
     " \"personal\": [\"traits.email\", \"context.ip\"],"
     " \"models\": {}, \"mix\": {\"constant\": 60.5},"
     " \"bands\": [{\"name\": \"cold\", \"from\": 0}, {\"name\": \"hot\", \"from\": 50.5}],"
-    " \"stages\": [{\"name\": \"visitor\", \"path\": \"p\", \"line\": 1}, {\"name\": \"engaged\"}, {\"name\": \"mql\", \"final\": true}],"
+    " \"stages\": [{\"name\": \"visitor\", \"path\": \"p\", \"line\": 1}, {\"name\": \"engaged\"}, {\"name\": \"mql\", "
+    "\"final\": true}],"
     " \"transitions\": [{\"from\": 0, \"to\": 1, \"why\": \"w0\", \"path\": \"p\", \"line\": 7, \"uses\": [0, 1]},"
     "   {\"from\": 1, \"to\": 0, \"after_ms\": 1814400000, \"path\": \"p\", \"line\": 8}, {\"from\": 1, \"to\": 2},"
     "   {\"from\": 1, \"to\": 0, \"after_ms\": 604800000}],"
@@ -33,13 +36,17 @@ static const char sample_json[] =
     " \"channels\": [\"web\", \"product\"], \"gates\": [{\"name\": \"two\"}],"
     " \"conditions\": [{\"name\": \"views at least 3\", \"path\": \"p\", \"line\": 3}, {\"name\": \"domain in list\"}],"
     " \"eligibility\": [{\"name\": \"no_employee\", \"why\": \"ours\"}],"
-    " \"tests\": [{\"feature\": \"domain\", \"any\": [\"rival.com\", \"foe.org\", \"\"]}, {\"feature\": \"domain\", \"known\": true}],"
+    " \"tests\": [{\"feature\": \"domain\", \"any\": [\"rival.com\", \"foe.org\", \"\"]}, {\"feature\": \"domain\", "
+    "\"known\": true}],"
     " \"events\": [\"demo\"], \"draws\": [{\"salt\": \"s1\", \"by\": \"lead\"}, {\"salt\": \"s1\", \"by\": \"event\"}],"
     " \"memory\": [{\"name\": \"m1\", \"initial\": 0.5}, {\"name\": \"m2\"}], \"custom\": 0,"
-    " \"layout\": {\"input\": {\"now\": 0, \"stage\": 1, \"since\": 2, \"timer\": 3, \"fit\": 4, \"engagement\": 5, \"owner\": 6,"
+    " \"layout\": {\"input\": {\"now\": 0, \"stage\": 1, \"since\": 2, \"timer\": 3, \"fit\": 4, \"engagement\": 5, "
+    "\"owner\": 6,"
     "   \"manual\": 7, \"acted\": 8, \"is_event\": 9, \"features\": 10, \"tests\": 12, \"events\": 14, \"draws\": 15},"
-    "  \"output\": {\"eligible\": 0, \"ineligible\": 1, \"stage\": 2, \"steps\": 3, \"combined\": 13, \"cap\": 14, \"band\": 15,"
-    "   \"intent\": 16, \"owner\": 17, \"route\": 18, \"action\": 19, \"utility\": 20, \"held\": 21, \"adjustments\": 22,"
+    "  \"output\": {\"eligible\": 0, \"ineligible\": 1, \"stage\": 2, \"steps\": 3, \"combined\": 13, \"cap\": 14, "
+    "\"band\": 15,"
+    "   \"intent\": 16, \"owner\": 17, \"route\": 18, \"action\": 19, \"utility\": 20, \"held\": 21, \"adjustments\": "
+    "22,"
     "   \"evidence\": 23, \"channel_caps\": 25, \"conditions\": 27},"
     "  \"input_count\": 17, \"output_count\": 32}, \"source\": \"return\"}";
 
@@ -98,7 +105,8 @@ static inline int remove_one(const char *path, const struct stat *st, int flag, 
 static inline void folder_remove(struct folder *f) { nftw(f->path, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
 
 static inline struct policy_source source_of(const struct folder *f) {
-  return (struct policy_source){.policies_dir = f->policies, .models_dir = f->models, .scripts_dir = f->scripts, .name = "sample"};
+  return (struct policy_source){
+      .policies_dir = f->policies, .models_dir = f->models, .scripts_dir = f->scripts, .name = "sample"};
 }
 
 // ---- core/lua ----
@@ -115,20 +123,22 @@ static stand_in_run run = honest; // what a call does
 static int call_status;           // what it returns
 static size_t builds, open_vms, opened_vms;
 
-int lua_build(const struct lua_module *modules, size_t count, const char *entry, struct bytes input, const struct lua_limits *limits,
-              struct buf *output, struct error *err) {
+int lua_build(const struct lua_module *modules, size_t count, const char *entry, struct bytes input,
+              const struct lua_limits *limits, struct buf *output, struct error *err) {
   (void)limits;
   builds++;
   if (strcmp(entry, "build") != 0) return error_set(err, ITD_EPOLICY, "entry %s", entry);
   struct bytes value, name;
   char module[128];
-  if (!mp_find(input, BYTES_LIT("policy"), &value) || !mp_as_str(value, &name)) return error_set(err, ITD_EPOLICY, "no policy");
+  if (!mp_find(input, BYTES_LIT("policy"), &value) || !mp_as_str(value, &name))
+    return error_set(err, ITD_EPOLICY, "no policy");
   snprintf(module, sizeof module, "%.*s.policy", (int)name.n, (const char *)name.p);
   for (size_t i = 0; i < count; i++) {
     if (strcmp(modules[i].name, module) != 0) continue;
     struct mp_limits json = MP_LIMITS_DEFAULT;
     if (mp_from_json(modules[i].text, &json, output, NULL) == 0) return 0;
-    return error_set(err, ITD_EPOLICY, "%s:1: unexpected symbol near '%.*s'", modules[i].path, 5, (const char *)modules[i].text.p);
+    return error_set(err, ITD_EPOLICY, "%s:1: unexpected symbol near '%.*s'", modules[i].path, 5,
+                     (const char *)modules[i].text.p);
   }
   return error_set(err, ITD_EPOLICY, "no module %s", module);
 }
@@ -163,10 +173,48 @@ int vm_call(struct vm *vm, bool trace, struct error *err) {
 size_t vm_memory_used(const struct vm *vm) { return (void)vm, 0; }
 
 // The sample policy as its chunk would run, at the sample's places.
-enum { I_NOW, I_STAGE, I_SINCE, I_TIMER, I_FIT, I_ENGAGEMENT, I_OWNER, I_MANUAL, I_ACTED, I_IS_EVENT, I_VIEWS, I_DOMAIN, I_RIVAL, I_KNOWN,
-       I_DEMO, I_DRAW_LEAD, I_DRAW_EVENT };
-enum { O_ELIGIBLE, O_INELIGIBLE, O_STAGE, O_STEPS, O_CUT = 12, O_COMBINED, O_CAP, O_BAND, O_INTENT, O_OWNER, O_ROUTE, O_ACTION, O_UTILITY,
-       O_HELD, O_RIVAL, O_PRICING, O_USAGE, O_WEB_CAP, O_PRODUCT_CAP, O_CONDITIONS, O_END = 29 };
+enum {
+  I_NOW,
+  I_STAGE,
+  I_SINCE,
+  I_TIMER,
+  I_FIT,
+  I_ENGAGEMENT,
+  I_OWNER,
+  I_MANUAL,
+  I_ACTED,
+  I_IS_EVENT,
+  I_VIEWS,
+  I_DOMAIN,
+  I_RIVAL,
+  I_KNOWN,
+  I_DEMO,
+  I_DRAW_LEAD,
+  I_DRAW_EVENT
+};
+enum {
+  O_ELIGIBLE,
+  O_INELIGIBLE,
+  O_STAGE,
+  O_STEPS,
+  O_CUT = 12,
+  O_COMBINED,
+  O_CAP,
+  O_BAND,
+  O_INTENT,
+  O_OWNER,
+  O_ROUTE,
+  O_ACTION,
+  O_UTILITY,
+  O_HELD,
+  O_RIVAL,
+  O_PRICING,
+  O_USAGE,
+  O_WEB_CAP,
+  O_PRODUCT_CAP,
+  O_CONDITIONS,
+  O_END = 29
+};
 
 static inline int step_of(const double *in, int stage) {
   if (stage == 0) return in[I_VIEWS] >= 3 ? 0 : -1;
@@ -182,7 +230,8 @@ static inline void honest(struct vm *vm) {
   double *out = vm->out, steps[8] = {0};
   int stage = (int)in[I_STAGE], count = 0, step;
   bool timer = in[I_TIMER] > 0; // a timer moves once
-  while (count < 8 && (step = step_of(in, stage)) >= 0 && !(timer && count > 0)) steps[count++] = step, stage = to[step];
+  while (count < 8 && (step = step_of(in, stage)) >= 0 && !(timer && count > 0))
+    steps[count++] = step, stage = to[step];
   out[O_ELIGIBLE] = 1, out[O_INELIGIBLE] = -1, out[O_STAGE] = stage, out[O_STEPS] = count, out[O_CUT] = 0;
   memcpy(out + O_STEPS + 1, steps, sizeof steps);
   double sum = 60500;
