@@ -86,7 +86,8 @@ struct feature_op {
 };
 
 // Keys of a declaration, in the order in which a message lists them.
-// clang-format off: a list reads best as a list
+// A list reads best as a list.
+// clang-format off
 #define FEATURE_KEY_MAP(XX) \
   XX(name) XX(op) XX(on) XX(where) XX(of) XX(part) XX(text) XX(window) XX(tile) XX(half_life) XX(session_gap) XX(limit) \
   XX(zone) XX(class) XX(personal) XX(description) XX(owner)
