@@ -71,6 +71,8 @@ max_line_length = 150
 cache = false
 files["policies"] = { std = "policy" }
 files["scripts"] = { std = "library" }
+files["examples/simulator"] = { std = "library" }
+files["tests/functional"] = { max_line_length = 170 }
 files["tests/spec"] = { std = "luajit+busted" }
 -- Messages and policies as they are, one a line.
 for _, name in ipairs { "check_spec", "compile_spec", "support/sample" } do

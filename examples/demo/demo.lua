@@ -1,14 +1,14 @@
 -- The demo: what intentd does, on a running daemon, with what it shows checked. ./dev demo runs it; --data FILE takes the bank's log.
 local root = arg[0]:match "^(.*)/examples/demo/demo.lua$" or "."
 package.path = root .. "/examples/demo/?.lua;" .. package.path
-local daemon, story = require "daemon", nil
+local daemon = require "daemon"
 
 local data
 for i = 1, #arg do
   if arg[i] == "--data" then data = arg[i + 1] or error("--data needs a file", 0) end
   data = arg[i]:match "^%-%-data=(.+)" or data
 end
-story = require(data and "bank" or "buyers")
+local story = require(data and "bank" or "buyers")
 
 local folder = daemon.capture("mktemp", "-d"):gsub("%s+$", "")
 local show = {}
