@@ -63,7 +63,7 @@ int folder_find(const struct args *args, struct folder *folder, struct error *er
     folder_deinit(&f);
     return status;
   }
-  f.models = find_beside(args_text(args, "models"), f.policies, "models", INTENTD_ROOT "/models");
+  f.models = find_beside(args_text(args, "models"), f.policies, "models", INTENTD_ROOT "/policies/models");
   f.scripts = find_beside(args_text(args, "scripts"), f.policies, "scripts", INTENTD_ROOT "/scripts");
   *folder = f;
   return 0;

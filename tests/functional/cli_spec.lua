@@ -372,6 +372,48 @@ describe("intent", function()
     assert.are.equal(2, select(2, run { "policy", "reload", "--to", to }))
   end)
 
+  it("knows every command and option that the tutorial and the example pages show", function()
+    local seen = 0
+    for _, page in ipairs { "docs/tutorial.md", "examples/simulator/README.md" } do
+      local text = harness.read(harness.root .. "/" .. page)
+      for line in text:gmatch "\n(intent %l+ [^\n]*)" do
+        local command = line:match "^intent (%l+)"
+        local help, code = run { command, "--help" }
+        assert.are.equal(0, code, line)
+        for option in line:gsub("#.*", ""):gmatch "%-%-[%l-]+" do has(help, "  " .. option .. " ") end
+        seen = seen + 1
+      end
+    end
+    assert.is_true(seen >= 12)
+  end)
+
+  it("tells in the tutorial what really happens", function()
+    local tutorial = harness.read(harness.root .. "/docs/tutorial.md")
+    local policies = harness.policies()
+    local daemon, to = start { policies = policies, clock = "wall" }
+    local folder = harness.folder()
+    harness.write(folder .. "/events.jsonl", assert(tutorial:match "```json\n(.-)```"))
+    local out = run { "send", "--verbose", "--to", to, folder .. "/events.jsonl" }
+    has(out, "-1  28.4  visitor -> engaged  wait\n")
+    assert.is_truthy(out:match "%-4  36%.1  engaged  %l+" )
+    local why = run { "explain", "maria@acme.example", "--to", to }
+    local shown = assert(tutorial:match "some rows left out%):\n```\n.-\n\n(.-)\n```")
+    for line in shown:gmatch "[^\n]+" do has(why, line) end
+    local from, into = tutorial:match "'s/(.-)/(.-)/' policies/b2b_saas/policy.lua"
+    harness.edit(policies .. "/b2b_saas/policy.lua", from, into)
+    local spec, code = run { "test", policies .. "/b2b_saas" }
+    assert.are.equal(1, code)
+    has(spec, tutorial:match "\n(not ok.-)\nb2b_saas")
+    assert.is_truthy(spec:match "15 passed, 1 failed\n")
+    local python = tutorial:match "```python\n(.-)```":gsub("7411", tostring(daemon.ports.listen))
+    harness.write(folder .. "/snippet.py", python)
+    if os.execute "/usr/bin/python3 -c 'import msgpack' >/dev/null 2>&1" == 0 then
+      local pipe = io.popen("/usr/bin/python3 " .. folder .. "/snippet.py 2>&1")
+      assert.are.equal("engaged\n", pipe:read "*a")
+      pipe:close()
+    end
+  end)
+
   it("shares its words with the clients in examples/", function()
     local daemon = start()
     local folder = harness.folder()
