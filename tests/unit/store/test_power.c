@@ -30,16 +30,16 @@ struct undo {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct undo *undo;
 static size_t undo_count, undo_cap;
-static const char *watched;  // data directory; NULL: nothing is kept
+static char watched[512];    // data directory; empty: nothing is kept
 static long syncs_left = -1; // of the main thread, until the power goes before one
 static _Thread_local bool is_main;
 static char *snapshot;
 static void power_goes(void);
 
-// The file's name below the data directory, when it is of the journal or the vault.
+// The file's name below the data directory, when it is of the journal or the vault. With the lock held.
 static bool is_watched(int fd, char file[64]) {
   char link[64], path[512];
-  if (!watched) return false;
+  if (!watched[0]) return false;
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t n = readlink(link, path, sizeof path - 1);
   size_t dir = strlen(watched);
@@ -52,49 +52,56 @@ static bool is_watched(int fd, char file[64]) {
   return true;
 }
 
-ssize_t pwrite(int fd, const void *p, size_t n, off_t at) {
-  char file[64];
-  if (is_watched(fd, file)) {
-    struct undo u = {.at = at, .n = n, .was = xcalloc(1, n + 1)};
-    memcpy(u.file, file, sizeof file);
-    pthread_mutex_lock(&lock);
-    if (syscall(SYS_pread64, fd, u.was, n, at) < 0) abort();
-    if (undo_count == undo_cap) undo = xrealloc(undo, (undo_cap = undo_cap ? undo_cap * 2 : 64) * sizeof *undo);
-    undo[undo_count++] = u;
-    ssize_t k = syscall(SYS_pwrite64, fd, p, n, at);
-    pthread_mutex_unlock(&lock);
-    return k;
-  }
-  return syscall(SYS_pwrite64, fd, p, n, at);
+static void keep(const char *file, int fd, size_t n, off_t at) {
+  struct undo u = {.at = at, .n = n, .was = xcalloc(1, n + 1)};
+  memcpy(u.file, file, sizeof u.file);
+  if (syscall(SYS_pread64, fd, u.was, n, at) < 0) abort();
+  if (undo_count == undo_cap) undo = xrealloc(undo, (undo_cap = undo_cap ? undo_cap * 2 : 64) * sizeof *undo);
+  undo[undo_count++] = u;
 }
 
-static void synced(int fd) {
+ssize_t pwrite(int fd, const void *p, size_t n, off_t at) {
   char file[64];
-  if (!is_watched(fd, file)) return;
   pthread_mutex_lock(&lock);
-  size_t kept = 0;
-  for (size_t i = 0; i < undo_count; i++) {
-    if (strcmp(undo[i].file, file) != 0)
-      undo[kept++] = undo[i];
-    else
-      free(undo[i].was);
-  }
-  undo_count = kept;
+  if (is_watched(fd, file)) keep(file, fd, n, at);
+  ssize_t k = syscall(SYS_pwrite64, fd, p, n, at);
+  int e = errno;
   pthread_mutex_unlock(&lock);
+  errno = e;
+  return k;
+}
+
+// What is on disk needs no undoing; a write that began meanwhile does, so the lock is held for the sync too.
+static int sync_and_forget(int fd, long call) {
+  char file[64];
+  pthread_mutex_lock(&lock);
+  int rc = (int)syscall(call, fd), e = errno;
+  if (rc == 0 && is_watched(fd, file)) {
+    size_t kept = 0;
+    for (size_t i = 0; i < undo_count; i++) {
+      if (strcmp(undo[i].file, file) != 0)
+        undo[kept++] = undo[i];
+      else
+        free(undo[i].was);
+    }
+    undo_count = kept;
+  }
+  pthread_mutex_unlock(&lock);
+  errno = e;
+  return rc;
 }
 
 int fdatasync(int fd) {
   char file[64];
-  if (is_main && syncs_left > 0 && is_watched(fd, file) && --syncs_left == 0) power_goes();
-  int rc = (int)syscall(SYS_fdatasync, fd);
-  if (rc == 0) synced(fd);
-  return rc;
+  if (is_main && syncs_left > 0) {
+    pthread_mutex_lock(&lock);
+    bool counts = is_watched(fd, file);
+    pthread_mutex_unlock(&lock);
+    if (counts && --syncs_left == 0) power_goes();
+  }
+  return sync_and_forget(fd, SYS_fdatasync);
 }
-int fsync(int fd) {
-  int rc = (int)syscall(SYS_fsync, fd);
-  if (rc == 0) synced(fd);
-  return rc;
-}
+int fsync(int fd) { return sync_and_forget(fd, SYS_fsync); }
 
 static struct draw chance;
 
@@ -102,8 +109,8 @@ static struct draw chance;
 static void power_goes(void) {
   snapshot = scratch_new();
   char command[1200], path[700];
-  snprintf(command, sizeof command, "cp -r --sparse=always %s/. %s/", watched, snapshot);
   pthread_mutex_lock(&lock);
+  snprintf(command, sizeof command, "cp -r --sparse=always %s/. %s/", watched, snapshot);
   assert_int_equal(system(command), 0);
   uint64_t lost = draw(&chance, 4); // all, half, few, none
   for (size_t i = undo_count; i-- > 0;) {
@@ -122,9 +129,11 @@ static void power_goes(void) {
 }
 
 static void forget_writes(void) {
-  watched = NULL;
+  pthread_mutex_lock(&lock);
+  watched[0] = 0;
   for (size_t i = 0; i < undo_count; i++) free(undo[i].was);
   undo_count = 0;
+  pthread_mutex_unlock(&lock);
 }
 
 static uint64_t digest_of(struct world *w) {
@@ -204,7 +213,9 @@ static void power_may_go_at_any_time(void **state) {
     options = small_options(dir, 1 + (unsigned)draw(&chance, 4));
     options.journal.sync = sync;
     options.journal.interval_ms = 2;
-    watched = dir;
+    pthread_mutex_lock(&lock);
+    snprintf(watched, sizeof watched, "%s", dir);
+    pthread_mutex_unlock(&lock);
     world_must_open(&w, &options);
     if (sync == SYNC_ALWAYS) {
       syncs_left = 1 + (long)draw(&chance, 150);
