@@ -56,7 +56,7 @@ if command -v clang-format >/dev/null; then
     check "not formatted: ./dev format"
 fi
 if command -v luacheck >/dev/null; then
-  luacheck -q --no-color scripts policies examples tests --exclude-files "tests/hostile/*.lua" 2>/dev/null | grep -E '^ |:[0-9]+:' | check "luacheck"
+  luacheck -q --no-color scripts policies examples tests --exclude-files "tests/hostile/scripts/*.lua" 2>/dev/null | grep -E '^ |:[0-9]+:' | check "luacheck"
 fi
 
 if [[ -s $broken ]]; then

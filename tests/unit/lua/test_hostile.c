@@ -1,4 +1,4 @@
-// Each script in tests/hostile returns a function that attacks: it is run as a policy's build and as a custom function
+// Each script in tests/hostile/scripts returns a function that attacks: it is run as a policy's build and as a custom function
 // in a call. Its first lines say how that must end:
 //   -- ends: TEXT | TEXT   the error has one of the texts (build: and call: say it for one way only)
 //   -- build: same         the build succeeds, with the same bytes in five states
@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#define DIR "tests/hostile"
+#define DIR "tests/hostile/scripts"
 
 static const struct lua_limits build_limits = {
     .memory_max = 16u << 20, .instructions_max = 5000000, .output_max = 1u << 20, .cpu_ms_max = 800};
