@@ -238,10 +238,21 @@ static void print_problems(struct testing *t, const char *path, struct bytes pro
   }
 }
 
+// An error that names its place itself ("policies/…/x_spec.lua:2: what") is taken apart.
 static void spec_broken(struct testing *t, const char *path, const struct error *err) {
   struct policy_problem p = {.is_error = true};
+  const char *what = err->text;
+  size_t n = strlen(path);
+  if (strncmp(what, path, n) == 0 && what[n] == ':') {
+    char *end;
+    long line = strtol(what + n + 1, &end, 10);
+    bool has_line = *end == ':' && line > 0 && line <= INT32_MAX;
+    if (has_line) p.line = (int)line;
+    what = has_line ? end + 1 : what + n + 1;
+    while (*what == ' ') what++;
+  }
   snprintf(p.path, sizeof p.path, "%s", path);
-  snprintf(p.text, sizeof p.text, "%s", err->text);
+  snprintf(p.text, sizeof p.text, "%s", what);
   struct policy_report report = {.problem = &p, .count = 1, .errors = 1};
   folder_print(t->folder, &report, args_flag(t->args, "json"));
   t->is_broken = true;
