@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BUFFER_BYTES = 128 << 10, POLL_MS = 30000, BACKOFF_MAX_MS = 2000 };
+enum { BUFFER_BYTES = 128 << 10, SILENCE_MS_MIN = 30000, BACKOFF_MAX_MS = 2000 };
 
 enum slot_state { SLOT_FREE, SLOT_SENT, SLOT_AGAIN };
 struct slot {
@@ -162,13 +162,15 @@ static bool all_wait_for_another_try(const struct sender *s) {
 static int pump(struct sender *s, struct error *err) {
   if (all_wait_for_another_try(s)) send_again(s);
   struct client_message message;
-  int n = client_next(s->client, POLL_MS, &message, err);
+  int64_t silence_ms = s->options.patience_ms > SILENCE_MS_MIN ? s->options.patience_ms : SILENCE_MS_MIN;
+  int n = client_next(s->client, (int)silence_ms, &message, err);
+  if (n == 0) return error_set(err, ITD_EIO, "no answer for %lld seconds", (long long)silence_ms / 1000);
   while (n == 1) {
     take(s, &message);
     n = client_next(s->client, 0, &message, err);
   }
   if (n == 0) return 0;
-  if (n != ITD_EIO) return n;
+  if (n != ITD_EIO) return n; // what answers is no daemon
   if (s->trouble_ns && clock_mono_ns() - s->trouble_ns >= (uint64_t)s->options.patience_ms * 1000000u) return n;
   return reconnect(s, err);
 }

@@ -30,7 +30,7 @@ struct sender;
 struct sender *sender_new(struct client *client, const struct sender_options *options); // owns the client from here on
 void sender_free(struct sender *sender);
 // Adds an event (a MessagePack map, copied); waits while the window is full. `line` is what the tally calls it.
-// ITD_EIO: the connection could not be had again within the patience.
+// ITD_EIO: the connection could not be had again within the patience, or nothing was answered for as long (at least half a minute).
 int sender_add(struct sender *sender, struct bytes event, uint64_t line, struct error *err) ITD_MUST_USE;
 // Waits until every event has its answer. Errors as sender_add.
 int sender_finish(struct sender *sender, struct error *err) ITD_MUST_USE;
