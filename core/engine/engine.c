@@ -30,6 +30,7 @@ struct engine {
   struct buf bytes;  // answers and effects of this call's decisions
   struct decision *decision;
   size_t count, cap;
+  bool timer_stopped;
 };
 
 struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limits, engine_policy_of policy_of,
@@ -187,6 +188,7 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
 static void begin(struct engine *e) {
   CHECK(e->vm);
   e->count = 0;
+  e->timer_stopped = false;
   buf_clear(&e->bytes);
 }
 
@@ -198,22 +200,42 @@ static void finish(struct engine *e, struct engine_result *result) {
   }
   result->decision = e->decision;
   result->count = e->count;
+  result->timer_stopped = e->timer_stopped;
 }
 
-static bool migrate(struct engine *e, struct lead **lead) {
-  if ((*lead)->release == e->release.number) return false;
+static bool migrate_to(struct engine *e, const struct release *release, struct lead **lead) {
+  if ((*lead)->release == release->number) return false;
   struct policy *from = e->policy_of(e->context, (*lead)->release);
   CHECK(from); // every version ever in force is kept
-  *lead = lead_migrate(*lead, from, e->release.policy, e->release.number, (*lead)->now_ms);
+  *lead = lead_migrate(*lead, from, release->policy, release->number, (*lead)->now_ms);
   return true;
+}
+
+static bool migrate(struct engine *e, struct lead **lead) { return migrate_to(e, &e->release, lead); }
+
+// The transition of the first timer; -1: there is none.
+static int first_timer(struct lead *lead) {
+  const struct policy_state *state = lead_policy_state(lead);
+  return state->timer_count ? (int)state->timer[0].transition : -1;
+}
+
+static void drop_first_timer(struct lead *lead) {
+  struct policy_state *state = lead_policy_state(lead);
+  memmove(&state->timer[0], &state->timer[1], sizeof state->timer[0] * (POLICY_TIMERS_MAX - 1));
+  memset(&state->timer[POLICY_TIMERS_MAX - 1], 0, sizeof state->timer[0]);
+  state->timer_count--;
 }
 
 static int fire_timers(struct engine *e, struct lead *lead, int64_t until_ms, bool *migrated, struct error *err) {
   for (int fired = 0; fired < ENGINE_TIMERS_MAX && engine_due(lead) <= until_ms; fired++) {
     const struct policy_state *state = lead_policy_state(lead);
     int64_t now_ms = state->timer[0].due_ms > lead->now_ms ? state->timer[0].due_ms : lead->now_ms;
-    int status = decide(e, lead, NULL, now_ms, state->timer[0].transition, *migrated, err);
-    if (status < 0) return status;
+    int status = decide(e, lead, NULL, now_ms, first_timer(lead), *migrated, err);
+    if (status < 0) {
+      drop_first_timer(lead);
+      e->timer_stopped = true;
+      return status;
+    }
     *migrated = false;
   }
   return 0;
@@ -237,8 +259,25 @@ int engine_event(struct engine *e, struct lead **lead, const struct event *event
 int engine_timers(struct engine *e, struct lead **lead, int64_t now_ms, struct engine_result *result,
                   struct error *err) {
   begin(e);
+  struct lead *tried = *lead; // a copy where it must migrate: perhaps nothing fires, and then it stays as it is
+  if (tried->release != e->release.number) tried = memcpy(xmalloc(lead_size(*lead)), *lead, lead_size(*lead));
+  bool migrated = migrate(e, &tried);
+  int status = fire_timers(e, tried, now_ms, &migrated, err);
+  finish(e, result);
+  if (tried == *lead) return status;
+  bool is_unchanged = status == 0 && e->count == 0;
+  lead_free(is_unchanged ? tried : *lead);
+  if (!is_unchanged) *lead = tried;
+  return status;
+}
+
+int engine_replay(struct engine *e, struct lead **lead, const struct event *event, int64_t now_ms,
+                  struct engine_result *result, struct error *err) {
+  begin(e);
   bool migrated = migrate(e, lead);
-  int status = fire_timers(e, *lead, now_ms, &migrated, err);
+  int timer = event ? -1 : first_timer(*lead);
+  int status = event || timer >= 0 ? decide(e, *lead, event, now_ms, timer, migrated, err)
+                                   : error_set(err, ITD_ENOTFOUND, "the lead has no timer");
   finish(e, result);
   return status;
 }
@@ -338,15 +377,13 @@ static void put_conditions(const struct policy *policy, const struct policy_trac
 }
 
 int engine_explain(struct engine *e, const struct release *release, struct lead **lead, const struct event *event,
-                   int64_t now_ms, int timer_transition, struct buf *out, struct error *err) {
+                   int64_t now_ms, struct buf *out, struct error *err) {
   int status = explain_vm(e, release->policy, err);
   if (status < 0) return status;
-  if ((*lead)->release != release->number) {
-    struct policy *from = e->policy_of(e->context, (*lead)->release);
-    CHECK(from);
-    *lead = lead_migrate(*lead, from, release->policy, release->number, (*lead)->now_ms);
-  }
+  (void)migrate_to(e, release, lead);
   struct lead *l = *lead;
+  int timer_transition = event ? -1 : first_timer(l); // of the release that decided: a migration renumbers
+  if (!event && timer_transition < 0) return error_set(err, ITD_ENOTFOUND, "the lead has no timer");
   uint64_t before = lead_digest(l);
   l->now_ms = now_ms;
   if (event) {

@@ -45,16 +45,23 @@ struct decision {
 struct engine_result {
   const struct decision *decision; // timers that were due come first; the event's own decision is the last
   size_t count;
+  bool timer_stopped; // what ITD_ESTOPPED is about: a timer's call, not the event's
 };
 
 // Fires the timers due by then, folds the event, scores, decides. `*lead` may be moved (migration). On failure the lead
 // is as it was but for timers that fired (they stand, and are in `result`): ITD_ETIME (outside the bounds; nothing
-// fired), ITD_ESTOPPED (policy).
+// fired), ITD_ESTOPPED (policy). With result->timer_stopped the event was not reached: the timer whose call was stopped
+// is taken away, since it would stop every event to come, and the caller records that and calls again.
 int engine_event(struct engine *engine, struct lead **lead, const struct event *event, int64_t received_ms,
                  const struct event_limits *limits, struct engine_result *result, struct error *err) ITD_MUST_USE;
-// Fires only the timers due by `now_ms` (clock wall: a thread woke).
+// Fires only the timers due by `now_ms` (clock wall: a thread woke). ITD_ESTOPPED as above. When none fires the lead
+// keeps the layout of its own release: no frame would tell of a migration.
 int engine_timers(struct engine *engine, struct lead **lead, int64_t now_ms, struct engine_result *result,
                   struct error *err) ITD_MUST_USE;
+// Replay: makes the one decision of a frame, the event's or (NULL) that of the lead's first timer, at the clock that the
+// frame recorded. Nothing else fires. ITD_ESTOPPED; ITD_ENOTFOUND: the lead has no timer.
+int engine_replay(struct engine *engine, struct lead **lead, const struct event *event, int64_t now_ms,
+                  struct engine_result *result, struct error *err) ITD_MUST_USE;
 // When the lead's next timer is due; INT64_MAX: none.
 int64_t engine_due(const struct lead *lead);
 
@@ -67,9 +74,9 @@ int engine_refold(struct lead **lead, const struct policy *from, const struct po
 // Explains a decision: `lead` is the state *before* it (moved and changed as engine_event would), and what comes out is
 // one MessagePack map: `decision` (the answer), `features` [{name, value, unit, class, description, points}] (points:
 // its share of the combined score), `conditions` [{name, why, path, line, fired}] (fired: true, false, nil not
-// reached). docs/protocol.md#decision-explain.
+// reached). `event` NULL: the decision of the lead's first timer. ITD_ENOTFOUND: it has none; ITD_ESTOPPED. docs/protocol.md#decision-explain.
 int engine_explain(struct engine *engine, const struct release *release, struct lead **lead, const struct event *event,
-                   int64_t now_ms, int timer_transition, struct buf *out, struct error *err) ITD_MUST_USE;
+                   int64_t now_ms, struct buf *out, struct error *err) ITD_MUST_USE;
 // The lead as a map for lead.get: scores are those of its last decision and not here; stage, owner, clock, timers,
 // features by name.
 void engine_show(const struct policy *policy, const struct lead *lead, struct buf *out);

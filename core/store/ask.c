@@ -143,12 +143,6 @@ static void put_frame(const struct frame *frame, struct buf *answer) {
   mp_put_cstr(answer, kind_name(frame->kind));
 }
 
-// The transition whose timer caused a timer's decision: the first one that was due by then.
-static int timer_of(struct lead *before, const struct frame *frame) {
-  const struct policy_state *state = lead_policy_state(before);
-  return frame->kind == FRAME_TIMER && state->timer_count ? (int)state->timer[0].transition : -1;
-}
-
 // Computes the decision again and puts it beside the recorded one.
 static int recompute(struct intake *in, const struct frame *frame, struct lead **before, struct bytes map,
                      struct buf *out, struct error *err) {
@@ -164,8 +158,7 @@ static int recompute(struct intake *in, const struct frame *frame, struct lead *
     int status = event_decode(map, frame->received_ms, &wide, &digits, &event, err);
     if (status < 0) return status;
   }
-  return engine_explain(in->engine, &release, before, map.n ? &event : NULL, frame->now_ms, timer_of(*before, frame),
-                        out, err);
+  return engine_explain(in->engine, &release, before, map.n ? &event : NULL, frame->now_ms, out, err);
 }
 
 static int explain_frame(struct intake *in, const struct frame *frame, struct lead **before, struct buf *answer,

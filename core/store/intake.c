@@ -29,6 +29,7 @@ void intake_free(struct intake *in) {
   buf_deinit(&in->sealed);
   buf_deinit(&in->raw);
   buf_deinit(&in->error);
+  free(in->waiting);
   free(in);
 }
 
@@ -61,6 +62,11 @@ void intake_use(struct intake *in, const char *why) {
     frame.event = buf_bytes(&in->raw);
     store_append(in->shard, &frame);
   }
+  for (size_t i = 0; i < in->waiting_count; i++) {
+    struct lead *lead = store_lead(in->shard, in->waiting[i]);
+    if (lead) store_put(in->shard, lead); // its timers are due again
+  }
+  in->waiting_count = 0;
 }
 
 const struct release *intake_release(const struct intake *in) { return engine_release(in->engine); }
@@ -176,6 +182,13 @@ static void append_stopped(struct intake *in, struct lead *lead, struct frame *f
   count(&in->counters.stopped);
 }
 
+// The engine took away a timer whose call was stopped.
+static void append_stopped_timer(struct intake *in, struct lead *lead, int64_t received_ms, const struct error *why) {
+  struct frame frame = {.received_ms = received_ms};
+  append_stopped(in, lead, &frame, why);
+  log_line(LOG_WARN, "timer_stopped", "why=%s", log_quote(why->text));
+}
+
 static int refuse(struct intake *in, int status, const struct error *why, struct bytes map, int64_t received_ms) {
   count(&in->counters.refused);
   store_quarantine(in->shard, why, map, received_ms);
@@ -218,12 +231,17 @@ static int take(struct intake *in, const struct event *event, const struct who *
   int status = lead_of(in, event, who, received_ms, &lead, &is_new, err);
   if (status < 0) return refuse(in, status, err, event->raw, received_ms);
   struct engine_result result;
-  status = engine_event(in->engine, &lead, event, received_ms, &in->options.limits, &result, err);
-  if (status < 0 && status != ITD_ESTOPPED) {
-    if (is_new) lead_free(lead);
-    return refuse(in, status, err, event->raw, received_ms);
+  for (;;) {
+    status = engine_event(in->engine, &lead, event, received_ms, &in->options.limits, &result, err);
+    if (status < 0 && status != ITD_ESTOPPED) {
+      if (is_new) lead_free(lead);
+      return refuse(in, status, err, event->raw, received_ms);
+    }
+    append_timers(in, lead, &result, received_ms);
+    if (!result.timer_stopped) break; // else the event was not reached: once more, without that timer
+    append_stopped_timer(in, lead, received_ms, err);
+    *err = (struct error){0};
   }
-  append_timers(in, lead, &result, received_ms);
   struct frame frame = {
       .received_ms = received_ms, .identity = who->identity, .message = message, .cause = event->traceparent};
   seal_event(in, lead->id, event->raw, &frame);
@@ -301,6 +319,14 @@ int intake_validate(struct intake *in, struct bytes map, int64_t received_ms, st
   return status;
 }
 
+static void wait_for_release(struct intake *in, struct lead_id id) {
+  if (in->waiting_count == in->waiting_cap) {
+    in->waiting_cap = in->waiting_cap ? in->waiting_cap * 2 : 64;
+    in->waiting = xrealloc(in->waiting, in->waiting_cap * sizeof *in->waiting);
+  }
+  in->waiting[in->waiting_count++] = id;
+}
+
 int64_t intake_wake(struct intake *in, int64_t now_ms, unsigned limit) {
   if (in->options.clock != ENGINE_CLOCK_WALL) return INT64_MAX;
   struct lead_id id;
@@ -311,15 +337,11 @@ int64_t intake_wake(struct intake *in, int64_t now_ms, unsigned limit) {
     struct error err = {0};
     int status = engine_timers(in->engine, &lead, now_ms, &result, &err);
     append_timers(in, lead, &result, now_ms);
-    if (status < 0) { // the timer that was stopped is recorded, and goes: it would stop again at every wake
-      struct frame frame = {.received_ms = now_ms};
-      struct policy_state *state = lead_policy_state(lead);
-      memmove(&state->timer[0], &state->timer[1], sizeof state->timer[0] * (POLICY_TIMERS_MAX - 1));
-      memset(&state->timer[POLICY_TIMERS_MAX - 1], 0, sizeof state->timer[0]);
-      state->timer_count--;
-      append_stopped(in, lead, &frame, &err);
-      log_line(LOG_WARN, "timer_stopped", "why=%s", log_quote(err.text));
+    if (status == 0 && result.count == 0 && lead->release != engine_release(in->engine)->number) {
+      wait_for_release(in, id);
+      continue;
     }
+    if (status < 0) append_stopped_timer(in, lead, now_ms, &err);
     store_put(in->shard, lead);
   }
   return store_next_due(in->shard);

@@ -16,6 +16,10 @@ struct intake {
   struct intake_options options;
   struct engine *engine;
   struct buf clear, secret, sealed, raw, error; // scratch of one event
+  // Leads whose due timers have no place in the release in force: they keep the state of their own release until an
+  // event comes, and wake again when another release is put in force.
+  struct lead_id *waiting;
+  size_t waiting_count, waiting_cap;
   struct intake_counters counters;
 };
 

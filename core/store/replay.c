@@ -7,11 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// A lead while it is played, and the decisions that were made again but not yet met in the journal.
 struct played {
   struct lead *lead;
-  uint64_t expected[ENGINE_TIMERS_MAX + 1];
-  size_t first, count;
   bool is_lost; // an event of it can't be opened: what follows can't be computed
 };
 
@@ -80,17 +77,12 @@ static int use_release(struct player *p, const struct frame *frame, struct error
   return 0;
 }
 
-static void expect_all(struct played *played, const struct engine_result *result) {
-  if (played->first == played->count) played->first = played->count = 0;
-  for (size_t i = 0; i < result->count && played->count < ENGINE_TIMERS_MAX + 1; i++)
-    played->expected[played->count++] = result->decision[i].hash;
-}
-
-static void compare(struct player *p, struct played *played, const struct frame *frame) {
-  bool same = played->first < played->count && played->expected[played->first++] == frame->hash;
+// Holds what was decided again against the record; `result` empty: nothing was.
+static void compare(struct player *p, const struct frame *frame, const struct engine_result *result) {
+  uint64_t hash = result->count ? result->decision[result->count - 1].hash : 0;
   p->result.decisions++;
-  p->result.hash = hash_mix(p->result.hash, frame->hash);
-  if (same) return;
+  p->result.hash = hash_mix(p->result.hash, hash);
+  if (hash == frame->hash) return;
   if (!p->result.different++) {
     char id[LEAD_ID_TEXT];
     lead_id_format(frame->entity, id);
@@ -98,42 +90,47 @@ static void compare(struct player *p, struct played *played, const struct frame 
   }
 }
 
-static int play_event(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
-  struct event event;
-  struct event_digits digits;
-  struct event_limits wide = {.id_max = SIZE_MAX,
-                              .name_max = SIZE_MAX,
-                              .bytes_max = SIZE_MAX,
-                              .late_max_ms = INT64_MAX / 4,
-                              .future_max_ms = INT64_MAX / 4};
+// The event of a frame, decoded from p->map.
+static int read_event(struct player *p, const struct frame *frame, struct event *event, struct event_digits *digits,
+                      struct error *err) {
+  struct event_limits wide = {.id_max = SIZE_MAX, .name_max = SIZE_MAX, .bytes_max = SIZE_MAX};
   buf_clear(&p->map);
   buf_clear(&p->secret);
   int status = frame->secret.n ? store_unseal(p->shard, frame->entity, frame->secret, &p->secret, err) : 0;
+  if (status == 0) status = event_join(frame->event, buf_bytes(&p->secret), &p->map, err);
+  if (status == 0) status = event_decode(buf_bytes(&p->map), frame->received_ms, &wide, digits, event, err);
+  return status;
+}
+
+static int play_decision(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
+  bool is_timer = frame->kind == FRAME_TIMER;
+  struct event event;
+  struct event_digits digits;
+  int status = is_timer ? 0 : read_event(p, frame, &event, &digits, err);
   if (status == ITD_ENOTFOUND) {
     played->is_lost = true;
     p->result.forgotten++;
     return 0;
   }
-  if (status == 0) status = event_join(frame->event, buf_bytes(&p->secret), &p->map, err);
-  if (status == 0) status = event_decode(buf_bytes(&p->map), frame->received_ms, &wide, &digits, &event, err);
   if (status < 0) return status;
   struct engine_result result;
-  status = engine_event(p->engine, &played->lead, &event, frame->received_ms, &wide, &result, err);
-  if (status == ITD_ESTOPPED) status = 0; // it was not then: the comparison says so
-  expect_all(played, &result);
-  compare(p, played, frame);
-  return status;
+  struct error ignored = {0}; // it was not stopped then: the comparison says so
+  p->result.timers += is_timer;
+  if (engine_replay(p->engine, &played->lead, is_timer ? NULL : &event, frame->now_ms, &result, &ignored) < 0)
+    result.count = 0;
+  compare(p, frame, &result);
+  return 0;
 }
 
-static void play_timer(struct player *p, struct played *played, const struct frame *frame) {
-  p->result.timers++;
-  if (played->first == played->count) {
-    struct engine_result result;
-    struct error ignored = {0}; // a stopped timer leaves fewer decisions than the journal has
-    if (engine_timers(p->engine, &played->lead, frame->now_ms, &result, &ignored) < 0) p->result.stopped++;
-    expect_all(played, &result);
-  }
-  compare(p, played, frame);
+// A call that was stopped is played as stopped: what it left of the lead (a timer that is gone, a release's layout) is
+// applied as recorded.
+static int play_stopped(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
+  p->result.stopped++;
+  struct policy *from = store_version(p->store, played->lead->release);
+  if (!from)
+    return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", played->lead->release);
+  return engine_refold(&played->lead, from, engine_release(p->engine)->policy, frame->policy, NULL, frame->now_ms,
+                       frame->number, frame->effects, err);
 }
 
 static int play(void *context, const struct frame *frame, uint64_t place, struct error *err) {
@@ -145,10 +142,7 @@ static int play(void *context, const struct frame *frame, uint64_t place, struct
   if (status < 0 || frame->kind == FRAME_RELEASE) return status;
   struct played *played = lead_of(p, frame);
   if (played->is_lost) return 0;
-  if (frame->kind == FRAME_EVENT) return play_event(p, played, frame, err);
-  if (frame->kind == FRAME_TIMER) play_timer(p, played, frame);
-  if (frame->kind == FRAME_STOPPED) p->result.stopped++; // a call that was stopped is played as stopped
-  return 0;
+  return frame->kind == FRAME_STOPPED ? play_stopped(p, played, frame, err) : play_decision(p, played, frame, err);
 }
 
 // ---- threads ----
