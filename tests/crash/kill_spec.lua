@@ -1,5 +1,6 @@
---- SIGKILL at random moments while several connections send, twenty times on the same data. What was acknowledged is found afterwards, byte
---- for byte; what was not is sent again and decided once; a lead's running numbers have no holes. SEED=… repeats a run's choices.
+--- SIGKILL at random moments while several connections send, twenty times on the same data. What was acknowledged is
+--- found afterwards, byte for byte; what was not is sent again and decided once; a lead's running numbers have no
+--- holes. SEED=… repeats a run's choices.
 local socket = require "socket"
 
 local harness = require "harness"
@@ -15,17 +16,25 @@ describe("SIGKILL at random moments (SEED=" .. SEED .. ")", function()
   local random = harness.random(SEED)
 
   local daemon
-  local events, next_event = {}, 0   -- by number, which is the messageId
-  local unanswered = {}              -- numbers of events that were sent, and must be sent again
-  local answered = {}                -- number of an event -> bytes of its decision, `duplicate` false
+  local events, next_event = {}, 0 -- by number, which is the messageId
+  local unanswered = {} -- numbers of events that were sent, and must be sent again
+  local answered = {} -- number of an event -> bytes of its decision, `duplicate` false
   local chunks, unacknowledged = {}, {} -- Forward: number of a chunk -> its entries
   local unpacker = require("mpack").Unpacker()
 
   local function new_event()
     next_event = next_event + 1
-    local event = { type = "track", event = NAMES[random(#NAMES)], userId = "u" .. random(LEADS), messageId = next_event,
-      channel = random(2) == 1 and "web" or "product", properties = { n = next_event, text = ("x"):rep(random(400)) } }
-    if random(10) == 1 then event.type, event.traits = "identify", { email = "a" .. next_event .. "@acme.example" } end
+    local event = {
+      type = "track",
+      event = NAMES[random(#NAMES)],
+      userId = "u" .. random(LEADS),
+      messageId = next_event,
+      channel = random(2) == 1 and "web" or "product",
+      properties = { n = next_event, text = ("x"):rep(random(400)) },
+    }
+    if random(10) == 1 then
+      event.type, event.traits = "identify", { email = "a" .. next_event .. "@acme.example" }
+    end
     events[next_event] = event
     return next_event
   end
@@ -92,7 +101,9 @@ describe("SIGKILL at random moments (SEED=" .. SEED .. ")", function()
 
   local function new_chunk()
     local list = {}
-    for i = 1, random(20) do list[i] = { 0, { userId = "f" .. random(10), event = NAMES[random(#NAMES)], channel = "web" } } end
+    for i = 1, random(20) do
+      list[i] = { 0, { userId = "f" .. random(10), event = NAMES[random(#NAMES)], channel = "web" } }
+    end
     chunks[#chunks + 1] = list
     return #chunks
   end
@@ -107,7 +118,9 @@ describe("SIGKILL at random moments (SEED=" .. SEED .. ")", function()
 
   local function sorted(set)
     local list = {}
-    for number in pairs(set) do list[#list + 1] = number end
+    for number in pairs(set) do
+      list[#list + 1] = number
+    end
     table.sort(list)
     return list
   end
@@ -115,7 +128,9 @@ describe("SIGKILL at random moments (SEED=" .. SEED .. ")", function()
   -- Every acknowledged decision of `numbers` is there, with the same bytes.
   local function check(numbers)
     local requests = {}
-    for i, number in ipairs(numbers) do requests[i] = { "decision.get", answered[number]:match "%x+%-%d+" } end
+    for i, number in ipairs(numbers) do
+      requests[i] = { "decision.get", answered[number]:match "%x+%-%d+" }
+    end
     for i, answer in ipairs(daemon:connect():pipeline(requests)) do
       assert.is_nil(answer.error, answer.error and "an acknowledged decision is gone: " .. answer.error.detail)
       assert.equal(answered[numbers[i]], answer.raw)
@@ -125,26 +140,38 @@ describe("SIGKILL at random moments (SEED=" .. SEED .. ")", function()
   -- Sends on all connections until the moment comes, and kills in the midst of it.
   local function live_and_die()
     local senders, forward = {}, daemon:connect()
-    for i = 1, CONNECTIONS do senders[i] = sender() end
+    for i = 1, CONNECTIONS do
+      senders[i] = sender()
+    end
     local again = sorted(unanswered)
     if #again > 0 then
       local middle = random(#again)
       senders[1].send({ unpack(again, 1, middle) })
       senders[2].send({ unpack(again, middle + 1) })
     end
-    for _, number in ipairs(sorted(unacknowledged)) do send_chunk(forward, number) end
+    for _, number in ipairs(sorted(unacknowledged)) do
+      send_chunk(forward, number)
+    end
     for _ = 1, random(60) do
       local one = senders[random(CONNECTIONS)]
       local numbers = {}
-      for i = 1, random(40) do numbers[i] = new_event() end
-      if random(4) == 1 then one.send_batch(numbers) else one.send(numbers) end
+      for i = 1, random(40) do
+        numbers[i] = new_event()
+      end
+      if random(4) == 1 then
+        one.send_batch(numbers)
+      else
+        one.send(numbers)
+      end
       if random(5) == 1 then send_chunk(forward, new_chunk()) end
       if random(3) > 1 then senders[random(CONNECTIONS)].read(0) end
       if random(8) == 1 then socket.sleep(random(10) / 1000) end
       read_acks(forward, 0)
     end
     if random(3) == 1 then
-      for _, one in ipairs(senders) do one.read(0) end
+      for _, one in ipairs(senders) do
+        one.read(0)
+      end
     end
     daemon:kill()
   end
@@ -153,7 +180,9 @@ describe("SIGKILL at random moments (SEED=" .. SEED .. ")", function()
     daemon = harness.start { shards = random(4) }
     for round = 1, ROUNDS do
       local before = {}
-      for number in pairs(answered) do before[number] = true end
+      for number in pairs(answered) do
+        before[number] = true
+      end
       live_and_die()
       if random(4) == 1 then -- and once more while it recovers
         daemon:launch()
@@ -163,7 +192,11 @@ describe("SIGKILL at random moments (SEED=" .. SEED .. ")", function()
       daemon:restart { shards = random(4), ["checkpoint.interval"] = random(2) == 1 and "100ms" or "10s" }
       local fresh, old = {}, {}
       for number in pairs(answered) do
-        if not before[number] then fresh[#fresh + 1] = number elseif random(20) == 1 then old[#old + 1] = number end
+        if not before[number] then
+          fresh[#fresh + 1] = number
+        elseif random(20) == 1 then
+          old[#old + 1] = number
+        end
       end
       check(fresh)
       check(old)
@@ -174,9 +207,13 @@ describe("SIGKILL at random moments (SEED=" .. SEED .. ")", function()
     local last, forward = sender(), daemon:connect()
     local left = sorted(unanswered)
     last.send(left)
-    while (last.answers or 0) < #left do last.read() end
+    while (last.answers or 0) < #left do
+      last.read()
+    end
     local repeated = sorted(unacknowledged)
-    for _, number in ipairs(repeated) do send_chunk(forward, number) end
+    for _, number in ipairs(repeated) do
+      send_chunk(forward, number)
+    end
     while next(unacknowledged) do
       local value, why = forward:receive_value()
       assert.is_table(value, why)
@@ -202,14 +239,20 @@ describe("SIGKILL at random moments (SEED=" .. SEED .. ")", function()
         local answer = client:must("lead.get", who)
         assert.equal(life.lead, answer.lead.lead)
         assert.equal(life.count, answer.lead.decisions, who)
-        for i = 1, life.count do assert.is_true(numbers[life.lead][i], "a running number is missing") end
+        for i = 1, life.count do
+          assert.is_true(numbers[life.lead][i], "a running number is missing")
+        end
         assert.is_true(client:must("decision.explain", who).reproduced)
       end
       local forwarded = {}
       for _, list in ipairs(chunks) do
-        for _, entry in ipairs(list) do forwarded[entry[2].userId] = (forwarded[entry[2].userId] or 0) + 1 end
+        for _, entry in ipairs(list) do
+          forwarded[entry[2].userId] = (forwarded[entry[2].userId] or 0) + 1
+        end
       end
-      for who, count in pairs(forwarded) do assert.equal(count, client:must("lead.get", who).lead.decisions, who) end
+      for who, count in pairs(forwarded) do
+        assert.equal(count, client:must("lead.get", who).lead.decisions, who)
+      end
     end
     check_all()
     daemon:stop()

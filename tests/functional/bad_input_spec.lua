@@ -1,5 +1,5 @@
---- What comes in wrong: bytes that are no protocol, messages that never end, senders who do not listen, broken policies and models,
---- directories of others, options. Each gets a clear error, is counted, and changes nothing.
+--- What comes in wrong: bytes that are no protocol, messages that never end, senders who do not listen, broken policies
+--- and models, directories of others, options. Each gets a clear error, is counted, and changes nothing.
 local lfs = require "lfs"
 local socket = require "socket"
 
@@ -12,7 +12,7 @@ local event = harness.event
 
 local function holds(text, ...)
   for _, wanted in ipairs { ... } do
-    assert.is_truthy(text:find(wanted, 1, true), ("this does not say \"%s\":\n%s"):format(wanted, text))
+    assert.is_truthy(text:find(wanted, 1, true), ('this does not say "%s":\n%s'):format(wanted, text))
   end
 end
 
@@ -40,17 +40,61 @@ describe("bad bytes", function()
     { "an empty list", "\144", "invalid_message", "neither" },
     { "a list that begins with a map", "\146\128\1", "invalid_message", "neither" },
     { "a list that begins with nil", "\146\192\1", "invalid_message", "neither" },
-    { "a list that begins with a float", pack.encode { 0.5, 1, "server.ping", pack.list {} }, "invalid_message", "neither" },
-    { "nesting over frame.depth", pack.encode { 0, 1, "event.ingest", pack.list { pack.raw(deep(40)) } }, "too_large", "frame.depth" },
+    {
+      "a list that begins with a float",
+      pack.encode { 0.5, 1, "server.ping", pack.list {} },
+      "invalid_message",
+      "neither",
+    },
+    {
+      "nesting over frame.depth",
+      pack.encode { 0, 1, "event.ingest", pack.list { pack.raw(deep(40)) } },
+      "too_large",
+      "frame.depth",
+    },
     { "nesting that never ends", deep(100000), "too_large", "frame.depth" },
-    { "a list announced longer than frame.objects", "\148\0\1\172event.ingest\221\255\255\255\255", "too_large", "frame.objects" },
-    { "a map announced longer than frame.objects", "\148\0\1\172event.ingest\145\223\255\255\255\255", "too_large", "frame.objects" },
-    { "a text announced longer than frame.bytes", "\148\0\1\172event.ingest\145\219\255\255\255\255", "too_large", "frame.bytes" },
-    { "a bin announced longer than frame.bytes", "\148\0\1\172event.ingest\145\198\255\255\255\255", "too_large", "frame.bytes" },
-    { "an ext announced longer than frame.bytes", "\148\0\1\172event.ingest\145\201\255\255\255\255\1", "too_large", "frame.bytes" },
-    { "5 MB that are really sent", pack.encode { 0, 1, "event.ingest", { { userId = ("x"):rep(5000000) } } }, "too_large", "frame.bytes" },
-    { "70,000 values", pack.encode { 0, 1, "event.ingest", { pack.raw(pack.list_head(70000) .. ("\1"):rep(70000)) } }, "too_large",
-      "frame.objects" },
+    {
+      "a list announced longer than frame.objects",
+      "\148\0\1\172event.ingest\221\255\255\255\255",
+      "too_large",
+      "frame.objects",
+    },
+    {
+      "a map announced longer than frame.objects",
+      "\148\0\1\172event.ingest\145\223\255\255\255\255",
+      "too_large",
+      "frame.objects",
+    },
+    {
+      "a text announced longer than frame.bytes",
+      "\148\0\1\172event.ingest\145\219\255\255\255\255",
+      "too_large",
+      "frame.bytes",
+    },
+    {
+      "a bin announced longer than frame.bytes",
+      "\148\0\1\172event.ingest\145\198\255\255\255\255",
+      "too_large",
+      "frame.bytes",
+    },
+    {
+      "an ext announced longer than frame.bytes",
+      "\148\0\1\172event.ingest\145\201\255\255\255\255\1",
+      "too_large",
+      "frame.bytes",
+    },
+    {
+      "5 MB that are really sent",
+      pack.encode { 0, 1, "event.ingest", { { userId = ("x"):rep(5000000) } } },
+      "too_large",
+      "frame.bytes",
+    },
+    {
+      "70,000 values",
+      pack.encode { 0, 1, "event.ingest", { pack.raw(pack.list_head(70000) .. ("\1"):rep(70000)) } },
+      "too_large",
+      "frame.objects",
+    },
   }
   for _, case in ipairs(endings) do
     local what, bytes, code, detail = unpack(case)
@@ -105,28 +149,46 @@ describe("bad bytes", function()
   it("without an id that could be answered are counted, and the connection goes on", function()
     local client = daemon:connect()
     local cases = {
-      { 0, "five", "server.ping", pack.list {} }, { 0, -1, "server.ping", pack.list {} }, { 0, 2 ^ 33, "server.ping", pack.list {} },
-      { 1, 5, pack.null, "an answer" }, { 3, 5, "server.ping", pack.list {} }, { 2, "server.ping" }, { 0 }, { 2 },
+      { 0, "five", "server.ping", pack.list {} },
+      { 0, -1, "server.ping", pack.list {} },
+      { 0, 2 ^ 33, "server.ping", pack.list {} },
+      { 1, 5, pack.null, "an answer" },
+      { 3, 5, "server.ping", pack.list {} },
+      { 2, "server.ping" },
+      { 0 },
+      { 2 },
     }
-    for _, case in ipairs(cases) do client:send_bytes(pack.encode(case)) end
+    for _, case in ipairs(cases) do
+      client:send_bytes(pack.encode(case))
+    end
     assert.equal("pong", client:must "server.ping")
     assert.equal(#cases, daemon:metric("intentd_errors_total", 'code="invalid_message"'))
   end)
 
   it("at random never end the daemon (SEED=" .. SEED .. ")", function()
     local random = harness.random(SEED)
-    local request = wire.request(1, "event.ingest", event { userId = "stranger", properties = { a = { 1, 2.5, { b = "c" } } } })
+    local request =
+      wire.request(1, "event.ingest", event { userId = "stranger", properties = { a = { 1, 2.5, { b = "c" } } } })
     for round = 1, 300 do
       local bytes = {}
       if round % 2 == 0 then
-        for i = 1, random(200) do bytes[i] = string.char(random(256) - 1) end
+        for i = 1, random(200) do
+          bytes[i] = string.char(random(256) - 1)
+        end
       else -- an honest request with a few bytes changed
-        for i = 1, #request do bytes[i] = request:sub(i, i) end
-        for _ = 1, random(4) do bytes[random(#request)] = string.char(random(256) - 1) end
+        for i = 1, #request do
+          bytes[i] = request:sub(i, i)
+        end
+        for _ = 1, random(4) do
+          bytes[random(#request)] = string.char(random(256) - 1)
+        end
       end
       local client = daemon:connect()
       client:send_bytes(table.concat(bytes))
-      if round % 3 == 0 then client:finish_sending() client:wait_closed() end
+      if round % 3 == 0 then
+        client:finish_sending()
+        client:wait_closed()
+      end
       client:close()
     end
     assert.equal("pong", honest:must "server.ping")
@@ -166,7 +228,9 @@ describe("a message that does not end", function()
   it("takes no memory for what it only announces", function()
     local daemon = harness.start { shards = 1 }
     local before = daemon:resident()
-    for _ = 1, 200 do daemon:connect():send_bytes("\148\0\1\172event.ingest\145\198\0\63\0\0") end -- almost 4 MiB each
+    for _ = 1, 200 do
+      daemon:connect():send_bytes("\148\0\1\172event.ingest\145\198\0\63\0\0")
+    end -- almost 4 MiB each
     daemon:connect():must "server.ping"
     assert.is_true(daemon:resident() - before < 120e6)
   end)
@@ -183,7 +247,8 @@ describe("a sender who does not read its answers", function()
     -- Requests of one length, so that it is known how many have left; more of them than all sockets hold.
     local padding, requests = { x = ("x"):rep(3000) }, {}
     for i = 1, 20000 do
-      requests[i] = wire.request(99999 + i, "event.ingest", event { userId = "flood", messageId = 99999 + i, properties = padding })
+      requests[i] =
+        wire.request(99999 + i, "event.ingest", event { userId = "flood", messageId = 99999 + i, properties = padding })
     end
     local one, bytes = #requests[1], table.concat(requests)
     assert.equal(20000 * one, #bytes)
@@ -216,15 +281,20 @@ describe("a sender who does not read its answers", function()
     for round = 1, 20 do
       local flooder = daemon:connect()
       local requests = {}
-      for i = 1, 500 do requests[i] = wire.request(i, round % 2 == 0 and "decision.explain" or "lead.get", "u1") end
+      for i = 1, 500 do
+        requests[i] = wire.request(i, round % 2 == 0 and "decision.explain" or "lead.get", "u1")
+      end
       flooder:send_bytes(table.concat(requests), 0.2, true)
       flooder.sock:setoption("linger", { on = true, timeout = 0 }) -- a reset, not an end
       flooder:close()
     end
     assert.equal("pong", honest:must "server.ping")
-    harness.wait("the connections to be gone", function()
-      return daemon:metric "intentd_connections_opened_total" - daemon:metric "intentd_connections_closed_total" == 1
-    end)
+    harness.wait(
+      "the connections to be gone",
+      function()
+        return daemon:metric "intentd_connections_opened_total" - daemon:metric "intentd_connections_closed_total" == 1
+      end
+    )
   end)
 
   it("is no reason to refuse an orderly end", function()
@@ -232,7 +302,9 @@ describe("a sender who does not read its answers", function()
     local flooder = daemon:connect()
     flooder:must("event.ingest", event())
     local requests = {}
-    for i = 1, 20000 do requests[i] = wire.request(i, "lead.get", "u1") end
+    for i = 1, 20000 do
+      requests[i] = wire.request(i, "lead.get", "u1")
+    end
     flooder:send_bytes(table.concat(requests), 0.5, true)
     daemon:stop()
   end)
@@ -244,10 +316,16 @@ describe("too many connections", function()
   it("are closed at once, counted, and leave the others", function()
     local daemon = harness.start { shards = 1, ["net.connections"] = 3 }
     local clients = { daemon:connect(), daemon:connect(), daemon:connect() }
-    for _, client in ipairs(clients) do client:must "server.ping" end
-    for _ = 1, 5 do assert.same({}, daemon:connect():wait_closed()) end
+    for _, client in ipairs(clients) do
+      client:must "server.ping"
+    end
+    for _ = 1, 5 do
+      assert.same({}, daemon:connect():wait_closed())
+    end
     assert.equal(5, daemon:metric "intentd_connections_refused_total")
-    for _, client in ipairs(clients) do client:must "server.ping" end
+    for _, client in ipairs(clients) do
+      client:must "server.ping"
+    end
     clients[1]:close()
     harness.wait("room for another", function()
       local client = daemon:connect()
@@ -261,31 +339,81 @@ describe("a broken policy", function()
   after_each(harness.finish)
 
   local faults = {
-    { "a syntax error", function(p) harness.edit(p .. "/b2b_saas/policy.lua", "policy \"b2b_saas\" {", "policy \"b2b_saas\" [") end,
-      "policies/b2b_saas/policy.lua:", "near" },
-    { "a misspelt feature", function(p) harness.edit(p .. "/b2b_saas/policy.lua", "f.pricing_views_7d:", "f.pricing_view_7d:") end,
-      "policies/b2b_saas/policy.lua:", "pricing_view_7d", "did you mean" },
-    { "an endless loop", function(p) harness.edit(p .. "/b2b_saas/policy.lua", "policy \"b2b_saas\" {", "while true do end policy \"b2b_saas\" {") end,
-      "policies/b2b_saas/policy.lua:", "stopped after" },
-    { "endless recursion", function(p)
-      harness.edit(p .. "/b2b_saas/policy.lua", "policy \"b2b_saas\" {",
-        "local function again() return 1 + again() end again() policy \"b2b_saas\" {")
-    end, "policies/b2b_saas/policy.lua:", "stack overflow" },
-    { "a name from outside of the sandbox", function(p) harness.edit(p .. "/b2b_saas/policy.lua", "policy \"b2b_saas\" {", "os.exit(0) policy \"b2b_saas\" {") end,
-      "policies/b2b_saas/policy.lua:", "unknown name os" },
-    { "the operator ^", function(p) harness.edit(p .. "/b2b_saas/policy.lua", "utility = 5", "utility = 5 ^ 1") end,
-      "policies/b2b_saas/policy.lua:", "^" },
+    {
+      "a syntax error",
+      function(p) harness.edit(p .. "/b2b_saas/policy.lua", 'policy "b2b_saas" {', 'policy "b2b_saas" [') end,
+      "policies/b2b_saas/policy.lua:",
+      "near",
+    },
+    {
+      "a misspelt feature",
+      function(p) harness.edit(p .. "/b2b_saas/policy.lua", "f.pricing_views_7d:", "f.pricing_view_7d:") end,
+      "policies/b2b_saas/policy.lua:",
+      "pricing_view_7d",
+      "did you mean",
+    },
+    {
+      "an endless loop",
+      function(p)
+        harness.edit(p .. "/b2b_saas/policy.lua", 'policy "b2b_saas" {', 'while true do end policy "b2b_saas" {')
+      end,
+      "policies/b2b_saas/policy.lua:",
+      "stopped after",
+    },
+    {
+      "endless recursion",
+      function(p)
+        harness.edit(
+          p .. "/b2b_saas/policy.lua",
+          'policy "b2b_saas" {',
+          'local function again() return 1 + again() end again() policy "b2b_saas" {'
+        )
+      end,
+      "policies/b2b_saas/policy.lua:",
+      "stack overflow",
+    },
+    {
+      "a name from outside of the sandbox",
+      function(p) harness.edit(p .. "/b2b_saas/policy.lua", 'policy "b2b_saas" {', 'os.exit(0) policy "b2b" {') end,
+      "policies/b2b_saas/policy.lua:",
+      "unknown name os",
+    },
+    {
+      "the operator ^",
+      function(p) harness.edit(p .. "/b2b_saas/policy.lua", "utility = 5", "utility = 5 ^ 1") end,
+      "policies/b2b_saas/policy.lua:",
+      "^",
+    },
     { "an empty file", function(p) harness.write(p .. "/b2b_saas/policy.lua", "") end, "policies/b2b_saas" },
-    { "compiled Lua", function(p) harness.write(p .. "/b2b_saas/policy.lua", string.dump(function() end)) end, "policies/b2b_saas/policy.lua" },
-    { "a model cut short", function(p)
-      local path = p .. "/models/b2b_fit/1/weights.json"
-      harness.write(path, harness.read(path):sub(1, -20))
-    end, "models/b2b_fit/1", "sha256" },
-    { "a model's description cut short", function(p)
-      local path = p .. "/models/b2b_fit/1/model.json"
-      harness.write(path, harness.read(path):sub(1, 100))
-    end, "models/b2b_fit/1/model.json" },
-    { "a model that is not there", function(p) harness.edit(p .. "/b2b_saas/policy.lua", "\"b2b_fit\"", "\"b2b_fits\"") end, "b2b_fits" },
+    {
+      "compiled Lua",
+      function(p)
+        harness.write(p .. "/b2b_saas/policy.lua", string.dump(function() end))
+      end,
+      "policies/b2b_saas/policy.lua",
+    },
+    {
+      "a model cut short",
+      function(p)
+        local path = p .. "/models/b2b_fit/1/weights.json"
+        harness.write(path, harness.read(path):sub(1, -20))
+      end,
+      "models/b2b_fit/1",
+      "sha256",
+    },
+    {
+      "a model's description cut short",
+      function(p)
+        local path = p .. "/models/b2b_fit/1/model.json"
+        harness.write(path, harness.read(path):sub(1, 100))
+      end,
+      "models/b2b_fit/1/model.json",
+    },
+    {
+      "a model that is not there",
+      function(p) harness.edit(p .. "/b2b_saas/policy.lua", '"b2b_fit"', '"b2b_fits"') end,
+      "b2b_fits",
+    },
     { "a signal set that is not there", function(p) os.rename(p .. "/signals/b2b", p .. "/signals/b3b") end, "b2b" },
     { "data that is not there", function(p) os.remove(p .. "/b2b_saas/data/free_mail.csv") end, "free_mail" },
   }
@@ -335,7 +463,9 @@ describe("a data directory", function()
   local function lived_in()
     local daemon = harness.start()
     local client = daemon:connect()
-    for i = 1, 50 do client:must("event.ingest", event { userId = "u" .. i }) end
+    for i = 1, 50 do
+      client:must("event.ingest", event { userId = "u" .. i })
+    end
     daemon:kill()
     return daemon
   end
@@ -456,9 +586,9 @@ describe("a wrong option", function()
   end
 
   local files = {
-    { "return { listn = \"127.0.0.1:0\" }", "no option", "listn", "did you mean" },
-    { "return { event = { late = \"soon\" } }", "option event.late", "soon", "30s" },
-    { "return { event = { lat = \"1d\" } }", "no option", "event.lat" },
+    { 'return { listn = "127.0.0.1:0" }', "no option", "listn", "did you mean" },
+    { 'return { event = { late = "soon" } }', "option event.late", "soon", "30s" },
+    { 'return { event = { lat = "1d" } }', "no option", "event.lat" },
     { "return { shards = 1.5 }", "option shards", "1.5" },
     { "return { shards = { 1, 2 } }", "option shards" },
     { "return 7", "table" },
@@ -513,4 +643,3 @@ describe("a wrong option", function()
     assert.is_truthy(version:match "^intentd %d+%.%d+")
   end)
 end)
-

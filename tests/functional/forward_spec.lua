@@ -1,5 +1,6 @@
---- Fluentd Forward on a running daemon: the four modes, acknowledgement, compression, times, what is refused alone and what ends the
---- connection, and the listener with a shared key. The rules are those of the protocol's page and of Fluentd's and Fluent Bit's senders.
+--- Fluentd Forward on a running daemon: the four modes, acknowledgement, compression, times, what is refused alone and
+--- what ends the connection, and the listener with a shared key. The rules are those of the protocol's page and of
+--- Fluentd's and Fluent Bit's senders.
 local ffi = require "ffi"
 
 local harness = require "harness"
@@ -12,13 +13,17 @@ local AT = 1767601800 -- 2026-01-05T08:30:00Z
 
 local function record(keys)
   local out = { userId = "u1", channel = "web" }
-  for key, value in pairs(keys or {}) do out[key] = value end
+  for key, value in pairs(keys or {}) do
+    out[key] = value
+  end
   return out
 end
 
 local function entries_of(list)
   local out = {}
-  for i, entry in ipairs(list) do out[i] = pack.encode(entry) end
+  for i, entry in ipairs(list) do
+    out[i] = pack.encode(entry)
+  end
   return table.concat(out)
 end
 
@@ -50,19 +55,34 @@ describe("Fluentd Forward", function()
     return lead and lead.lead.decisions or 0
   end
   local function wait_decisions(who, count)
-    harness.wait(function() return ("%d decisions of %s; there are %d"):format(count, who, decisions_of(who)) end,
-      function() return decisions_of(who) == count end)
+    harness.wait(
+      function() return ("%d decisions of %s; there are %d"):format(count, who, decisions_of(who)) end,
+      function() return decisions_of(who) == count end
+    )
   end
 
   it("takes a Message", function()
     send("web.pricing", AT, record(), { chunk = "c1" })
     assert_ack "c1"
-    assert.same({ type = "track", event = "web.pricing", userId = "u1", channel = "web", timestamp = AT * 1000, messageId = "c1-0" },
-      event_of "u1")
+    assert.same(
+      {
+        type = "track",
+        event = "web.pricing",
+        userId = "u1",
+        channel = "web",
+        timestamp = AT * 1000,
+        messageId = "c1-0",
+      },
+      event_of "u1"
+    )
   end)
 
   it("takes Forward, a list of entries", function()
-    send("web.pricing", { { AT, record() }, { AT + 1, record { userId = "u2" } }, { AT + 2, record() } }, { chunk = "c1", size = 3 })
+    send(
+      "web.pricing",
+      { { AT, record() }, { AT + 1, record { userId = "u2" } }, { AT + 2, record() } },
+      { chunk = "c1", size = 3 }
+    )
     assert_ack "c1"
     assert.equal(2, decisions_of "u1")
     assert.equal("c1-1", event_of("u2").messageId)
@@ -80,7 +100,8 @@ describe("Fluentd Forward", function()
   end)
 
   it("takes CompressedPackedForward, of several members too", function()
-    local packed = gzip(entries_of { { AT, record() } }) .. gzip(entries_of { { AT, record() }, { AT, record { userId = "u2" } } })
+    local packed = gzip(entries_of { { AT, record() } })
+      .. gzip(entries_of { { AT, record() }, { AT, record { userId = "u2" } } })
     send("t", pack.bin(packed), { chunk = "c1", compressed = "gzip", size = 3 })
     assert_ack "c1"
     assert.equal(2, decisions_of "u1")
@@ -112,7 +133,9 @@ describe("Fluentd Forward", function()
 
   it("takes a repeated chunk once, also on another connection and after a restart", function()
     local list = {}
-    for i = 1, 50 do list[i] = { AT + i, record { userId = "u" .. i % 5 } } end
+    for i = 1, 50 do
+      list[i] = { AT + i, record { userId = "u" .. i % 5 } }
+    end
     send("t", list, { chunk = "c1" })
     assert_ack "c1"
     local before = select(2, rpc:must("lead.get", "u1"))
@@ -151,10 +174,17 @@ describe("Fluentd Forward", function()
   end)
 
   it("leaves what the record says itself", function()
-    send("web.x", AT, record { messageId = "mine", event = "Docs Viewed", timestamp = "2026-02-01T00:00:00Z" }, { chunk = "c1" })
+    send(
+      "web.x",
+      AT,
+      record { messageId = "mine", event = "Docs Viewed", timestamp = "2026-02-01T00:00:00Z" },
+      { chunk = "c1" }
+    )
     assert_ack "c1"
-    assert.same({ userId = "u1", channel = "web", messageId = "mine", event = "Docs Viewed", timestamp = "2026-02-01T00:00:00Z" },
-      event_of "u1")
+    assert.same(
+      { userId = "u1", channel = "web", messageId = "mine", event = "Docs Viewed", timestamp = "2026-02-01T00:00:00Z" },
+      event_of "u1"
+    )
     send("web.x", AT, record { type = "page", name = "Home" }, { chunk = "c2" })
     assert_ack "c2"
     assert.is_nil(event_of("u1").event)
@@ -199,17 +229,23 @@ describe("Fluentd Forward", function()
     local subscriber = daemon:connect()
     subscriber:must "decision.subscribe"
     local list = {}
-    for i = 1, 20 do list[i] = { AT, record { userId = "u" .. i } } end
+    for i = 1, 20 do
+      list[i] = { AT, record { userId = "u" .. i } }
+    end
     send("t", list, { chunk = "c1" })
     assert_ack "c1"
-    for _ = 1, 20 do assert.equal("decision", (subscriber:notification())) end
+    for _ = 1, 20 do
+      assert.equal("decision", (subscriber:notification()))
+    end
   end)
 
   it("takes many chunks sent ahead of their acknowledgements", function()
     local out, wanted = {}, {}
     for c = 1, 100 do
       local list = {}
-      for i = 1, 100 do list[i] = { AT + c, record { userId = "u" .. i } } end
+      for i = 1, 100 do
+        list[i] = { AT + c, record { userId = "u" .. i } }
+      end
       out[c] = pack.encode { "t", list, { chunk = "c" .. c } }
       wanted["c" .. c] = true
     end
@@ -219,7 +255,9 @@ describe("Fluentd Forward", function()
       assert.is_true(wanted[ack])
       wanted[ack] = nil
     end
-    for _, who in ipairs { "u1", "u50", "u100" } do assert.equal(100, decisions_of(who)) end
+    for _, who in ipairs { "u1", "u50", "u100" } do
+      assert.equal(100, decisions_of(who))
+    end
   end)
 
   describe("that is broken", function()
@@ -231,12 +269,36 @@ describe("Fluentd Forward", function()
       { "an option that is a list", function() send("t", AT, record(), { 1 }) end, "invalid_message" },
       { "a chunk that is a number", function() send("t", AT, record(), { chunk = 1 }) end, "invalid_message" },
       { "a chunk of 200 bytes", function() send("t", AT, record(), { chunk = ("c"):rep(200) }) end, "too_large" },
-      { "an unknown compression", function() send("t", pack.bin "x", { compressed = "zstd", chunk = "c" }) end, "invalid_message" },
-      { "no gzip", function() send("t", pack.bin "not gzip at all", { compressed = "gzip", chunk = "c" }) end, "invalid_message" },
-      { "gzip cut short", function() send("t", pack.bin(gzip(bomb):sub(1, -9)), { compressed = "gzip", chunk = "c" }) end, "invalid_message" },
-      { "a gzip bomb", function() send("t", pack.bin(gzip(bomb:rep(100))), { compressed = "gzip", chunk = "c" }) end, "too_large" },
-      { "packed entries cut short", function() send("t", pack.bin(bomb:sub(1, -2)), { chunk = "c" }) end, "invalid_message" },
-      { "too many entries", function() send("t", pack.bin(pack.encode({ AT, { userId = "u1" } }):rep(9000)), { chunk = "c" }) end, "too_large" },
+      {
+        "an unknown compression",
+        function() send("t", pack.bin "x", { compressed = "zstd", chunk = "c" }) end,
+        "invalid_message",
+      },
+      {
+        "no gzip",
+        function() send("t", pack.bin "not gzip at all", { compressed = "gzip", chunk = "c" }) end,
+        "invalid_message",
+      },
+      {
+        "gzip cut short",
+        function() send("t", pack.bin(gzip(bomb):sub(1, -9)), { compressed = "gzip", chunk = "c" }) end,
+        "invalid_message",
+      },
+      {
+        "a gzip bomb",
+        function() send("t", pack.bin(gzip(bomb:rep(100))), { compressed = "gzip", chunk = "c" }) end,
+        "too_large",
+      },
+      {
+        "packed entries cut short",
+        function() send("t", pack.bin(bomb:sub(1, -2)), { chunk = "c" }) end,
+        "invalid_message",
+      },
+      {
+        "too many entries",
+        function() send("t", pack.bin(pack.encode({ AT, { userId = "u1" } }):rep(9000)), { chunk = "c" }) end,
+        "too_large",
+      },
     }
     for _, case in ipairs(cases) do
       local what, provoke, code = unpack(case)
@@ -275,7 +337,14 @@ describe("Fluentd Forward", function()
       assert.is_true(helo[2].keepalive)
       forward = { nonce = helo[2].nonce, salt = "0123456789abcdef" }
       assert.equal(16, #forward.nonce)
-      send("PING", "sender.example", forward.salt, digest or sha512(forward.salt, "sender.example", forward.nonce, key), "", "")
+      send(
+        "PING",
+        "sender.example",
+        forward.salt,
+        digest or sha512(forward.salt, "sender.example", forward.nonce, key),
+        "",
+        ""
+      )
       return client:receive_value()
     end
 
@@ -325,7 +394,9 @@ describe("Fluentd Forward", function()
         client = daemon:connect(daemon.ports.forward)
         client:send_bytes(bytes)
         assert.equal("HELO", client:receive_value()[1])
-        for _, value in ipairs(client:wait_closed()) do assert.are_not.equal(true, value[2]) end
+        for _, value in ipairs(client:wait_closed()) do
+          assert.are_not.equal(true, value[2])
+        end
       end
       assert.equal(0, decisions_of "u1")
     end)

@@ -1,12 +1,13 @@
---- A fresh daemon for a test: its own process, free ports, data in a temporary folder. What a test starts is ended by its process
---- id, and what it wrote is removed, also when the test fails: every spec calls `after_each(harness.finish)`.
+--- A fresh daemon for a test: its own process, free ports, data in a temporary folder. What a test starts is ended by
+--- its process id, and what it wrote is removed, also when the test fails: every spec calls
+--- `after_each(harness.finish)`.
 ---
 ---   local daemon = harness.start { shards = 2, ["net.stall"] = "200ms" }
 ---   local client = daemon:connect()
 ---   client:must("event.ingest", harness.event { userId = "u1" })
 ---
---- `finish` stops each daemon that still runs and asserts that it ended well: exit status 0 and no level=error line in its log.
---- A test that provokes errors says so: `daemon:expect_errors("reload_failed")`.
+--- `finish` stops each daemon that still runs and asserts that it ended well: exit status 0 and no level=error line in
+--- its log. A test that provokes errors says so: `daemon:expect_errors("reload_failed")`.
 local ffi = require "ffi"
 local lfs = require "lfs"
 local socket = require "socket"
@@ -119,7 +120,9 @@ function harness.wait(what, holds)
   while true do
     local value = holds()
     if value then return value end
-    if socket.gettime() > deadline then error("waited in vain for " .. (type(what) == "function" and what() or what), 2) end
+    if socket.gettime() > deadline then
+      error("waited in vain for " .. (type(what) == "function" and what() or what), 2)
+    end
     socket.sleep(0.01)
   end
 end
@@ -132,7 +135,9 @@ Daemon.__index = Daemon
 local function spawn(program, arguments, log)
   local argv = ffi.new("char *[?]", #arguments + 2)
   local kept = { program, unpack(arguments) }
-  for i, text in ipairs(kept) do argv[i - 1] = ffi.cast("char *", text) end
+  for i, text in ipairs(kept) do
+    argv[i - 1] = ffi.cast("char *", text)
+  end
   argv[#kept] = nil
   local pid = C.fork()
   assert(pid >= 0, "fork failed")
@@ -146,15 +151,25 @@ local function spawn(program, arguments, log)
   C._exit(127)
 end
 
-local BUILT_IN = { listen = "127.0.0.1:0", http = "127.0.0.1:0", forward = "127.0.0.1:0", shards = 2,
-  ["journal.segment"] = "8m", ["state.map"] = "256m" }
+local BUILT_IN = {
+  listen = "127.0.0.1:0",
+  http = "127.0.0.1:0",
+  forward = "127.0.0.1:0",
+  shards = 2,
+  ["journal.segment"] = "8m",
+  ["state.map"] = "256m",
+}
 
 local function flags_of(self)
   local options = {}
-  for name, value in pairs(BUILT_IN) do options[name] = value end
+  for name, value in pairs(BUILT_IN) do
+    options[name] = value
+  end
   options.data, options.ports_file = self.data, self.folder .. "/ports.json"
   options.policies = harness.root .. "/policies"
-  for name, value in pairs(self.options) do options[name] = value end
+  for name, value in pairs(self.options) do
+    options[name] = value
+  end
   local names = {}
   for name, value in pairs(options) do
     if value ~= false then names[#names + 1] = name end
@@ -165,13 +180,17 @@ local function flags_of(self)
     flags[#flags + 1] = "--" .. name
     flags[#flags + 1] = tostring(options[name])
   end
-  for _, flag in ipairs(self.flags) do flags[#flags + 1] = flag end
+  for _, flag in ipairs(self.flags) do
+    flags[#flags + 1] = flag
+  end
   return flags
 end
 
 --- Starts the process on what data there is, and does not wait; `ready` does. `options` go over those it had.
 function Daemon:launch(options)
-  for name, value in pairs(options or {}) do self.options[name] = value end
+  for name, value in pairs(options or {}) do
+    self.options[name] = value
+  end
   os.remove(self.folder .. "/ports.json")
   self.is_over, self.status, self.ports = false, nil, nil
   self.pid = spawn(harness.bin .. "/intentd", flags_of(self), self.log_path)
@@ -188,7 +207,11 @@ function Daemon:wait_exit(block)
     self.status = signal == 0 and math.floor(raw / 256) % 256 or -signal
     return true
   end
-  if block then harness.wait(function() return "the daemon's end; its log:\n" .. self:log() end, reaped) else reaped() end
+  if block then
+    harness.wait(function() return "the daemon's end; its log:\n" .. self:log() end, reaped)
+  else
+    reaped()
+  end
   return self.status
 end
 
@@ -197,8 +220,11 @@ function Daemon:ready()
     if self:wait_exit() then error("the daemon did not start; its log:\n" .. self:log(), 0) end
     local text = harness.read(self.folder .. "/ports.json")
     if not text then return false end
-    self.ports = { listen = tonumber(text:match '"listen": (%d+)'), http = tonumber(text:match '"http": (%d+)'),
-      forward = tonumber(text:match '"forward": (%d+)') }
+    self.ports = {
+      listen = tonumber(text:match '"listen": (%d+)'),
+      http = tonumber(text:match '"http": (%d+)'),
+      forward = tonumber(text:match '"forward": (%d+)'),
+    }
     return true
   end)
 end
@@ -206,7 +232,11 @@ end
 local function new(options)
   local self = setmetatable({ options = {}, flags = {}, clients = {}, expected = {} }, Daemon)
   for name, value in pairs(options or {}) do
-    if name == "flags" or name == "folder" then self[name] = value else self.options[name] = value end
+    if name == "flags" or name == "folder" then
+      self[name] = value
+    else
+      self.options[name] = value
+    end
   end
   self.folder = self.folder or harness.folder()
   self.data = self.options.data or self.folder .. "/data"
@@ -215,8 +245,8 @@ local function new(options)
   return self
 end
 
---- Starts a daemon and waits until it is ready. Options are the daemon's own (false: leave a default of the harness out);
---- `flags`: words for the end of its command line; `folder`: to share with another one.
+--- Starts a daemon and waits until it is ready. Options are the daemon's own (false: leave a default of the harness
+--- out); `flags`: words for the end of its command line; `folder`: to share with another one.
 function harness.start(options)
   local self = new(options)
   self:launch()
@@ -267,7 +297,9 @@ function Daemon:metric(name, label)
   local sum
   for line in self:get("/metrics"):gmatch "[^\n]+" do
     local labels, value = line:match("^" .. name .. "(%b{}) (%S+)$")
-    if not labels then labels, value = "", line:match("^" .. name .. " (%S+)$") end
+    if not labels then
+      labels, value = "", line:match("^" .. name .. " (%S+)$")
+    end
     if value and (not label or labels:find(label, 1, true)) then sum = (sum or 0) + tonumber(value) end
   end
   return assert(sum, "no metric " .. name)
@@ -279,8 +311,14 @@ function Daemon:expect_errors(text) self.expected[#self.expected + 1] = text end
 local function unexpected_errors(self)
   local lines = {}
   for line in self:log():gmatch "[^\n]+" do
-    local wanted = not (line:find(" level=error ", 1, true) or line:find("Sanitizer", 1, true) or line:find("runtime error", 1, true))
-    for _, text in ipairs(self.expected) do wanted = wanted or line:find(text, 1, true) ~= nil end
+    local wanted = not (
+      line:find(" level=error ", 1, true)
+      or line:find("Sanitizer", 1, true)
+      or line:find("runtime error", 1, true)
+    )
+    for _, text in ipairs(self.expected) do
+      wanted = wanted or line:find(text, 1, true) ~= nil
+    end
     if not wanted then lines[#lines + 1] = line end
   end
   return table.concat(lines, "\n")
@@ -290,7 +328,9 @@ function Daemon:signal(number) assert(C.kill(self.pid, number) == 0) end
 function Daemon:hup() self:signal(SIGHUP) end
 
 local function close_clients(self)
-  for _, client in ipairs(self.clients) do client:close() end
+  for _, client in ipairs(self.clients) do
+    client:close()
+  end
   self.clients = {}
 end
 
@@ -337,7 +377,9 @@ function harness.finish()
   if #problems > 0 and os.getenv "KEEP" then
     print("kept: " .. table.concat(folders, " "))
   else
-    for _, folder in ipairs(folders) do remove(folder) end
+    for _, folder in ipairs(folders) do
+      remove(folder)
+    end
   end
   daemons, folders = {}, {}
   if #problems > 0 then error(table.concat(problems, "\n"), 0) end
@@ -348,7 +390,9 @@ end
 --- An event with what every event needs; `keys` over it. A key that is false is left out.
 function harness.event(keys)
   local event = { type = "track", event = "Pricing Viewed", userId = "u1", channel = "web" }
-  for key, value in pairs(keys or {}) do event[key] = value end
+  for key, value in pairs(keys or {}) do
+    event[key] = value
+  end
   for key, value in pairs(event) do
     if value == false then event[key] = nil end
   end

@@ -1,5 +1,5 @@
---- MessagePack as tests need it: maps with their keys in order, so that the same table is always the same bytes, and values that a
---- well-behaved packer would never make. Reading is left to lua-mpack, which is not ours.
+--- MessagePack as tests need it: maps with their keys in order, so that the same table is always the same bytes, and
+--- values that a well-behaved packer would never make. Reading is left to lua-mpack, which is not ours.
 local ffi = require "ffi"
 
 local pack = {}
@@ -32,11 +32,17 @@ local function put_number(out, n)
   if n ~= math.floor(n) or n >= 2 ^ 63 or n < -2 ^ 63 then
     out[#out + 1] = "\203" .. ffi.string(ffi.new("double[1]", n), 8):reverse()
   elseif n >= 0 then
-    if n < 128 then out[#out + 1] = string.char(n)
-    elseif n < 256 then out[#out + 1] = "\204" .. big_endian(n, 1)
-    elseif n < 65536 then out[#out + 1] = "\205" .. big_endian(n, 2)
-    elseif n < 2 ^ 32 then out[#out + 1] = "\206" .. big_endian(n, 4)
-    else out[#out + 1] = "\207" .. big_endian(n, 8) end
+    if n < 128 then
+      out[#out + 1] = string.char(n)
+    elseif n < 256 then
+      out[#out + 1] = "\204" .. big_endian(n, 1)
+    elseif n < 65536 then
+      out[#out + 1] = "\205" .. big_endian(n, 2)
+    elseif n < 2 ^ 32 then
+      out[#out + 1] = "\206" .. big_endian(n, 4)
+    else
+      out[#out + 1] = "\207" .. big_endian(n, 8)
+    end
   elseif n >= -32 then
     out[#out + 1] = string.char(256 + n)
   else
@@ -45,17 +51,26 @@ local function put_number(out, n)
 end
 
 local function put_str(out, s)
-  if #s < 32 then out[#out + 1] = string.char(160 + #s)
-  elseif #s < 256 then out[#out + 1] = "\217" .. big_endian(#s, 1)
-  elseif #s < 65536 then out[#out + 1] = "\218" .. big_endian(#s, 2)
-  else out[#out + 1] = "\219" .. big_endian(#s, 4) end
+  if #s < 32 then
+    out[#out + 1] = string.char(160 + #s)
+  elseif #s < 256 then
+    out[#out + 1] = "\217" .. big_endian(#s, 1)
+  elseif #s < 65536 then
+    out[#out + 1] = "\218" .. big_endian(#s, 2)
+  else
+    out[#out + 1] = "\219" .. big_endian(#s, 4)
+  end
   out[#out + 1] = s
 end
 
 local function put_head(out, count, short, long)
-  if count < 16 then out[#out + 1] = string.char(short + count)
-  elseif count < 65536 then out[#out + 1] = string.char(long) .. big_endian(count, 2)
-  else out[#out + 1] = string.char(long + 1) .. big_endian(count, 4) end
+  if count < 16 then
+    out[#out + 1] = string.char(short + count)
+  elseif count < 65536 then
+    out[#out + 1] = string.char(long) .. big_endian(count, 2)
+  else
+    out[#out + 1] = string.char(long + 1) .. big_endian(count, 4)
+  end
 end
 
 --- Only the head of a list or map, for messages that announce more than they bring.
@@ -78,10 +93,14 @@ local function put_table(out, t)
     out[#out + 1] = t.bytes
   elseif meta == List or t[1] ~= nil then
     put_head(out, #t, 144, 220)
-    for _, value in ipairs(t) do put(out, value) end
+    for _, value in ipairs(t) do
+      put(out, value)
+    end
   else
     local keys = {}
-    for key in pairs(t) do keys[#keys + 1] = key end
+    for key in pairs(t) do
+      keys[#keys + 1] = key
+    end
     table.sort(keys)
     put_head(out, #keys, 128, 222)
     for _, key in ipairs(keys) do
@@ -93,12 +112,19 @@ end
 
 function put(out, value)
   local kind = type(value)
-  if kind == "nil" or value == pack.null then out[#out + 1] = "\192"
-  elseif kind == "boolean" then out[#out + 1] = value and "\195" or "\194"
-  elseif kind == "number" then put_number(out, value)
-  elseif kind == "string" then put_str(out, value)
-  elseif kind == "table" then put_table(out, value)
-  else error("no MessagePack of a " .. kind, 2) end
+  if kind == "nil" or value == pack.null then
+    out[#out + 1] = "\192"
+  elseif kind == "boolean" then
+    out[#out + 1] = value and "\195" or "\194"
+  elseif kind == "number" then
+    put_number(out, value)
+  elseif kind == "string" then
+    put_str(out, value)
+  elseif kind == "table" then
+    put_table(out, value)
+  else
+    error("no MessagePack of a " .. kind, 2)
+  end
 end
 
 pack.null = pack.raw "\192"

@@ -1,5 +1,5 @@
---- Policies change under a running daemon: by file, signal and administration; a broken one leaves the old in force; events that flow
---- meanwhile are decided by one version each, and a lead's versions never go back.
+--- Policies change under a running daemon: by file, signal and administration; a broken one leaves the old in force;
+--- events that flow meanwhile are decided by one version each, and a lead's versions never go back.
 local harness = require "harness"
 local wire = require "wire"
 
@@ -8,7 +8,7 @@ local event = harness.event
 
 local function holds(text, ...)
   for _, wanted in ipairs { ... } do
-    assert.is_truthy(text:find(wanted, 1, true), ("this does not say \"%s\":\n%s"):format(wanted, text))
+    assert.is_truthy(text:find(wanted, 1, true), ('this does not say "%s":\n%s'):format(wanted, text))
   end
 end
 
@@ -26,8 +26,10 @@ describe("a policy", function()
 
   local function version() return client:must("policy.status").version end
   local function wait_version_after(old)
-    harness.wait(function() return "another version than " .. old .. "; the log:\n" .. daemon:log() end,
-      function() return version() ~= old end)
+    harness.wait(
+      function() return "another version than " .. old .. "; the log:\n" .. daemon:log() end,
+      function() return version() ~= old end
+    )
     return version()
   end
 
@@ -58,10 +60,18 @@ describe("a policy", function()
 
   it("decides differently at once, on every shard", function()
     start { shards = 3, watch = "no" }
-    for i = 1, 30 do assert.equal("visitor", client:must("event.ingest", event { userId = "u" .. i }).stage) end
-    harness.edit(file, "belief.intent:at_least(20), f.is_known", "belief.intent:at_least(20), f.is_known, f.pricing_views_7d:at_least(2)")
+    for i = 1, 30 do
+      assert.equal("visitor", client:must("event.ingest", event { userId = "u" .. i }).stage)
+    end
+    harness.edit(
+      file,
+      "belief.intent:at_least(20), f.is_known",
+      "belief.intent:at_least(20), f.is_known, f.pricing_views_7d:at_least(2)"
+    )
     assert.is_true(daemon:admin():must("policy.reload").changed)
-    for i = 1, 30 do assert.equal("engaged", client:must("event.ingest", event { userId = "u" .. i }).stage) end
+    for i = 1, 30 do
+      assert.equal("engaged", client:must("event.ingest", event { userId = "u" .. i }).stage)
+    end
   end)
 
   it("is taken over at SIGHUP, and only then when nobody watches", function()
@@ -108,11 +118,16 @@ describe("a policy", function()
 
   it("may get new features, and a lead keeps what is known of it", function()
     start { watch = "no" }
-    for _ = 1, 3 do client:must("event.ingest", event()) end
+    for _ = 1, 3 do
+      client:must("event.ingest", event())
+    end
     client:must("event.ingest", event { type = "identify", traits = { email = "maria@acme.example" } })
     local before = client:must("lead.get", "u1").lead
-    harness.edit(policies .. "/signals/b2b/features.lua", "  -- Web.\n",
-      "  { name = \"pricing_views\", op = \"count\", on = { \"Pricing Viewed\" }, description = \"Looks at the price list, ever.\" },\n")
+    harness.edit(
+      policies .. "/signals/b2b/features.lua",
+      "  -- Web.\n",
+      '  { name = "pricing_views", op = "count", on = { "Pricing Viewed" }, description = "Looks at prices, ever." },\n'
+    )
     local admin = daemon:admin()
     assert.is_true(admin:must("policy.reload").changed)
     local decision = client:must("event.ingest", event())
@@ -149,22 +164,64 @@ describe("a policy", function()
 
   describe("that is broken", function()
     local faults = {
-      { "by a syntax error", function() harness.edit(file, "policy \"b2b_saas\" {", "policy \"b2b_saas\" [") end, "policy_invalid",
-        "policies/b2b_saas/policy.lua:", "near" },
-      { "by a misspelt feature", function() harness.edit(file, "f.pricing_views_7d:", "f.pricing_view_7d:") end, "policy_invalid",
-        "policies/b2b_saas/policy.lua:", "pricing_view_7d", "did you mean 'pricing_views_7d'" },
-      { "by a misspelt stage", function() harness.edit(file, "go \"engaged\" { when = any", "go \"engagd\" { when = any") end, "policy_invalid",
-        "policies/b2b_saas/policy.lua:", "engagd", "did you mean 'engaged'" },
-      { "by an endless loop", function() harness.edit(file, "policy \"b2b_saas\" {", "while true do end policy \"b2b_saas\" {") end,
-        "policy_invalid", "policies/b2b_saas/policy.lua:", "stopped after" },
-      { "by taking all memory", function()
-        harness.edit(file, "policy \"b2b_saas\" {", "local t = {} for i = 1, 1e9 do t[i] = { i } end policy \"b2b_saas\" {")
-      end, "policy_invalid", "not enough memory" },
-      { "by a model cut short", function()
-        local path = policies .. "/models/b2b_fit/1/weights.json"
-        harness.write(path, harness.read(path):sub(1, -20))
-      end, "model_invalid", "models/b2b_fit/1", "sha256" },
-      { "by a list that is not there", function() os.remove(policies .. "/b2b_saas/data/free_mail.csv") end, "policy_invalid", "free_mail" },
+      {
+        "by a syntax error",
+        function() harness.edit(file, 'policy "b2b_saas" {', 'policy "b2b_saas" [') end,
+        "policy_invalid",
+        "policies/b2b_saas/policy.lua:",
+        "near",
+      },
+      {
+        "by a misspelt feature",
+        function() harness.edit(file, "f.pricing_views_7d:", "f.pricing_view_7d:") end,
+        "policy_invalid",
+        "policies/b2b_saas/policy.lua:",
+        "pricing_view_7d",
+        "did you mean 'pricing_views_7d'",
+      },
+      {
+        "by a misspelt stage",
+        function() harness.edit(file, 'go "engaged" { when = any', 'go "engagd" { when = any') end,
+        "policy_invalid",
+        "policies/b2b_saas/policy.lua:",
+        "engagd",
+        "did you mean 'engaged'",
+      },
+      {
+        "by an endless loop",
+        function() harness.edit(file, 'policy "b2b_saas" {', 'while true do end policy "b2b_saas" {') end,
+        "policy_invalid",
+        "policies/b2b_saas/policy.lua:",
+        "stopped after",
+      },
+      {
+        "by taking all memory",
+        function()
+          harness.edit(
+            file,
+            'policy "b2b_saas" {',
+            'local t = {} for i = 1, 1e9 do t[i] = { i } end policy "b2b_saas" {'
+          )
+        end,
+        "policy_invalid",
+        "not enough memory",
+      },
+      {
+        "by a model cut short",
+        function()
+          local path = policies .. "/models/b2b_fit/1/weights.json"
+          harness.write(path, harness.read(path):sub(1, -20))
+        end,
+        "model_invalid",
+        "models/b2b_fit/1",
+        "sha256",
+      },
+      {
+        "by a list that is not there",
+        function() os.remove(policies .. "/b2b_saas/data/free_mail.csv") end,
+        "policy_invalid",
+        "free_mail",
+      },
       { "by not being there", function() os.remove(file) end, "not_found", "b2b_saas" },
     }
     for _, fault in ipairs(faults) do
@@ -172,7 +229,8 @@ describe("a policy", function()
       it(what .. " leaves the old one in force, and says why", function()
         start { watch = "no", ["policy.build_instructions"] = 20000000 }
         local saved = {}
-        for _, name in ipairs { "/b2b_saas/policy.lua", "/b2b_saas/data/free_mail.csv", "/models/b2b_fit/1/weights.json" } do
+        local touched = { "/b2b_saas/policy.lua", "/b2b_saas/data/free_mail.csv", "/models/b2b_fit/1/weights.json" }
+        for _, name in ipairs(touched) do
           saved[name] = harness.read(policies .. name)
         end
         daemon:expect_errors "reload_failed"
@@ -196,7 +254,9 @@ describe("a policy", function()
         holds(daemon:log(), "event=reload_failed", old)
         assert.equal(before, select(2, client:must("lead.get", "u1")))
         assert.equal(old, client:must("event.ingest", event()).policy.version)
-        for name, text in pairs(saved) do harness.write(policies .. name, text) end
+        for name, text in pairs(saved) do
+          harness.write(policies .. name, text)
+        end
         assert.is_false(admin:must("policy.reload").changed)
         assert.equal(NIL, client:must("policy.status").error) -- what is on disk is what runs
         assert.equal(0, daemon:metric "intentd_reload_failed")
@@ -218,67 +278,80 @@ describe("a policy", function()
     end)
   end)
 
-  it("changes while events flow: none is dropped, each is decided by one version, and a lead's versions never go back", function()
-    start { shards = 3, watch = "no" }
-    daemon:expect_errors "reload_failed"
-    daemon:expect_errors "policy_problem"
-    local admin = daemon:admin()
-    local number_of, rounds, leads = { [version()] = 1 }, 16, 40
-    local senders, decided = {}, {}
-    for s = 1, 3 do senders[s] = daemon:connect() end
-    local count = 0
-    for round = 1, rounds do
-      local ids = {}
-      local function send_some()
-        for s, sender in ipairs(senders) do
-          for _ = 1, 20 do
-            count = count + 1
-            -- Each connection has leads of its own, so that what it hears is in the order in which they lived.
-            ids[#ids + 1] = { s, sender:send("event.ingest", event { userId = ("u%d-%d"):format(s, count % leads), messageId = count }) }
+  it(
+    "changes while events flow: none is dropped, each is decided by one version, and a lead's versions never go back",
+    function()
+      start { shards = 3, watch = "no" }
+      daemon:expect_errors "reload_failed"
+      daemon:expect_errors "policy_problem"
+      local admin = daemon:admin()
+      local number_of, rounds, leads = { [version()] = 1 }, 16, 40
+      local senders, decided = {}, {}
+      for s = 1, 3 do
+        senders[s] = daemon:connect()
+      end
+      local count = 0
+      for round = 1, rounds do
+        local ids = {}
+        local function send_some()
+          for s, sender in ipairs(senders) do
+            for _ = 1, 20 do
+              count = count + 1
+              -- Each connection has leads of its own, so that what it hears is in the order in which they lived.
+              ids[#ids + 1] = {
+                s,
+                sender:send("event.ingest", event { userId = ("u%d-%d"):format(s, count % leads), messageId = count }),
+              }
+            end
+          end
+        end
+        send_some()
+        local broken = round % 4 == 0
+        if broken then
+          harness.edit(file, "journey.start", "journey.stat")
+        else
+          harness.edit(file, "--", "-- " .. round .. "\n--")
+        end
+        local reload = admin:send "policy.reload"
+        send_some()
+        local answer = admin:answer(reload)
+        if broken then
+          assert.equal("policy_invalid", answer.error.code)
+          harness.edit(file, "journey.stat", "journey.start")
+        else
+          assert.is_true(answer.result.changed)
+          number_of[answer.result.status.version] = answer.result.status.number
+        end
+        send_some()
+        for _, id in ipairs(ids) do
+          local response = senders[id[1]]:answer(id[2])
+          assert.is_nil(response.error)
+          local lead, number = response.result.decision_id:match "^(%x+)%-(%d+)$"
+          decided[lead] = decided[lead] or {}
+          assert.is_nil(decided[lead][tonumber(number)])
+          decided[lead][tonumber(number)] = response
+        end
+      end
+      local total, versions = 0, {}
+      for _, life in pairs(decided) do
+        local before = 0
+        for number, response in ipairs(life) do
+          local release = number_of[response.result.policy.version]
+          assert.is_number(release, "a version that was never in force")
+          assert.is_true(release >= before, "a lead went back to an older version")
+          before, total, versions[release] = release, total + 1, true
+          if number == #life or number == 1 then
+            assert.equal(response.raw, select(2, client:must("decision.get", response.result.decision_id)))
+            assert.is_true(client:must("decision.explain", response.result.decision_id).reproduced)
           end
         end
       end
-      send_some()
-      local broken = round % 4 == 0
-      if broken then harness.edit(file, "journey.start", "journey.stat")
-      else harness.edit(file, "--", "-- " .. round .. "\n--") end
-      local reload = admin:send "policy.reload"
-      send_some()
-      local answer = admin:answer(reload)
-      if broken then
-        assert.equal("policy_invalid", answer.error.code)
-        harness.edit(file, "journey.stat", "journey.start")
-      else
-        assert.is_true(answer.result.changed)
-        number_of[answer.result.status.version] = answer.result.status.number
+      assert.equal(count, total) -- the running numbers have no holes: ipairs met each
+      local used = 0
+      for _ in pairs(versions) do
+        used = used + 1
       end
-      send_some()
-      for _, id in ipairs(ids) do
-        local response = senders[id[1]]:answer(id[2])
-        assert.is_nil(response.error)
-        local lead, number = response.result.decision_id:match "^(%x+)%-(%d+)$"
-        decided[lead] = decided[lead] or {}
-        assert.is_nil(decided[lead][tonumber(number)])
-        decided[lead][tonumber(number)] = response
-      end
+      assert.is_true(used >= 10, "only " .. used .. " versions decided")
     end
-    local total, versions = 0, {}
-    for _, life in pairs(decided) do
-      local before = 0
-      for number, response in ipairs(life) do
-        local release = number_of[response.result.policy.version]
-        assert.is_number(release, "a version that was never in force")
-        assert.is_true(release >= before, "a lead went back to an older version")
-        before, total, versions[release] = release, total + 1, true
-        if number == #life or number == 1 then
-          assert.equal(response.raw, select(2, client:must("decision.get", response.result.decision_id)))
-          assert.is_true(client:must("decision.explain", response.result.decision_id).reproduced)
-        end
-      end
-    end
-    assert.equal(count, total) -- the running numbers have no holes: ipairs met each
-    local used = 0
-    for _ in pairs(versions) do used = used + 1 end
-    assert.is_true(used >= 10, "only " .. used .. " versions decided")
-  end)
+  )
 end)

@@ -1,5 +1,5 @@
---- MessagePack-RPC on a running daemon: each method, each error, the order of a batch, duplicates, notifications, subscriptions, and a
---- client that was written for something else.
+--- MessagePack-RPC on a running daemon: each method, each error, the order of a batch, duplicates, notifications,
+--- subscriptions, and a client that was written for something else.
 local harness = require "harness"
 local pack = require "pack"
 local wire = require "wire"
@@ -9,9 +9,25 @@ local event = harness.event
 
 -- The keys of a decision (docs, section 6) and the type of each; "?": may be nil.
 local DECISION = {
-  decision_id = "string", lead = "string", at = "number", cause = "string", scores = "table", probability = "number", stage = "string",
-  stage_before = "string", band = "string", owner = "string?", action = "string", held = "string?", eligible = "boolean",
-  ineligible = "string?", reasons = "table", policy = "table", model = "table", fit_model = "table", hash = "string",
+  decision_id = "string",
+  lead = "string",
+  at = "number",
+  cause = "string",
+  scores = "table",
+  probability = "number",
+  stage = "string",
+  stage_before = "string",
+  band = "string",
+  owner = "string?",
+  action = "string",
+  held = "string?",
+  eligible = "boolean",
+  ineligible = "string?",
+  reasons = "table",
+  policy = "table",
+  model = "table",
+  fit_model = "table",
+  hash = "string",
   duplicate = "boolean",
 }
 
@@ -21,7 +37,9 @@ local function assert_decision(decision)
     local is_nil = kind:sub(-1) == "?" and value == NIL
     assert.is_true(is_nil or type(value) == kind:gsub("%?$", ""), key .. " is a " .. type(value))
   end
-  for key in pairs(decision) do assert.is_truthy(DECISION[key], "unexpected key " .. tostring(key)) end
+  for key in pairs(decision) do
+    assert.is_truthy(DECISION[key], "unexpected key " .. tostring(key))
+  end
   assert.equal(decision.lead, decision.decision_id:match "^(%x+)%-%d+$")
   assert.equal(32, #decision.lead)
   local sum = 0 -- the ledger adds up, exactly, to the combined score
@@ -37,7 +55,7 @@ local function assert_error(err, code, detail, retryable)
   assert.equal(code, err.code, err.detail)
   assert.equal(retryable or false, err.retryable)
   assert.is_true(#err.message > 0)
-  assert.is_truthy(err.detail:find(detail, 1, true), ("\"%s\" does not say \"%s\""):format(err.detail, detail))
+  assert.is_truthy(err.detail:find(detail, 1, true), ('"%s" does not say "%s"'):format(err.detail, detail))
 end
 
 -- What a lead is, without what asking itself changes: nothing.
@@ -95,7 +113,10 @@ describe("MessagePack-RPC", function()
     end)
 
     it("moves its lead, by the running number and the stage", function()
-      client:must("event.ingest", event { type = "identify", traits = { email = "maria@acme.example", region = "AMER" } })
+      client:must(
+        "event.ingest",
+        event { type = "identify", traits = { email = "maria@acme.example", region = "AMER" } }
+      )
       local decision = client:must("event.ingest", event { event = "Demo Requested" })
       assert_decision(decision)
       assert.equal("2", decision.decision_id:match "%d+$")
@@ -122,11 +143,16 @@ describe("MessagePack-RPC", function()
       local same = event { event = "Docs Viewed", timestamp = "2026-01-05T08:30:00Z" }
       local foreseen = client:must("event.validate", same).decision
       local decided = client:must("event.ingest", same)
-      for _, key in ipairs { "decision_id", "stage", "action", "scores", "reasons" } do assert.same(foreseen[key], decided[key]) end
+      for _, key in ipairs { "decision_id", "stage", "action", "scores", "reasons" } do
+        assert.same(foreseen[key], decided[key])
+      end
     end)
 
     it("may carry any key, and a large one is refused by name of the limit", function()
-      client:must("event.ingest", event { properties = { deep = { list = { 1, 2, { x = pack.bin "\0\255" } } }, big = ("x"):rep(60000) } })
+      client:must(
+        "event.ingest",
+        event { properties = { deep = { list = { 1, 2, { x = pack.bin "\0\255" } } }, big = ("x"):rep(60000) } }
+      )
       local _, err = client:call("event.ingest", event { properties = { big = ("x"):rep(66000) } })
       assert_error(err, "too_large", "event.bytes")
     end)
@@ -161,7 +187,10 @@ describe("MessagePack-RPC", function()
     end)
 
     it("never shows what is personal", function()
-      client:must("event.ingest", event { type = "identify", traits = { email = "maria@acme.example" }, context = { ip = "203.0.113.7" } })
+      client:must(
+        "event.ingest",
+        event { type = "identify", traits = { email = "maria@acme.example" }, context = { ip = "203.0.113.7" } }
+      )
       local raw = lead_bytes(client, "u1")
       assert.is_nil(raw:find("maria", 1, true))
       assert.is_nil(raw:find("203.0.113.7", 1, true))
@@ -198,7 +227,8 @@ describe("MessagePack-RPC", function()
       local requests = {}
       for i = 1, 60 do
         local names = { "Pricing Viewed", "Docs Viewed", "Feature Used", "Demo Requested", "Teammate Invited" }
-        requests[i] = { "event.ingest", event { event = names[i % 5 + 1], channel = i % 2 == 0 and "product" or "web" } }
+        requests[i] =
+          { "event.ingest", event { event = names[i % 5 + 1], channel = i % 2 == 0 and "product" or "web" } }
       end
       for _, answer in ipairs(client:pipeline(requests)) do
         assert.is_true(client:must("decision.explain", answer.result.decision_id).reproduced)
@@ -245,7 +275,9 @@ describe("MessagePack-RPC", function()
 
     it("may be as long as net.batch says", function()
       local events = {}
-      for i = 1, 1000 do events[i] = { event = "x", userId = "u" .. i } end
+      for i = 1, 1000 do
+        events[i] = { event = "x", userId = "u" .. i }
+      end
       assert.equal(1000, #client:must("event.batch", events))
       events[1001] = { event = "x", userId = "u1001" }
       local _, err = client:call("event.batch", events)
@@ -260,7 +292,8 @@ describe("MessagePack-RPC", function()
       local first = client:must("event.ingest", event { messageId = "m1" })
       client:must("event.ingest", event { messageId = "m2" })
       local before = lead_bytes(client, "u1")
-      local second = client:must("event.ingest", event { messageId = "m1", event = "Demo Requested" }) -- the id alone counts
+      -- The id alone counts.
+      local second = client:must("event.ingest", event { messageId = "m1", event = "Demo Requested" })
       assert.is_true(second.duplicate)
       second.duplicate = false
       assert.same(first, second)
@@ -282,14 +315,18 @@ describe("MessagePack-RPC", function()
     it("is not one when another lead sent that id", function()
       client:must("event.ingest", event { messageId = "m1" })
       assert.is_false(client:must("event.ingest", event { messageId = "m1", userId = "u2" }).duplicate)
-      assert.is_false(client:must("event.ingest", event { messageId = "m1", userId = false, anonymousId = "u1" }).duplicate)
+      assert.is_false(
+        client:must("event.ingest", event { messageId = "m1", userId = false, anonymousId = "u1" }).duplicate
+      )
     end)
 
     it("is decided once when two connections send it at the same time", function()
       local other = daemon:connect()
       local function requests()
         local list = {}
-        for i = 1, 300 do list[i] = wire.request(i, "event.ingest", event { userId = "u" .. i % 20, messageId = "m" .. i }) end
+        for i = 1, 300 do
+          list[i] = wire.request(i, "event.ingest", event { userId = "u" .. i % 20, messageId = "m" .. i })
+        end
         return table.concat(list)
       end
       client:send_bytes(requests())
@@ -305,7 +342,9 @@ describe("MessagePack-RPC", function()
 
     it("is found again after a restart with another number of shards", function()
       local hashes = {}
-      for i = 1, 40 do hashes[i] = client:must("event.ingest", event { userId = "u" .. i, messageId = "m" .. i }).hash end
+      for i = 1, 40 do
+        hashes[i] = client:must("event.ingest", event { userId = "u" .. i, messageId = "m" .. i }).hash
+      end
       daemon:stop()
       daemon:restart { shards = 3 }
       client = daemon:connect()
@@ -391,7 +430,9 @@ describe("MessagePack-RPC", function()
       for round = 1, 3 do
         for i = 1, 12 do
           local sent = event { userId = "u" .. i, event = "Demo Requested" }
-          if round == 1 then sent = event { userId = "u" .. i, type = "identify", traits = { email = "a@b.example", region = "amer" } } end
+          if round == 1 then
+            sent = event { userId = "u" .. i, type = "identify", traits = { email = "a@b.example", region = "amer" } }
+          end
           local decision = client:must("event.ingest", sent)
           if decision.lead == someone then note(expected.lead, decision) end
           if decision.stage == "sql" then note(expected.stage, decision) end
@@ -404,7 +445,9 @@ describe("MessagePack-RPC", function()
       local function holds(what, one)
         local wanted, got = expected[what], {}
         assert.is_true(#wanted > 0, "no decision with " .. what)
-        for i = 1, #wanted do got[i] = select(2, one:notification())[1].decision_id end
+        for i = 1, #wanted do
+          got[i] = select(2, one:notification())[1].decision_id
+        end
         table.sort(wanted)
         table.sort(got)
         assert.same(wanted, got)
@@ -446,8 +489,12 @@ describe("MessagePack-RPC", function()
       local dropped = false
       for _ = 1, 60 do -- the sockets' own buffers take megabytes first
         local requests = {}
-        for i = 1, 200 do requests[i] = { "event.ingest", event { userId = "u" .. i } } end
-        for _, answer in ipairs(client:pipeline(requests)) do assert.is_nil(answer.error) end
+        for i = 1, 200 do
+          requests[i] = { "event.ingest", event { userId = "u" .. i } }
+        end
+        for _, answer in ipairs(client:pipeline(requests)) do
+          assert.is_nil(answer.error)
+        end
         dropped = daemon:metric "intentd_subscribers_dropped_total" == 1
         if dropped then break end
       end
@@ -473,20 +520,86 @@ describe("MessagePack-RPC", function()
       { "a user that is a float", "event.ingest", { { event = "x", userId = 1.5 } }, "invalid_event", "userId" },
       { "a user that is a list", "event.ingest", { { event = "x", userId = { 1 } } }, "invalid_event", "userId" },
       { "a user that is bin", "event.ingest", { { event = "x", userId = pack.bin "u" } }, "invalid_event", "userId" },
-      { "a user that is not UTF-8", "event.ingest", { { event = "x", userId = "\255\254" } }, "invalid_event", "userId" },
+      {
+        "a user that is not UTF-8",
+        "event.ingest",
+        { { event = "x", userId = "\255\254" } },
+        "invalid_event",
+        "userId",
+      },
       { "a track without a name", "event.ingest", { { type = "track", userId = "u" } }, "invalid_event", "event" },
       { "an unknown type", "event.ingest", { { type = "trakc", event = "x", userId = "u" } }, "invalid_event", "type" },
-      { "properties that are a list", "event.ingest", { { event = "x", userId = "u", properties = pack.list {} } }, "invalid_event", "properties" },
-      { "traits that are text", "event.ingest", { { event = "x", userId = "u", traits = "x" } }, "invalid_event", "traits" },
-      { "a time that is none", "event.ingest", { { event = "x", userId = "u", timestamp = "yesterday" } }, "invalid_event", "timestamp" },
-      { "a time in seconds", "event.ingest", { { event = "x", userId = "u", timestamp = os.time() } }, "time_out_of_bounds", "event.late" },
-      { "a time of long ago", "event.ingest", { { event = "x", userId = "u", timestamp = "2001-01-01" } }, "time_out_of_bounds", "event.late" },
-      { "a time to come", "event.ingest", { { event = "x", userId = "u", timestamp = now_ms + 3 * 86400000 } }, "time_out_of_bounds", "event.future" },
-      { "a user of 10 KB", "event.ingest", { { event = "x", userId = ("u"):rep(10240) } }, "too_large", "event.id_bytes" },
-      { "a messageId of 10 KB", "event.ingest", { { event = "x", userId = "u", messageId = ("m"):rep(10240) } }, "too_large", "event.id_bytes" },
-      { "a name of 10 KB", "event.ingest", { { event = ("x"):rep(10240), userId = "u" } }, "too_large", "event.name_bytes" },
+      {
+        "properties that are a list",
+        "event.ingest",
+        { { event = "x", userId = "u", properties = pack.list {} } },
+        "invalid_event",
+        "properties",
+      },
+      {
+        "traits that are text",
+        "event.ingest",
+        { { event = "x", userId = "u", traits = "x" } },
+        "invalid_event",
+        "traits",
+      },
+      {
+        "a time that is none",
+        "event.ingest",
+        { { event = "x", userId = "u", timestamp = "yesterday" } },
+        "invalid_event",
+        "timestamp",
+      },
+      {
+        "a time in seconds",
+        "event.ingest",
+        { { event = "x", userId = "u", timestamp = os.time() } },
+        "time_out_of_bounds",
+        "event.late",
+      },
+      {
+        "a time of long ago",
+        "event.ingest",
+        { { event = "x", userId = "u", timestamp = "2001-01-01" } },
+        "time_out_of_bounds",
+        "event.late",
+      },
+      {
+        "a time to come",
+        "event.ingest",
+        { { event = "x", userId = "u", timestamp = now_ms + 3 * 86400000 } },
+        "time_out_of_bounds",
+        "event.future",
+      },
+      {
+        "a user of 10 KB",
+        "event.ingest",
+        { { event = "x", userId = ("u"):rep(10240) } },
+        "too_large",
+        "event.id_bytes",
+      },
+      {
+        "a messageId of 10 KB",
+        "event.ingest",
+        { { event = "x", userId = "u", messageId = ("m"):rep(10240) } },
+        "too_large",
+        "event.id_bytes",
+      },
+      {
+        "a name of 10 KB",
+        "event.ingest",
+        { { event = ("x"):rep(10240), userId = "u" } },
+        "too_large",
+        "event.name_bytes",
+      },
       { "a dry run of what is no event", "event.validate", { { event = "x" } }, "invalid_event", "userId" },
-      { "a dry run out of time", "event.validate", { { event = "x", userId = "u", timestamp = "2001-01-01" } }, "time_out_of_bounds", "event.late" },
+      {
+        "a dry run out of time",
+        "event.validate",
+        { { event = "x", userId = "u", timestamp = "2001-01-01" } },
+        "time_out_of_bounds",
+        "event.late",
+      },
       { "an empty batch", "event.batch", { pack.list {} }, "invalid_argument", "1 to 1000" },
       { "a batch that is a map", "event.batch", { { a = 1 } }, "invalid_argument", "list" },
       { "an unknown lead", "lead.get", { "nobody" }, "not_found", "nobody" },
@@ -537,37 +650,55 @@ describe("MessagePack-RPC", function()
   describe("a connection", function()
     it("may send thousands of requests before it reads", function()
       local requests = {}
-      for i = 1, 3000 do requests[i] = i % 3 == 0 and { "server.ping" } or { "event.ingest", event { userId = "u" .. i % 50 } } end
+      for i = 1, 3000 do
+        requests[i] = i % 3 == 0 and { "server.ping" } or { "event.ingest", event { userId = "u" .. i % 50 } }
+      end
       for i, answer in ipairs(client:pipeline(requests)) do
         assert.is_nil(answer.error)
-        if i % 3 == 0 then assert.equal("pong", answer.result) else assert.is_string(answer.result.decision_id) end
+        if i % 3 == 0 then
+          assert.equal("pong", answer.result)
+        else
+          assert.is_string(answer.result.decision_id)
+        end
       end
     end)
 
     it("goes on when its answers, more than net.answer_bytes, were read at once", function()
       daemon:stop()
-      daemon:restart { shards = 1 } -- no other shard's answers wake it
+      daemon:restart { shards = 1, ["net.answer_bytes"] = 4096 } -- no other shard's answers wake it
       client = daemon:connect()
       local decision, raw = client:must("event.ingest", event())
       local requests = {}
-      for i = 1, 3000 do requests[i] = { "decision.get", decision.decision_id } end
-      for _, answer in ipairs(client:pipeline(requests)) do assert.equal(raw, answer.raw) end
+      for i = 1, 3000 do
+        requests[i] = { "decision.get", decision.decision_id }
+      end
+      for _, answer in ipairs(client:pipeline(requests)) do
+        assert.equal(raw, answer.raw)
+      end
       assert.is_true(daemon:metric "intentd_reads_paused_total" > 0)
     end)
 
     it("gets all its answers also when it has said that it sends no more", function()
       local out = {}
-      for i = 1, 200 do out[i] = wire.request(i, "event.ingest", event { userId = "u" .. i }) end
+      for i = 1, 200 do
+        out[i] = wire.request(i, "event.ingest", event { userId = "u" .. i })
+      end
       client:send_bytes(table.concat(out))
       client:finish_sending()
       local seen = {}
-      for _, response in ipairs(client:wait_closed()) do seen[response[2]] = response[4].decision_id end
-      for i = 1, 200 do assert.is_string(seen[i], "no answer to " .. i) end
+      for _, response in ipairs(client:wait_closed()) do
+        seen[response[2]] = response[4].decision_id
+      end
+      for i = 1, 200 do
+        assert.is_string(seen[i], "no answer to " .. i)
+      end
     end)
 
     it("may send byte by byte", function()
       local bytes = wire.request(7, "event.ingest", event())
-      for i = 1, #bytes do client:send_bytes(bytes:sub(i, i)) end
+      for i = 1, #bytes do
+        client:send_bytes(bytes:sub(i, i))
+      end
       assert.is_string(client:answer(7).result.decision_id)
     end)
 
@@ -609,13 +740,19 @@ describe("a MessagePack-RPC client of somebody else's", function()
       return
     end
     local daemon = harness.start()
-    local pipe = io.popen(("%s %s/tests/functional/stock_client.py %d 2>&1"):format(python, harness.root, daemon.ports.listen))
+    local pipe =
+      io.popen(("%s %s/tests/functional/stock_client.py %d 2>&1"):format(python, harness.root, daemon.ports.listen))
     local lines = {}
-    for line in pipe:lines() do lines[#lines + 1] = line end
+    for line in pipe:lines() do
+      lines[#lines + 1] = line
+    end
     pipe:close()
     local function holds(i, ...)
       for _, text in ipairs { ... } do
-        assert.is_truthy((lines[i] or ""):find(text, 1, true), ("line %d lacks %s:\n%s"):format(i, text, table.concat(lines, "\n")))
+        assert.is_truthy(
+          (lines[i] or ""):find(text, 1, true),
+          ("line %d lacks %s:\n%s"):format(i, text, table.concat(lines, "\n"))
+        )
       end
     end
     assert.equal(9, #lines, table.concat(lines, "\n"))

@@ -1,5 +1,5 @@
-"""A MessagePack-RPC client that knows nothing of intentd: the one of pynvim (Debian: python3-pynvim). Talks to the port given, and prints a
-line of JSON for each answer."""
+"""A MessagePack-RPC client that knows nothing of intentd: the one of pynvim (Debian: python3-pynvim). Talks to the port
+given, and prints a line of JSON for each answer."""
 import json
 import sys
 

@@ -1,5 +1,6 @@
---- A connection to the daemon: whole MessagePack values in and out, MessagePack-RPC on top, and raw bytes for those who misbehave.
---- While it sends it also reads, so that a daemon that waits for its answers to be read is never waited for in turn.
+--- A connection to the daemon: whole MessagePack values in and out, MessagePack-RPC on top, and raw bytes for those who
+--- misbehave. While it sends it also reads, so that a daemon that waits for its answers to be read is never waited for
+--- in turn.
 local mpack = require "mpack"
 local socket = require "socket"
 local unix = require "socket.unix"
@@ -13,8 +14,19 @@ local PATIENCE_S = 60 -- long enough for a slow machine and a sanitizer; nothing
 
 local function wrap(sock)
   sock:settimeout(0)
-  return setmetatable({ sock = sock, data = "", at = 1, parts = {}, unpacker = mpack.Unpacker(), next_id = 0, early = {},
-    notifications = {} }, wire)
+  return setmetatable(
+    {
+      sock = sock,
+      data = "",
+      at = 1,
+      parts = {},
+      unpacker = mpack.Unpacker(),
+      next_id = 0,
+      early = {},
+      notifications = {},
+    },
+    wire
+  )
 end
 
 function wire.tcp(port)
@@ -44,14 +56,20 @@ local function drain(self)
   while true do
     local data, why, partial = self.sock:receive(65536)
     data = data or partial
-    if data and #data > 0 then self.data = self.data:sub(self.at) .. data; self.at = 1 end
+    if data and #data > 0 then
+      self.data = self.data:sub(self.at) .. data
+      self.at = 1
+    end
     if why == "timeout" then return true end
-    if why then self.is_closed = true return false end
+    if why then
+      self.is_closed = true
+      return false
+    end
   end
 end
 
---- Sends bytes; `patience` seconds at most without any progress. Returns how many left, and "timeout" or "closed" when not all.
---- With `deaf` it reads nothing meanwhile.
+--- Sends bytes; `patience` seconds at most without any progress. Returns how many left, and "timeout" or "closed" when
+--- not all. With `deaf` it reads nothing meanwhile.
 function wire:send_bytes(bytes, patience, deaf)
   local sent = 0
   while sent < #bytes do
@@ -104,9 +122,7 @@ end
 
 -- ---- MessagePack-RPC ----
 
-function wire.request(id, method, ...)
-  return pack.encode { 0, id, method, pack.list { ... } }
-end
+function wire.request(id, method, ...) return pack.encode { 0, id, method, pack.list { ... } } end
 
 --- Sends a request, does not wait; its id.
 function wire:send(method, ...)
@@ -129,15 +145,20 @@ local function result_bytes(raw)
   return raw:sub(3 + id_bytes + 1)
 end
 
---- The next response in the order of arrival: {id, error, result, raw = bytes of the result}; notifications are laid aside.
+--- The next response in the order of arrival: {id, error, result, raw = bytes of the result}; notifications are laid
+--- aside.
 function wire:receive(patience)
   while true do
     local value, raw = self:receive_value(patience)
     if value == nil then return nil, raw end
     if value[1] == 1 then
       local failed = value[3] ~= mpack.NIL
-      return { id = value[2], error = failed and value[3] or nil, result = not failed and value[4] or nil,
-        raw = not failed and result_bytes(raw) or nil }
+      return {
+        id = value[2],
+        error = failed and value[3] or nil,
+        result = not failed and value[4] or nil,
+        raw = not failed and result_bytes(raw) or nil,
+      }
     end
     self.notifications[#self.notifications + 1] = value
   end
@@ -173,9 +194,7 @@ function wire:notification(patience)
   while #self.notifications == 0 do
     local value, why = self:receive_value(patience)
     if value == nil then return nil, why end
-    if value[1] == 1 then
-      error("a response where a notification was awaited", 2)
-    end
+    if value[1] == 1 then error("a response where a notification was awaited", 2) end
     self.notifications[1] = value
   end
   local first = table.remove(self.notifications, 1)
@@ -193,7 +212,9 @@ function wire:pipeline(requests)
   local _, why = self:send_bytes(table.concat(out))
   assert(not why, why)
   local answers = {}
-  for i, id in ipairs(ids) do answers[i] = self:answer(id) end
+  for i, id in ipairs(ids) do
+    answers[i] = self:answer(id)
+  end
   return answers
 end
 

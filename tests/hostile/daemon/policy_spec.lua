@@ -1,10 +1,11 @@
---- The attacks of tests/hostile as custom functions of a policy that a running daemon serves: each stops its own event and nothing else.
+--- The attacks of tests/hostile/scripts as custom functions of a policy that a running daemon serves: each stops its
+--- own event and nothing else.
 local lfs = require "lfs"
 
 local harness = require "harness"
 
 local event = harness.event
-local FOLDER = harness.root .. "/tests/hostile"
+local FOLDER = harness.root .. "/tests/hostile/scripts"
 local FIRST = 1000 -- attacks are called by numbers that no self-test of a policy tries
 
 -- Refused when the policy is loaded (the unit test sees to it): they never get as far as an event.
@@ -32,7 +33,7 @@ local function policies_with(list)
   local lines = { "local attacks = {" }
   for i, attack in ipairs(list) do
     harness.copy(FOLDER .. "/" .. attack.name .. ".lua", policies .. "/b2b_saas/attacks/" .. attack.name .. ".lua")
-    lines[#lines + 1] = ("  [%d] = require \"b2b_saas.attacks.%s\","):format(FIRST + i, attack.name)
+    lines[#lines + 1] = ('  [%d] = require "b2b_saas.attacks.%s",'):format(FIRST + i, attack.name)
   end
   lines[#lines + 1] = [[
 }
@@ -41,10 +42,17 @@ local odd = signal.custom("odd", { reads = { f.attack }, why = "A hatch that was
   return attack and attack(view) or 0
 end)
 belief.channel "web"]]
-  harness.edit(policies .. "/signals/b2b/features.lua", "  -- Web.\n",
-    '  { name = "attack", op = "last", on = { "Attack" }, of = "properties.attack", description = "Which attack." },\n')
+  harness.edit(
+    policies .. "/signals/b2b/features.lua",
+    "  -- Web.\n",
+    '  { name = "attack", op = "last", on = { "Attack" }, of = "properties.attack", description = "Which attack." },\n'
+  )
   harness.edit(policies .. "/b2b_saas/policy.lua", 'belief.channel "web"', table.concat(lines, "\n"))
-  harness.edit(policies .. "/b2b_saas/policy.lua", "f.docs_views_30d:at_least(5)", "any { f.docs_views_30d:at_least(5), odd:at_least(1) }")
+  harness.edit(
+    policies .. "/b2b_saas/policy.lua",
+    "f.docs_views_30d:at_least(5)",
+    "any { f.docs_views_30d:at_least(5), odd:at_least(1) }"
+  )
   return policies
 end
 
@@ -73,10 +81,13 @@ describe("an attacking policy on a running daemon", function()
     end
     local attack_ids, neighbour_ids = {}, {}
     for i in ipairs(list) do
-      attack_ids[i] = client:send("event.ingest",
-        event { userId = "victim" .. i, messageId = i, event = "Attack", properties = { attack = FIRST + i } })
+      attack_ids[i] = client:send(
+        "event.ingest",
+        event { userId = "victim" .. i, messageId = i, event = "Attack", properties = { attack = FIRST + i } }
+      )
       for n = 1, 5 do
-        neighbour_ids[#neighbour_ids + 1] = neighbour:send("event.ingest", event { userId = "neighbour" .. n, event = "Docs Viewed" })
+        neighbour_ids[#neighbour_ids + 1] =
+          neighbour:send("event.ingest", event { userId = "neighbour" .. n, event = "Docs Viewed" })
       end
     end
     local wrong, details = {}, {}
@@ -88,7 +99,9 @@ describe("an attacking policy on a running daemon", function()
       end
     end
     assert.equal("", table.concat(wrong, "\n"))
-    for _, id in ipairs(neighbour_ids) do assert.is_nil(neighbour:answer(id).error) end
+    for _, id in ipairs(neighbour_ids) do
+      assert.is_nil(neighbour:answer(id).error)
+    end
     for n = 1, 5 do
       local lead = neighbour:must("lead.get", "neighbour" .. n).lead
       assert.equal(#list, lead.decisions)
@@ -104,7 +117,8 @@ describe("an attacking policy on a running daemon", function()
       for i in ipairs(list) do
         local who = "victim" .. i
         assert.equal(before[i], select(2, client:must("lead.get", who)), "the lead has changed")
-        local _, err = client:call("event.ingest", event { userId = who, messageId = i, event = "Attack" }) -- its duplicate
+        local again = event { userId = who, messageId = i, event = "Attack" }
+        local _, err = client:call("event.ingest", again)
         assert.equal("policy_stopped", err.code)
         assert.equal(details[i], err.detail)
       end
