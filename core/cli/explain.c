@@ -1,8 +1,8 @@
 // intent explain: why a decision is what it is, and whether it can be computed again.
 #include "cli/connect.h"
 #include "cli/field.h"
+#include "cli/grid.h"
 #include "cli/show.h"
-#include "cli/table.h"
 
 #include <stdio.h>
 
@@ -16,19 +16,19 @@ struct page {
   struct buf *out;
 };
 
-static void text_row(struct table *t, const char *name, struct bytes text) {
+static void text_row(struct grid *t, const char *name, struct bytes text) {
   if (!text.n) return;
-  table_add_str(t, name);
-  show_text(table_cell(t), text);
-  table_end(t);
+  grid_add_str(t, name);
+  show_text(grid_cell(t), text);
+  grid_end(t);
 }
 
 // ---- the head ----
 
-static void cause_row(struct table *t, const struct page *p) {
+static void cause_row(struct grid *t, const struct page *p) {
   struct bytes event = field(p->answer, "event"), name = field_text(event, "event");
-  table_add_str(t, "because of");
-  struct buf *cell = table_cell(t);
+  grid_add_str(t, "because of");
+  struct buf *cell = grid_cell(t);
   if (bytes_is(field_text(p->decision, "cause"), "timer")) {
     buf_append_str(cell, "a timer");
   } else {
@@ -38,38 +38,38 @@ static void cause_row(struct table *t, const struct page *p) {
     if (name.n) buf_append_u8(cell, ' ');
     show_text(cell, name);
   }
-  table_end(t);
+  grid_end(t);
 }
 
-static void stage_row(struct table *t, const struct page *p) {
+static void stage_row(struct grid *t, const struct page *p) {
   struct bytes before = field_text(p->decision, "stage_before"), stage = field_text(p->decision, "stage");
-  table_add_str(t, "stage");
-  struct buf *cell = table_cell(t);
+  grid_add_str(t, "stage");
+  struct buf *cell = grid_cell(t);
   show_text(cell, before);
   if (!bytes_eq(before, stage)) {
     buf_append_str(cell, " -> ");
     show_text(cell, stage);
   }
-  table_end(t);
+  grid_end(t);
 }
 
 static void put_head(const struct page *p) {
-  struct table t;
-  table_init(&t, "ll");
+  struct grid t;
+  grid_init(&t, "ll");
   text_row(&t, "decision", field_text(p->decision, "decision_id"));
-  table_add_str(&t, "at");
-  show_time(table_cell(&t), field_int(p->decision, "at", 0));
-  table_end(&t);
+  grid_add_str(&t, "at");
+  show_time(grid_cell(&t), field_int(p->decision, "at", 0));
+  grid_end(&t);
   cause_row(&t, p);
   stage_row(&t, p);
-  table_add_str(&t, "owner");
-  show_value(table_cell(&t), field(p->decision, "owner"), NULL);
-  table_end(&t);
+  grid_add_str(&t, "owner");
+  show_value(grid_cell(&t), field(p->decision, "owner"), NULL);
+  grid_end(&t);
   text_row(&t, "action", field_text(p->decision, "action"));
   text_row(&t, "held back", field_text(p->decision, "held"));
   text_row(&t, "left out", field_text(p->decision, "ineligible"));
-  table_add_str(&t, "versions");
-  struct buf *cell = table_cell(&t);
+  grid_add_str(&t, "versions");
+  struct buf *cell = grid_cell(&t);
   static const char *const versions[] = {"policy", "fit_model", "model"};
   for (size_t i = 0; i < 3; i++) {
     char name[32], version[32];
@@ -81,9 +81,9 @@ static void put_head(const struct page *p) {
     buf_append_u8(cell, '@');
     show_text(cell, field_text(p->decision, version));
   }
-  table_end(&t);
-  table_put(&t, p->width, p->out);
-  table_deinit(&t);
+  grid_end(&t);
+  grid_put(&t, p->width, p->out);
+  grid_deinit(&t);
 }
 
 // ---- the ledger ----
@@ -100,28 +100,28 @@ static struct bytes unit_of(const struct page *p, struct bytes name) {
   return (struct bytes){0};
 }
 
-static void reason_row(struct table *t, const struct page *p, struct bytes reason, bool has_points) {
+static void reason_row(struct grid *t, const struct page *p, struct bytes reason, bool has_points) {
   struct bytes kind = field_text(reason, "kind"), name = field_text(reason, "name");
   if (has_points) {
-    show_milli(table_cell(t), field_int(reason, "points", 0));
-    table_end(t);
+    show_milli(grid_cell(t), field_int(reason, "points", 0));
+    grid_end(t);
   }
-  show_text(table_cell(t), kind);
-  table_end(t);
-  show_text(table_cell(t), name);
-  table_end(t);
+  show_text(grid_cell(t), kind);
+  grid_end(t);
+  show_text(grid_cell(t), name);
+  grid_end(t);
   bool is_model = bytes_is(kind, "fit") || bytes_is(kind, "engagement");
   const char *unit = is_model && bytes_is(unit_of(p, name), "ms") ? "ms" : NULL;
-  if (!field_is_nil(reason, "value")) show_value(table_cell(t), field(reason, "value"), unit);
-  table_end(t);
+  if (!field_is_nil(reason, "value")) show_value(grid_cell(t), field(reason, "value"), unit);
+  grid_end(t);
 }
 
 // The rows of some kinds, and their sum beside the figure that they should give.
 static void put_sum(const struct page *p, const char *title, const char *const *kinds, const char *figure) {
-  struct table t;
+  struct grid t;
   struct bytes reason;
   int64_t sum = 0, given = field_int(p->decision, figure, 0);
-  table_init(&t, "rlll");
+  grid_init(&t, "rlll");
   t.indent = 2;
   for (struct each each = each_of(field(p->decision, "reasons")); each_next(&each, &reason);) {
     if (!is_one_of(field_text(reason, "kind"), kinds)) continue;
@@ -131,62 +131,62 @@ static void put_sum(const struct page *p, const char *title, const char *const *
   if (t.count || given) {
     struct buf text = {0};
     show_milli(&text, sum);
-    table_add(&t, buf_bytes(&text));
-    table_add_str(&t, "=");
+    grid_add(&t, buf_bytes(&text));
+    grid_add_str(&t, "=");
     buf_clear(&text);
     buf_append_str(&text, strchr(figure, '.') + 1);
     if (sum != given) {
       buf_append_str(&text, ", but the decision says ");
       show_milli(&text, given);
     }
-    table_add(&t, buf_bytes(&text));
-    table_add_str(&t, "");
+    grid_add(&t, buf_bytes(&text));
+    grid_add_str(&t, "");
     buf_deinit(&text);
     buf_printf(p->out, "\n%s\n", title);
-    table_put(&t, p->width, p->out);
+    grid_put(&t, p->width, p->out);
   }
-  table_deinit(&t);
+  grid_deinit(&t);
 }
 
 static void put_moves(const struct page *p) {
   static const char *const kinds[] = {"transition", "route", NULL};
-  struct table t;
+  struct grid t;
   struct bytes reason;
-  table_init(&t, "lll");
+  grid_init(&t, "lll");
   t.indent = 2;
   for (struct each each = each_of(field(p->decision, "reasons")); each_next(&each, &reason);)
     if (is_one_of(field_text(reason, "kind"), kinds)) reason_row(&t, p, reason, false);
   if (t.count) {
     buf_append_str(p->out, "\nmoves\n");
-    table_put(&t, p->width, p->out);
+    grid_put(&t, p->width, p->out);
   }
-  table_deinit(&t);
+  grid_deinit(&t);
 }
 
 // ---- conditions, features, event ----
 
 static void put_conditions(const struct page *p) {
-  struct table t;
+  struct grid t;
   struct bytes condition;
-  table_init(&t, "llll");
+  grid_init(&t, "llll");
   t.indent = 2;
   for (struct each each = each_of(field(p->answer, "conditions")); each_next(&each, &condition);) {
     bool is_reached = !field_is_nil(condition, "fired");
     if (!is_reached && !p->all) continue;
-    table_add_str(&t, !is_reached ? "-" : field_is(condition, "fired") ? "yes" : "no");
-    show_text(table_cell(&t), field_text(condition, "name"));
-    table_end(&t);
-    show_text(table_cell(&t), field_text(condition, "path"));
-    buf_printf(table_cell(&t), ":%lld", (long long)field_int(condition, "line", 0));
-    table_end(&t);
-    show_text(table_cell(&t), field_text(condition, "why"));
-    table_end(&t);
+    grid_add_str(&t, !is_reached ? "-" : field_is(condition, "fired") ? "yes" : "no");
+    show_text(grid_cell(&t), field_text(condition, "name"));
+    grid_end(&t);
+    show_text(grid_cell(&t), field_text(condition, "path"));
+    buf_printf(grid_cell(&t), ":%lld", (long long)field_int(condition, "line", 0));
+    grid_end(&t);
+    show_text(grid_cell(&t), field_text(condition, "why"));
+    grid_end(&t);
   }
   if (t.count) {
     buf_append_str(p->out, "\nconditions\n");
-    table_put(&t, p->width, p->out);
+    grid_put(&t, p->width, p->out);
   }
-  table_deinit(&t);
+  grid_deinit(&t);
 }
 
 static bool says_nothing(struct bytes value) {
@@ -195,26 +195,26 @@ static bool says_nothing(struct bytes value) {
 }
 
 static void put_features(const struct page *p) {
-  struct table t;
+  struct grid t;
   struct bytes feature;
-  table_init(&t, "lrll");
+  grid_init(&t, "lrll");
   t.indent = 2;
   for (struct each each = each_of(field(p->answer, "features")); each_next(&each, &feature);) {
     double points = field_number(feature, "points", 0);
     bool counts = points > 0 || points < 0;
     if (!p->all && !counts && says_nothing(field(feature, "value"))) continue;
-    show_text(table_cell(&t), field_text(feature, "name"));
-    table_end(&t);
-    if (counts) buf_printf(table_cell(&t), "%.3f", points);
-    table_end(&t);
-    show_value(table_cell(&t), field(feature, "value"), bytes_is(field_text(feature, "unit"), "ms") ? "ms" : NULL);
-    table_end(&t);
-    show_text(table_cell(&t), field_text(feature, "description"));
-    table_end(&t);
+    show_text(grid_cell(&t), field_text(feature, "name"));
+    grid_end(&t);
+    if (counts) buf_printf(grid_cell(&t), "%.3f", points);
+    grid_end(&t);
+    show_value(grid_cell(&t), field(feature, "value"), bytes_is(field_text(feature, "unit"), "ms") ? "ms" : NULL);
+    grid_end(&t);
+    show_text(grid_cell(&t), field_text(feature, "description"));
+    grid_end(&t);
   }
   buf_append_str(p->out, "\nfeatures (points: their share of combined)\n");
-  table_put(&t, p->width, p->out);
-  table_deinit(&t);
+  grid_put(&t, p->width, p->out);
+  grid_deinit(&t);
 }
 
 static void put_proof(const struct page *p) {

@@ -1,8 +1,8 @@
 // intent lead: what is known about one lead now.
 #include "cli/connect.h"
 #include "cli/field.h"
+#include "cli/grid.h"
 #include "cli/show.h"
-#include "cli/table.h"
 
 #include <stdio.h>
 
@@ -16,19 +16,19 @@ static void score_cell(struct buf *cell, struct bytes decision, const char *name
     show_score(cell, field_int(decision, path, 0));
 }
 
-static void scores_row(struct table *t, struct bytes decision) {
+static void scores_row(struct grid *t, struct bytes decision) {
   struct buf text = {0};
   static const char *const names[] = {"combined", "fit", "engagement", "intent"};
   for (size_t i = 0; i < 4; i++) score_cell(&text, decision, names[i]);
-  table_add_str(t, "scores");
-  table_add(t, buf_bytes(&text));
+  grid_add_str(t, "scores");
+  grid_add(t, buf_bytes(&text));
   buf_deinit(&text);
 }
 
-static void stage_row(struct table *t, struct bytes lead) {
+static void stage_row(struct grid *t, struct bytes lead) {
   int64_t now = field_int(lead, "now", 0), since = field_int(lead, "stage_since", now);
-  table_add_str(t, "stage");
-  struct buf *cell = table_cell(t);
+  grid_add_str(t, "stage");
+  struct buf *cell = grid_cell(t);
   show_text(cell, field_text(lead, "stage"));
   buf_append_str(cell, " since ");
   show_time(cell, since);
@@ -36,37 +36,37 @@ static void stage_row(struct table *t, struct bytes lead) {
     buf_append_str(cell, ", ");
     show_span(cell, now - since);
   }
-  table_end(t);
+  grid_end(t);
 }
 
-static void identities_rows(struct table *t, struct bytes list) {
+static void identities_rows(struct grid *t, struct bytes list) {
   struct bytes identity;
   for (struct each each = each_of(list); each_next(&each, &identity);) {
     struct bytes kind = field_text(identity, "kind");
-    table_add_str(t, bytes_is(kind, "userId") ? "userId" : "anonymousId");
-    show_text(table_cell(t), field_text(identity, "value"));
-    table_end(t);
+    grid_add_str(t, bytes_is(kind, "userId") ? "userId" : "anonymousId");
+    show_text(grid_cell(t), field_text(identity, "value"));
+    grid_end(t);
   }
 }
 
-static void timers_rows(struct table *t, struct bytes lead) {
+static void timers_rows(struct grid *t, struct bytes lead) {
   struct bytes timer;
   for (struct each each = each_of(field(lead, "timers")); each_next(&each, &timer);) {
-    table_add_str(t, "timer");
-    struct buf *cell = table_cell(t);
+    grid_add_str(t, "timer");
+    struct buf *cell = grid_cell(t);
     show_text(cell, field_text(timer, "transition"));
     buf_append_str(cell, ", due ");
     show_time(cell, field_int(timer, "due", 0));
-    table_end(t);
+    grid_end(t);
   }
 }
 
-static void decision_rows(struct table *t, struct bytes decision) {
+static void decision_rows(struct grid *t, struct bytes decision) {
   if (!decision.n) return;
   scores_row(t, decision);
-  table_add_str(t, "probability");
-  buf_printf(table_cell(t), "%.3f", field_number(decision, "probability", 0));
-  table_end(t);
+  grid_add_str(t, "probability");
+  buf_printf(grid_cell(t), "%.3f", field_number(decision, "probability", 0));
+  grid_end(t);
   static const char *const texts[][2] = {{"band", "band"},
                                          {"action", "action"},
                                          {"held back", "held"},
@@ -75,34 +75,34 @@ static void decision_rows(struct table *t, struct bytes decision) {
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     struct bytes text = field_text(decision, texts[i][1]);
     if (!text.n) continue;
-    table_add_str(t, texts[i][0]);
-    show_text(table_cell(t), text);
-    table_end(t);
+    grid_add_str(t, texts[i][0]);
+    show_text(grid_cell(t), text);
+    grid_end(t);
   }
-  table_add_str(t, "policy");
-  show_text(table_cell(t), field_text(decision, "policy.name"));
-  buf_append_u8(table_cell(t), ' ');
-  show_text(table_cell(t), field_text(decision, "policy.version"));
-  table_end(t);
+  grid_add_str(t, "policy");
+  show_text(grid_cell(t), field_text(decision, "policy.name"));
+  buf_append_u8(grid_cell(t), ' ');
+  show_text(grid_cell(t), field_text(decision, "policy.version"));
+  grid_end(t);
 }
 
 static void put_head(struct bytes answer, unsigned width, struct buf *out) {
   struct bytes lead = field(answer, "lead"), decision = field(answer, "decision");
-  struct table t;
-  table_init(&t, "ll");
-  table_add_str(&t, "lead");
-  show_text(table_cell(&t), field_text(lead, "lead"));
-  buf_append_str(table_cell(&t), field_is(lead, "known") ? ", known" : ", anonymous");
-  table_end(&t);
+  struct grid t;
+  grid_init(&t, "ll");
+  grid_add_str(&t, "lead");
+  show_text(grid_cell(&t), field_text(lead, "lead"));
+  buf_append_str(grid_cell(&t), field_is(lead, "known") ? ", known" : ", anonymous");
+  grid_end(&t);
   identities_rows(&t, field(answer, "identities"));
   stage_row(&t, lead);
-  table_add_str(&t, "owner");
-  show_value(table_cell(&t), field(lead, "owner"), NULL);
-  table_end(&t);
+  grid_add_str(&t, "owner");
+  show_value(grid_cell(&t), field(lead, "owner"), NULL);
+  grid_end(&t);
   decision_rows(&t, decision);
   timers_rows(&t, lead);
-  table_add_str(&t, "seen");
-  struct buf *cell = table_cell(&t);
+  grid_add_str(&t, "seen");
+  struct buf *cell = grid_cell(&t);
   show_time(cell, field_int(lead, "first", 0));
   buf_append_str(cell, " to ");
   show_time(cell, field_int(lead, "now", 0));
@@ -110,26 +110,26 @@ static void put_head(struct bytes answer, unsigned width, struct buf *out) {
   int64_t decisions = field_int(lead, "decisions", 0);
   show_count(cell, (uint64_t)(decisions < 0 ? 0 : decisions));
   buf_append_str(cell, decisions == 1 ? " decision" : " decisions");
-  table_end(&t);
-  table_put(&t, width, out);
-  table_deinit(&t);
+  grid_end(&t);
+  grid_put(&t, width, out);
+  grid_deinit(&t);
 }
 
 // lead.get gives values alone; a lead's durations are told by their names only in an explanation.
 static void put_features(struct bytes features, unsigned width, struct buf *out) {
-  struct table t;
+  struct grid t;
   struct bytes name, value;
-  table_init(&t, "ll");
+  grid_init(&t, "ll");
   t.indent = 2;
   for (struct each each = each_of_map(features); each_next_pair(&each, &name, &value);) {
-    show_value(table_cell(&t), name, NULL);
-    table_end(&t);
-    show_value(table_cell(&t), value, NULL);
-    table_end(&t);
+    show_value(grid_cell(&t), name, NULL);
+    grid_end(&t);
+    show_value(grid_cell(&t), value, NULL);
+    grid_end(&t);
   }
   buf_append_str(out, "\nfeatures\n");
-  table_put(&t, width, out);
-  table_deinit(&t);
+  grid_put(&t, width, out);
+  grid_deinit(&t);
 }
 
 static int run(const struct args *args) {

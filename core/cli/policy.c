@@ -1,30 +1,30 @@
 // intent policy: which version is in force, and loading the files anew.
 #include "cli/connect.h"
 #include "cli/field.h"
+#include "cli/grid.h"
 #include "cli/show.h"
-#include "cli/table.h"
 
 #include "base/suggest.h"
 
-static void row(struct table *t, const char *name, struct bytes value) {
-  table_add_str(t, name);
-  show_value(table_cell(t), value, NULL);
-  table_end(t);
+static void row(struct grid *t, const char *name, struct bytes value) {
+  grid_add_str(t, name);
+  show_value(grid_cell(t), value, NULL);
+  grid_end(t);
 }
 
 static void put_status(struct bytes status, struct buf *out) {
-  struct table t;
-  table_init(&t, "ll");
+  struct grid t;
+  grid_init(&t, "ll");
   static const char *const names[] = {"policy", "version", "hash", "number", "signals", "owner", "mode"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) row(&t, names[i], field(status, names[i]));
-  table_add_str(&t, "in force since");
-  show_time(table_cell(&t), field_int(status, "since", 0));
-  table_end(&t);
+  grid_add_str(&t, "in force since");
+  show_time(grid_cell(&t), field_int(status, "since", 0));
+  grid_end(&t);
   row(&t, "reloads", field(status, "reloads"));
   row(&t, "that failed", field(status, "reload_failures"));
   if (field(status, "error").n) row(&t, "last failure", field(status, "error.detail"));
-  table_put(&t, show_width(), out);
-  table_deinit(&t);
+  grid_put(&t, show_width(), out);
+  grid_deinit(&t);
 }
 
 static int status(const struct args *args) {

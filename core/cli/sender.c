@@ -3,8 +3,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "cli/field.h"
+#include "cli/grid.h"
 #include "cli/show.h"
-#include "cli/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -226,12 +226,12 @@ static void report_json(const struct sender_tally *t, double seconds) {
   buf_deinit(&out);
 }
 
-static void add_count(struct table *table, const char *name, uint64_t n, const char *more) {
-  table_add_str(table, name);
-  show_count(table_cell(table), n);
-  table_end(table);
-  show_text(table_cell(table), bytes_str(more));
-  table_end(table);
+static void add_count(struct grid *grid, const char *name, uint64_t n, const char *more) {
+  grid_add_str(grid, name);
+  show_count(grid_cell(grid), n);
+  grid_end(grid);
+  show_text(grid_cell(grid), bytes_str(more));
+  grid_end(grid);
 }
 
 void sender_report(const struct sender *s, uint64_t took_ns, bool json) {
@@ -241,10 +241,10 @@ void sender_report(const struct sender *s, uint64_t took_ns, bool json) {
     report_json(t, seconds);
     return;
   }
-  struct table table;
+  struct grid table;
   struct buf out = {0};
   char rate[80] = "";
-  table_init(&table, "lrl");
+  grid_init(&table, "lrl");
   if (t->sent && seconds > 0)
     snprintf(rate, sizeof rate, "in %.1f s, %.0f a second", seconds, (double)t->sent / seconds);
   add_count(&table, "sent", t->sent, rate);
@@ -257,8 +257,8 @@ void sender_report(const struct sender *s, uint64_t took_ns, bool json) {
     snprintf(more, sizeof more, "first at %llu: %s", (unsigned long long)t->code[i].first_line, t->code[i].reason);
     add_count(&table, name, t->code[i].count, more);
   }
-  table_put(&table, show_width(), &out);
+  grid_put(&table, show_width(), &out);
   show_print(&out);
   buf_deinit(&out);
-  table_deinit(&table);
+  grid_deinit(&table);
 }

@@ -1,6 +1,6 @@
 // Playing a journal again: every recorded event goes through the engine with the release that was in force, and the
-// hash of each decision is held against the recorded one. Nothing is written. The directory must not be in use by a
-// daemon.
+// hash of each decision is held against the recorded one. The directory is opened as a start would (recovery, a
+// checkpoint), so no daemon may hold it; no frame is added.
 #pragma once
 #include "store/store.h"
 

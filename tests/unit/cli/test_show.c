@@ -9,10 +9,10 @@
 
 #include "../random.h"
 #include "cli/field.h"
+#include "cli/grid.h"
 #include "cli/message_id.h"
 #include "cli/progress.h"
 #include "cli/show.h"
-#include "cli/table.h"
 
 static struct buf out;
 
@@ -26,29 +26,29 @@ static const char *text(void) {
 
 static void test_columns(void **state) {
   (void)state;
-  struct table t;
-  table_init(&t, "lrl");
+  struct grid t;
+  grid_init(&t, "lrl");
   static const char *const cells[] = {"a", "1", "x", "long", "1,000", "", "é", "22", "last"};
-  for (size_t i = 0; i < 9; i++) table_add_str(&t, cells[i]);
-  table_put(&t, 0, &out);
+  for (size_t i = 0; i < 9; i++) grid_add_str(&t, cells[i]);
+  grid_put(&t, 0, &out);
   assert_string_equal(text(), "a         1  x\n"
                               "long  1,000\n"
                               "é        22  last\n");
-  table_deinit(&t);
+  grid_deinit(&t);
 }
 
 static void test_wrapping(void **state) {
   (void)state;
-  struct table t;
-  table_init(&t, "ll");
+  struct grid t;
+  grid_init(&t, "ll");
   t.indent = 2;
-  table_add_str(&t, "why");
-  table_add_str(&t, "Half as much again as the week before, and more than a click or two.");
-  table_put(&t, 40, &out);
+  grid_add_str(&t, "why");
+  grid_add_str(&t, "Half as much again as the week before, and more than a click or two.");
+  grid_put(&t, 40, &out);
   assert_string_equal(text(), "  why  Half as much again as the week\n"
                               "       before, and more than a click or\n"
                               "       two.\n");
-  table_deinit(&t);
+  grid_deinit(&t);
 }
 
 // No line is wider than the terminal (as long as that leaves the last column its least), and no character is lost.
@@ -56,17 +56,17 @@ static void test_wrapping_loses_nothing(void **state) {
   (void)state;
   random_start();
   for (int round = 0; round < 500; round++) {
-    struct table t;
+    struct grid t;
     struct buf words = {0};
     for (uint64_t n = random_below(200); n > 0; n--)
       buf_append_str(&words, random_below(4) == 0 ? " " : random_below(5) == 0 ? "ü" : "x");
     while (words.n && words.p[words.n - 1] == ' ') words.n--;
     unsigned width = 30 + (unsigned)random_below(60);
-    table_init(&t, "rl");
-    table_add_str(&t, "12345");
-    table_add(&t, buf_bytes(&words));
+    grid_init(&t, "rl");
+    grid_add_str(&t, "12345");
+    grid_add(&t, buf_bytes(&words));
     buf_clear(&out);
-    table_put(&t, width, &out);
+    grid_put(&t, width, &out);
     size_t letters = 0, wanted = 0, start = 0;
     for (size_t i = 5; i < out.n; i++) letters += out.p[i] == 'x' || out.p[i] == 0xbc;
     for (size_t i = 0; i < words.n; i++) wanted += words.p[i] == 'x' || words.p[i] == 0xbc;
@@ -77,7 +77,7 @@ static void test_wrapping_loses_nothing(void **state) {
       start = i + 1;
     }
     assert_int_equal(start, out.n);
-    table_deinit(&t);
+    grid_deinit(&t);
     buf_deinit(&words);
   }
   buf_clear(&out);

@@ -1,4 +1,4 @@
-#include "cli/table.h"
+#include "cli/grid.h"
 
 #include "base/check.h"
 
@@ -6,39 +6,39 @@
 
 enum { GAP = 2, LAST_MIN = 20 }; // columns between columns; the narrowest that the last one is wrapped to
 
-void table_init(struct table *table, const char *layout) {
-  *table = (struct table){0};
-  for (; layout[table->columns]; table->columns++) {
-    CHECK(table->columns < TABLE_COLUMNS_MAX);
-    table->right[table->columns] = layout[table->columns] == 'r';
+void grid_init(struct grid *grid, const char *layout) {
+  *grid = (struct grid){0};
+  for (; layout[grid->columns]; grid->columns++) {
+    CHECK(grid->columns < GRID_COLUMNS_MAX);
+    grid->right[grid->columns] = layout[grid->columns] == 'r';
   }
-  CHECK(table->columns > 0);
+  CHECK(grid->columns > 0);
 }
 
-void table_deinit(struct table *table) {
-  buf_deinit(&table->cells);
-  free(table->end);
-  *table = (struct table){0};
+void grid_deinit(struct grid *grid) {
+  buf_deinit(&grid->cells);
+  free(grid->end);
+  *grid = (struct grid){0};
 }
 
-struct buf *table_cell(struct table *table) {
-  return &table->cells;
+struct buf *grid_cell(struct grid *grid) {
+  return &grid->cells;
 }
 
-void table_end(struct table *table) {
-  if (table->count == table->cap) {
-    table->cap = table->cap ? 2 * table->cap : 64;
-    table->end = xrealloc(table->end, table->cap * sizeof *table->end);
+void grid_end(struct grid *grid) {
+  if (grid->count == grid->cap) {
+    grid->cap = grid->cap ? 2 * grid->cap : 64;
+    grid->end = xrealloc(grid->end, grid->cap * sizeof *grid->end);
   }
-  table->end[table->count++] = table->cells.n;
+  grid->end[grid->count++] = grid->cells.n;
 }
 
-void table_add(struct table *table, struct bytes text) {
-  buf_append_bytes(&table->cells, text);
-  table_end(table);
+void grid_add(struct grid *grid, struct bytes text) {
+  buf_append_bytes(&grid->cells, text);
+  grid_end(grid);
 }
 
-void table_add_str(struct table *table, const char *text) { table_add(table, bytes_str(text)); }
+void grid_add_str(struct grid *grid, const char *text) { grid_add(grid, bytes_str(text)); }
 
 size_t text_columns(struct bytes text) {
   size_t columns = 0;
@@ -46,9 +46,9 @@ size_t text_columns(struct bytes text) {
   return columns;
 }
 
-static struct bytes cell(const struct table *table, size_t i) {
-  size_t start = i ? table->end[i - 1] : 0;
-  return bytes_of(table->cells.p + start, table->end[i] - start);
+static struct bytes cell(const struct grid *grid, size_t i) {
+  size_t start = i ? grid->end[i - 1] : 0;
+  return bytes_of(grid->cells.p + start, grid->end[i] - start);
 }
 
 static void put_spaces(struct buf *out, size_t n) {
@@ -88,27 +88,27 @@ static void put_last(struct bytes text, size_t left, unsigned width, struct buf 
   }
 }
 
-void table_put(const struct table *table, unsigned width, struct buf *out) {
-  CHECK(table->count % table->columns == 0);
-  size_t widest[TABLE_COLUMNS_MAX] = {0};
-  for (size_t i = 0; i < table->count; i++) {
-    size_t columns = text_columns(cell(table, i)), c = i % table->columns;
+void grid_put(const struct grid *grid, unsigned width, struct buf *out) {
+  CHECK(grid->count % grid->columns == 0);
+  size_t widest[GRID_COLUMNS_MAX] = {0};
+  for (size_t i = 0; i < grid->count; i++) {
+    size_t columns = text_columns(cell(grid, i)), c = i % grid->columns;
     if (columns > widest[c]) widest[c] = columns;
   }
-  size_t left = table->indent; // of the last column
-  for (unsigned c = 0; c + 1 < table->columns; c++) left += widest[c] + GAP;
-  for (size_t i = 0; i < table->count; i++) {
-    unsigned c = (unsigned)(i % table->columns);
-    struct bytes text = cell(table, i);
+  size_t left = grid->indent; // of the last column
+  for (unsigned c = 0; c + 1 < grid->columns; c++) left += widest[c] + GAP;
+  for (size_t i = 0; i < grid->count; i++) {
+    unsigned c = (unsigned)(i % grid->columns);
+    struct bytes text = cell(grid, i);
     size_t pad = widest[c] - text_columns(text);
-    bool is_last = c + 1 == table->columns;
-    if (c == 0) put_spaces(out, table->indent);
-    if (table->right[c]) put_spaces(out, pad);
+    bool is_last = c + 1 == grid->columns;
+    if (c == 0) put_spaces(out, grid->indent);
+    if (grid->right[c]) put_spaces(out, pad);
     if (is_last)
       put_last(text, left, width, out);
     else
       buf_append_bytes(out, text);
-    if (!is_last) put_spaces(out, GAP + (table->right[c] ? 0 : pad));
+    if (!is_last) put_spaces(out, GAP + (grid->right[c] ? 0 : pad));
     if (!is_last) continue;
     trim(out);
     buf_append_u8(out, '\n');
