@@ -5,5 +5,6 @@ package.path = table.concat({
   root .. "/tests/functional/?.lua",
   package.path,
 }, ";")
--- busted forgets what a file required before it reads the next one, and lua-mpack can't be opened twice: it is opened before the first.
+-- busted forgets what a file required before it reads the next one, and lua-mpack can't be opened twice: it is opened
+-- before the first.
 pcall(require, "mpack")
