@@ -151,6 +151,7 @@ void conn_release(struct conn *c) {
 static void on_writable(evutil_socket_t fd, short what, void *arg) {
   (void)fd, (void)what;
   struct conn *c = arg;
+  shard_tick(c->shard);
   if (write_released(c) && c->is_stalled && !c->shard->is_paused) conn_resume(c);
 }
 
@@ -184,14 +185,16 @@ static bool serve(struct conn *c, struct bytes value, struct bytes rest) {
 }
 
 static void process(struct conn *c) {
+  const struct net_limits *limits = c->shard->limits;
   size_t at = 0;
   c->is_stalled = false;
   while (!c->is_closing && at < c->in.n) {
-    if (c->out.n - c->out_at + c->under_way > c->shard->limits->out_max && !c->subscription) c->is_stalled = true;
+    size_t waits = c->out.n - c->out_at + c->under_way;
+    if (waits > (c->subscription ? limits->subscriber_max : limits->out_max)) c->is_stalled = true;
     struct bytes rest = bytes_of(c->in.p + at, c->in.n - at);
     size_t len = 0;
     struct error err = {0};
-    int status = c->is_stalled ? 0 : mp_scan(rest, &c->shard->limits->frame, &len, &err);
+    int status = c->is_stalled ? 0 : mp_scan(rest, &limits->frame, &len, &err);
     if (status < 0) fail(c, rest, &err);
     if (status <= 0) break;
     if (!serve(c, bytes_of(rest.p, len), rest)) {
@@ -199,21 +202,22 @@ static void process(struct conn *c) {
       break;
     }
     at += len;
-    c->partial_since_ms = 0;
+    c->partial_since_ns = 0;
   }
   if (c->is_closing || c->is_closed) return;
   buf_consume(&c->in, at);
   if (c->is_stalled) {
     metrics_add(&c->shard->metrics->reads_paused, 1);
     event_del(c->readable);
-  } else if (c->in.n && !c->partial_since_ms) {
-    c->partial_since_ms = c->shard->turn_ms;
+  } else if (c->in.n && !c->partial_since_ns) {
+    c->partial_since_ns = c->shard->turn_ns;
   }
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg) {
   (void)what;
   struct conn *c = arg;
+  shard_tick(c->shard);
   uint8_t *at = buf_reserve(&c->in, READ_SIZE);
   ssize_t n = recv(fd, at, READ_SIZE, MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
@@ -237,15 +241,17 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
 void conn_resume(struct conn *c) {
   if (c->is_closed || c->is_closing) return;
   bool was_stalled = c->is_stalled;
+  if (c->partial_since_ns) c->partial_since_ns = c->shard->turn_ns; // while nobody read it could not end
   if (was_stalled && c->in.n) process(c);
   if (!c->is_closed && !c->is_closing && !c->is_stalled) event_add(c->readable, NULL);
 }
 
-void conn_sweep(struct shard *shard, int64_t now_ms) {
+void conn_sweep(struct shard *shard) {
+  if (shard->is_paused) return;
+  uint64_t stall_ns = (uint64_t)shard->limits->stall_ms * 1000000;
   for (struct conn *c = shard->conns, *next; c; c = next) {
     next = c->next;
-    if (!c->partial_since_ms || now_ms - c->partial_since_ms < shard->limits->stall_ms || c->is_stalled ||
-        c->is_closing)
+    if (!c->partial_since_ns || shard->turn_ns - c->partial_since_ns < stall_ns || c->is_stalled || c->is_closing)
       continue;
     metrics_add(&shard->metrics->connections_stalled, 1);
     struct error err = {0};

@@ -20,11 +20,11 @@ struct conn {
   uid_t uid; // CONN_ADMIN: who, by the socket's credentials
   struct event *readable, *writable;
   struct buf in, out;
-  size_t out_at;            // written so far
-  size_t released;          // bytes of `out` that a commit has released
-  int64_t partial_since_ms; // when the message at the front of `in` began to wait; 0: none
-  uint64_t read_ns;         // when the bytes at hand were read
-  uint32_t unanswered;      // answers in `out` beyond `released`, for the latency histogram
+  size_t out_at;             // written so far
+  size_t released;           // bytes of `out` that a commit has released
+  uint64_t partial_since_ns; // when the message at the front of `in` began to wait; 0: none
+  uint64_t read_ns;          // when the bytes at hand were read
+  uint32_t unanswered;       // answers in `out` beyond `released`, for the latency histogram
   struct subscription *subscription;
   struct conn *next, *previous, *next_flushing;
 };
@@ -40,8 +40,8 @@ void conn_close_after_flush(struct conn *conn);
 void conn_begin(struct conn *conn, struct request *request, size_t weight);
 void conn_end(struct conn *conn, const struct request *request);
 void conn_ref(struct conn *conn);
-void conn_unref(struct conn *conn);                   // frees when closed and nothing is under way
-void conn_sweep(struct shard *shard, int64_t now_ms); // closes those whose message does not end
+void conn_unref(struct conn *conn);   // frees when closed and nothing is under way
+void conn_sweep(struct shard *shard); // closes those whose message does not end
 
 // ---- protocols: each takes one scanned value; false: a bound is reached, the value stays and comes again ----
 bool serve_rpc(struct conn *conn, struct bytes value);

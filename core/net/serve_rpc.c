@@ -40,13 +40,17 @@ static struct call call_of(const struct request *request) {
   return (struct call){.conn = request->owner, .id = request->id, .has_reply = request->has_reply};
 }
 
-// The first task that succeeded, else the last one's error: a question may have been put to two partitions.
+// The first task that succeeded, else the first one's error that says more than "not here": a question may have been
+// put to several partitions.
 static void done_any(struct request *request) {
   struct call call = call_of(request);
   struct conn *conn = request->owner;
   const struct task *answer = request->task[request->count - 1];
-  for (uint32_t i = request->count; i-- > 0;)
-    if (request->task[i]->status == 0) answer = request->task[i];
+  for (uint32_t i = request->count; i-- > 0;) {
+    bool says_more =
+        answer->status == ITD_ENOTFOUND || (answer->status < 0 && request->task[i]->status != ITD_ENOTFOUND);
+    if (request->task[i]->status == 0 || says_more) answer = request->task[i];
+  }
   if (!conn->is_closed) {
     if (answer->status < 0) {
       answer_error(&call, &answer->error);
@@ -184,16 +188,11 @@ static bool ask(const struct call *call, enum task_kind kind) {
     answer_error(call, &err);
     return true;
   }
-  if (origin_room(shard->origin) < 2) return false;
-  bool is_id;
-  unsigned partition = intake_whose(shard->intake, who, &is_id);
-  struct request *request = request_of(call, is_id ? 1 : 2, done_any);
-  if (!is_id) {
-    struct hash128 anonymous =
-        store_identity(shard->daemon->store, shard->daemon->intake.workspace, IDENTITY_ANONYMOUS, who);
-    shard_submit(shard, request, 1, kind, store_partition_of(shard->daemon->store, anonymous), who);
-  }
-  shard_submit(shard, request, 0, kind, partition, who);
+  if (origin_room(shard->origin) < WHOSE_MAX) return false;
+  unsigned partition[WHOSE_MAX];
+  uint32_t count = intake_whose(shard->intake, who, partition);
+  struct request *request = request_of(call, count, done_any);
+  for (uint32_t i = 0; i < count; i++) shard_submit(shard, request, i, kind, partition[i], who);
   return true;
 }
 

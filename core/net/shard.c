@@ -11,10 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TURN_TASKS 1024 // tasks from other origins that one turn takes: bounds a turn's length and its commit
-#define TURN_WAKES 256  // leads whose timers are due, likewise
-#define RETRY_MS   200  // how often a full disk is tried again
-#define SWEEP_MS   1000
+#define TURN_TASKS  1024 // tasks from other origins that one turn takes: bounds a turn's length and its commit
+#define TURN_WAKES  256  // leads whose timers are due, likewise
+#define RETRY_MS    200  // how often a full disk is tried again
+#define CATCH_UP_MS 2    // how often the checkpoint gets another slice of what it must catch up with
+#define SWEEP_MS    1000
 
 struct letter {
   void (*work)(struct shard *, void *);
@@ -40,7 +41,9 @@ struct shard_thread {
   struct task *answered, **answered_last; // wait for the commit
   bool more;                              // the turn ended at a bound: the next one must not wait
   bool is_stopping;
-  int64_t sweep_ms, due_ms;
+  bool is_full; // why it is paused: the disk, not the checkpoint
+  uint64_t sweep_ns;
+  int64_t due_ms;
 };
 
 struct shard *shard_of(struct shard_thread *t) {
@@ -196,10 +199,12 @@ static bool commit(struct shard_thread *t) {
   uint64_t before_ns = clock_mono_ns();
   int status = store_commit(shard->store, &err);
   hist_add(&shard->metrics->hop_commit, clock_mono_ns() - before_ns);
+  t->is_full = false;
   if (status == 0) return true;
   metrics_error(shard->metrics, status);
   if (status == ITD_EFULL) {
     pause_intake(t, log_quote(err.text));
+    t->is_full = true;
     return false;
   }
   // What a failed sync left on the disk is unknown: nothing more may be acknowledged, and only recovery can tell.
@@ -220,13 +225,18 @@ static void release_answers(struct shard_thread *t) {
 
 static void keep_time(struct shard_thread *t) {
   struct shard *shard = &t->shard;
-  int64_t now_ms = clock_wall_ms();
-  if (now_ms - t->sweep_ms >= SWEEP_MS) {
-    t->sweep_ms = now_ms;
-    conn_sweep(shard, now_ms);
+  // By the clock that does not jump: a wall clock that is set must close nobody, nor keep the sweep away.
+  if (shard->turn_ns - t->sweep_ns >= SWEEP_MS * 1000000ull) {
+    t->sweep_ns = shard->turn_ns;
+    conn_sweep(shard);
   }
-  int64_t wait_ms = shard->is_paused ? RETRY_MS : SWEEP_MS;
-  if (t->due_ms - now_ms < wait_ms) wait_ms = t->due_ms > now_ms ? t->due_ms - now_ms : 1;
+  int64_t wait_ms = SWEEP_MS;
+  if (shard->is_paused) {
+    wait_ms = t->is_full ? RETRY_MS : CATCH_UP_MS; // a timer that is due waits for that too
+  } else {
+    int64_t now_ms = clock_wall_ms();
+    if (t->due_ms - now_ms < wait_ms) wait_ms = t->due_ms > now_ms ? t->due_ms - now_ms : 1;
+  }
   struct timeval tv = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
   event_add(t->timer, &tv);
 }
@@ -267,10 +277,8 @@ static void *run(void *arg) {
   while (!t->is_stopping || t->more || store_is_dirty(shard->store)) {
     int flags = t->more ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
     t->more = false;
-    shard->turn_ns = clock_mono_ns();
-    shard->turn_ms = clock_wall_ms();
     event_base_loop(shard->base, flags);
-    shard->turn_ms = clock_wall_ms();
+    shard_tick(shard);
     turn(t);
     if (t->is_stopping && shard->is_paused) break; // a full disk: what was not acknowledged is not kept
   }

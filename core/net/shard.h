@@ -42,9 +42,15 @@ struct shard {
   size_t conn_count;
   bool is_paused;     // nothing is read or decided: the disk is full, or the checkpoint must catch up
   struct buf publish; // decisions of this turn for subscribers: one MessagePack value after another
-  uint64_t turn_ns;   // clock_mono_ns at the begin of the turn
-  int64_t turn_ms;    // clock_wall_ms, likewise: the arrival of everything read in it
+  uint64_t turn_ns;   // clock_mono_ns when the bytes at hand were read, or the turn's work began
+  int64_t turn_ms;    // clock_wall_ms, likewise: the arrival of what is read
 };
+
+// Brings the shard's clocks up to now: the loop may have slept since.
+static inline void shard_tick(struct shard *shard) {
+  shard->turn_ns = clock_mono_ns();
+  shard->turn_ms = clock_wall_ms();
+}
 
 struct shard_thread; // thread, mailbox, listeners: shard.c
 struct shard_thread *shard_start(struct daemon *daemon, unsigned index);

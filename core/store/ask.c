@@ -5,14 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-unsigned intake_whose(const struct intake *in, struct bytes who, bool *is_id) {
+uint32_t intake_whose(const struct intake *in, struct bytes who, unsigned partition[WHOSE_MAX]) {
   struct lead_id id;
   struct bytes lead = who;
   const uint8_t *dash = who.n > 32 ? memchr(who.p, '-', who.n) : NULL;
   if (dash && dash - who.p == 32) lead.n = 32;
-  *is_id = lead_id_parse(lead, &id) == 0 && lead_id_partition(id) < store_partitions(in->store);
-  if (*is_id) return lead_id_partition(id);
-  return store_partition_of(in->store, store_identity(in->store, in->options.workspace, IDENTITY_USER, who));
+  uint32_t count = 0;
+  if (lead_id_parse(lead, &id) == 0 && lead_id_partition(id) < store_partitions(in->store))
+    partition[count++] = lead_id_partition(id);
+  const enum identity_kind kinds[] = {IDENTITY_USER, IDENTITY_ANONYMOUS};
+  for (size_t i = 0; i < 2; i++)
+    partition[count++] = store_partition_of(in->store, store_identity(in->store, in->options.workspace, kinds[i], who));
+  return count;
 }
 
 int decision_id_parse(struct bytes text, struct lead_id *lead, uint32_t *number, struct error *err) {
@@ -37,10 +41,15 @@ static int unknown(struct bytes who, struct error *err) {
                    (int)(who.n > 80 ? 80 : who.n), (const char *)who.p);
 }
 
+// Another shard's lead must not be looked for here: what LMDB has of it is behind what that shard knows.
+static bool is_mine(const struct intake *in, struct lead_id id) {
+  return store_shard_of(in->store, lead_id_partition(id)) == in->index;
+}
+
 // The lead that `who` names in this shard's partitions.
 static int find_lead(struct intake *in, struct bytes who, struct lead **lead, struct error *err) {
   struct lead_id id;
-  if (lead_id_parse(who, &id) == 0 && (*lead = store_lead(in->shard, id))) return 0;
+  if (lead_id_parse(who, &id) == 0 && is_mine(in, id) && (*lead = store_lead(in->shard, id))) return 0;
   const enum identity_kind kinds[] = {IDENTITY_USER, IDENTITY_ANONYMOUS};
   for (size_t i = 0; i < 2; i++) {
     struct hash128 identity = store_identity(in->store, in->options.workspace, kinds[i], who);
@@ -104,6 +113,7 @@ int intake_decision(struct intake *in, struct bytes decision_id, struct buf *ans
   uint32_t number;
   int status = decision_id_parse(decision_id, &id, &number, err);
   if (status < 0) return status;
+  if (!is_mine(in, id)) return unknown(decision_id, err);
   struct frame frame;
   status = store_read_number(in->shard, id, number, &in->raw, &frame, err);
   if (status < 0) return status;
@@ -203,6 +213,7 @@ int intake_explain(struct intake *in, struct bytes what, struct buf *answer, str
     number = lead->number;
     if (!number) return error_set(err, ITD_ENOTFOUND, "this lead has no decision yet");
   }
+  if (!is_mine(in, id)) return unknown(what, err);
   struct buf raw = {0}; // its own: store_lead_before reads other frames
   struct frame frame;
   struct lead *before = NULL;

@@ -50,10 +50,10 @@ void intake_refuse(struct intake *intake, const struct error *reason, struct byt
 int64_t intake_wake(struct intake *intake, int64_t now_ms, unsigned limit);
 
 // ---- questions; all answers are MessagePack maps, ITD_ENOTFOUND when there is none ----
-// A lead by its id (32 digits), or by userId or anonymousId. `intake_whose` says which partition must be asked; pure,
-// any thread: with an identity it is the partition of the userId; *is_id false also means that the anonymousId is worth
-// a second try.
-unsigned intake_whose(const struct intake *intake, struct bytes who, bool *is_id);
+// A lead by its id (32 digits), or by userId or anonymousId. `intake_whose` says which partitions must be asked, the
+// likeliest first, and returns how many; pure, any thread. What looks like an id may be somebody's userId all the same.
+#define WHOSE_MAX 3
+uint32_t intake_whose(const struct intake *intake, struct bytes who, unsigned partition[WHOSE_MAX]);
 // {lead: {…state and features…}, identities: [{kind, value}], decision: the last one, or nil}
 int intake_lead(struct intake *intake, struct bytes who, struct buf *answer, struct error *err) ITD_MUST_USE;
 // A decision_id "LEAD-NUMBER" names its partition itself.
