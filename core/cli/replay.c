@@ -8,22 +8,18 @@
 
 static const struct option options[] = {{"dir", "DIR", "the data directory (default ./data)"},
                                         {"threads", "N", "partitions are dealt out over them (default 1)"},
-                                        {"clock", "wall|event", "as the daemon ran (default wall)"},
                                         {"guard", "auto|hook", "hook: with the JIT off (default auto)"},
                                         {0}};
 
 static int read_options(const struct args *args, struct replay_options *o, struct error *err) {
-  const char *clock = args_text(args, "clock"), *guard = args_text(args, "guard");
+  const char *guard = args_text(args, "guard");
   int64_t threads;
   int status = args_number(args, "threads", 1, 1, 256, &threads, err);
   if (status < 0) return status;
   *o = (struct replay_options){.dir = args_text(args, "dir"), .threads = (unsigned)threads, .vm = VM_LIMITS_DEFAULT};
   if (!o->dir) o->dir = "data";
-  if (clock && strcmp(clock, "event") != 0 && strcmp(clock, "wall") != 0)
-    return error_set(err, ITD_EINVAL, "--clock: \"%.40s\" is not allowed; allowed: wall, event", clock);
   if (guard && strcmp(guard, "auto") != 0 && strcmp(guard, "hook") != 0)
     return error_set(err, ITD_EINVAL, "--guard: \"%.40s\" is not allowed; allowed: auto, hook", guard);
-  o->clock = clock && strcmp(clock, "event") == 0 ? ENGINE_CLOCK_EVENT : ENGINE_CLOCK_WALL;
   o->vm.hook = guard && strcmp(guard, "hook") == 0;
   return 0;
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct played {
   struct lead *lead;
@@ -162,7 +163,7 @@ static void *work(void *arg) {
   for (unsigned partition = 0; partition < store_partitions(w->store) && w->status == 0; partition++) {
     if (store_shard_of(w->store, partition) != w->index) continue;
     struct player p = {.store = w->store, .shard = store_shard(w->store, w->index), .options = w->options};
-    p.engine = engine_new(w->options->clock, &w->options->vm, policy_of, w->store);
+    p.engine = engine_new(ENGINE_CLOCK_EVENT, &w->options->vm, policy_of, w->store);
     w->status = store_walk(w->options->dir, (int)partition, play, &p, &w->err);
     w->of_partition[partition] = p.result;
     forget_leads(&p);
@@ -189,6 +190,10 @@ int store_replay(const struct replay_options *options, struct replay_result *res
   struct store_options open = STORE_OPTIONS_DEFAULT;
   struct store *store = NULL;
   struct store_recovery recovery;
+  char format[4096];
+  snprintf(format, sizeof format, "%s/format", options->dir);
+  if (access(format, F_OK) != 0) // opening would make a new one
+    return error_set(err, ITD_ENOTFOUND, "%s is no data directory: it has no file \"format\"", options->dir);
   open.dir = options->dir;
   open.shards = options->threads;
   int status = store_open(&open, &store, &recovery, err);

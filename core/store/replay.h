@@ -6,9 +6,8 @@
 
 struct replay_options {
   const char *dir;
-  unsigned threads;        // partitions are dealt out over them
-  struct vm_limits vm;     // hook: the JIT is off
-  enum engine_clock clock; // as the daemon ran
+  unsigned threads;    // partitions are dealt out over them
+  struct vm_limits vm; // hook: the JIT is off
 };
 struct replay_result {
   uint64_t frames, decisions, timers, stopped;
@@ -17,5 +16,5 @@ struct replay_result {
   uint64_t hash;            // over all decisions, whatever the threads: partition by partition, in sequence
   char first_different[64]; // decision_id
 };
-// ITD_EBUSY: in use. ITD_ECORRUPT. A difference is not an error: see result->different.
+// ITD_ENOTFOUND: no data directory. ITD_EBUSY: in use. ITD_ECORRUPT. A difference is not an error: see result->different.
 int store_replay(const struct replay_options *options, struct replay_result *result, struct error *err) ITD_MUST_USE;
