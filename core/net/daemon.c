@@ -12,9 +12,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define QUIET_MS 5000 // how long a stop waits for what is under way
+// Files that are no connection, with room to spare: of the process (LMDB, sockets, a policy being loaded), of a shard
+// (segments being written, made and read, vault, epoll).
+#define FILES_OWN   64
+#define FILES_SHARD 40
 
 struct sockets {
   int listen, http, forward, admin;
@@ -257,6 +262,23 @@ static unsigned shards_of(const struct config *config) {
   return (unsigned)(shards > config->partitions ? config->partitions : shards);
 }
 
+// Connections must never take the files that the journal needs: without one for its next segment a daemon must end.
+static void fit_files(struct daemon *daemon) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  rlim_t own = FILES_OWN + (rlim_t)FILES_SHARD * daemon->shards, users = daemon->shards + 1; // HTTP is one more
+  rlim_t want = own + users * daemon->limits.connections_max;
+  if (limit.rlim_cur < want) {
+    struct rlimit more = {.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max, .rlim_max = limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &more) == 0) limit = more;
+  }
+  if (limit.rlim_cur >= want) return;
+  unsigned fits = limit.rlim_cur > own ? (unsigned)((limit.rlim_cur - own) / users) : 0;
+  log_line(LOG_WARN, "few_files", "limit=%llu net.connections=%u instead=%u note=\"raise LimitNOFILE\"",
+           (unsigned long long)limit.rlim_cur, daemon->limits.connections_max, fits ? fits : 1);
+  daemon->limits.connections_max = fits ? fits : 1;
+}
+
 static void setup(struct daemon *daemon, const struct config *config) {
   *daemon = (struct daemon){.config = config, .shards = shards_of(config), .started_ms = clock_wall_ms()};
   daemon->limits = config_net_limits(config);
@@ -266,6 +288,7 @@ static void setup(struct daemon *daemon, const struct config *config) {
                                          .hook = config->policy_guard == 1};
   pthread_mutex_init(&daemon->lock, NULL);
   log_set_level((enum log_level)config->log_level);
+  fit_files(daemon);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGHUP, SIG_IGN); // while it starts; TERM and INT end it at once until catch_signals, which harms nothing
   evthread_use_pthreads();

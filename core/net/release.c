@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 
+#include <fts.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -128,41 +129,74 @@ struct watch {
   uint64_t seen;   // stamp at the last look
 };
 
-static uint64_t stamp_of(const struct daemon *daemon) {
+static uint64_t stamp_file(uint64_t stamp, uint64_t place, const struct stat *st) {
+  uint64_t parts[4] = {place, 0, 0, 0};
+  if (st) {
+    parts[1] = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+    parts[2] = S_ISDIR(st->st_mode) ? 0 : (uint64_t)st->st_size;
+    parts[3] = st->st_ino;
+  }
+  return hash64_seed(bytes_of(parts, sizeof parts), stamp);
+}
+
+// Of the files that a policy was loaded from.
+static uint64_t stamp_of(const struct policy *policy) {
   size_t count;
-  const char *const *paths = policy_paths(daemon->release.policy, &count);
+  const char *const *paths = policy_paths(policy, &count);
   uint64_t stamp = count;
   for (size_t i = 0; i < count; i++) {
     struct stat st;
-    uint64_t parts[4] = {i, 0, 0, 0};
-    if (stat(paths[i], &st) == 0) {
-      parts[1] = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
-      parts[2] = S_ISDIR(st.st_mode) ? 0 : (uint64_t)st.st_size;
-      parts[3] = st.st_ino;
-    }
-    stamp = hash64_seed(bytes_of(parts, sizeof parts), stamp);
+    stamp = stamp_file(stamp, i, stat(paths[i], &st) == 0 ? &st : NULL);
   }
   return stamp;
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b) { return strcmp((*a)->fts_name, (*b)->fts_name); }
+
+// Of everything in the configured folders.
+static uint64_t stamp_of_folders(const struct config *c) {
+  char *folders[] = {c->policies, c->models, c->scripts, NULL};
+  uint64_t stamp = 0, place = 0;
+  FTS *walk = fts_open(folders, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
+  if (!walk) return 0;
+  for (FTSENT *at; (at = fts_read(walk));)
+    if (at->fts_info != FTS_DP) stamp = stamp_file(stamp, place++, at->fts_info == FTS_NS ? NULL : at->fts_statp);
+  fts_close(walk);
+  return stamp;
+}
+
+// What to look at: the files of what runs; while what is on disk does not load, anything there may be the cure, also a
+// file that what runs does not know.
+static uint64_t look(const struct daemon *daemon) {
+  return daemon->reload_error.code ? stamp_of_folders(daemon->config) : stamp_of(daemon->release.policy);
 }
 
 static void on_look(evutil_socket_t fd, short what, void *arg) {
   (void)fd, (void)what;
   struct watch *watch = arg;
-  uint64_t now = stamp_of(watch->daemon);
+  struct daemon *daemon = watch->daemon;
+  uint64_t now = look(daemon);
   bool is_still = now == watch->seen;
   watch->seen = now;
   if (now == watch->loaded || !is_still) return; // nothing new, or an editor is still at it
   bool changed;
   struct error err = {0};
-  (void)daemon_reload(watch->daemon, "files changed", &changed, &err);
-  watch->loaded = watch->seen = stamp_of(watch->daemon);
+  struct policy *was = daemon->release.policy;
+  policy_retain(was);
+  uint64_t files = stamp_of(was), folders = stamp_of_folders(daemon->config);
+  (void)daemon_reload(daemon, "files changed", &changed, &err);
+  watch->seen = look(daemon);
+  // What changed while it was read may not have been read: then it counts as not loaded, and is looked at again.
+  bool is_read = files == stamp_of(was) && folders == stamp_of_folders(daemon->config);
+  watch->loaded = is_read ? watch->seen : ~watch->seen;
+  policy_release(was);
 }
 
 void release_watch(struct daemon *daemon) {
   if (!daemon->config->watch) return;
   struct watch *watch = xcalloc(1, sizeof *watch);
   watch->daemon = daemon;
-  watch->loaded = watch->seen = stamp_of(daemon);
+  watch->loaded = watch->seen = look(daemon);
   watch->timer = event_new(daemon->control, -1, EV_PERSIST, on_look, watch);
   if (!watch->timer) out_of_memory(0);
   struct timeval tv = {.tv_usec = 400000};
