@@ -197,7 +197,7 @@ int config_set(struct config *c, const char *name, const char *value, struct err
     names[i] = options[i].name;
   }
   const char *near = suggest(bytes_str(name), names, OPTIONS);
-  return error_set(err, ITD_ECONFIG, "no option \"%.60s\"%s%s%s; intentd --help lists them", name,
+  return error_set(err, ITD_ECONFIG, "no option \"%.60s\"%s%s%s (intentd --help lists them)", name,
                    near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
@@ -287,9 +287,11 @@ int config_read(struct config *c, const char *path, struct error *err) {
     static const uint8_t nil = 0xc0;
     struct lua_limits limits = LUA_LIMITS_DEFAULT;
     status = lua_build(modules, 2, "read", bytes_of(&nil, 1), &limits, &values, err);
-    if (status < 0 && err) err->code = status = ITD_ECONFIG;
   }
-  if (status == 0) {
+  if (status < 0) { // a missing or broken file is a wrong configuration, whatever is wrong with it
+    status = ITD_ECONFIG;
+    if (err) err->code = status;
+  } else {
     status = set_table(c, "", buf_bytes(&values), err);
     if (status < 0) error_prefix(err, "%s", path);
   }
