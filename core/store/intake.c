@@ -328,7 +328,7 @@ static void wait_for_release(struct intake *in, struct lead_id id) {
 }
 
 int64_t intake_wake(struct intake *in, int64_t now_ms, unsigned limit) {
-  if (in->options.clock != ENGINE_CLOCK_WALL) return INT64_MAX;
+  if (in->options.clock != ENGINE_CLOCK_WALL || !engine_release(in->engine)) return INT64_MAX;
   struct lead_id id;
   for (unsigned i = 0; i < limit && store_due(in->shard, now_ms, &id); i++) {
     struct lead *lead = store_lead(in->shard, id);

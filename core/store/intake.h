@@ -46,7 +46,7 @@ int intake_validate(struct intake *intake, struct bytes map, int64_t received_ms
 // Keeps a refusal that happened before an event reached its shard (bytes that are no event).
 void intake_refuse(struct intake *intake, const struct error *reason, struct bytes bytes, int64_t received_ms);
 // Decides for leads whose timers are due by the wall clock; at most `limit` leads. Returns when to call again (ms;
-// INT64_MAX: no timer). Does nothing under clock = event.
+// INT64_MAX: no timer). Does nothing under clock = event, nor before a release is in force.
 int64_t intake_wake(struct intake *intake, int64_t now_ms, unsigned limit);
 
 // ---- questions; all answers are MessagePack maps, ITD_ENOTFOUND when there is none ----
