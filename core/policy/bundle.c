@@ -353,10 +353,16 @@ static void put_model(struct buf *out, const struct bundle_model *m) {
   mp_put_bin(out, m->weights_json);
 }
 
+static void digest_of(struct bytes b, char hex[2 * SHA256_SIZE + 1]) {
+  uint8_t digest[SHA256_SIZE];
+  sha256_of(b, digest);
+  hex_encode(bytes_of(digest, sizeof digest), hex);
+}
+
 void bundle_pack(const struct bundle *b, struct buf *out) {
   char hash[65];
   bundle_hash(b, hash);
-  mp_put_map(out, 6);
+  mp_put_map(out, 8);
   mp_put_cstr(out, "format"), mp_put_int(out, ARCHIVE_FORMAT);
   mp_put_cstr(out, "semantics"), mp_put_int(out, POLICY_SEMANTICS);
   mp_put_cstr(out, "name"), mp_put_cstr(out, b->name);
@@ -369,6 +375,10 @@ void bundle_pack(const struct bundle *b, struct buf *out) {
   }
   mp_put_cstr(out, "models"), mp_put_array(out, BUNDLE_MODELS);
   for (int role = 0; role < BUNDLE_MODELS; role++) put_model(out, &b->model[role]);
+  char built[2 * SHA256_SIZE + 1];
+  digest_of(b->built, built);
+  mp_put_cstr(out, "built"), mp_put_bin(out, b->built);
+  mp_put_cstr(out, "built_sha256"), mp_put_cstr(out, built);
 }
 
 static int corrupt(struct error *err, const char *what) {
@@ -437,6 +447,18 @@ static bool find_whole(struct bytes map, const char *key, int64_t *out) {
   return v.type == MP_INT;
 }
 
+static int unpack_built(struct bundle *b, struct bytes archive, struct error *err) {
+  struct bytes value, digest;
+  char hex[2 * SHA256_SIZE + 1];
+  if (!mp_find(archive, BYTES_LIT("built"), &value)) return corrupt(err, "what was built of it is missing");
+  struct mp m = mp_of(value);
+  if (!read_bin(b, &m, &b->built)) return corrupt(err, "what was built of it is no binary");
+  digest_of(b->built, hex);
+  if (!mp_find(archive, BYTES_LIT("built_sha256"), &value) || !mp_as_str(value, &digest) || !bytes_is(digest, hex))
+    return corrupt(err, "what was built of it does not have the hash that it names");
+  return 0;
+}
+
 int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) {
   const struct mp_limits limits = {.depth_max = 4, .objects_max = 1u << 20, .bytes_max = BUNDLE_BYTES_MAX};
   size_t len = 0;
@@ -463,5 +485,5 @@ int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) {
   if (!mp_find(archive, BYTES_LIT("hash"), &value) || !mp_as_str(value, &hash) || !bytes_is(hash, hex)) {
     return corrupt(err, "its bytes do not have the hash that it names");
   }
-  return 0;
+  return unpack_built(b, archive, err);
 }

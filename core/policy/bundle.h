@@ -23,6 +23,7 @@ struct bundle {
   const char **watched;                     // files and folders as opened; none for an archive
   size_t watched_count, watched_cap;
   struct arena arena;
+  struct bytes built; // what the build handed over (policy/artifact.h): kept, so that loading an archive runs no Lua
 };
 
 void bundle_init(struct bundle *b);

@@ -138,7 +138,8 @@ static int build(struct policy *policy, const struct lua_limits *limits, struct 
   int status =
       lua_build(policy->bundle.modules, policy->bundle.count, "build", buf_bytes(&input), limits, &output, &error);
   size_t known = f->report ? f->report->errors : 0;
-  if (status == 0) status = artifact_parse(buf_bytes(&output), found_problem, f, &policy->artifact, &error);
+  policy->bundle.built = arena_copy(&policy->bundle.arena, buf_bytes(&output));
+  if (status == 0) status = artifact_parse(policy->bundle.built, found_problem, f, &policy->artifact, &error);
   if (status != 0) { // problems are in the report already, each; the first is the load's
     bool is_reported = f->report && f->report->errors > known;
     struct findings quiet = {.report = is_reported ? NULL : f->report, .err = f->err};
@@ -253,7 +254,7 @@ static void describe(struct policy *policy) {
 }
 
 // From the bundle and its artifact to a policy that is ready.
-static int complete(struct policy *policy, struct findings *f) {
+static int complete(struct policy *policy, bool self_test, struct findings *f) {
   if (compile_features(policy, f) == 0) {
     for (int role = 0; role < BUNDLE_MODELS; role++) bind_model(policy, role, f);
   }
@@ -262,7 +263,7 @@ static int complete(struct policy *policy, struct findings *f) {
   put_input(policy, true, &policy->vm_input);
   struct error error = {0};
   char path[128];
-  int status = policy_self_test(policy, &error);
+  int status = self_test ? policy_self_test(policy, &error) : 0;
   if (status != 0) found_error(f, status, &error, policy_path(policy, path));
   return f->status;
 }
@@ -301,17 +302,19 @@ int policy_load(const struct policy_source *source, const struct lua_limits *lim
     status = spec ? bundle_add_model(&policy->bundle, role, source->models_dir, spec, &error) : 0;
     if (status != 0) found_error(&f, status, &error, policy_path(policy, path));
   }
-  return finish(policy, f.status == 0 ? complete(policy, &f) : (compile_features(policy, &f), f.status), out);
+  return finish(policy, f.status == 0 ? complete(policy, true, &f) : (compile_features(policy, &f), f.status), out);
 }
 
 void policy_archive(const struct policy *policy, struct buf *out) { bundle_pack(&policy->bundle, out); }
 
-int policy_load_archive(struct bytes archive, const struct lua_limits *limits, struct policy **out, struct error *err) {
+int policy_load_archive(struct bytes archive, struct policy **out, struct error *err) {
   struct policy *policy = policy_new();
   int status = bundle_unpack(&policy->bundle, archive, err);
   if (status != 0) return finish(policy, status, out);
   struct findings f = {.err = err};
-  if (build(policy, limits, &f) != 0 || check_artifact(policy, &f) != 0) return finish(policy, f.status, out);
+  // What was built then is taken as it is: recovery must not depend on what today's sandbox or checks make of old text.
+  status = artifact_parse(policy->bundle.built, found_problem, &f, &policy->artifact, err);
+  if (status != 0 || check_artifact(policy, &f) != 0) return finish(policy, status ? status : f.status, out);
   if (bundle_keep_signals(&policy->bundle, policy->artifact->signal_set)) {
     return finish(policy,
                   error_set(err, ITD_ECORRUPT, "policy archive: holds signal sets that its policy does not name"), out);
@@ -323,7 +326,7 @@ int policy_load_archive(struct bytes archive, const struct lua_limits *limits, s
                             bundle_model_role[role]),
                   out);
   }
-  return finish(policy, complete(policy, &f), out);
+  return finish(policy, complete(policy, false, &f), out);
 }
 
 void policy_retain(struct policy *policy) { atomic_fetch_add_explicit(&policy->references, 1, memory_order_relaxed); }

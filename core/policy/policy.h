@@ -49,10 +49,10 @@ struct policy;
 int policy_load(const struct policy_source *source, const struct lua_limits *limits, struct policy **out,
                 struct policy_report *report, struct error *err) ITD_MUST_USE;
 // A bundle as one durable value (MessagePack: all texts of it, models included), and back. Loading the archive gives
-// the same hash and the same policy, without reading a file: the version store keeps these.
+// the same hash and the same policy, without reading a file and without running Lua: it holds what was built of the texts
+// (features, rules, the compiled chunk) beside them. The version store keeps these, and recovery loads them.
 void policy_archive(const struct policy *policy, struct buf *out);
-int policy_load_archive(struct bytes archive, const struct lua_limits *limits, struct policy **out,
-                        struct error *err) ITD_MUST_USE;
+int policy_load_archive(struct bytes archive, struct policy **out, struct error *err) ITD_MUST_USE;
 void policy_retain(struct policy *policy); // counted by atomics; any thread
 void policy_release(struct policy *policy);
 // Paths that a change of which should reload (files and folders), for the watcher.

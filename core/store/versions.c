@@ -125,12 +125,11 @@ static void load(struct versions *v, struct version *n) {
   char path[PATH_MAX];
   struct buf b;
   struct error err = {0};
-  struct lua_limits limits = LUA_LIMITS_DEFAULT;
   buf_init(&b);
   snprintf(path, sizeof path, "%s/%s", v->dir, n->hash);
   int rc = file_read(path, ARCHIVE_MAX, &b, &err);
   struct policy *policy = NULL;
-  if (rc == 0) rc = policy_load_archive(buf_bytes(&b), &limits, &policy, &err);
+  if (rc == 0) rc = policy_load_archive(buf_bytes(&b), &policy, &err);
   if (rc == 0 && strcmp(policy_info(policy)->hash, n->hash) != 0) {
     rc = error_set(&err, ITD_ECORRUPT, "%s: the archive is of %s", path, policy_info(policy)->hash);
     policy_release(policy);

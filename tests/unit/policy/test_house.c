@@ -150,7 +150,7 @@ static void the_policies_of_this_house_load_and_decide(void **unused) {
     struct buf archive;
     buf_init(&archive);
     policy_archive(policy, &archive);
-    if (policy_load_archive(buf_bytes(&archive), &build_limits, &archived, &err) != 0) fail_msg("%s", err.text);
+    if (policy_load_archive(buf_bytes(&archive), &archived, &err) != 0) fail_msg("%s", err.text);
     assert_string_equal(policy_info(policy)->hash, policy_info(archived)->hash);
     printf("%s %s: archive of %zu bytes, state of %zu\n", names[i], policy_info(policy)->version, archive.n,
            policy_state_size(policy));

@@ -432,9 +432,8 @@ static void models_that_do_not_belong_are_refused(void **unused) {
 // ---- archive ----
 
 static int unpack(struct bytes archive, struct policy **policy) {
-  const struct lua_limits limits = LUA_LIMITS_DEFAULT;
   memset(&err, 0, sizeof err);
-  return policy_load_archive(archive, &limits, policy, &err);
+  return policy_load_archive(archive, policy, &err);
 }
 
 static void an_archive_is_the_same_policy_without_files(void **unused) {
