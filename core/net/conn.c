@@ -13,6 +13,11 @@
 #include <unistd.h>
 
 #define READ_SIZE (256u << 10)
+#define KEEP_SIZE (2 * READ_SIZE) // of an empty buffer: what one large message took is not kept for the next
+
+static void drop_if_large(struct buf *b) {
+  if (b->n == 0 && b->cap > KEEP_SIZE) buf_deinit(b);
+}
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
@@ -125,6 +130,7 @@ static bool write_released(struct conn *c) {
     buf_consume(&c->out, c->out_at);
     c->released -= c->out_at;
     c->out_at = 0;
+    drop_if_large(&c->out);
   }
   if (!c->is_closing || c->out_at < c->out.n || c->refs > 1) return true;
   conn_close(c);
@@ -206,6 +212,7 @@ static void process(struct conn *c) {
   }
   if (c->is_closing || c->is_closed) return;
   buf_consume(&c->in, at);
+  drop_if_large(&c->in);
   if (c->is_stalled) {
     metrics_add(&c->shard->metrics->reads_paused, 1);
     event_del(c->readable);
