@@ -162,6 +162,24 @@ describe("a policy", function()
     assert.equal(numbers[9], client:must("policy.status").number)
   end)
 
+  it("whose files were broken at the start is taken over when they are repaired", function()
+    start()
+    local old = version()
+    client:must("event.ingest", event())
+    daemon:stop()
+    local text = harness.read(file)
+    harness.write(file, "this is no Lua")
+    daemon:restart()
+    daemon:expect_errors "policy_problem"
+    daemon:expect_errors "policy_broken"
+    client = daemon:connect()
+    assert.equal(old, version())
+    assert.not_equal(NIL, client:must("policy.status").error)
+    harness.write(file, (text:gsub("utility = 5, why", "utility = 6, why")))
+    wait_version_after(old)
+    assert.equal(NIL, client:must("policy.status").error)
+  end)
+
   describe("that is broken", function()
     local faults = {
       {
