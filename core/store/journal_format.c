@@ -1,30 +1,11 @@
 // Layout of the journal: encoding and judging of segment headers, frames and trailers. See docs/journal.md for the same
 // as tables.
 #include "store/journal_format.h"
+#include "base/le.h"
 
-#include <endian.h>
 #include <stdio.h>
 
 #include "base/check.h"
-
-static void put16(uint8_t *p, uint16_t v) { v = htole16(v), memcpy(p, &v, sizeof v); }
-static void put32(uint8_t *p, uint32_t v) { v = htole32(v), memcpy(p, &v, sizeof v); }
-static void put64(uint8_t *p, uint64_t v) { v = htole64(v), memcpy(p, &v, sizeof v); }
-static uint16_t get16(const uint8_t *p) {
-  uint16_t v;
-  memcpy(&v, p, sizeof v);
-  return le16toh(v);
-}
-static uint32_t get32(const uint8_t *p) {
-  uint32_t v;
-  memcpy(&v, p, sizeof v);
-  return le32toh(v);
-}
-static uint64_t get64(const uint8_t *p) {
-  uint64_t v;
-  memcpy(&v, p, sizeof v);
-  return le64toh(v);
-}
 
 // ---- segment header ----
 static const uint8_t MAGIC[8] = {'I', 'T', 'D', 'J', 'R', 'N', 'L', '\n'};

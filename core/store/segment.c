@@ -1,5 +1,6 @@
 // Files of a log and the helper thread that prepares, syncs and retires them.
 #include "store/segment.h"
+#include "store/disk.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -49,39 +50,17 @@ struct segments {
 };
 
 // ---- files ----
-static int code_of_errno(int e) { return e == ENOSPC || e == EDQUOT ? ITD_EFULL : ITD_EIO; }
-
-static int write_all(int fd, const uint8_t *p, size_t n, off_t at) {
-  while (n) {
-    ssize_t k = pwrite(fd, p, n, at);
-    if (k < 0 && errno == EINTR) continue;
-    if (k <= 0) return k < 0 ? errno : EIO;
-    p += k, n -= (size_t)k, at += k;
-  }
-  return 0;
-}
-
-static int sync_folder(const char *dir) {
-  char path[SEGMENT_PATH_MAX];
-  snprintf(path, sizeof path, "%s/journal", dir);
-  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return errno;
-  int e = fsync(fd) ? errno : 0;
-  close(fd);
-  return e;
-}
-
 static int fill_with_zeros(int fd, uint64_t bytes, const uint8_t header[SEGMENT_HEADER_SIZE]) {
   uint8_t *zeros = xcalloc(1, FILL_CHUNK);
   int e = posix_fallocate(fd, 0, (off_t)bytes); // all or nothing: no half-filled segment on a full disk
   unsigned chunks = 0;
   for (uint64_t at = 0; e == 0 && at < bytes; at += FILL_CHUNK) {
     uint64_t n = bytes - at < FILL_CHUNK ? bytes - at : FILL_CHUNK;
-    e = write_all(fd, zeros, n, (off_t)at);
+    e = disk_write(fd, zeros, n, (off_t)at);
     if (e == 0 && ++chunks % FILL_SYNC_EVERY == 0 && fdatasync(fd)) e = errno;
   }
   free(zeros);
-  if (e == 0) e = write_all(fd, header, SEGMENT_HEADER_SIZE, 0);
+  if (e == 0) e = disk_write(fd, header, SEGMENT_HEADER_SIZE, 0);
   if (e == 0 && fsync(fd)) e = errno;
   return e;
 }
@@ -101,7 +80,7 @@ static int prepare(const struct journal_options *o, uint32_t number, int *out, c
                                                         .created_ms = clock_wall_ms()});
     e = fill_with_zeros(fd, o->segment_bytes, header);
   }
-  if (e == 0) e = sync_folder(o->dir);
+  if (e == 0) e = disk_sync_folder(o->dir, "journal");
   if (e == 0) {
     *out = fd;
     return 0;
@@ -109,7 +88,7 @@ static int prepare(const struct journal_options *o, uint32_t number, int *out, c
   if (fd >= 0) close(fd), unlink(path);
   snprintf(text, 200, "journal/%02x-%08x.log, %llu bytes: %s", o->log, number, (unsigned long long)o->segment_bytes,
            strerror(e));
-  return code_of_errno(e);
+  return disk_status(e);
 }
 
 int segments_last(const char *dir, unsigned log, uint32_t *last, struct error *err) {
@@ -292,14 +271,14 @@ static void ask_ahead(struct segments *s) {
 }
 
 int segments_write(struct segments *s, uint32_t offset, struct bytes b, bool sync, struct error *err) {
-  int e = write_all(s->fd, b.p, b.n, (off_t)offset);
+  int e = disk_write(s->fd, b.p, b.n, (off_t)offset);
   if (e == 0 && sync) {
     if (fdatasync(s->fd))
       e = errno, e = e == ENOSPC || e == EDQUOT ? EIO : e; // never retried, whatever the reason
     else
       atomic_fetch_add_explicit(&s->syncs, 1, memory_order_relaxed);
   }
-  if (e) return error_set(err, code_of_errno(e), "journal/%02x-%08x.log: %s", s->options.log, s->number, strerror(e));
+  if (e) return error_set(err, disk_status(e), "journal/%02x-%08x.log: %s", s->options.log, s->number, strerror(e));
   pthread_mutex_lock(&s->lock);
   s->written = offset + (uint32_t)b.n;
   s->write_count++;

@@ -1,9 +1,10 @@
 // The vault's files: batches of records, each with a checksum and with the offset up to which the file was synced
 // before it.
 #include "store/vault.h"
+#include "base/le.h"
+#include "store/disk.h"
 
 #include <dirent.h>
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -37,20 +38,6 @@ struct vault {
   uint32_t next_number;
 };
 
-static void put16(uint8_t *p, uint16_t v) { v = htole16(v), memcpy(p, &v, sizeof v); }
-static void put32(uint8_t *p, uint32_t v) { v = htole32(v), memcpy(p, &v, sizeof v); }
-static void put64(uint8_t *p, uint64_t v) { v = htole64(v), memcpy(p, &v, sizeof v); }
-static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-static uint32_t get32(const uint8_t *p) {
-  uint32_t v;
-  memcpy(&v, p, sizeof v);
-  return le32toh(v);
-}
-static uint64_t get64(const uint8_t *p) {
-  uint64_t v;
-  memcpy(&v, p, sizeof v);
-  return le64toh(v);
-}
 static size_t align8(size_t n) { return (n + 7) & ~(size_t)7; }
 
 static void vault_path(char out[PATH_MAX], const char *dir, unsigned log, uint32_t number) {
@@ -106,28 +93,6 @@ bool vault_next(struct bytes *from, struct vault_record *r) {
 }
 
 // ---- files ----
-static int code_of_errno(int e) { return e == ENOSPC || e == EDQUOT ? ITD_EFULL : ITD_EIO; }
-
-static int write_all(int fd, const uint8_t *p, size_t n, off_t at) {
-  while (n) {
-    ssize_t k = pwrite(fd, p, n, at);
-    if (k < 0 && errno == EINTR) continue;
-    if (k <= 0) return k < 0 ? errno : EIO;
-    p += k, n -= (size_t)k, at += k;
-  }
-  return 0;
-}
-
-static int sync_folder(const char *dir) {
-  char path[PATH_MAX];
-  snprintf(path, sizeof path, "%s/vault", dir);
-  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return errno;
-  int e = fsync(fd) ? errno : 0;
-  close(fd);
-  return e;
-}
-
 // A file with its header and zeros, ready for batches whose syncs change no metadata.
 static int make_file(const char *dir, unsigned log, uint32_t number, int *out) {
   char path[PATH_MAX];
@@ -140,10 +105,10 @@ static int make_file(const char *dir, unsigned log, uint32_t number, int *out) {
   put32(b + 12, log);
   put32(b + 16, number);
   put32(b + 28, crc32c(0, bytes_of(b, 28)));
-  int e = write_all(fd, b, FILL, 0);
+  int e = disk_write(fd, b, FILL, 0);
   free(b);
   if (e == 0 && fsync(fd)) e = errno;
-  if (e == 0) e = sync_folder(dir);
+  if (e == 0) e = disk_sync_folder(dir, "vault");
   if (e == 0)
     *out = fd;
   else
@@ -177,7 +142,7 @@ int vault_open(const char *dir, unsigned log, struct vault **out, struct error *
   dir_list_free(names, count);
   int fd;
   int e = make_file(dir, log, last + 1, &fd);
-  if (e) return error_set(err, code_of_errno(e), "%s/vault: %s", dir, strerror(e));
+  if (e) return error_set(err, disk_status(e), "%s/vault: %s", dir, strerror(e));
   struct vault *v = xcalloc(1, sizeof *v);
   *v = (struct vault){.dir = xstrdup(dir), .log = log, .fd = fd, .number = last + 1, .end = FILE_HEADER, .next_fd = -1};
   buf_init(&v->staged);
@@ -236,8 +201,8 @@ int vault_commit(struct vault *v, struct error *err) {
   if (v->staged.n > FILE_MAX - v->end)
     return error_set(err, ITD_EFULL, "vault: %02x-%08x.vault is full and no checkpoint came", v->log, v->number);
   seal_batch(v);
-  int e = write_all(v->fd, v->staged.p, v->staged.n, (off_t)v->end);
-  int code = e ? code_of_errno(e) : 0;
+  int e = disk_write(v->fd, v->staged.p, v->staged.n, (off_t)v->end);
+  int code = e ? disk_status(e) : 0;
   if (e == 0 && fdatasync(v->fd)) e = errno, code = ITD_EIO; // a failed sync is never retried
   if (e) {
     v->is_failed = code == ITD_EIO;
