@@ -10,6 +10,9 @@ local function report_raised(input, raised)
   if not path then
     path, line, text = ("policies/%s/policy.lua"):format(input.policy), "0", tostring(raised)
   end
+  if text:find("^attempt to compare") then
+    text = text .. "; what is known of a lead is compared by :at_least(…), :above(…), :at_most(…), :under(…) or :is(…)"
+  end
   tree.problem({ path = path, line = tonumber(line) }, "%s", text)
 end
 

@@ -1,4 +1,5 @@
 --- What is known of a lead: features of a signal set, and how conditions on them go together.
+local declare = require "declare"
 local freeze = require "frozen"
 local tree = require "tree"
 local value = require "value"
@@ -13,15 +14,119 @@ local function is_text(declaration)
     and (declaration.text == true or declaration.part ~= nil)
 end
 
+local function file_of(name, file) return { path = ("policies/signals/%s/%s.lua"):format(name, file), line = 0 } end
+
+local HEAD = {
+  name = "text!",
+  version = "number!",
+  owner = "text",
+  rationale = "text",
+  events = "table",
+  personal = "table",
+}
+-- Where the values of an event lie, and the keys beside them that a sender may fill with something personal.
+local ROOTS = { properties = true, traits = true, context = true, groupId = true, name = true }
+
+-- A list of texts, or nil.
+local function texts(entry, key, list)
+  if type(list) ~= "table" then return nil end -- absent, or reported
+  for i, text in pairs(list) do
+    if type(i) ~= "number" or type(text) ~= "string" then
+      tree.problem(entry, "%s '%s': %s is a list of texts", entry.kind, entry.name, key)
+      return nil
+    end
+  end
+  return list
+end
+
+-- A misspelt head must not pass: without `personal`, what it should have named is stored in the open.
+local function read_head(name, head)
+  local entry = file_of(name, "signals")
+  entry.kind, entry.name = "signal set", name
+  local fields = declare.fields(entry, HEAD, head)
+  if fields.name and fields.name ~= name then
+    tree.problem(entry, "the signal set in folder '%s' must have that name, not '%s'", name, fields.name)
+  end
+  if fields.version and (fields.version < 0 or fields.version % 1 ~= 0) then
+    tree.problem(entry, "%s '%s': version is a whole number", entry.kind, name)
+  end
+  fields.events = texts(entry, "events", fields.events)
+  fields.personal = texts(entry, "personal", fields.personal)
+  for _, path in ipairs(fields.personal or {}) do
+    if not ROOTS[path:match "^[^.]*"] then
+      tree.warn(
+        entry,
+        "personal: '%s' is a key of the event itself; write 'traits.%s' or 'properties.%s' when one of these is meant",
+        path,
+        path,
+        path
+      )
+    end
+  end
+  return fields
+end
+
+-- The features' declarations, or nil and a problem.
+local function load_declarations(name)
+  local module = "signals." .. name .. ".features"
+  local read, declarations = pcall(require, module)
+  if read and type(declarations) == "table" then return declarations end
+  if read then
+    tree.problem(file_of(name, "features"), "it must return the list of the set's features")
+  elseif tostring(declarations):find("there is no module " .. module, 1, true) then
+    tree.problem(file_of(name, "features"), "there is no such file; it returns the list of the set's features")
+  else
+    error(declarations, 0)
+  end
+  return nil
+end
+
+-- The set's head and declarations, or nil and a problem.
 local function load_set(name)
   for _, set in ipairs(tree.input.sets or { name }) do
     if set == name then
       local ok, head = pcall(require, "signals." .. name .. ".signals")
       if not ok then error(head, 0) end
-      return head, require("signals." .. name .. ".features")
+      local declarations = load_declarations(name)
+      if not declarations then return nil end
+      return read_head(name, head), declarations
     end
   end
+  tree.problem(nil, "no signal set '%s' (signals/%s/signals.lua)%s", name, name, tree.hint(name, tree.input.sets))
   return nil
+end
+
+-- The names of tracked events that a declaration's `on` waits for. What is wrong with the form is found later.
+local function tracked(on)
+  local names = {}
+  for _, alternative in ipairs(type(on) == "table" and on or { on }) do
+    if type(alternative) == "string" then
+      names[#names + 1] = alternative
+    elseif type(alternative) == "table" and (alternative.type or "track") == "track" then
+      names[#names + 1] = type(alternative.event) == "string" and alternative.event or nil
+    end
+  end
+  return names
+end
+
+-- A feature may count events that no list names; but one that is nearly in the list is more likely misspelt.
+local function check_events(name, events, declaration)
+  local known = {}
+  for _, event in ipairs(events) do
+    known[event] = true
+  end
+  for _, event in ipairs(tracked(declaration.on)) do
+    local hint = known[event] and "" or tree.hint(event, events)
+    if hint ~= "" then
+      tree.warn(
+        file_of(name, "features"),
+        "feature '%s' waits for '%s', which is not among the events of signals.lua%s",
+        declaration.name,
+        event,
+        hint
+      )
+    end
+  end
 end
 
 local function read_set(name, head, declarations)
@@ -35,21 +140,20 @@ local function read_set(name, head, declarations)
     names = {},
   }
   for index, declaration in ipairs(declarations) do
-    local feature = declaration.name
-    if set.by_name[feature] then
-      tree.problem(
-        { path = "policies/signals/" .. name .. "/features.lua", line = 0 },
-        "feature '%s' is declared twice",
-        feature
-      )
+    local feature = type(declaration) == "table" and declaration.name
+    if type(feature) == "string" then
+      if set.by_name[feature] then
+        tree.problem(file_of(name, "features"), "feature '%s' is declared twice", feature)
+      end
+      if set.events then check_events(name, set.events, declaration) end
+      set.names[#set.names + 1] = feature
+      set.by_name[feature] = {
+        index = index - 1,
+        op = declaration.op,
+        is_text = is_text(declaration),
+        is_duration = DURATIONS[declaration.op] or false,
+      }
     end
-    set.names[index] = feature
-    set.by_name[feature] = {
-      index = index - 1,
-      op = declaration.op,
-      is_text = is_text(declaration),
-      is_duration = DURATIONS[declaration.op] or false,
-    }
   end
   return set
 end
@@ -69,11 +173,10 @@ function signal.features(ref)
       set = read_set(name, head, declarations)
       tree.signals = set
     else
-      tree.problem(nil, "no signal set '%s'%s", name, tree.hint(name, tree.input.sets))
       tree.signals_unknown = true
     end
   end
-  if set and set.name == name and set.version ~= tonumber(version) then
+  if set and set.name == name and set.version and set.version ~= tonumber(version) then
     tree.problem(
       nil,
       "signal set '%s' is at version %s; this policy was written for %s: see what changed, then write \"%s@%s\"",
@@ -99,7 +202,7 @@ function signal.features(ref)
         }
       end
       if set then
-        tree.problem(nil, "no feature '%s' in %s@%d%s", tostring(key), name, set.version, tree.hint(key, set.names))
+        tree.problem(nil, "no feature '%s' in %s%s", tostring(key), ref, tree.hint(key, set.names))
       end
       return value.unknown()
     end,
@@ -127,16 +230,19 @@ function signal.custom(name, about, run)
   if type(about.why) ~= "string" or about.why == "" then
     tree.problem(place, "custom '%s' has no why: a rule says what it is for", name)
   end
-  local reads = {}
+  local reads, reported = {}, false
   for _, handle in ipairs(type(about.reads) == "table" and not value.open(about.reads) and about.reads or {}) do
     local node = value.open(handle)
     if node and node.kind == "feature" then
       reads[#reads + 1] = node
-    elseif not node or node.kind ~= "unknown" then
-      tree.problem(place, "custom '%s': reads is a list of features", name)
+    else
+      if not node or node.kind ~= "unknown" then
+        tree.problem(place, "custom '%s': reads is a list of features", name)
+      end
+      reported = true
     end
   end
-  if #reads == 0 then tree.problem(place, "custom '%s' must list in reads what it looks at", name) end
+  if #reads == 0 and not reported then tree.problem(place, "custom '%s' must list in reads what it looks at", name) end
   local pure, impure = host.pure(run)
   if not pure then tree.problem(place, "custom '%s' keeps state between calls: %s", name, tostring(impure)) end
   for _, other in ipairs(tree.customs) do

@@ -97,7 +97,7 @@ local CASES = {
   {
     "an unknown signal set",
     { ['"b2b@4"'] = '"b2c@4"' },
-    { "policy.lua:4: no signal set 'b2c'; did you mean 'b2b'?" },
+    { "policy.lua:4: no signal set 'b2c' (signals/b2c/signals.lua); did you mean 'b2b'?" },
   },
   {
     "another version of the signal set",
@@ -483,6 +483,81 @@ describe("check", function()
       assert.are.equal(has_error, artifact.source == nil)
     end)
   end
+
+  describe("of a signal set", function()
+    local HEAD, FEATURES = "policies/signals/own/signals.lua", "policies/signals/own/features.lua"
+    local POLICY = [[
+local policy, signal = require "policy", require "signal"
+local journey, action, score = require "journey", require "action", require "score"
+local f = signal.features "own@1"
+policy "t" { owner = "a@example.com", rationale = "A test.", boundary = "Nothing." }
+score.combined { 40 }
+journey.start "new"
+journey.stage "new" { journey.go "done" { when = f.visits, why = "W." } }
+journey.final "done"
+action.otherwise "wait" { utility = 1, why = "W." }
+]]
+    local GOOD_HEAD = 'return { name = "own", version = 1, events = { "Visited" }, personal = { "traits.email" } }'
+    local GOOD_FEATURES = 'return { { name = "visits", op = "count", on = "Visited" } }'
+
+    local function found(head, features)
+      local files = { [HEAD] = head, [FEATURES] = features }
+      return sample.lines(sample.build_text(POLICY, files))
+    end
+    local function of_head(from, to) return found(sample.replace(GOOD_HEAD, from, to), GOOD_FEATURES) end
+    local function of_features(from, to) return found(GOOD_HEAD, sample.replace(GOOD_FEATURES, from, to)) end
+
+    it("finds nothing in a good one", function() assert.are.same({}, found(GOOD_HEAD, GOOD_FEATURES)) end)
+
+    it("does not let a misspelt head pass, which would store in the open what is personal", function()
+      local wrong = {
+        { "personal", "persnal", "signal set 'own': no key 'persnal'; did you mean 'personal'?" },
+        { 'name = "own", ', "", "signal set 'own' has no name" },
+        { "version = 1, ", "", "signal set 'own' has no version" },
+        { "version = 1", "version = 1.5", "signal set 'own': version is a whole number" },
+        { '"own"', '"other"', "the signal set in folder 'own' must have that name, not 'other'" },
+        { '{ "Visited" }', '"Visited"', "signal set 'own': events is 'Visited'; it takes a table { … }" },
+        { '"traits.email"', "5", "signal set 'own': personal is a list of texts" },
+      }
+      for _, case in ipairs(wrong) do
+        local lines = of_head(case[1], case[2])
+        assert.are.equal(HEAD .. ":0: " .. case[3], lines[1])
+      end
+    end)
+
+    it("warns of a personal path that is a key of the event itself", function()
+      assert.are.same({
+        HEAD
+          .. ":0: warning: personal: 'email' is a key of the event itself; write 'traits.email' or 'properties.email' "
+          .. "when one of these is meant",
+      }, of_head("traits.email", "email"))
+      assert.are.same({}, of_head("traits.email", "groupId"))
+    end)
+
+    it("warns of an event that is nearly one of the list", function()
+      local warning = FEATURES
+        .. ":0: warning: feature 'visits' waits for 'Visitd', which is not among the events of signals.lua; "
+        .. "did you mean 'Visited'?"
+      assert.are.same({ warning }, of_features('"Visited"', '"Visitd"'))
+      assert.are.same({ warning }, of_features('"Visited"', '{ { event = "Visitd" } }'))
+      assert.are.same({}, of_features('"Visited"', '{ { type = "page", event = "Visitd" } }'))
+      assert.are.same({}, of_features('"Visited"', '"Something Else"'))
+    end)
+
+    it("says which of its files is missing, or gives no list", function()
+      assert.are.same(
+        { FEATURES .. ":0: there is no such file; it returns the list of the set's features" },
+        found(GOOD_HEAD, nil)
+      )
+      assert.are.same({ FEATURES .. ":0: it must return the list of the set's features" }, found(GOOD_HEAD, "return 5"))
+    end)
+  end)
+
+  it("says how to compare where Lua's own comparison met a feature", function()
+    local lines = sample.lines(sample.build { ["when = f.demo_requested_30d"] = "when = f.usage_7d >= 3" })
+    assert.are.equal(1, #lines)
+    assert.is_truthy(lines[1]:find("^policy.lua:19: attempt to compare number with table; .*:at_least"))
+  end)
 
   it("reports all problems of one run, in order", function()
     local artifact = sample.build {

@@ -48,13 +48,18 @@ sample.files = {
   ["policies/t/data/people.csv"] = "name,team,weight\nann,emea,1\nbob,emea,3\ncleo,rest,1\n",
 }
 
+--- `text` with its first plain `from` made into `to`.
+function sample.replace(text, from, to)
+  local first, last = text:find(from, 1, true)
+  assert(first, "the sample has no: " .. from)
+  return text:sub(1, first - 1) .. to .. text:sub(last + 1)
+end
+
 --- Builds the sample with each plain text of `changes` replaced by another, and with files put in place of its own.
 function sample.build(changes, files)
   local text = sample.text
   for from, to in pairs(changes or {}) do
-    local first, last = text:find(from, 1, true)
-    assert(first, "the sample has no: " .. from)
-    text = text:sub(1, first - 1) .. to .. text:sub(last + 1)
+    text = sample.replace(text, from, to)
   end
   local texts = { ["policies/t/policy.lua"] = text }
   for _, set in ipairs { sample.files, files or {} } do

@@ -198,7 +198,7 @@ function sandbox.loader(modules)
   local function load(name)
     if loaded[name] ~= nil then return loaded[name] end
     local module = modules[name]
-    if not module then error(("no module '%s'"):format(tostring(name)), 2) end
+    if not module then error(("require: there is no module %s"):format(tostring(name)), 2) end
     if module.path:find "%.csv$" then
       loaded[name] = module.text
     else
