@@ -24,7 +24,8 @@ static void print_summary(const struct folder *folder, const struct policy *poli
                policy_info(policy)->version, policy_info(policy)->signals, feature_count(policy_features(policy)),
                policy_entries(policy, POLICY_CONDITIONS));
     if (policy_info(policy)->custom)
-      buf_printf(&out, ", %zu custom functions that check can't look into", policy_info(policy)->custom);
+      buf_printf(&out, ", %zu custom function%s that check can't look into", policy_info(policy)->custom,
+                 policy_info(policy)->custom == 1 ? "" : "s");
     if (warnings) buf_printf(&out, ", %zu warning%s", warnings, warnings == 1 ? "" : "s");
     buf_append_u8(&out, '\n');
     show_print(&out);

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-static const struct option options[] = {{"dir", "DIR", "the data directory (default ./data)"},
+static const struct option options[] = {{"data", "DIR", "the data directory (default ./data)"},
                                         {"threads", "N", "partitions are dealt out over them (default 1)"},
                                         {"guard", "auto|hook", "hook: with the JIT off (default auto)"},
                                         {0}};
@@ -16,7 +16,7 @@ static int read_options(const struct args *args, struct replay_options *o, struc
   int64_t threads;
   int status = args_number(args, "threads", 1, 1, 256, &threads, err);
   if (status < 0) return status;
-  *o = (struct replay_options){.dir = args_text(args, "dir"), .threads = (unsigned)threads, .vm = VM_LIMITS_DEFAULT};
+  *o = (struct replay_options){.dir = args_text(args, "data"), .threads = (unsigned)threads, .vm = VM_LIMITS_DEFAULT};
   if (!o->dir) o->dir = "data";
   if (guard && strcmp(guard, "auto") != 0 && strcmp(guard, "hook") != 0)
     return error_set(err, ITD_EINVAL, "--guard: \"%.40s\" is not allowed; allowed: auto, hook", guard);
@@ -91,7 +91,7 @@ const struct command command_replay = {
             "decision\n"
             "is held against the recorded one. No daemon may hold the directory: stop it, or use a copy.\n"
             "Exit code 1 when a decision differs.\n\n"
-            "  intent replay --dir data --threads 2\n",
+            "  intent replay --data data --threads 2",
     .options = options,
     .run = run,
 };

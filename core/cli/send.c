@@ -87,7 +87,11 @@ static int send_line(struct sending *s, const char *file, uint64_t number, struc
   const struct mp_limits limits = MP_LIMITS_DEFAULT;
   buf_clear(&s->event);
   if (mp_from_json(line, &limits, &s->event, &why) < 0) {
-    sender_refuse(s->sender, number, "invalid_json", why.text);
+    static const char line_1[] = "JSON, line 1, "; // its own line is always the first; what counts is the file's
+    char text[sizeof why.text + 8];
+    size_t skip = strncmp(why.text, line_1, strlen(line_1)) == 0 ? strlen(line_1) : 0;
+    snprintf(text, sizeof text, "%s%s", skip ? "JSON, " : "", why.text + skip);
+    sender_refuse(s->sender, number, "invalid_json", text);
     return 0;
   }
   message_id_add(s->salt, file, number, line, &s->event);

@@ -254,7 +254,7 @@ void sender_report(const struct sender *s, uint64_t took_ns, bool json) {
   for (size_t i = 0; i < t->codes; i++) {
     char name[64], more[600];
     snprintf(name, sizeof name, "  %s", t->code[i].code);
-    snprintf(more, sizeof more, "first at %llu: %s", (unsigned long long)t->code[i].first_line, t->code[i].reason);
+    snprintf(more, sizeof more, "first at line %llu: %s", (unsigned long long)t->code[i].first_line, t->code[i].reason);
     add_count(&table, name, t->code[i].count, more);
   }
   grid_put(&table, show_width(), &out);

@@ -161,7 +161,7 @@ static int not_found(const struct policy_source *source, struct error *err) {
   int status = policy_list(source->policies_dir, &names, &count, err);
   if (status != 0) return status;
   const char *near = suggest(bytes_str(source->name), (const char *const *)names, count);
-  status = error_set(err, ITD_ENOTFOUND, "policies/%s/policy.lua: there is none in %s%s%s%s", source->name,
+  status = error_set(err, ITD_ENOTFOUND, "policies/%s/policy.lua: there is no such file in %s%s%s%s", source->name,
                      source->policies_dir, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
   dir_list_free(names, count);
   return status;
@@ -258,12 +258,26 @@ static int split_spec(struct bundle *b, const char *spec, const char **name, con
   return 0;
 }
 
-static int highest_version(struct bundle *b, const char *dir, const char *name, const char **version,
+static int no_model(const char *models_dir, const char *name, struct error *err) {
+  char **files = NULL;
+  size_t count = 0;
+  struct error ignored = {0}; // the folder itself may be missing
+  if (dir_list(models_dir, 16 * BUNDLE_FILES_MAX, &files, &count, &ignored) != 0) count = 0;
+  for (size_t i = 0; i < count; i++) files[i][strcspn(files[i], "/")] = 0;
+  const char *near = suggest(bytes_str(name), (const char *const *)files, count);
+  int status = error_set(err, ITD_ENOTFOUND, "models/%s: there is no such model in %s%s%s%s", name, models_dir,
+                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  dir_list_free(files, count);
+  return status;
+}
+
+static int highest_version(struct bundle *b, const char *models_dir, const char *name, const char **version,
                            struct error *err) {
+  const char *dir = join(b, models_dir, name);
   char **files = NULL;
   size_t count = 0;
   int status = dir_list(dir, BUNDLE_FILES_MAX, &files, &count, err);
-  if (status == ITD_ENOTFOUND) return error_set(err, status, "models/%s: there is no such model", name);
+  if (status == ITD_ENOTFOUND) return no_model(models_dir, name, err);
   if (status != 0) return status;
   const char *best = NULL;
   for (size_t i = 0; i < count; i++) {
@@ -284,7 +298,7 @@ int bundle_add_model(struct bundle *b, int role, const char *models_dir, const c
   int status = split_spec(b, spec, &model.name, &model.version, err);
   if (status != 0) return status;
   const char *dir = join(b, models_dir, model.name);
-  if (!model.version) status = highest_version(b, dir, model.name, &model.version, err);
+  if (!model.version) status = highest_version(b, models_dir, model.name, &model.version, err);
   if (status != 0) return status;
   const char *folder = join(b, dir, model.version);
   status = read_whole(b, join(b, folder, "model.json"), MODEL_FILE_MAX, &model.model_json, err);

@@ -96,9 +96,10 @@ static int try_stages(struct trial *t, struct error *err) {
       state_enter(t->policy, (uint16_t)s, SELF_TEST_NOW_MS, t->state);
       int status = try_input(t, &input, err);
       if (status == 0) continue;
-      error_prefix(err, "self-test, a lead in stage '%s' with every feature %s%.0g",
-                   t->policy->artifact->entry[POLICY_STAGES][s].name, isnan(leads[k].value) ? "unknown " : "",
-                   leads[k].value);
+      char value[24] = "unknown";
+      if (!isnan(leads[k].value)) snprintf(value, sizeof value, "%.0g", leads[k].value);
+      error_prefix(err, "self-test, a lead in stage '%s' with every feature %s",
+                   t->policy->artifact->entry[POLICY_STAGES][s].name, value);
       return ITD_EPOLICY;
     }
   }

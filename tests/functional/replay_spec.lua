@@ -7,7 +7,7 @@ local EVENTS, LEADS = 3000, 200
 local SEED = tonumber(os.getenv "SEED") or 20260107
 
 local function replay(data, ...)
-  local words = { ("'%s/intent' replay --json --dir '%s'"):format(harness.bin, data), ... }
+  local words = { ("'%s/intent' replay --json --data '%s'"):format(harness.bin, data), ... }
   local out = harness.folder() .. "/out"
   local status = os.execute(table.concat(words, " ") .. " >" .. out .. " 2>&1")
   return harness.read(out), status
