@@ -110,8 +110,9 @@ static void take_event(struct importing *im, uint64_t line, uint64_t number, str
     wait_for_order(im, line, time_ms, buf_bytes(&im->event));
   } else {
     struct error err = {0};
-    error_set(&err, ITD_EEVENT, "%s:%llu: the map's event has no timestamp to sort by", im->file,
-              (unsigned long long)line);
+    error_set(&err, ITD_EEVENT, "%s:%llu: the map's event has %s to sort by", im->file, (unsigned long long)line,
+              field(event, "timestamp").n ? "a timestamp that is neither RFC 3339 text nor milliseconds, and so no time"
+                                          : "no timestamp");
     fail(im, COMMAND_NO, &err);
   }
 }

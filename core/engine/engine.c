@@ -203,15 +203,21 @@ static void finish(struct engine *e, struct engine_result *result) {
   result->timer_stopped = e->timer_stopped;
 }
 
-static bool migrate_to(struct engine *e, const struct release *release, struct lead **lead) {
-  if ((*lead)->release == release->number) return false;
+// Carries a lead over to a release, where it is of another. ITD_ECORRUPT: the version store lacks the lead's own.
+static int migrate_to(struct engine *e, const struct release *release, struct lead **lead, bool *migrated,
+                      struct error *err) {
+  *migrated = (*lead)->release != release->number;
+  if (!*migrated) return 0;
   struct policy *from = e->policy_of(e->context, (*lead)->release);
-  CHECK(from); // every version ever in force is kept
+  if (!from)
+    return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", (*lead)->release);
   *lead = lead_migrate(*lead, from, release->policy, release->number, (*lead)->now_ms);
-  return true;
+  return 0;
 }
 
-static bool migrate(struct engine *e, struct lead **lead) { return migrate_to(e, &e->release, lead); }
+static int migrate(struct engine *e, struct lead **lead, bool *migrated, struct error *err) {
+  return migrate_to(e, &e->release, lead, migrated, err);
+}
 
 // The transition of the first timer; -1: there is none.
 static int first_timer(struct lead *lead) {
@@ -249,8 +255,9 @@ int engine_event(struct engine *e, struct lead **lead, const struct event *event
   int64_t now_ms = arrival > (*lead)->now_ms ? arrival : (*lead)->now_ms;
   int status = event_check_time(event, e->clock == ENGINE_CLOCK_WALL ? received_ms : now_ms, limits, err);
   if (status < 0) return status;
-  bool migrated = migrate(e, lead);
-  status = fire_timers(e, *lead, now_ms, &migrated, err);
+  bool migrated;
+  status = migrate(e, lead, &migrated, err);
+  if (status == 0) status = fire_timers(e, *lead, now_ms, &migrated, err);
   if (status == 0) status = decide(e, *lead, event, now_ms, -1, migrated, err);
   finish(e, result);
   return status;
@@ -261,11 +268,13 @@ int engine_timers(struct engine *e, struct lead **lead, int64_t now_ms, struct e
   begin(e);
   struct lead *tried = *lead; // a copy where it must migrate: perhaps nothing fires, and then it stays as it is
   if (tried->release != e->release.number) tried = memcpy(xmalloc(lead_size(*lead)), *lead, lead_size(*lead));
-  bool migrated = migrate(e, &tried);
-  int status = fire_timers(e, tried, now_ms, &migrated, err);
+  bool migrated;
+  int status = migrate(e, &tried, &migrated, err);
+  bool is_lost = status < 0;
+  if (status == 0) status = fire_timers(e, tried, now_ms, &migrated, err);
   finish(e, result);
   if (tried == *lead) return status;
-  bool is_unchanged = status == 0 && e->count == 0;
+  bool is_unchanged = is_lost || (status == 0 && e->count == 0);
   lead_free(is_unchanged ? tried : *lead);
   if (!is_unchanged) *lead = tried;
   return status;
@@ -274,10 +283,11 @@ int engine_timers(struct engine *e, struct lead **lead, int64_t now_ms, struct e
 int engine_replay(struct engine *e, struct lead **lead, const struct event *event, int64_t now_ms,
                   struct engine_result *result, struct error *err) {
   begin(e);
-  bool migrated = migrate(e, lead);
-  int timer = event ? -1 : first_timer(*lead);
-  int status = event || timer >= 0 ? decide(e, *lead, event, now_ms, timer, migrated, err)
-                                   : error_set(err, ITD_ENOTFOUND, "the lead has no timer");
+  bool migrated;
+  int status = migrate(e, lead, &migrated, err);
+  int timer = event || status < 0 ? -1 : first_timer(*lead);
+  if (status == 0 && !event && timer < 0) status = error_set(err, ITD_ENOTFOUND, "the lead has no timer");
+  if (status == 0) status = decide(e, *lead, event, now_ms, timer, migrated, err);
   finish(e, result);
   return status;
 }
@@ -380,7 +390,9 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
                    int64_t now_ms, struct buf *out, struct error *err) {
   int status = explain_vm(e, release->policy, err);
   if (status < 0) return status;
-  (void)migrate_to(e, release, lead);
+  bool migrated;
+  status = migrate_to(e, release, lead, &migrated, err);
+  if (status < 0) return status;
   struct lead *l = *lead;
   int timer_transition = event ? -1 : first_timer(l); // of the release that decided: a migration renumbers
   if (!event && timer_transition < 0) return error_set(err, ITD_ENOTFOUND, "the lead has no timer");

@@ -258,8 +258,10 @@ static void log_recovery(const struct daemon *daemon) {
 
 static unsigned shards_of(const struct config *config) {
   long cores = sysconf(_SC_NPROCESSORS_ONLN);
-  int64_t shards = config->shards ? config->shards : cores > 0 ? cores : 1;
-  return (unsigned)(shards > config->partitions ? config->partitions : shards);
+  if (config->shards) return (unsigned)config->shards; // more than there are partitions: the store says so
+  unsigned partitions = store_partitions_in(config->data);
+  if (!partitions) partitions = (unsigned)config->partitions;
+  return cores < 1 ? 1 : cores > (long)partitions ? partitions : (unsigned)cores;
 }
 
 // Connections must never take the files that the journal needs: without one for its next segment a daemon must end.

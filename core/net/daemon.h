@@ -23,9 +23,10 @@ struct daemon {
   struct watch *watch;                      // release.c
   int listen_port, http_port, forward_port; // in use
   _Atomic bool is_ready, is_stopping;
-  struct event_base *control; // the control thread's loop
-  pthread_mutex_t lock;       // guards what follows
-  struct release release;     // in force (the daemon's own hold on the policy)
+  _Atomic unsigned paused_shards; // whose intake is paused: /readyz says so
+  struct event_base *control;     // the control thread's loop
+  pthread_mutex_t lock;           // guards what follows
+  struct release release;         // in force (the daemon's own hold on the policy)
   int64_t release_since_ms;
   struct error reload_error; // of the last reload, when it failed
   uint64_t reloads, reload_failures;

@@ -78,6 +78,9 @@ static void get_readyz(struct http *http, struct evhttp_request *request) {
     answer_text(http, request, HTTP_SERVUNAVAIL, "stopping\n");
   else if (!atomic_load(&http->daemon->is_ready))
     answer_text(http, request, HTTP_SERVUNAVAIL, "starting\n");
+  else if (atomic_load(&http->daemon->paused_shards))
+    answer_text(http, request, HTTP_SERVUNAVAIL,
+                "intake is paused: the disk is full, or the checkpoint must catch up\n");
   else
     answer_text(http, request, HTTP_OK, "ready\n");
 }

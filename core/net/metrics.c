@@ -140,7 +140,8 @@ static void put_daemon(const struct daemon *daemon, struct buf *out) {
   put_gauge(out, "intentd_start_time_seconds", "when the daemon started, seconds since 1970",
             (double)daemon->started_ms / 1000);
   put_gauge(out, "intentd_ready", "1: ready (as GET /readyz)",
-            atomic_load(&daemon->is_ready) && !atomic_load(&daemon->is_stopping));
+            atomic_load(&daemon->is_ready) && !atomic_load(&daemon->is_stopping) &&
+                !atomic_load(&daemon->paused_shards));
   put_gauge(out, "intentd_shards", "shard threads", daemon->shards);
   put_gauge(out, "intentd_partitions", "partitions of the data directory", store_partitions(daemon->store));
   uint64_t subscribers = 0;

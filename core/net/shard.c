@@ -165,6 +165,7 @@ static void pause_intake(struct shard_thread *t, const char *why) {
   struct shard *shard = &t->shard;
   if (shard->is_paused) return;
   shard->is_paused = true;
+  atomic_fetch_add(&shard->daemon->paused_shards, 1);
   metrics_add(&shard->metrics->reads_paused, 1);
   log_line(LOG_WARN, "intake_paused", "shard=%u why=%s", shard->index, why);
   for (struct conn *c = shard->conns; c; c = c->next) event_del(c->readable);
@@ -174,6 +175,7 @@ static void resume_intake(struct shard_thread *t) {
   struct shard *shard = &t->shard;
   if (!shard->is_paused) return;
   shard->is_paused = false;
+  atomic_fetch_sub(&shard->daemon->paused_shards, 1);
   log_line(LOG_INFO, "intake_resumed", "shard=%u", shard->index);
   t->more = true;
   for (struct conn *c = shard->conns, *next; c; c = next) {

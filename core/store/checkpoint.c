@@ -280,7 +280,8 @@ static void *checkpointer(void *arg) {
     bool has_work = checkpoint_dirty_bytes(c) || atomic_load(&c->has_vault);
     if (c->phase == WRITE) {
       write_what_was_given(c);
-    } else if (c->phase == IDLE && (c->is_asked || (has_work && since_ms >= c->options.interval_ms))) {
+    } else if (c->phase == IDLE &&
+               (c->is_asked || checkpoint_is_full(c) || (has_work && since_ms >= c->options.interval_ms))) {
       last_ns = clock_mono_ns();
       begin_cycle(c);
     } else {

@@ -75,6 +75,13 @@ static int read_format(struct datadir *d, const char *path, struct error *err) {
   return rc;
 }
 
+unsigned store_partitions_in(const char *dir) {
+  struct datadir d = {0};
+  char format[PATH_MAX];
+  snprintf(format, sizeof format, "%s/format", dir);
+  return read_format(&d, format, NULL) == 0 ? d.partitions : 0;
+}
+
 static bool has_content(const char *path, const char *name) {
   char full[PATH_MAX];
   snprintf(full, sizeof full, "%s/%s", path, name);

@@ -223,6 +223,15 @@ static int lead_of(struct intake *in, const struct event *event, const struct wh
   return 0;
 }
 
+// Under clock = event a lead's clock follows its events, so one from a far future would make all that follow late: the
+// arrival bounds how far ahead it may lie. received_ms 0: the caller has no clock.
+static int check_future(const struct intake *in, const struct event *event, int64_t received_ms, struct error *err) {
+  if (in->options.clock != ENGINE_CLOCK_EVENT || received_ms <= 0) return 0;
+  struct event_limits ahead = in->options.limits;
+  ahead.late_max_ms = INT64_MAX / 2; // how late it is, the lead's own clock says
+  return event_check_time(event, received_ms, &ahead, err);
+}
+
 // Decides for a decoded event, and stages its frames. The last decision, or the error, is the event's.
 static int take(struct intake *in, const struct event *event, const struct who *who, struct hash128 message,
                 int64_t received_ms, struct buf *answer, struct error *err) {
@@ -267,6 +276,7 @@ int intake_event(struct intake *in, struct bytes map, int64_t received_ms, struc
   struct event event;
   struct event_digits digits;
   int status = event_decode(map, received_ms, &in->options.limits, &digits, &event, err);
+  if (status == 0) status = check_future(in, &event, received_ms, err);
   if (status < 0) return refuse(in, status, err, map, received_ms);
   struct who who = who_of(in->store, in->options.workspace, &event);
   struct hash128 message = {0};
@@ -302,6 +312,7 @@ int intake_validate(struct intake *in, struct bytes map, int64_t received_ms, st
   struct event event;
   struct event_digits digits;
   int status = event_decode(map, received_ms, &in->options.limits, &digits, &event, err);
+  if (status == 0) status = check_future(in, &event, received_ms, err);
   if (status < 0) return status;
   struct who who = who_of(in->store, in->options.workspace, &event);
   int64_t first_ms = in->options.clock == ENGINE_CLOCK_WALL ? received_ms : event.timestamp_ms;
@@ -339,6 +350,10 @@ int64_t intake_wake(struct intake *in, int64_t now_ms, unsigned limit) {
     append_timers(in, lead, &result, now_ms);
     if (status == 0 && result.count == 0 && lead->release != engine_release(in->engine)->number) {
       wait_for_release(in, id);
+      continue;
+    }
+    if (status < 0 && status != ITD_ESTOPPED) { // its version is unreadable: it waits for its next event
+      log_line(LOG_ERROR, "timer_failed", "why=%s", log_quote(err.text));
       continue;
     }
     if (status < 0) append_stopped_timer(in, lead, now_ms, &err);

@@ -231,8 +231,18 @@ void shard_release(struct store_shard *s, const struct frame *frame) {
   pthread_mutex_unlock(&store->release_lock);
 }
 
+// Which release is the newest is told by the frames' arrival: a clock that was set back must not make an older one newest.
+static void stamp_release(struct store *store, struct frame *frame) {
+  pthread_mutex_lock(&store->release_lock);
+  bool is_another = frame->policy != atomic_load(&store->last_release);
+  if (store->release_ms != INT64_MIN && frame->received_ms < store->release_ms + is_another)
+    frame->received_ms = store->release_ms + is_another;
+  pthread_mutex_unlock(&store->release_lock);
+}
+
 uint64_t store_append(struct store_shard *s, struct frame *frame) {
   CHECK(owns(s, frame->partition));
+  if (frame->kind == FRAME_RELEASE) stamp_release(s->store, frame);
   struct lead_entry *e = NULL;
   frame->epoch = s->store->session;
   frame->seq = journal_seq(s->journal, frame->partition) + 1;

@@ -54,6 +54,8 @@ int store_open(const struct store_options *options, struct store **out, struct s
 void store_close(struct store *store);
 struct store_shard *store_shard(struct store *store, unsigned shard);
 unsigned store_partitions(const struct store *store);
+// How many partitions the directory at `dir` has, without opening it; 0: there is none, or it can't be read.
+unsigned store_partitions_in(const char *dir);
 unsigned store_shard_of(const struct store *store, unsigned partition); // partition % shards
 
 // ---- who (any thread: pure) ----
