@@ -10,17 +10,18 @@
 #include "cli/scripts.h"
 #include "cli/sender.h"
 #include "cli/show.h"
+#include "wire/event.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BATCH_ROWS = 500, BATCH_BYTES = 1 << 20 };
+enum { BATCH_ROWS = 500, BATCH_BYTES = 1 << 20, REFUSALS_SHOWN = 20 };
 
 static const struct option options[] = {
     {"map", "MAP.lua", "the map from a row to its events"},
     {"sort", "timestamp", "send the events of the whole file by their time, then by their place in the file"},
     {"separator", "CHAR", "between fields: a character or \"tab\" (default a comma)"},
-    {"dry-run", NULL, "print the events as JSON lines instead of sending them"},
+    {"dry-run", NULL, "print the events as JSON lines instead of sending them, and say which would be refused"},
     {"any-clock", NULL, "go on although the daemon's clock is not the events' own"},
     {"again", NULL, "as new events: missing messageIds are made afresh"},
     {"window", "N", "events in flight, 1 to 65536 (default 1024)"},
@@ -54,8 +55,9 @@ struct importing {
   struct place *place;
   size_t place_count, place_cap;
   uint64_t rows_read, events;
-  int64_t time_ms; // how far event time has come
-  int code;        // once it is not 0: the exit code, after the error was printed
+  uint64_t refused; // by the dry run
+  int64_t time_ms;  // how far event time has come
+  int code;         // once it is not 0: the exit code, after the error was printed
 };
 
 static void fail(struct importing *im, int code, const struct error *err) {
@@ -88,11 +90,24 @@ static void wait_for_order(struct importing *im, uint64_t line, int64_t time_ms,
   buf_append_bytes(&im->waiting, event);
 }
 
+// Is it an event at all, by the bounds that a daemon has by default? Its time is judged by the daemon alone.
+static void try_event(struct importing *im, uint64_t line, struct bytes bytes) {
+  const struct event_limits limits = EVENT_LIMITS_DEFAULT;
+  struct event event;
+  struct event_digits digits;
+  struct error err = {0};
+  if (event_decode(bytes, clock_wall_ms(), &limits, &digits, &event, &err) == 0) return;
+  if (im->refused++ >= REFUSALS_SHOWN) return;
+  error_prefix(&err, "%s:%llu: would be refused", im->file, (unsigned long long)line);
+  (void)command_fail(im->args, COMMAND_NO, &err);
+}
+
 static void pass_on(struct importing *im, uint64_t line, struct bytes event) {
   struct error err = {0};
-  if (!im->sender)
+  if (!im->sender) {
     show_json(event);
-  else if (sender_add(im->sender, event, line, &err) < 0)
+    try_event(im, line, event);
+  } else if (sender_add(im->sender, event, line, &err) < 0)
     fail(im, COMMAND_UNREACHABLE, &err);
 }
 
@@ -272,6 +287,11 @@ static void import_all(struct importing *im, char separator) {
       fail(im, COMMAND_UNREACHABLE, &err);
     progress_end(&im->progress);
   }
+  if (im->refused) {
+    error_set(&err, ITD_EEVENT, "%llu of %llu events would be refused", (unsigned long long)im->refused,
+              (unsigned long long)im->events);
+    fail(im, COMMAND_NO, &err);
+  }
   if (im->sender) {
     sender_report(im->sender, clock_mono_ns() - start, args_flag(im->args, "json"));
     if (im->code == 0 && sender_tally(im->sender)->refused) im->code = COMMAND_NO;
@@ -319,11 +339,13 @@ const struct command command_import = {
         "    return { type = \"track\", event = row.what, userId = row.who, timestamp = row.at, messageId = row.id }\n"
         "  end\n"
         "\n"
-        "It gives an event, a list of events, or nil to pass over the row; it keeps nothing from row to row. Events "
-        "are sent in the\n"
-        "order of the file, or with --sort timestamp in that of their time (the file's events are then held in "
-        "memory). Without a\n"
-        "messageId they get one as intent send makes it, so that an import that broke off can simply be run again.\n"
+        "It gives an event, a list of events, or nil to pass over the row; it keeps nothing from row to row. A\n"
+        "column that the file does not have is nil; a misspelt one stops the import.\n"
+        "Events are sent in the order of the file, or with --sort timestamp in that of their time (the file's events "
+        "are then\n"
+        "held in memory). Without a messageId they get one as intent send makes it, so that an import that broke off "
+        "can simply\n"
+        "be run again.\n"
         "The daemon should run with --clock event: then time is the events' own.\n"
         "\n"
         "  intent import --map examples/loans/map.lua --sort timestamp events.csv.gz\n"

@@ -34,12 +34,24 @@ local function take(events, row, made)
   end
 end
 
+-- A column that the file does not have is nil; but one that is nearly there is misspelt, and nil would hide it.
+local function row_of(columns)
+  return {
+    __index = function(_, name)
+      local near = type(name) == "string" and host.suggest(name, columns)
+      if near then error(("no column '%s'; did you mean '%s'?"):format(name, near), 2) end
+      return nil
+    end,
+  }
+end
+
 return function(input)
   if type(map) ~= "function" then error("the map file returns a function: return function(row) … end", 0) end
-  local events = {}
+  local events, meta = {}, row_of(input.columns)
   for number, fields in ipairs(input.rows) do
     local row = {}
     for i, name in ipairs(input.columns) do row[name] = fields[i] end
+    setmetatable(row, meta)
     local ok, raised = pcall(function() take(events, number, map(row)) end)
     if not ok then return { events = events, failed = { number, tostring(raised) } } end
   end

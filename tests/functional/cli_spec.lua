@@ -257,6 +257,16 @@ describe("intent", function()
       assert.are.equal(0, select(2, run { "import", "--map", map, "--any-clock", "--to", to, csv }))
     end)
 
+    it("says without a daemon what would be refused", function()
+      local csv, map = files("id,who,what,at\n1,a,x,2026-01-01\n2,a,x,yesterday\n3,,x,2026-01-01\n")
+      local out, code, why = run { "import", "--map", map, "--dry-run", csv }
+      assert.are.equal(1, code)
+      assert.are.equal(3, select(2, out:gsub("\n", "")))
+      has(why, 'rows.csv:3: would be refused: timestamp is "yesterday"')
+      has(why, "rows.csv:4: would be refused: userId and anonymousId")
+      has(why, "2 of 3 events would be refused")
+    end)
+
     it("names the row of whatever is wrong", function()
       local function fails(expected_code, part, rows, map)
         local csv, path = files(rows, map)
