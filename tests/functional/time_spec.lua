@@ -132,6 +132,40 @@ score.adjust "competitor"]]
   end)
 end)
 
+describe("a far future", function()
+  after_each(harness.finish)
+
+  for _, clock in ipairs { "event", "wall" } do
+    it("is refused, and does not make what follows late, clock=" .. clock, function()
+      local daemon = harness.start { clock = clock }
+      local client = daemon:connect()
+      local _, err = client:call("event.ingest", event { timestamp = "9999-01-01T00:00:00Z" })
+      assert.equal("time_out_of_bounds", err.code)
+      assert.is_truthy(err.detail:find("event.future", 1, true))
+      local _, unknown = client:call("lead.get", "u1")
+      assert.equal("not_found", unknown.code)
+      client:must("event.ingest", event { timestamp = "2026-01-05T09:00:00Z" })
+      assert.equal(1, client:must("lead.get", "u1").lead.decisions)
+    end)
+  end
+end)
+
+describe("a directory of one partition", function()
+  after_each(harness.finish)
+
+  it("is served by as many shards as it can have, whatever the cores", function()
+    local daemon = harness.start { partitions = 1, shards = 1 }
+    daemon:connect():must("event.ingest", event())
+    daemon:stop()
+    daemon:restart { partitions = false, shards = 0 }
+    assert.equal(1, daemon:connect():must("server.info").shards)
+    daemon:stop()
+    local status, log = harness.start_fails { data = daemon.data, shards = 4 }
+    assert.equal(64, status)
+    assert.is_truthy(log:find("4 shards for 1 partitions", 1, true))
+  end)
+end)
+
 describe("a question", function()
   after_each(harness.finish)
 

@@ -527,6 +527,34 @@ static void a_directory_of_another_shape_is_refused(void **state) {
   scratch_free(dir);
 }
 
+// Versions 2, 3, then 2 again, each by a clock that was set further back: the last one is the newest, also after a crash.
+static void a_clock_set_back_keeps_the_newest_release(void **state) {
+  (void)state;
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 2);
+  struct world w;
+  struct error err = {0};
+  world_must_open(&w, &options);
+  static const uint32_t versions[] = {2, 3, 2};
+  for (int i = 0; i < 3; i++) {
+    for (unsigned p = 0; p < store_partitions(w.store); p++) {
+      struct frame frame = {.kind = FRAME_RELEASE, .partition = (uint16_t)p, .policy = versions[i]};
+      frame.received_ms = 1000000 - i * 1000;
+      store_append(store_shard(w.store, store_shard_of(w.store, p)), &frame);
+    }
+    assert_int_equal(world_commit(&w, &err), 0);
+    assert_int_equal(store_last_release(w.store), versions[i]);
+  }
+  world_close(&w);
+  struct store *store = NULL;
+  assert_int_equal(store_open(&options, &store, NULL, &err), 0);
+  assert_int_equal(store_last_release(store), 2);
+  store_close(store);
+  assert_int_equal(store_partitions_in(dir), 8);
+  scratch_free(dir);
+  assert_int_equal(store_partitions_in("/nowhere"), 0);
+}
+
 int main(void) {
   seed = seed_of_run();
   log_set_level(LOG_ERROR);
@@ -540,6 +568,7 @@ int main(void) {
       cmocka_unit_test(a_state_without_room_is_tried_again),
       cmocka_unit_test(recovery_reads_what_it_needs),
       cmocka_unit_test(a_directory_of_another_shape_is_refused),
+      cmocka_unit_test(a_clock_set_back_keeps_the_newest_release),
   };
   int rc = cmocka_run_group_tests(tests, NULL, NULL);
   policy_release(shipped_policy());
