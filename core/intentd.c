@@ -63,7 +63,7 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (status == 0) {
-    find_folder(&config.models, config.policies, "models", INTENTD_ROOT "/models");
+    find_folder(&config.models, config.policies, "models", INTENTD_ROOT "/policies/models");
     find_folder(&config.scripts, config.policies, "scripts", INTENTD_ROOT "/scripts");
     status = daemon_run(&config, &err);
   }

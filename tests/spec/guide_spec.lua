@@ -1,5 +1,5 @@
 --- The examples of docs/policy-guide.md: the policies load without a problem, the spec holds, and what "check finds" is
---- what it says.
+--- what it says. And the signal set of docs/features.md.
 local lead = require "lead"
 local sandbox = require "sandbox"
 
@@ -75,6 +75,29 @@ describe("the policy guide", function()
       assert.are.same({ find.message }, texts)
     end)
   end
+
+  it("is right that the signal set of docs/features.md is one", function()
+    local page = sandbox.read "docs/features.md"
+    local features, head = page:match "\n## A signal set\n.-```lua\n(.-)```.-```lua\n(.-)```"
+    local artifact = sandbox.build(".", "trials", {
+      ["policies/signals/gym/features.lua"] = features,
+      ["policies/signals/gym/signals.lua"] = head,
+      ["policies/trials/policy.lua"] = [[
+local policy, signal, journey = require "policy", require "signal", require "journey"
+local action, score = require "action", require "score"
+local f = signal.features "gym@1"
+policy "trials" { owner = "a@example.com", rationale = "A test.", boundary = "Nothing." }
+score.combined { 40 }
+journey.start "trial"
+journey.stage "trial" {
+  journey.go "active" { when = signal.all { f.visits_14d:at_least(3), f.club:is "north" }, on = "Visited", why = "W." },
+}
+journey.final "active"
+action.otherwise "wait" { utility = 1, why = "W." }
+]],
+    })
+    assert.are.same({}, artifact.problems)
+  end)
 
   it("names what a policy may name", function()
     local text = sandbox.read "docs/policy-guide.md"
