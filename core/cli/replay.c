@@ -87,13 +87,14 @@ const struct command command_replay = {
     .name = "replay",
     .operands = "",
     .summary = "a stopped daemon's journal through the engine once more: are all decisions the same?",
-    .help = "Every event of the journal is decided again with the release that was in force then, and the hash of each "
-            "decision\n"
-            "is held against the recorded one. No daemon may hold the directory: stop it, or use a copy. The directory is "
-            "first\n"
-            "recovered as at a start, which writes to it.\n"
-            "Exit code 1 when a decision differs.\n\n"
-            "  intent replay --data data --threads 2",
+    .help =
+        "Every event of the journal is decided again with the release that was in force then, and the hash of each "
+        "decision\n"
+        "is held against the recorded one. No daemon may hold the directory: stop it, or use a copy. The directory is "
+        "first\n"
+        "recovered as at a start, which writes to it.\n"
+        "Exit code 1 when a decision differs.\n\n"
+        "  intent replay --data data --threads 2",
     .options = options,
     .run = run,
 };
