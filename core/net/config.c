@@ -37,9 +37,10 @@ static const struct option options[] = {
     {"data", TEXT, AT(data), "data", 0, 0, NULL, "the data directory; made when it is not there"},
     {"policies", TEXT, AT(policies), "policies", 0, 0, NULL, "the folder with signals/ and the policies"},
     {"policy", TEXT, AT(policy), "b2b_saas", 0, 0, NULL, "the policy to run"},
-    {"models", TEXT, AT(models), "", 0, 0, NULL, "the folder of models; default: models beside the policies folder"},
+    {"models", TEXT, AT(models), "", 0, 0, NULL,
+     "the folder of models; default: models in the policies folder, else beside it"},
     {"scripts", TEXT, AT(scripts), "", 0, 0, NULL,
-     "the library of policies; default: scripts beside the policies folder"},
+     "the library of policies; default: scripts in the policies folder, else beside it"},
     {"shards", COUNT, AT(shards), "0", 0, 256, NULL, "shard threads; 0: as many as cores"},
     {"partitions", COUNT, AT(partitions), "16", 1, 256, NULL, "partitions of a new data directory"},
     {"sync", CHOICE, AT(sync), "always", 0, 0, "always interval off", "when the journal is synced to disk"},
@@ -241,19 +242,20 @@ static int set_table(struct config *c, const char *prefix, struct bytes table, s
 static int set_write_keys(struct config *c, struct bytes table, struct error *err) {
   struct mp m = mp_of(table);
   struct mp_value head = mp_next(&m);
-  for (uint32_t i = 0; head.type == MP_MAP && i < head.count; i++) {
+  bool is_empty = head.type == MP_ARRAY && head.count == 0; // {} is an empty list to Lua
+  bool is_right = head.type == MP_MAP || is_empty;
+  for (uint32_t i = 0; is_right && !is_empty && i < head.count; i++) {
     struct bytes key, source;
-    if (!mp_as_str(mp_take(&m), &key) || !mp_as_str(mp_take(&m), &source))
-      return error_set(err, ITD_ECONFIG, "write_keys: a table of KEY = \"source\"");
+    is_right = mp_as_str(mp_take(&m), &key) && mp_as_str(mp_take(&m), &source);
+    if (!is_right) break;
     char *k = xstrndup(key.p, key.n), *s = xstrndup(source.p, source.n);
     int status = add_write_key(c, k, s, err);
     free(k);
     free(s);
     if (status < 0) return status;
   }
-  return head.type == MP_MAP || head.count == 0
-             ? 0
-             : error_set(err, ITD_ECONFIG, "write_keys: a table of KEY = \"source\"");
+  // Never taken for "no keys": then everybody could send.
+  return is_right ? 0 : error_set(err, ITD_ECONFIG, "option write_keys: allowed: a table { KEY = \"source\" }");
 }
 
 static int set_value(struct config *c, const char *name, struct bytes value, struct error *err) {

@@ -122,6 +122,9 @@ static void files_that_are_wrong_say_where(void **state) {
       {"while true do end", "instructions"},
       {"return { shards = print }", "print"},
       {"return { write_keys = { 'a' } }", "write_keys"},
+      {"return { write_keys = 'a=web' }", "write_keys"},
+      {"return { write_keys = 7 }", "write_keys"},
+      {"return { write_keys = { a = 1 } }", "write_keys"},
       {"", "table of options"},
   };
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
