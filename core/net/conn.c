@@ -96,6 +96,7 @@ void conn_close(struct conn *c) {
 
 void conn_close_after_flush(struct conn *c) {
   c->is_closing = true;
+  c->closing_since_ns = c->shard->turn_ns;
   if (!c->is_closed) event_del(c->readable);
   conn_answered(c);
 }
@@ -123,6 +124,7 @@ static bool write_released(struct conn *c) {
       break;
     }
     c->out_at += (size_t)n;
+    c->closing_since_ns = c->shard->turn_ns;
     metrics_add(&c->shard->metrics->bytes_written, (uint64_t)n);
   }
   // Moving what is left only when at least half is gone keeps the cost of a slow reader linear.
@@ -258,6 +260,12 @@ void conn_sweep(struct shard *shard) {
   uint64_t stall_ns = (uint64_t)shard->limits->stall_ms * 1000000;
   for (struct conn *c = shard->conns, *next; c; c = next) {
     next = c->next;
+    // One that ends, and whose peer reads no more, is not waited for; one that waits for its answers is.
+    if (c->is_closing && c->refs == 1 && shard->turn_ns - c->closing_since_ns >= stall_ns) {
+      metrics_add(&shard->metrics->connections_stalled, 1);
+      conn_close(c);
+      continue;
+    }
     if (!c->partial_since_ns || shard->turn_ns - c->partial_since_ns < stall_ns || c->is_stalled || c->is_closing)
       continue;
     metrics_add(&shard->metrics->connections_stalled, 1);

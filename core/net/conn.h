@@ -23,6 +23,7 @@ struct conn {
   size_t out_at;             // written so far
   size_t released;           // bytes of `out` that a commit has released
   uint64_t partial_since_ns; // when the message at the front of `in` began to wait; 0: none
+  uint64_t closing_since_ns; // when is_closing began, or the peer last read something after that
   uint64_t read_ns;          // when the bytes at hand were read
   uint32_t unanswered;       // answers in `out` beyond `released`, for the latency histogram
   struct subscription *subscription;

@@ -9,7 +9,8 @@
   XX(connections_opened, "connections accepted")                                                                       \
   XX(connections_closed, "connections ended")                                                                          \
   XX(connections_refused, "connections over net.connections")                                                          \
-  XX(connections_stalled, "connections closed for a message that did not end within net.stall")                        \
+  XX(connections_stalled,                                                                                              \
+     "connections closed for a message that did not end, or answers that were not read, within net.stall")             \
   XX(bytes_read, "bytes read from senders")                                                                            \
   XX(bytes_written, "bytes written to senders")                                                                        \
   XX(rpc_requests, "MessagePack-RPC requests and notifications")                                                       \

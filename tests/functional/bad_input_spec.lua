@@ -198,6 +198,20 @@ end)
 describe("a message that does not end", function()
   after_each(harness.finish)
 
+  it("is given up after net.stall when it has ended and reads its answers no more", function()
+    local daemon = harness.start { shards = 1, ["net.stall"] = "200ms", ["net.answer_bytes"] = "256m" }
+    local honest, deaf = daemon:connect(), daemon:connect()
+    honest:must("event.ingest", event())
+    local bytes = {}
+    for i = 1, 10000 do
+      bytes[i] = wire.request(i, "lead.get", "u1") -- answers of some 20 MB: more than sockets buffer
+    end
+    deaf:send_bytes(table.concat(bytes), nil, true)
+    deaf:finish_sending()
+    harness.wait("the connection's end", function() return daemon:metric "intentd_connections_stalled_total" == 1 end)
+    assert.is_truthy(honest:must("lead.get", "u1"))
+  end)
+
   it("is given up after net.stall; others and the idle are left alone", function()
     local daemon = harness.start { shards = 1, ["net.stall"] = "100ms" }
     local idle, honest, staller = daemon:connect(), daemon:connect(), daemon:connect()
