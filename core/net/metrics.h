@@ -21,6 +21,7 @@
   XX(subscribers_dropped, "subscribers closed because they did not keep up")
 // XX(name, help): histograms of nanoseconds, shown in seconds
 #define METRICS_HISTOGRAMS(XX)                                                                                         \
+  XX(hop_cross, "from an origin to the shard that owns the partition")                                                 \
   XX(hop_decide, "decode, fold, score and decide one event")                                                           \
   XX(hop_commit, "write and sync all frames of a turn")                                                                \
   XX(hop_answer, "from the bytes of a request read to its answer given to the socket")

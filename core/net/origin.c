@@ -103,6 +103,7 @@ bool origin_send(struct origin *o, unsigned shard, struct task *task) {
   if (!o->credits[shard]) return false;
   o->credits[shard]--;
   task->origin = o->index;
+  task->sent_ns = clock_mono_ns();
   CHECK(ring_push(o->fabric->there[o->index * o->fabric->shards + shard], task));
   o->touched[shard] = true;
   return true;

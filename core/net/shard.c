@@ -141,6 +141,7 @@ static void take_tasks(struct shard_thread *t) {
   for (unsigned i = 0; i < TURN_TASKS; i++) {
     struct task *task = fabric_take(shard->fabric, shard->index);
     if (!task) return;
+    hist_add(&shard->metrics->hop_cross, clock_mono_ns() - task->sent_ns);
     shard_do(shard, task);
     task->next = NULL;
     *t->answered_last = task;

@@ -10,6 +10,7 @@ struct task {
   unsigned partition;
   unsigned origin; // index of the origin that waits for it
   int64_t received_ms;
+  uint64_t sent_ns;  // when its origin sent it (CLOCK_MONOTONIC)
   struct buf input;  // the event's map, or who or which
   struct buf answer; // a MessagePack map when status is 0
   int status;
