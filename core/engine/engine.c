@@ -155,7 +155,7 @@ static struct decision *next_decision(struct engine *e) {
 // Decides once and changes the lead; on failure the lead is as before. Views of the decision are offsets into e->bytes
 // until `finish`.
 static int decide(struct engine *e, struct lead *lead, const struct event *event, int64_t now_ms, int timer_transition,
-                  bool migrated, struct error *err) {
+                  struct error *err) {
   const struct policy *policy = e->release.policy;
   remember(e, lead);
   uint64_t before = lead_digest(lead);
@@ -174,7 +174,7 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
   }
   lead->number++;
   struct decision *d = next_decision(e);
-  *d = (struct decision){.is_timer = !event, .now_ms = now_ms, .number = lead->number, .migrated = migrated};
+  *d = (struct decision){.is_timer = !event, .now_ms = now_ms, .number = lead->number};
   d->digest = lead_digest(lead);
   d->effects = (struct bytes){(const uint8_t *)e->bytes.n, lead->policy_bytes};
   buf_append(&e->bytes, lead->state, lead->policy_bytes);
@@ -204,10 +204,8 @@ static void finish(struct engine *e, struct engine_result *result) {
 }
 
 // Carries a lead over to a release, where it is of another. ITD_ECORRUPT: the version store lacks the lead's own.
-static int migrate_to(struct engine *e, const struct release *release, struct lead **lead, bool *migrated,
-                      struct error *err) {
-  *migrated = (*lead)->release != release->number;
-  if (!*migrated) return 0;
+static int migrate_to(struct engine *e, const struct release *release, struct lead **lead, struct error *err) {
+  if ((*lead)->release == release->number) return 0;
   struct policy *from = e->policy_of(e->context, (*lead)->release);
   if (!from)
     return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", (*lead)->release);
@@ -215,8 +213,8 @@ static int migrate_to(struct engine *e, const struct release *release, struct le
   return 0;
 }
 
-static int migrate(struct engine *e, struct lead **lead, bool *migrated, struct error *err) {
-  return migrate_to(e, &e->release, lead, migrated, err);
+static int migrate(struct engine *e, struct lead **lead, struct error *err) {
+  return migrate_to(e, &e->release, lead, err);
 }
 
 // The transition of the first timer; -1: there is none.
@@ -232,17 +230,16 @@ static void drop_first_timer(struct lead *lead) {
   state->timer_count--;
 }
 
-static int fire_timers(struct engine *e, struct lead *lead, int64_t until_ms, bool *migrated, struct error *err) {
+static int fire_timers(struct engine *e, struct lead *lead, int64_t until_ms, struct error *err) {
   for (int fired = 0; fired < ENGINE_TIMERS_MAX && engine_due(lead) <= until_ms; fired++) {
     const struct policy_state *state = lead_policy_state(lead);
     int64_t now_ms = state->timer[0].due_ms > lead->now_ms ? state->timer[0].due_ms : lead->now_ms;
-    int status = decide(e, lead, NULL, now_ms, first_timer(lead), *migrated, err);
+    int status = decide(e, lead, NULL, now_ms, first_timer(lead), err);
     if (status < 0) {
       drop_first_timer(lead);
       e->timer_stopped = true;
       return status;
     }
-    *migrated = false;
   }
   return 0;
 }
@@ -255,10 +252,9 @@ int engine_event(struct engine *e, struct lead **lead, const struct event *event
   int64_t now_ms = arrival > (*lead)->now_ms ? arrival : (*lead)->now_ms;
   int status = event_check_time(event, e->clock == ENGINE_CLOCK_WALL ? received_ms : now_ms, limits, err);
   if (status < 0) return status;
-  bool migrated;
-  status = migrate(e, lead, &migrated, err);
-  if (status == 0) status = fire_timers(e, *lead, now_ms, &migrated, err);
-  if (status == 0) status = decide(e, *lead, event, now_ms, -1, migrated, err);
+  status = migrate(e, lead, err);
+  if (status == 0) status = fire_timers(e, *lead, now_ms, err);
+  if (status == 0) status = decide(e, *lead, event, now_ms, -1, err);
   finish(e, result);
   return status;
 }
@@ -268,10 +264,9 @@ int engine_timers(struct engine *e, struct lead **lead, int64_t now_ms, struct e
   begin(e);
   struct lead *tried = *lead; // a copy where it must migrate: perhaps nothing fires, and then it stays as it is
   if (tried->release != e->release.number) tried = memcpy(xmalloc(lead_size(*lead)), *lead, lead_size(*lead));
-  bool migrated;
-  int status = migrate(e, &tried, &migrated, err);
+  int status = migrate(e, &tried, err);
   bool is_lost = status < 0;
-  if (status == 0) status = fire_timers(e, tried, now_ms, &migrated, err);
+  if (status == 0) status = fire_timers(e, tried, now_ms, err);
   finish(e, result);
   if (tried == *lead) return status;
   bool is_unchanged = is_lost || (status == 0 && e->count == 0);
@@ -283,11 +278,10 @@ int engine_timers(struct engine *e, struct lead **lead, int64_t now_ms, struct e
 int engine_replay(struct engine *e, struct lead **lead, const struct event *event, int64_t now_ms,
                   struct engine_result *result, struct error *err) {
   begin(e);
-  bool migrated;
-  int status = migrate(e, lead, &migrated, err);
+  int status = migrate(e, lead, err);
   int timer = event || status < 0 ? -1 : first_timer(*lead);
   if (status == 0 && !event && timer < 0) status = error_set(err, ITD_ENOTFOUND, "the lead has no timer");
-  if (status == 0) status = decide(e, *lead, event, now_ms, timer, migrated, err);
+  if (status == 0) status = decide(e, *lead, event, now_ms, timer, err);
   finish(e, result);
   return status;
 }
@@ -390,8 +384,7 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
                    int64_t now_ms, struct buf *out, struct error *err) {
   int status = explain_vm(e, release->policy, err);
   if (status < 0) return status;
-  bool migrated;
-  status = migrate_to(e, release, lead, &migrated, err);
+  status = migrate_to(e, release, lead, err);
   if (status < 0) return status;
   struct lead *l = *lead;
   int timer_transition = event ? -1 : first_timer(l); // of the release that decided: a migration renumbers

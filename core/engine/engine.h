@@ -36,7 +36,6 @@ struct decision {
   uint64_t hash;        // of inputs and outputs: the same in every replay
   struct bytes effects; // the policy state after it
   struct bytes answer;  // the decision map, MessagePack; its last byte is the value of `duplicate` (0xc2: false)
-  bool migrated;        // the lead's states were carried over to this release first
 };
 // At one event at most this many overdue timers fire (two stages may chase each other by timers over a long silence);
 // the rest fire at the next one, at the lead's clock.

@@ -219,7 +219,6 @@ static void send_message(struct http *http, struct request *request, uint32_t sl
   struct task *task = task_new(TASK_EVENT, event, received_ms);
   struct error err = {0};
   task->request = request;
-  task->slot = slot;
   request->task[slot] = task;
   // An event that names no partition goes to any shard, which finds the same fault and keeps it in its quarantine.
   unsigned shard = http->turn % daemon->shards;

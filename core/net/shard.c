@@ -125,7 +125,6 @@ void shard_submit(struct shard *shard, struct request *request, uint32_t slot, e
   struct task *task = task_new(kind, input, shard->turn_ms);
   task->partition = partition;
   task->request = request;
-  task->slot = slot;
   request->task[slot] = task;
   unsigned owner = store_shard_of(shard->daemon->store, partition);
   if (owner == shard->index) {

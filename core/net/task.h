@@ -16,7 +16,6 @@ struct task {
   int status;
   struct error error;      // when status is not 0
   struct request *request; // the origin's
-  uint32_t slot;           // in the request
   struct task *next;       // in the shard's list of answers that wait for the commit
 };
 
