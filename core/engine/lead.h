@@ -4,12 +4,15 @@
 #include "policy/policy.h"
 
 struct lead_id {
-  uint8_t b[16]; // b[0] is the partition; the rest is random and says nothing of who it is
+  uint8_t b[16]; // b[0] is the slot; the rest is random and says nothing of who it is
 };
 #define LEAD_ID_TEXT 33
 void lead_id_format(struct lead_id id, char out[LEAD_ID_TEXT]);        // 32 hexadecimal digits
 int lead_id_parse(struct bytes text, struct lead_id *id) ITD_MUST_USE; // ITD_EINVAL
-static inline unsigned lead_id_partition(struct lead_id id) { return id.b[0]; }
+// Entities are dealt into 256 slots, for ever, and slots onto the partitions that a directory has: an id outlives a
+// change of their number.
+#define SLOTS 256u
+static inline unsigned lead_id_slot(struct lead_id id) { return id.b[0]; }
 static inline bool lead_id_eq(struct lead_id a, struct lead_id b) { return memcmp(a.b, b.b, 16) == 0; }
 uint64_t lead_id_hash(struct lead_id id); // for tables, hold-outs and weighted routes
 

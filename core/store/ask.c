@@ -11,8 +11,7 @@ uint32_t intake_whose(const struct intake *in, struct bytes who, unsigned partit
   const uint8_t *dash = who.n > 32 ? memchr(who.p, '-', who.n) : NULL;
   if (dash && dash - who.p == 32) lead.n = 32;
   uint32_t count = 0;
-  if (lead_id_parse(lead, &id) == 0 && lead_id_partition(id) < store_partitions(in->store))
-    partition[count++] = lead_id_partition(id);
+  if (lead_id_parse(lead, &id) == 0) partition[count++] = store_partition_of_lead(in->store, id);
   const enum identity_kind kinds[] = {IDENTITY_USER, IDENTITY_ANONYMOUS};
   for (size_t i = 0; i < 2; i++)
     partition[count++] = store_partition_of(in->store, store_identity(in->store, in->options.workspace, kinds[i], who));
@@ -43,7 +42,7 @@ static int unknown(struct bytes who, struct error *err) {
 
 // Another shard's lead must not be looked for here: what LMDB has of it is behind what that shard knows.
 static bool is_mine(const struct intake *in, struct lead_id id) {
-  return store_shard_of(in->store, lead_id_partition(id)) == in->index;
+  return store_shard_of(in->store, store_partition_of_lead(in->store, id)) == in->index;
 }
 
 // The lead that `who` names in this shard's partitions.

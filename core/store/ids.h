@@ -1,4 +1,4 @@
-// Lead ids as table keys, and how ids are made.
+// Lead ids as table keys, and in which partition a slot lies.
 #pragma once
 #include <endian.h>
 
@@ -18,3 +18,5 @@ static inline struct lead_id lead_of_key(struct hash128 key) {
   memcpy(id.b + 8, &lo, 8);
   return id;
 }
+
+static inline unsigned slot_partition(unsigned slot, unsigned partitions) { return slot % partitions; }

@@ -139,7 +139,7 @@ static void seal_event(struct intake *in, struct lead_id lead, struct bytes map,
 static void append_decision(struct intake *in, struct lead *lead, const struct decision *d, struct frame *frame) {
   frame->kind = d->is_timer ? FRAME_TIMER : FRAME_EVENT;
   frame->entity = lead->id;
-  frame->partition = (uint16_t)lead_id_partition(lead->id);
+  frame->partition = (uint16_t)store_partition_of_lead(in->store, lead->id);
   frame->now_ms = d->now_ms;
   frame->number = d->number;
   frame->digest = d->digest;
@@ -169,7 +169,7 @@ static void append_stopped(struct intake *in, struct lead *lead, struct frame *f
   error_put(&in->error, why);
   frame->kind = FRAME_STOPPED;
   frame->entity = lead->id;
-  frame->partition = (uint16_t)lead_id_partition(lead->id);
+  frame->partition = (uint16_t)store_partition_of_lead(in->store, lead->id);
   frame->now_ms = lead->now_ms;
   frame->number = lead->number;
   frame->digest = lead_digest(lead);
@@ -214,7 +214,7 @@ static int lead_of(struct intake *in, const struct event *event, const struct wh
     int64_t now_ms = in->options.clock == ENGINE_CLOCK_WALL ? received_ms : event->timestamp_ms;
     int status = event_check_time(event, now_ms, &in->options.limits, err);
     if (status < 0) return status;
-    id = store_found(in->shard, who->partition, who->kind, who->identity, who->value);
+    id = store_found(in->shard, who->kind, who->identity, who->value);
   }
   const struct release *release = engine_release(in->engine);
   int64_t first_ms = in->options.clock == ENGINE_CLOCK_WALL ? received_ms : event->timestamp_ms;
@@ -251,8 +251,7 @@ static int take(struct intake *in, const struct event *event, const struct who *
     append_stopped_timer(in, lead, received_ms, err);
     *err = (struct error){0};
   }
-  struct frame frame = {
-      .received_ms = received_ms, .identity = who->identity, .message = message, .cause = event->traceparent};
+  struct frame frame = {.received_ms = received_ms, .message = message, .cause = event->traceparent};
   seal_event(in, lead->id, event->raw, &frame);
   if (status == ITD_ESTOPPED) {
     append_stopped(in, lead, &frame, err);
@@ -304,7 +303,7 @@ static struct lead *lead_copy(struct intake *in, const struct who *who, int64_t 
     }
   }
   const struct release *release = engine_release(in->engine);
-  id = (struct lead_id){{(uint8_t)who->partition}};
+  id = (struct lead_id){{(uint8_t)store_slot_of(who->identity)}};
   return lead_new(id, in->options.workspace, release->policy, release->number, now_ms);
 }
 

@@ -139,7 +139,8 @@ static struct part *begin_segment(struct journal *j) {
 }
 
 uint64_t journal_stage(struct journal *j, const struct frame *frame) {
-  CHECK(owns(j, frame->partition) && frame->kind >= FRAME_EVENT && frame->kind < FRAME_COMMIT);
+  CHECK(owns(j, frame->partition) && frame->kind >= FRAME_EVENT && frame->kind < FRAME_KIND_END &&
+        frame->kind != FRAME_COMMIT);
   struct chain *c = &j->chain[frame->partition];
   CHECK(frame->seq == c->seq + 1);
   size_t size = frame_size(frame);

@@ -10,7 +10,19 @@
 
 // EVENT and TIMER: a decision; recovery refolds them. STOPPED: a policy call that was stopped: recovery refolds it without its event (the
 // effects say what the policy state is, the features did not move). RELEASE and COMMIT have no entity.
-enum frame_kind { FRAME_EVENT = 1, FRAME_TIMER = 2, FRAME_STOPPED = 3, FRAME_RELEASE = 4, FRAME_COMMIT = 5 };
+// REFUSED: an event that was refused for its time, so that its duplicate gets the same error. FORGET: the lead is no more. MESSAGE: what
+// another entity sent was applied.
+enum frame_kind {
+  FRAME_EVENT = 1,
+  FRAME_TIMER = 2,
+  FRAME_STOPPED = 3,
+  FRAME_RELEASE = 4,
+  FRAME_COMMIT = 5,
+  FRAME_REFUSED = 6,
+  FRAME_FORGET = 7,
+  FRAME_MESSAGE = 8,
+  FRAME_KIND_END // one more than the last
+};
 
 // One frame, read or to be written. Sections are views.
 struct frame {
@@ -25,15 +37,17 @@ struct frame {
   uint32_t semantics;               // POLICY_SEMANTICS and FEATURE_SEMANTICS
   uint32_t number;                  // the lead's running number
   uint64_t previous;                // place of the lead's frame before this one; 0: its first
-  struct hash128 identity;          // keyed hash of the identity as sent
-  struct hash128 message;           // keyed hash of (identity, messageId); 0: none
-  uint64_t digest, hash;            // of the lead after; of the decision
-  struct bytes event;               // clear part (wire/event.h event_split); RELEASE: the bundle's hash and who
-  struct bytes secret;              // sealed personal part: nonce, ciphertext, tag; empty: nothing personal
-  struct bytes shared;              // shared values read (none yet: accounts and pools come with messages)
-  struct bytes effects;             // the policy state after
-  struct bytes decision;            // the answer as sent; STOPPED: the error map
-  struct bytes cause;               // traceparent, causing decision
+  uint16_t from;                    // MESSAGE: the partition that sent it, and its number in the channel from there
+  uint64_t from_n;
+  struct hash128 message; // keyed hash of (identity, messageId); 0: none
+  uint64_t digest, hash;  // of the lead after; of the decision
+  struct bytes event;     // clear part (wire/event.h event_split); RELEASE: the bundle's hash and who
+  struct bytes secret;    // sealed personal part: nonce, ciphertext, tag; empty: nothing personal
+  struct bytes shared;    // shared values read (none yet: accounts and pools come with messages)
+  struct bytes effects;   // the policy state after
+  struct bytes messages;  // what the entity sends to others
+  struct bytes decision;  // the answer as sent; STOPPED: the error map
+  struct bytes cause;     // traceparent, causing decision
 };
 
 // A place names a frame for ever: log (8 bits), segment (24), offset (32). 0: none.

@@ -62,21 +62,18 @@ static void seal(uint8_t *out, size_t size, uint8_t kind, uint64_t place) {
   put32(out + 4, crc32c(0, bytes_of(out + 8, size - 8)));
 }
 
-enum { SECTIONS = 6 };
-static const struct bytes *section(const struct frame *frame, int index) {
-  switch (index) {
-  case 0: return &frame->event;
-  case 1: return &frame->secret;
-  case 2: return &frame->shared;
-  case 3: return &frame->effects;
-  case 4: return &frame->decision;
-  default: return &frame->cause;
-  }
+void frame_sections(struct frame *f, struct bytes *out[FRAME_SECTIONS]) {
+  struct bytes *const all[FRAME_SECTIONS] = {&f->event,    &f->secret,   &f->shared, &f->effects,
+                                             &f->messages, &f->decision, &f->cause};
+  memcpy(out, all, sizeof all);
 }
 
 size_t frame_size(const struct frame *frame) {
+  struct frame views = *frame;
+  struct bytes *section[FRAME_SECTIONS];
+  frame_sections(&views, section);
   size_t n = FRAME_HEADER_SIZE;
-  for (int i = 0; i < SECTIONS; i++) n += section(frame, i)->n;
+  for (int i = 0; i < FRAME_SECTIONS; i++) n += section[i]->n;
   return align8(n);
 }
 
@@ -95,19 +92,23 @@ void frame_put(uint8_t *out, size_t size, const struct frame *frame, uint64_t pl
   put32(out + 80, frame->policy);
   put32(out + 84, frame->semantics);
   put64(out + 88, frame->previous);
-  put64(out + 96, frame->identity.hi);
-  put64(out + 104, frame->identity.lo);
+  put64(out + 96, frame->from_n);
+  put64(out + 104, frame->from);
   put64(out + 112, frame->message.hi);
   put64(out + 120, frame->message.lo);
   put64(out + 128, frame->digest);
   put64(out + 136, frame->hash);
+  struct frame views = *frame;
+  struct bytes *section[FRAME_SECTIONS];
+  frame_sections(&views, section);
   uint8_t *to = out + FRAME_HEADER_SIZE;
-  for (int i = 0; i < SECTIONS; i++) {
-    const struct bytes *s = section(frame, i);
+  for (int i = 0; i < FRAME_SECTIONS; i++) {
+    const struct bytes *s = section[i];
     put32(out + 144 + 4 * i, (uint32_t)s->n);
     if (s->n) memcpy(to, s->p, s->n);
     to += s->n;
   }
+  put32(out + 144 + 4 * FRAME_SECTIONS, 0);
   memset(to, 0, (size_t)(out + size - to));
   seal(out, size, frame->kind, place);
 }
@@ -126,17 +127,18 @@ void frame_get(const uint8_t *record, struct frame *frame) {
                           .policy = get32(record + 80),
                           .semantics = get32(record + 84),
                           .previous = get64(record + 88),
-                          .identity = {get64(record + 96), get64(record + 104)},
+                          .from_n = get64(record + 96),
+                          .from = get16(record + 104),
                           .message = {get64(record + 112), get64(record + 120)},
                           .digest = get64(record + 128),
                           .hash = get64(record + 136)};
   memcpy(frame->entity.b, record + 40, 16);
   const uint8_t *from = record + FRAME_HEADER_SIZE;
-  struct bytes *sections[SECTIONS] = {&frame->event,   &frame->secret,   &frame->shared,
-                                      &frame->effects, &frame->decision, &frame->cause};
-  for (int i = 0; i < SECTIONS; i++) {
+  struct bytes *section[FRAME_SECTIONS];
+  frame_sections(frame, section);
+  for (int i = 0; i < FRAME_SECTIONS; i++) {
     size_t n = get32(record + 144 + 4 * i);
-    *sections[i] = bytes_of(from, n);
+    *section[i] = bytes_of(from, n);
     from += n;
   }
 }
@@ -184,7 +186,7 @@ static bool lengths_hold(const uint8_t *record, size_t size) {
   if (record_kind(record) == FRAME_COMMIT) return size == trailer_size(get16(record + 12));
   if (size < FRAME_HEADER_SIZE) return false;
   size_t n = FRAME_HEADER_SIZE;
-  for (int i = 0; i < SECTIONS; i++) n += get32(record + 144 + 4 * i);
+  for (int i = 0; i < FRAME_SECTIONS; i++) n += get32(record + 144 + 4 * i);
   return align8(n) == size;
 }
 
@@ -197,7 +199,7 @@ size_t record_check(struct bytes in, uint64_t place, size_t *need) {
   size_t size = get32(in.p);
   uint8_t kind = record_kind(in.p);
   if (size < TRAILER_HEADER_SIZE || size % 8 || size > SEGMENT_BYTES_MAX - place_offset(place) ||
-      in.p[8] != JOURNAL_FORMAT || kind < FRAME_EVENT || kind > FRAME_COMMIT || get64(in.p + 16) != place)
+      in.p[8] != JOURNAL_FORMAT || kind < FRAME_EVENT || kind >= FRAME_KIND_END || get64(in.p + 16) != place)
     return 0;
   if (in.n < size) {
     *need = size;

@@ -3,9 +3,9 @@
 #pragma once
 #include "store/journal.h"
 
-#define JOURNAL_FORMAT      1
+#define JOURNAL_FORMAT      2
 #define SEGMENT_HEADER_SIZE 128u
-#define FRAME_HEADER_SIZE   168u
+#define FRAME_HEADER_SIZE   176u
 #define TRAILER_HEADER_SIZE 48u
 #define TRAILER_ENTRY_SIZE  48u
 #define SEGMENT_BYTES_MIN   (1u << 20)
@@ -38,6 +38,9 @@ int segment_header_get(const uint8_t in[SEGMENT_HEADER_SIZE], struct segment_hea
 #define SEGMENT_PATH_MAX 4096
 void segment_path(char out[SEGMENT_PATH_MAX], const char *dir, unsigned log, uint32_t segment);
 
+enum { FRAME_SECTIONS = 7 };
+// Where a frame keeps its sections, in the order in which they are stored.
+void frame_sections(struct frame *frame, struct bytes *out[FRAME_SECTIONS]);
 size_t frame_size(const struct frame *frame); // as stored, padding included
 void frame_put(uint8_t *out, size_t size, const struct frame *frame, uint64_t place);
 

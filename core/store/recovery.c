@@ -20,10 +20,9 @@ struct recovering {
 
 // ---- vault and LMDB ----
 static int take_record(void *context, const struct vault_record *r, struct error *err) {
+  (void)err;
   struct recovering *v = context;
-  unsigned p = lead_id_partition(r->lead);
-  if (p >= v->store->dir.partitions)
-    return error_set(err, ITD_ECORRUPT, "vault: a lead of partition %u, which there is not", p);
+  unsigned p = store_partition_of_lead(v->store, r->lead);
   struct store_shard *s = shard_of(v->store, p);
   if (r->type == VAULT_LEAD) {
     shard_set_key(s, r->lead, r->key);
@@ -52,7 +51,7 @@ static int take_progress(struct recovering *v, struct error *err) {
 
 static void take_due(void *context, int64_t due_ms, struct lead_id id) {
   struct store *store = context;
-  if (lead_id_partition(id) < store->dir.partitions) due_set(&shard_of(store, lead_id_partition(id))->due, id, due_ms);
+  due_set(&shard_of(store, store_partition_of_lead(store, id))->due, id, due_ms);
 }
 
 // ---- frames ----
@@ -72,7 +71,7 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
     return 0;
   }
   struct lead *was = lead;
-  int rc = lead_id_partition(f->entity) == f->partition
+  int rc = store_partition_of_lead(v->store, f->entity) == f->partition
                ? 0
                : error_set(err, ITD_ECORRUPT, "its lead is of another partition");
   if (rc == 0) rc = history_fold(s, f, place, &lead, err);

@@ -94,38 +94,39 @@ void shard_set_key(struct store_shard *s, struct lead_id id, const uint8_t key[L
 }
 
 // An id says nothing of who it is, yet is the same in every run with the same secret, on any number of shards: the n-th
-// of its partition.
-static struct lead_id next_id(struct store_shard *s, unsigned partition) {
+// of its partition, in its slot.
+static struct lead_id next_id(struct store_shard *s, unsigned slot) {
   struct {
     uint8_t secret[STORE_SECRET_SIZE];
     char purpose[4];
     uint8_t rest[10];
   } in = {.purpose = {'l', 'e', 'a', 'd'}};
   _Static_assert(sizeof in == STORE_SECRET_SIZE + 14, "no padding is hashed");
-  uint16_t p = htole16((uint16_t)partition);
-  uint64_t n = htole64(++s->partition[partition].made);
+  uint16_t where = htole16((uint16_t)slot);
+  uint64_t n = htole64(++s->partition[slot_partition(slot, s->store->dir.partitions)].made);
   memcpy(in.secret, s->store->dir.secret, sizeof in.secret);
-  memcpy(in.rest, &p, sizeof p);
-  memcpy(in.rest + sizeof p, &n, sizeof n);
+  memcpy(in.rest, &where, sizeof where);
+  memcpy(in.rest + sizeof where, &n, sizeof n);
   uint8_t sum[SHA256_SIZE];
   sha256_of(bytes_of(&in, sizeof in), sum);
   struct lead_id id;
   memcpy(id.b, sum, sizeof id.b);
-  id.b[0] = (uint8_t)partition;
+  id.b[0] = (uint8_t)slot;
   return id;
 }
 
 static void make_key(struct store_shard *s, struct lead_id id) {
-  struct vault_record r = {.type = VAULT_LEAD, .lead = id, .made = s->partition[lead_id_partition(id)].made};
+  struct vault_record r = {
+      .type = VAULT_LEAD, .lead = id, .made = s->partition[store_partition_of_lead(s->store, id)].made};
   random_bytes(r.key, sizeof r.key);
   vault_stage(s->vault, &r);
   shard_set_key(s, id, r.key);
 }
 
-struct lead_id store_found(struct store_shard *s, unsigned partition, enum identity_kind kind, struct hash128 identity,
+struct lead_id store_found(struct store_shard *s, enum identity_kind kind, struct hash128 identity,
                            struct bytes value) {
-  CHECK(owns(s, partition));
-  struct lead_id id = next_id(s, partition);
+  CHECK(owns(s, store_partition_of(s->store, identity)));
+  struct lead_id id = next_id(s, store_slot_of(identity));
   make_key(s, id);
   shard_entry(s, id)->head.flags |= LEAD_WAS_SOUGHT; // it is new: LMDB cannot know it
   vault_stage(s->vault,
@@ -275,13 +276,14 @@ int store_commit(struct store_shard *s, struct error *err) {
 int store_read(struct store_shard *s, uint64_t place, struct buf *raw, struct frame *frame, struct error *err) {
   if (!journal_peek(s->journal, place, frame)) return journal_read(s->reader, place, raw, frame, err);
   // The views must outlive the staging buffer's next growth.
-  const uint8_t *from = frame->event.p;
-  size_t n = frame->event.n + frame->secret.n + frame->shared.n + frame->effects.n + frame->decision.n + frame->cause.n;
+  struct bytes *section[FRAME_SECTIONS];
+  frame_sections(frame, section);
+  const uint8_t *from = section[0]->p;
+  size_t n = 0;
+  for (int i = 0; i < FRAME_SECTIONS; i++) n += section[i]->n;
   buf_clear(raw);
   buf_append(raw, from, n);
-  struct bytes *sections[] = {&frame->event,   &frame->secret,   &frame->shared,
-                              &frame->effects, &frame->decision, &frame->cause};
-  for (size_t i = 0; i < 6; i++) sections[i]->p = raw->p + (sections[i]->p - from);
+  for (int i = 0; i < FRAME_SECTIONS; i++) section[i]->p = raw->p + (section[i]->p - from);
   return 0;
 }
 

@@ -151,8 +151,12 @@ struct hash128 store_identity(const struct store *store, uint16_t workspace, enu
   return keyed(store->identity_key, head, sizeof head, value);
 }
 
+unsigned store_slot_of(struct hash128 identity) { return (unsigned)(identity.hi % SLOTS); }
 unsigned store_partition_of(const struct store *store, struct hash128 identity) {
-  return (unsigned)(identity.hi % store->dir.partitions);
+  return slot_partition(store_slot_of(identity), store->dir.partitions);
+}
+unsigned store_partition_of_lead(const struct store *store, struct lead_id lead) {
+  return slot_partition(lead_id_slot(lead), store->dir.partitions);
 }
 
 struct hash128 store_message(const struct store *store, struct hash128 identity, struct bytes message_id) {

@@ -10,7 +10,7 @@
 #pragma once
 #include "store/journal.h"
 
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2
 
 struct store_options {
   const char *dir;
@@ -62,7 +62,9 @@ unsigned store_shard_of(const struct store *store, unsigned partition); // parti
 enum identity_kind { IDENTITY_USER = 1, IDENTITY_ANONYMOUS = 2 };
 struct hash128 store_identity(const struct store *store, uint16_t workspace, enum identity_kind kind,
                               struct bytes value);
+unsigned store_slot_of(struct hash128 identity); // the slot of the lead that an identity founds
 unsigned store_partition_of(const struct store *store, struct hash128 identity);
+unsigned store_partition_of_lead(const struct store *store, struct lead_id lead);
 struct hash128 store_message(const struct store *store, struct hash128 identity, struct bytes message_id);
 
 // ---- versions (any thread) ----
@@ -76,10 +78,10 @@ uint32_t store_last_release(const struct store *store);
 // ---- a shard's work (its thread only) ----
 // The lead of an identity. False: never seen.
 bool store_find(struct store_shard *shard, struct hash128 identity, struct lead_id *lead);
-// Makes a lead id (random, in `partition`) and a key for an identity, and stages both for the vault. `value` is the identity's text.
+// Makes a lead id (random, in the identity's slot) and a key for an identity, and stages both for the vault. `value` is the identity's text.
 // Durable with the next store_commit, before the frames of the same commit.
-struct lead_id store_found(struct store_shard *shard, unsigned partition, enum identity_kind kind,
-                           struct hash128 identity, struct bytes value);
+struct lead_id store_found(struct store_shard *shard, enum identity_kind kind, struct hash128 identity,
+                           struct bytes value);
 // The identities of a lead, for people who ask: calls back with each kind and text.
 void store_identities(struct store_shard *shard, struct lead_id lead,
                       void (*each)(void *context, enum identity_kind kind, struct bytes value), void *context);

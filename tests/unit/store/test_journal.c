@@ -49,7 +49,8 @@ struct oracle {
 
 static struct frame random_frame(struct draw *d, uint8_t *scratch, unsigned partition, uint64_t seq, uint32_t epoch,
                                  size_t most) {
-  struct frame f = {.kind = (uint8_t)(FRAME_EVENT + draw(d, 4)),
+  uint8_t kind = (uint8_t)(FRAME_EVENT + draw(d, FRAME_KIND_END - FRAME_EVENT));
+  struct frame f = {.kind = kind == FRAME_COMMIT ? FRAME_EVENT : kind,
                     .workspace = (uint16_t)draw(d, 65536),
                     .partition = (uint16_t)partition,
                     .epoch = epoch,
@@ -62,14 +63,16 @@ static struct frame random_frame(struct draw *d, uint8_t *scratch, unsigned part
                     .semantics = (uint32_t)draw(d, 0),
                     .number = (uint32_t)draw(d, 0),
                     .previous = draw(d, 0),
-                    .identity = {draw(d, 0), draw(d, 0)},
+                    .from = (uint16_t)draw(d, 256),
+                    .from_n = draw(d, 0),
                     .message = {draw(d, 0), draw(d, 0)},
                     .digest = draw(d, 0),
                     .hash = draw(d, 0)};
   draw_bytes(d, f.entity.b, 16);
-  struct bytes *s[] = {&f.event, &f.secret, &f.shared, &f.effects, &f.decision, &f.cause};
-  for (int i = 0; i < 6; i++) {
-    size_t n = draw(d, 3) == 0 ? 0 : (size_t)draw(d, most / 6);
+  struct bytes *s[FRAME_SECTIONS];
+  frame_sections(&f, s);
+  for (int i = 0; i < FRAME_SECTIONS; i++) {
+    size_t n = draw(d, 3) == 0 ? 0 : (size_t)draw(d, most / FRAME_SECTIONS);
     *s[i] = draw_bytes(d, scratch, n);
     scratch += n;
   }
@@ -79,12 +82,11 @@ static struct frame random_frame(struct draw *d, uint8_t *scratch, unsigned part
 static void keep(struct oracle *o, uint64_t place, const struct frame *f) {
   if (o->count == o->cap) o->kept = xrealloc(o->kept, (o->cap = o->cap ? o->cap * 2 : 256) * sizeof *o->kept);
   struct kept *k = &o->kept[o->count++];
-  size_t n = f->event.n + f->secret.n + f->shared.n + f->effects.n + f->decision.n + f->cause.n;
-  *k = (struct kept){.place = place, .frame = *f, .bytes = xmalloc(n + 1)};
+  *k = (struct kept){.place = place, .frame = *f, .bytes = xmalloc(frame_size(f))};
   uint8_t *to = k->bytes;
-  struct bytes *s[] = {&k->frame.event,   &k->frame.secret,   &k->frame.shared,
-                       &k->frame.effects, &k->frame.decision, &k->frame.cause};
-  for (int i = 0; i < 6; i++) {
+  struct bytes *s[FRAME_SECTIONS];
+  frame_sections(&k->frame, s);
+  for (int i = 0; i < FRAME_SECTIONS; i++) {
     if (s[i]->n) memcpy(to, s[i]->p, s[i]->n);
     s[i]->p = to;
     to += s[i]->n;
@@ -108,9 +110,10 @@ static void same_frame(const struct frame *a, const struct frame *b) {
   assert_true(a->signals == b->signals && a->models == b->models && a->policy == b->policy &&
               a->semantics == b->semantics);
   assert_true(a->number == b->number && a->previous == b->previous && a->digest == b->digest && a->hash == b->hash);
-  assert_true(hash128_eq(a->identity, b->identity) && hash128_eq(a->message, b->message));
+  assert_true(a->from == b->from && a->from_n == b->from_n && hash128_eq(a->message, b->message));
   assert_true(bytes_eq(a->event, b->event) && bytes_eq(a->secret, b->secret) && bytes_eq(a->shared, b->shared));
   assert_true(bytes_eq(a->effects, b->effects) && bytes_eq(a->decision, b->decision) && bytes_eq(a->cause, b->cause));
+  assert_true(bytes_eq(a->messages, b->messages));
 }
 
 struct check {

@@ -17,7 +17,7 @@ static struct lead_id some_lead;
 
 // The lead's first event once more, folded and stored as recovery wants it, but with a hash that the engine does not give.
 static void forge(struct world *w) {
-  unsigned index = store_shard_of(w->store, lead_id_partition(some_lead));
+  unsigned index = store_shard_of(w->store, store_partition_of_lead(w->store, some_lead));
   struct store_shard *shard = store_shard(w->store, index);
   struct buf raw = {0}, map = {0};
   struct frame frame;
