@@ -76,7 +76,8 @@ struct checkpoint_chunk *checkpoint_chunk_new(struct checkpoint *c) {
   return chunk;
 }
 
-static void chunk_free(struct checkpoint_chunk *chunk) {
+void checkpoint_chunk_free(struct checkpoint_chunk *chunk) {
+  if (!chunk) return;
   free(chunk->p);
   free(chunk);
 }
@@ -214,7 +215,7 @@ static void forget_cycle(struct checkpoint *c, struct checkpoint_chunk *chunks) 
   while (chunks) {
     struct checkpoint_chunk *next = chunks->next;
     counted += chunks->counted;
-    chunk_free(chunks);
+    checkpoint_chunk_free(chunks);
     chunks = next;
   }
   atomic_fetch_sub_explicit(&c->dirty, counted, memory_order_relaxed);

@@ -1,7 +1,8 @@
 // The checkpoint: moves changed leads, identities and keys into LMDB in the background, a cycle at a time.
 //
 // A cycle: the checkpointer's thread asks for it; each shard, at its next store_turn with nothing staged, notes how far
-// its partitions are, and hands over a copy of every lead that changed until then, slice by slice; when all have, the
+// its partitions are, and hands over a copy of every lead that changed until then, as it was then, slice by slice: the
+// state of a partition in LMDB after a cycle is the fold of its frames up to the noted one, exactly. When all have, the
 // journals are synced (where the mode does not do it anyway), everything is written to LMDB sorted by key in
 // transactions of 1,000, each synced, then how far the partitions are; then the vault's files that hold nothing else
 // go. What fails is tried again; nothing is lost meanwhile: it is in the journal and in the vault.
@@ -41,6 +42,7 @@ uint32_t checkpoint_finished(const struct checkpoint *c);
 // Copies on their way: a chunk is filled by the shard (checkpoint_copy until it says it is full) and given away.
 struct checkpoint_chunk;
 struct checkpoint_chunk *checkpoint_chunk_new(struct checkpoint *c);
+void checkpoint_chunk_free(struct checkpoint_chunk *chunk); // one that was not given; NULL does nothing
 // Room for one lead's block, or NULL when the chunk is full (never of an empty chunk). `counted`: as told to
 // checkpoint_dirty.
 uint8_t *checkpoint_copy(struct checkpoint_chunk *chunk, struct lead_id id, int64_t due_ms, size_t size,

@@ -38,6 +38,7 @@ void shard_free(struct store_shard *s) {
   buf_deinit(&s->handed);
   free(s->dirty);
   free(s->flush);
+  checkpoint_chunk_free(s->chunk);
   if (s->part) buf_deinit(&s->part->vault);
   free(s->part);
   free(s);
@@ -170,8 +171,12 @@ void store_identities(struct store_shard *s, struct lead_id lead,
 }
 
 // ---- leads ----
+static size_t give_copy(struct store_shard *s, struct lead_entry *e);
+
+// Whoever asks for a lead may change it. A checkpoint is a cut: what a cycle has still to copy is copied before that.
 struct lead *store_lead(struct store_shard *s, struct lead_id id) {
   struct lead_entry *e = table_find(&s->leads, lead_key(id));
+  if (e && (e->head.flags & LEAD_IS_WAITING)) give_copy(s, e);
   if (e && (e->lead || (e->head.flags & LEAD_WAS_SOUGHT))) return e->lead;
   if (!may_be_in_state(s)) return NULL;
   struct error err = {0};
@@ -194,6 +199,7 @@ struct lead *store_lead(struct store_shard *s, struct lead_id id) {
 
 void store_put(struct store_shard *s, struct lead *lead) {
   struct lead_entry *e = shard_entry(s, lead->id);
+  CHECK(!(e->head.flags & LEAD_IS_WAITING)); // its old state would be lost to the running cycle
   if (!e->lead) count_up(&s->counters.leads);
   e->lead = lead;
   e->place = lead->place;
@@ -322,6 +328,10 @@ static void begin_giving(struct store_shard *s, uint32_t cycle) {
   size_t cap = s->flush_cap;
   s->flush = s->dirty, s->flush_cap = s->dirty_cap, s->flush_count = s->dirty_count, s->flush_at = 0;
   s->dirty = list, s->dirty_cap = cap, s->dirty_count = 0;
+  for (size_t i = 0; i < s->flush_count; i++) {
+    s->flush[i]->head.flags |= LEAD_IS_WAITING;
+    s->flush[i]->head.flags &= ~(uint32_t)LEAD_IS_DIRTY;
+  }
 
   struct checkpoint_part *part = s->part = xcalloc(1, sizeof *part);
   for (unsigned p = s->index; p < s->store->dir.partitions; p += s->store->options.shards) {
@@ -340,6 +350,23 @@ static void begin_giving(struct store_shard *s, uint32_t cycle) {
   s->handed_cycle = cycle;
 }
 
+// Copies a lead for the running cycle; returns its size.
+static size_t give_copy(struct store_shard *s, struct lead_entry *e) {
+  struct checkpoint *c = s->store->checkpoint;
+  size_t n = lead_size(e->lead);
+  uint8_t *to = NULL;
+  while (!to) {
+    if (!s->chunk) s->chunk = checkpoint_chunk_new(c);
+    to = checkpoint_copy(s->chunk, e->lead->id, engine_due(e->lead), n, e->counted);
+    if (to) break;
+    checkpoint_give(c, s->chunk);
+    s->chunk = NULL;
+  }
+  memcpy(to, e->lead, n);
+  e->head.flags &= ~(uint32_t)LEAD_IS_WAITING;
+  return n;
+}
+
 bool shard_give(struct store_shard *s, size_t bytes_max) {
   struct checkpoint *c = s->store->checkpoint;
   uint32_t cycle = checkpoint_cycle(c);
@@ -348,25 +375,13 @@ bool shard_give(struct store_shard *s, size_t bytes_max) {
     if (cycle == s->cycle) return true;
     begin_giving(s, cycle);
   }
-  struct checkpoint_chunk *chunk = NULL;
-  size_t given = 0;
-  while (s->flush_at < s->flush_count && given < bytes_max) {
+  for (size_t given = 0; s->flush_at < s->flush_count && given < bytes_max; s->flush_at++) {
     struct lead_entry *e = s->flush[s->flush_at];
-    size_t n = lead_size(e->lead);
-    if (!chunk) chunk = checkpoint_chunk_new(c);
-    uint8_t *to = checkpoint_copy(chunk, e->lead->id, engine_due(e->lead), n, e->counted);
-    if (!to) {
-      checkpoint_give(c, chunk);
-      chunk = NULL;
-      continue;
-    }
-    memcpy(to, e->lead, n);
-    e->head.flags &= ~(uint32_t)LEAD_IS_DIRTY;
-    s->flush_at++;
-    given += n;
+    if (e->head.flags & LEAD_IS_WAITING) given += give_copy(s, e);
   }
-  if (chunk) checkpoint_give(c, chunk);
   if (s->flush_at < s->flush_count) return false;
+  if (s->chunk) checkpoint_give(c, s->chunk);
+  s->chunk = NULL;
   s->is_giving = false;
   checkpoint_done(c, s->index, s->part);
   s->part = NULL;

@@ -17,8 +17,9 @@
 enum {
   LEAD_IS_DIRTY = 1,
   LEAD_HAS_KEY = 2,
-  LEAD_WAS_SOUGHT = 4
-}; // flags of a lead's entry; SOUGHT: LMDB has nothing we lack
+  LEAD_WAS_SOUGHT = 4,
+  LEAD_IS_WAITING = 8
+}; // flags of a lead's entry; SOUGHT: LMDB has nothing we lack; WAITING: the running cycle has to copy it, as it is
 
 struct lead_entry {
   struct table_entry head; // key: lead_key
@@ -56,13 +57,14 @@ struct store_shard {
   struct seal seal;
   struct partition_state partition[256]; // its own ones
   struct buf scratch;
-  // checkpoint: leads that changed, and those that a cycle still has to copy
+  // checkpoint: leads that changed, and those that a cycle has to copy
   struct lead_entry **dirty, **flush;
   size_t dirty_count, dirty_cap, flush_count, flush_at, flush_cap;
   uint32_t cycle; // that this shard gave for last, or is giving for
   bool is_giving;
-  struct checkpoint_part *part; // while giving
-  struct buf handed;            // vault records given and not known to be in LMDB
+  struct checkpoint_part *part;   // while giving
+  struct checkpoint_chunk *chunk; // likewise: being filled, or NULL
+  struct buf handed;              // vault records given and not known to be in LMDB
   uint32_t handed_cycle;
   struct shard_counters counters;
 };

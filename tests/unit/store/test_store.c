@@ -434,6 +434,51 @@ static void the_checkpoint_runs_beside(void **state) {
   scratch_free(dir);
 }
 
+// What LMDB has after a cycle is a cut: nothing that happened while it was gathered is in it.
+static void a_checkpoint_is_a_cut(void **state) {
+  (void)state;
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 2);
+  struct world w;
+  struct error err = {0};
+  world_must_open(&w, &options);
+  enum { EVENTS = 3000, IN_ONE = 1 << 20 };
+  struct row *rows = xcalloc(EVENTS, sizeof *rows);
+  uint64_t next = 300;
+  ingest(&w, rows, 0, next, 10);
+  for (int round = 0; round < 5; round++) {
+    uint32_t cycle = checkpoint_begin(w.store->checkpoint);
+    for (bool gave = false; !gave;) {
+      gave = true;
+      for (unsigned i = 0; i < w.shards; i++) gave = shard_give(store_shard(w.store, i), 1) && gave;
+      ingest(&w, rows, next, next + 3, IN_ONE); // most leads change while they wait to be copied
+      next += 3;
+    }
+    assert_true(checkpoint_wait(w.store->checkpoint, cycle));
+    unsigned seen = 0;
+    for (unsigned u = 0; u < USERS; u++) {
+      char user[64];
+      snprintf(user, sizeof user, "user%u@company%u.example", u, u % 7);
+      struct hash128 identity = store_identity(w.store, 0, IDENTITY_USER, bytes_str(user));
+      unsigned partition = store_partition_of(w.store, identity);
+      struct store_shard *s = store_shard(w.store, store_shard_of(w.store, partition));
+      struct lead_id id;
+      struct state_progress progress;
+      struct buf block = {0};
+      if (!store_find(s, identity, &id) || state_lead(s->state, id, &block, &err)) continue;
+      assert_int_equal(state_progress(s->state, partition, &progress, &err), 0);
+      assert_true(((const struct lead *)(const void *)block.p)->seq <= progress.seq);
+      buf_deinit(&block);
+      seen++;
+    }
+    assert_true(seen > 10);
+  }
+  check_duplicates(&w, rows, next);
+  world_close(&w);
+  rows_free(rows, EVENTS);
+  scratch_free(dir);
+}
+
 static void a_state_without_room_is_tried_again(void **state) {
   (void)state;
   enum { EVENTS = 800 };
@@ -565,6 +610,7 @@ int main(void) {
       cmocka_unit_test(damage_is_named_and_nothing_changed),
       cmocka_unit_test(a_changed_state_is_found_by_its_digest),
       cmocka_unit_test(the_checkpoint_runs_beside),
+      cmocka_unit_test(a_checkpoint_is_a_cut),
       cmocka_unit_test(a_state_without_room_is_tried_again),
       cmocka_unit_test(recovery_reads_what_it_needs),
       cmocka_unit_test(a_directory_of_another_shape_is_refused),
