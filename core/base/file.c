@@ -16,9 +16,10 @@ enum { READ_CHUNK = 64 * 1024, DEPTH_MAX = 32 };
 
 static int fail(struct error *err, const char *doing, const char *path) {
   int number = errno;
-  int code = number == ENOENT || number == ENOTDIR  ? ITD_ENOTFOUND
-             : number == ENOSPC || number == EDQUOT ? ITD_EFULL
-                                                    : ITD_EIO;
+  int code = number == ENOENT || number == ENOTDIR ? ITD_ENOTFOUND
+             : number == ENOSPC || number == EDQUOT || number == EROFS || number == EMFILE || number == ENFILE
+                 ? ITD_EFULL
+                 : ITD_EIO;
   char text[128];
   return error_set(err, code, "cannot %s %s: %s", doing, path, strerror_r(number, text, sizeof text));
 }

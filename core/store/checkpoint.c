@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "store/disk.h"
 
 #define CHUNK_BYTES (1u << 20)
 #define BATCH       1000u // puts in one LMDB transaction
@@ -203,7 +204,8 @@ static void drop_vaults(struct checkpoint *c) {
   for (size_t i = 0; i < c->options.old_vault_count; i++) {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/vault/%s", c->options.dir, c->options.old_vault_files[i]);
-    if (unlink(path) && errno != ENOENT) log_line(LOG_WARN, "vault_unlink", "error=%s", log_quote(strerror(errno)));
+    int e = disk_unlink(path);
+    if (e && e != ENOENT) log_line(LOG_WARN, "vault_unlink", "error=%s", log_quote(strerror(e)));
   }
   dir_list_free(c->options.old_vault_files, c->options.old_vault_count);
   c->options.old_vault_files = NULL;

@@ -10,13 +10,14 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "store/disk.h"
 #include "store/store.h"
 
 static int take_lock(struct datadir *d, struct error *err) {
   char path[PATH_MAX], pid[32] = "";
   snprintf(path, sizeof path, "%s/intentd.lock", d->path);
-  d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (d->lock_fd < 0) return error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+  int e = disk_open(path, O_RDWR | O_CREAT, &d->lock_fd);
+  if (e) return error_set(err, disk_status(e), "%s: %s", path, strerror(e));
   if (flock(d->lock_fd, LOCK_EX | LOCK_NB)) {
     if (errno != EWOULDBLOCK) return error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
     ssize_t n = pread(d->lock_fd, pid, sizeof pid - 1, 0);
@@ -24,8 +25,9 @@ static int take_lock(struct datadir *d, struct error *err) {
     return error_set(err, ITD_EBUSY, "%s is in use by another daemon (pid %s)", d->path, pid[0] ? pid : "unknown");
   }
   int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-  if (ftruncate(d->lock_fd, 0) || pwrite(d->lock_fd, pid, (size_t)n, 0) != n)
-    return error_set(err, errno == ENOSPC ? ITD_EFULL : ITD_EIO, "%s: %s", path, strerror(errno));
+  e = disk_truncate(d->lock_fd, 0);
+  if (e == 0) e = disk_write(d->lock_fd, pid, (size_t)n, 0);
+  if (e) return error_set(err, disk_status(e), "%s: %s", path, strerror(e));
   return 0;
 }
 
@@ -42,7 +44,7 @@ static int write_format(struct datadir *d, const char *path, struct error *err) 
   struct buf b;
   buf_init(&b);
   put_format(d, &b);
-  int rc = file_replace(path, buf_bytes(&b), err);
+  int rc = disk_replace(path, buf_bytes(&b), err);
   buf_deinit(&b);
   return rc;
 }
@@ -68,7 +70,7 @@ static int parse_format(struct datadir *d, const char *path, struct bytes text, 
 static int read_format(struct datadir *d, const char *path, struct error *err) {
   struct buf b;
   buf_init(&b);
-  int rc = file_read(path, 4096, &b, err);
+  int rc = disk_load(path, 4096, &b, err);
   buf_append_u8(&b, 0); // for sscanf
   if (rc == 0) rc = parse_format(d, path, bytes_of(b.p, b.n - 1), err);
   buf_deinit(&b);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "store/disk.h"
 #include "store/journal_format.h"
 
 #define OPEN_MAX   16   // segments kept open
@@ -50,8 +51,9 @@ static int segment_fd(struct journal_reader *r, uint64_t place, int *fd, struct 
   }
   char path[SEGMENT_PATH_MAX];
   segment_path(path, r->dir, place_log(place), place_segment(place));
-  int new_fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (new_fd < 0) return error_set(err, errno == ENOENT ? ITD_ENOTFOUND : ITD_EIO, "%s: %s", path, strerror(errno));
+  int new_fd;
+  int e = disk_open(path, O_RDONLY, &new_fd);
+  if (e) return error_set(err, e == ENOENT ? ITD_ENOTFOUND : disk_status(e), "%s: %s", path, strerror(e));
   if (oldest->place) close(oldest->fd);
   *oldest = (struct open_segment){.place = key, .fd = new_fd, .used = ++r->clock};
   *fd = new_fd;
@@ -60,13 +62,10 @@ static int segment_fd(struct journal_reader *r, uint64_t place, int *fd, struct 
 
 static int fill(int fd, struct buf *raw, size_t n, uint32_t offset, struct error *err) {
   buf_reserve(raw, n - raw->n);
-  while (raw->n < n) {
-    ssize_t k = pread(fd, raw->p + raw->n, n - raw->n, (off_t)(offset + raw->n));
-    if (k < 0 && errno == EINTR) continue;
-    if (k < 0) return error_set(err, ITD_EIO, "journal: %s", strerror(errno));
-    if (k == 0) break;
-    raw->n += (size_t)k;
-  }
+  size_t got = 0;
+  int e = disk_read(fd, raw->p + raw->n, n - raw->n, (off_t)(offset + raw->n), &got);
+  if (e) return error_set(err, disk_status(e), "journal: %s", strerror(e));
+  raw->n += got;
   return 0;
 }
 

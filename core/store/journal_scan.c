@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "store/disk.h"
 
 #define READ_AHEAD (1u << 20)
 
@@ -26,11 +27,11 @@ static int window_at(struct window *w, uint64_t offset, size_t n, struct bytes *
   while (w->base + w->b.n < offset + n) {
     uint64_t at = w->base + w->b.n;
     size_t want = offset + n - at < READ_AHEAD ? READ_AHEAD : (size_t)(offset + n - at);
-    ssize_t k = pread(w->fd, buf_reserve(&w->b, want), want, (off_t)at);
-    if (k < 0 && errno == EINTR) continue;
-    if (k < 0) return errno;
-    if (k == 0) break;
-    w->b.n += (size_t)k;
+    size_t got = 0;
+    int e = disk_read(w->fd, buf_reserve(&w->b, want), want, (off_t)at, &got);
+    if (e) return e;
+    if (!got) break;
+    w->b.n += got;
   }
   size_t skip = (size_t)(offset - w->base);
   *out = skip < w->b.n ? bytes_of(w->b.p + skip, w->b.n - skip) : bytes_of(NULL, 0);
@@ -50,23 +51,10 @@ static void window_forget(struct window *w, uint64_t from) {
 }
 
 // ---- what a directory has ----
-static int read_at(int fd, void *out, size_t n, off_t at, size_t *got) {
-  uint8_t *p = out;
-  *got = 0;
-  while (*got < n) {
-    ssize_t k = pread(fd, p + *got, n - *got, at + (off_t)*got);
-    if (k < 0 && errno == EINTR) continue;
-    if (k < 0) return errno;
-    if (k == 0) break;
-    *got += (size_t)k;
-  }
-  return 0;
-}
-
 static int read_opening(int fd, struct segment_info *info, struct error *err) {
   uint8_t *b = xmalloc(trailer_size(256));
-  size_t got, need;
-  int e = read_at(fd, b, trailer_size(256), SEGMENT_HEADER_SIZE, &got);
+  size_t got = 0, need;
+  int e = disk_read(fd, b, trailer_size(256), SEGMENT_HEADER_SIZE, &got);
   uint64_t place = place_of(info->log, info->number, SEGMENT_HEADER_SIZE);
   struct trailer t;
   if (e == 0 && record_check(bytes_of(b, got), place, &need) && record_kind(b) == FRAME_COMMIT) {
@@ -79,19 +67,20 @@ static int read_opening(int fd, struct segment_info *info, struct error *err) {
     for (size_t i = 0; i < t.count; i++) info->seq[i] = trailer_entry_get(&t, i).seq;
   }
   free(b);
-  return e ? error_set(err, ITD_EIO, "%s", strerror(e)) : 0;
+  return e ? error_set(err, disk_status(e), "%s", strerror(e)) : 0;
 }
 
 static int read_info(const char *dir, struct segment_info *info, struct error *err) {
   char path[SEGMENT_PATH_MAX];
   segment_path(path, dir, info->log, info->number);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return 0; // of a live directory: made ahead, and taken away unused
-  if (fd < 0) return error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+  int fd;
+  int e = disk_open(path, O_RDONLY, &fd);
+  if (e == ENOENT) return 0; // of a live directory: made ahead, and taken away unused
+  if (e) return error_set(err, disk_status(e), "%s: %s", path, strerror(e));
   uint8_t head[SEGMENT_HEADER_SIZE];
-  size_t got;
-  int e = read_at(fd, head, sizeof head, 0, &got);
-  int rc = e ? error_set(err, ITD_EIO, "%s", strerror(e)) : 0;
+  size_t got = 0;
+  e = disk_read(fd, head, sizeof head, 0, &got);
+  int rc = e ? error_set(err, disk_status(e), "%s", strerror(e)) : 0;
   if (rc == 0 && got == sizeof head) {
     rc = segment_header_get(head, &info->header, err);
     info->has_header = rc == 0;
@@ -124,7 +113,7 @@ static int find_segments(const char *dir, struct segment_info **list, size_t *co
   DIR *d = opendir(path);
   *list = NULL;
   *count = 0;
-  if (!d) return errno == ENOENT ? 0 : error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+  if (!d) return errno == ENOENT ? 0 : error_set(err, disk_status(errno), "%s: %s", path, strerror(errno));
   size_t cap = 0;
   for (struct dirent *e; (e = readdir(d));) {
     unsigned log, number;
@@ -282,7 +271,7 @@ static int next_record(struct walk *w, uint32_t offset, struct bytes *in, size_t
   for (;;) {
     size_t had = need;
     int e = window_at(&w->window, offset, need, in);
-    if (e) return error_set(err, ITD_EIO, "%s: %s", w->path, strerror(e));
+    if (e) return error_set(err, disk_status(e), "%s: %s", w->path, strerror(e));
     *size = record_check(*in, place_of(w->info->log, w->info->number, offset), &need);
     if (*size) return 1;
     if (need <= had) return 0; // nothing there, or the file ends before it does
@@ -356,23 +345,27 @@ static int look_at_rest(struct walk *w, struct rest *rest, struct error *err) {
     at += i;
   }
   buf_deinit(&scan.b);
-  return e ? error_set(err, ITD_EIO, "%s: %s", w->path, strerror(e)) : 0;
+  return e ? error_set(err, disk_status(e), "%s: %s", w->path, strerror(e)) : 0;
 }
 
 // Was anything ever committed to the segment after this one? It is written only when this one is synced to its end.
-static bool successor_is_used(const struct walk *w) {
+static int successor_is_used(const struct walk *w, bool *used, struct error *err) {
   char path[SEGMENT_PATH_MAX];
-  if (!w->info->has_successor) return false;
+  *used = false;
+  if (!w->info->has_successor) return 0;
   segment_path(path, w->scan->dir, w->info->log, w->info->number + 1);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
+  int fd;
   uint8_t b[64];
   size_t got = 0;
-  bool used = false;
-  if (read_at(fd, b, sizeof b, SEGMENT_HEADER_SIZE, &got) == 0)
-    for (size_t i = 0; i < got; i++) used = used || b[i];
-  close(fd);
-  return used;
+  int e = disk_open(path, O_RDONLY, &fd);
+  if (e == ENOENT) return 0;
+  if (e == 0) {
+    e = disk_read(fd, b, sizeof b, SEGMENT_HEADER_SIZE, &got);
+    close(fd);
+  }
+  if (e) return error_set(err, disk_status(e), "%s: %s", path, strerror(e));
+  for (size_t i = 0; i < got; i++) *used = *used || b[i];
+  return 0;
 }
 
 static int walk_on(struct walk *w, struct error *err) {
@@ -389,8 +382,8 @@ static int judge_rest(struct walk *w, struct scan_end *end, struct error *err) {
   struct rest rest;
   bool used;
   for (;;) {
-    used = successor_is_used(w);
-    int rc = look_at_rest(w, &rest, err);
+    int rc = successor_is_used(w, &used, err);
+    if (rc == 0) rc = look_at_rest(w, &rest, err);
     if (rc) return rc;
     if (!used && !rest.has_proof) break;
     uint32_t before = w->at;
@@ -417,10 +410,10 @@ static int scan_one(struct scan *scan, const struct segment_info *info, struct s
   scan->last_number = info->number;
   buf_init(&w->window.b);
   w->window.base = w->at;
-  w->window.fd = open(w->path, O_RDONLY | O_CLOEXEC);
-  int rc = 0;
-  bool is_gone = w->window.fd < 0 && errno == ENOENT && !info->has_successor && !info->has_opening;
-  if (w->window.fd < 0 && !is_gone) rc = error_set(err, ITD_EIO, "%s: %s", w->path, strerror(errno));
+  w->window.fd = -1;
+  int rc = 0, e = disk_open(w->path, O_RDONLY, &w->window.fd);
+  bool is_gone = e == ENOENT && !info->has_successor && !info->has_opening;
+  if (e && !is_gone) rc = error_set(err, disk_status(e), "%s: %s", w->path, strerror(e));
   if (is_gone) *end = (struct scan_end){0};
   if (rc == 0 && !is_gone && info->has_header) {
     if (info->header.session > scan->session) scan->session = info->header.session;

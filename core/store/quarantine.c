@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "store/disk.h"
 #include "wire/mp.h"
 
 struct quarantine {
@@ -23,9 +24,10 @@ struct quarantine {
 
 static int reopen(struct quarantine *q) {
   struct stat st;
-  q->fd = open(q->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  q->bytes = q->fd >= 0 && fstat(q->fd, &st) == 0 ? (size_t)st.st_size : 0;
-  return q->fd < 0 ? errno : 0;
+  q->fd = -1;
+  int e = disk_open(q->path, O_RDWR | O_CREAT, &q->fd);
+  q->bytes = e == 0 && fstat(q->fd, &st) == 0 ? (size_t)st.st_size : 0;
+  return e;
 }
 
 int quarantine_open(const char *dir, size_t bytes_max, struct quarantine **out, struct error *err) {
@@ -41,7 +43,7 @@ int quarantine_open(const char *dir, size_t bytes_max, struct quarantine **out, 
   pthread_mutex_init(&q->lock, NULL);
   int e = reopen(q);
   if (e) {
-    rc = error_set(err, ITD_EIO, "%s: %s", q->path, strerror(e));
+    rc = error_set(err, disk_status(e), "%s: %s", q->path, strerror(e));
     quarantine_close(q);
     return rc;
   }
@@ -75,16 +77,18 @@ bool quarantine_add(struct quarantine *q, const struct error *reason, struct byt
   put(q, reason, event, received_ms);
   size_t half = q->max / 2;
   bool fits = q->out.n <= half;
+  if (q->fd < 0) (void)reopen(q); // there were too many open files
   if (fits && q->fd >= 0 && q->bytes + q->out.n > half) {
     close(q->fd);
-    rename(q->path, q->older);
-    reopen(q);
+    (void)disk_rename(q->path, q->older);
+    (void)reopen(q);
   }
-  bool kept = fits && q->fd >= 0 && write(q->fd, q->out.p, q->out.n) == (ssize_t)q->out.n;
+  // Half a map that stays behind a failed write is written over by the next one.
+  bool kept = fits && q->fd >= 0 && disk_write(q->fd, q->out.p, q->out.n, (off_t)q->bytes) == 0;
   if (kept)
     q->bytes += q->out.n;
-  else if (fits && q->fd >= 0 && ftruncate(q->fd, (off_t)q->bytes) != 0)
-    q->bytes = q->max; // half a map: begin the next file
+  else if (fits && q->fd >= 0)
+    (void)disk_truncate(q->fd, (off_t)q->bytes);
   pthread_mutex_unlock(&q->lock);
   return kept;
 }

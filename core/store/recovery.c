@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "store/disk.h"
 #include "store/shard.h"
 
 struct recovering {
@@ -120,21 +121,16 @@ static int apply_cuts(const struct store *store, const struct cut *cut, size_t c
   char path[SEGMENT_PATH_MAX];
   for (size_t i = 0; i < count; i++) {
     segment_path(path, store->dir.path, cut[i].info->log, cut[i].info->number);
-    int fd = -1, bad;
-    if (!cut[i].end)
-      bad = unlink(path);
-    else
-      bad = (fd = open(path, O_RDWR | O_CLOEXEC)) < 0 || ftruncate(fd, (off_t)cut[i].end) || fsync(fd);
-    int e = errno;
+    int fd = -1;
+    int e = cut[i].end ? disk_open(path, O_RDWR, &fd) : disk_unlink(path);
+    if (e == 0 && fd >= 0) e = disk_truncate(fd, (off_t)cut[i].end);
+    if (e == 0 && fd >= 0) e = disk_sync_whole(fd);
     if (fd >= 0) close(fd);
-    if (bad) return error_set(err, ITD_EIO, "%s: %s", path, strerror(e));
+    if (e) return error_set(err, disk_status(e), "%s: %s", path, strerror(e));
     log_line(LOG_INFO, "journal_cut", "segment=%02x-%08x end=%u", cut[i].info->log, cut[i].info->number, cut[i].end);
   }
-  snprintf(path, sizeof path, "%s/journal", store->dir.path);
-  int fd = count ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-  bool bad = count && (fd < 0 || fsync(fd));
-  if (fd >= 0) close(fd);
-  return bad ? error_set(err, ITD_EIO, "%s: %s", path, strerror(errno)) : 0;
+  int e = count ? disk_sync_folder(store->dir.path, "journal") : 0;
+  return e ? error_set(err, disk_status(e), "%s/journal: %s", store->dir.path, strerror(e)) : 0;
 }
 
 static int take_segments(struct recovering *v, const struct segment_info *list, size_t count, struct error *err) {

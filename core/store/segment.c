@@ -52,24 +52,24 @@ struct segments {
 // ---- files ----
 static int fill_with_zeros(int fd, uint64_t bytes, const uint8_t header[SEGMENT_HEADER_SIZE]) {
   uint8_t *zeros = xcalloc(1, FILL_CHUNK);
-  int e = posix_fallocate(fd, 0, (off_t)bytes); // all or nothing: no half-filled segment on a full disk
+  int e = disk_reserve(fd, (off_t)bytes); // all or nothing: no half-filled segment on a full disk
   unsigned chunks = 0;
   for (uint64_t at = 0; e == 0 && at < bytes; at += FILL_CHUNK) {
     uint64_t n = bytes - at < FILL_CHUNK ? bytes - at : FILL_CHUNK;
     e = disk_write(fd, zeros, n, (off_t)at);
-    if (e == 0 && ++chunks % FILL_SYNC_EVERY == 0 && fdatasync(fd)) e = errno;
+    if (e == 0 && ++chunks % FILL_SYNC_EVERY == 0) e = disk_sync(fd);
   }
   free(zeros);
   if (e == 0) e = disk_write(fd, header, SEGMENT_HEADER_SIZE, 0);
-  if (e == 0 && fsync(fd)) e = errno;
+  if (e == 0) e = disk_sync_whole(fd);
   return e;
 }
 
 static int prepare(const struct journal_options *o, uint32_t number, int *out, char text[200]) {
   char path[SEGMENT_PATH_MAX];
   segment_path(path, o->dir, o->log, number);
-  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  int e = fd < 0 ? errno : 0;
+  int fd = -1;
+  int e = disk_open(path, O_RDWR | O_CREAT | O_TRUNC, &fd);
   if (e == 0) {
     uint8_t header[SEGMENT_HEADER_SIZE];
     segment_header_put(header, &(struct segment_header){.log = o->log,
@@ -85,7 +85,7 @@ static int prepare(const struct journal_options *o, uint32_t number, int *out, c
     *out = fd;
     return 0;
   }
-  if (fd >= 0) close(fd), unlink(path);
+  if (fd >= 0) close(fd), (void)disk_unlink(path);
   snprintf(text, 200, "journal/%02x-%08x.log, %llu bytes: %s", o->log, number, (unsigned long long)o->segment_bytes,
            strerror(e));
   return disk_status(e);
@@ -95,7 +95,7 @@ int segments_last(const char *dir, unsigned log, uint32_t *last, struct error *e
   char path[SEGMENT_PATH_MAX];
   snprintf(path, sizeof path, "%s/journal", dir);
   DIR *d = opendir(path);
-  if (!d) return error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+  if (!d) return error_set(err, disk_status(errno), "%s: %s", path, strerror(errno));
   *last = 0;
   for (struct dirent *e; (e = readdir(d));) {
     unsigned l, n;
@@ -109,7 +109,8 @@ int segments_last(const char *dir, unsigned log, uint32_t *last, struct error *e
 
 // ---- the helper ----
 static void cut(int fd, uint32_t end) {
-  if (ftruncate(fd, (off_t)end) != 0) log_line(LOG_WARN, "segment_cut", "error=%s", log_quote(strerror(errno)));
+  int e = disk_truncate(fd, (off_t)end);
+  if (e) log_line(LOG_WARN, "segment_cut", "error=%s", log_quote(strerror(e)));
   close(fd);
 }
 
@@ -142,7 +143,7 @@ static void help_sync(struct segments *s) {
   int fd = s->fd;
   s->unsynced_since_ns = 0;
   pthread_mutex_unlock(&s->lock);
-  int e = fdatasync(fd) ? errno : 0;
+  int e = disk_sync(fd);
   pthread_mutex_lock(&s->lock);
   if (e) {
     atomic_store(&s->is_failed, true);
@@ -221,7 +222,7 @@ void segments_stop(struct segments *s, bool in_order) {
     char path[SEGMENT_PATH_MAX];
     segment_path(path, s->options.dir, s->options.log, s->ready);
     close(s->ready_fd);
-    unlink(path);
+    (void)disk_unlink(path);
   }
   pthread_mutex_destroy(&s->lock);
   pthread_cond_destroy(&s->work);
@@ -273,10 +274,8 @@ static void ask_ahead(struct segments *s) {
 int segments_write(struct segments *s, uint32_t offset, struct bytes b, bool sync, struct error *err) {
   int e = disk_write(s->fd, b.p, b.n, (off_t)offset);
   if (e == 0 && sync) {
-    if (fdatasync(s->fd))
-      e = errno, e = e == ENOSPC || e == EDQUOT ? EIO : e; // never retried, whatever the reason
-    else
-      atomic_fetch_add_explicit(&s->syncs, 1, memory_order_relaxed);
+    e = disk_sync(s->fd);
+    if (e == 0) atomic_fetch_add_explicit(&s->syncs, 1, memory_order_relaxed);
   }
   if (e) return error_set(err, disk_status(e), "journal/%02x-%08x.log: %s", s->options.log, s->number, strerror(e));
   pthread_mutex_lock(&s->lock);

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "store/disk.h"
 
 enum { LEADS, IDENTITIES, OF_LEAD, KEYS, DUE, META, TABLES };
 static const char *const TABLE_NAMES[TABLES] = {"leads", "identities", "of_lead", "keys", "due", "meta"};
@@ -34,7 +35,7 @@ static int failed(int code, struct error *err, const char *what) {
   int status = ITD_EIO;
   if (code == MDB_NOTFOUND)
     status = ITD_ENOTFOUND;
-  else if (code == MDB_MAP_FULL || code == ENOSPC || code == EDQUOT)
+  else if (code == MDB_MAP_FULL || (code > 0 && disk_status(code) == ITD_EFULL))
     status = ITD_EFULL;
   else if (code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND || code == MDB_INVALID)
     status = ITD_ECORRUPT;

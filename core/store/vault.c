@@ -97,22 +97,23 @@ bool vault_next(struct bytes *from, struct vault_record *r) {
 static int make_file(const char *dir, unsigned log, uint32_t number, int *out) {
   char path[PATH_MAX];
   vault_path(path, dir, log, number);
-  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return errno;
+  int fd = -1;
+  int e = disk_open(path, O_RDWR | O_CREAT | O_TRUNC, &fd);
+  if (e) return e;
   uint8_t *b = xcalloc(1, FILL);
   memcpy(b, MAGIC, sizeof MAGIC);
   put32(b + 8, VAULT_FORMAT);
   put32(b + 12, log);
   put32(b + 16, number);
   put32(b + 28, crc32c(0, bytes_of(b, 28)));
-  int e = disk_write(fd, b, FILL, 0);
+  e = disk_write(fd, b, FILL, 0);
   free(b);
-  if (e == 0 && fsync(fd)) e = errno;
+  if (e == 0) e = disk_sync_whole(fd);
   if (e == 0) e = disk_sync_folder(dir, "vault");
   if (e == 0)
     *out = fd;
   else
-    close(fd), unlink(path);
+    close(fd), (void)disk_unlink(path);
   return e;
 }
 
@@ -155,7 +156,8 @@ int vault_open(const char *dir, unsigned log, struct vault **out, struct error *
 static void remove_file(const struct vault *v, uint32_t number) {
   char path[PATH_MAX];
   vault_path(path, v->dir, v->log, number);
-  if (unlink(path) && errno != ENOENT) log_line(LOG_WARN, "vault_unlink", "error=%s", log_quote(strerror(errno)));
+  int e = disk_unlink(path);
+  if (e && e != ENOENT) log_line(LOG_WARN, "vault_unlink", "error=%s", log_quote(strerror(e)));
 }
 
 void vault_close(struct vault *v) {
@@ -202,11 +204,10 @@ int vault_commit(struct vault *v, struct error *err) {
     return error_set(err, ITD_EFULL, "vault: %02x-%08x.vault is full and no checkpoint came", v->log, v->number);
   seal_batch(v);
   int e = disk_write(v->fd, v->staged.p, v->staged.n, (off_t)v->end);
-  int code = e ? disk_status(e) : 0;
-  if (e == 0 && fdatasync(v->fd)) e = errno, code = ITD_EIO; // a failed sync is never retried
+  if (e == 0) e = disk_sync(v->fd);
   if (e) {
-    v->is_failed = code == ITD_EIO;
-    return error_set(err, code, "vault/%02x-%08x.vault: %s", v->log, v->number, strerror(e));
+    v->is_failed = disk_status(e) == ITD_EIO;
+    return error_set(err, disk_status(e), "vault/%02x-%08x.vault: %s", v->log, v->number, strerror(e));
   }
   v->end += (uint32_t)v->staged.n;
   buf_append(&v->committed, v->staged.p + BATCH_HEADER, v->staged.n - BATCH_HEADER);
@@ -322,7 +323,7 @@ int vault_scan(const char *dir, vault_visit visit, void *context, struct error *
     if (!parse_name(names[i], &f.log, &f.number)) continue;
     vault_path(path, dir, f.log, f.number);
     buf_clear(&b);
-    rc = file_read(path, FILE_MAX, &b, err);
+    rc = disk_load(path, FILE_MAX, &b, err);
     f.bytes = buf_bytes(&b);
     if (rc == 0) rc = scan_file(&f, visit, context, err);
   }

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "store/disk.h"
 
 #define ARCHIVE_MAX  (256u << 20)
 #define VERSIONS_MAX 1000000u
@@ -34,7 +35,7 @@ static int read_numbers(struct versions *v, struct error *err) {
   snprintf(path, sizeof path, "%s/numbers", v->dir);
   if (access(path, F_OK)) return 0;
   buf_init(&b);
-  int rc = file_read(path, 128u * VERSIONS_MAX, &b, err);
+  int rc = disk_load(path, 128u * VERSIONS_MAX, &b, err);
   buf_append_u8(&b, 0);
   for (char *line = (char *)b.p; rc == 0 && *line;) {
     struct version n = {0};
@@ -89,12 +90,12 @@ static int add(struct versions *v, struct policy *policy, uint32_t *number, stru
   buf_init(&b);
   policy_archive(policy, &b);
   snprintf(path, sizeof path, "%s/%s", v->dir, n.hash);
-  int rc = file_replace(path, buf_bytes(&b), err);
+  int rc = disk_replace(path, buf_bytes(&b), err);
   buf_clear(&b);
   for (size_t i = 0; i < v->count; i++) buf_printf(&b, "%u %s\n", v->version[i].number, v->version[i].hash);
   buf_printf(&b, "%u %s\n", n.number, n.hash);
   snprintf(path, sizeof path, "%s/numbers", v->dir);
-  if (rc == 0) rc = file_replace(path, buf_bytes(&b), err);
+  if (rc == 0) rc = disk_replace(path, buf_bytes(&b), err);
   buf_deinit(&b);
   if (rc) return rc;
   policy_retain(policy);
@@ -127,7 +128,7 @@ static void load(struct versions *v, struct version *n) {
   struct error err = {0};
   buf_init(&b);
   snprintf(path, sizeof path, "%s/%s", v->dir, n->hash);
-  int rc = file_read(path, ARCHIVE_MAX, &b, &err);
+  int rc = disk_load(path, ARCHIVE_MAX, &b, &err);
   struct policy *policy = NULL;
   if (rc == 0) rc = policy_load_archive(buf_bytes(&b), &policy, &err);
   if (rc == 0 && strcmp(policy_info(policy)->hash, n->hash) != 0) {
@@ -136,7 +137,7 @@ static void load(struct versions *v, struct version *n) {
   }
   buf_deinit(&b);
   if (rc == 0) n->policy = policy;
-  n->is_unreadable = rc != 0;
+  n->is_unreadable = rc && rc != ITD_EFULL && rc != ITD_EIO; // else it may read later
   if (rc) log_line(LOG_ERROR, "version_unreadable", "number=%u error=%s", n->number, log_quote(err.text));
 }
 
