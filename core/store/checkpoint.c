@@ -42,6 +42,8 @@ struct checkpoint {
   struct checkpoint_part *part[256]; // of this cycle
   struct checkpoint_chunk *chunks;
   uint32_t tried; // the cycle that was tried to be written last
+  bool wants_snapshot;
+  struct state_snapshot *snapshot; // taken, and waiting to be fetched
   _Atomic uint32_t cycle, finished;
   _Atomic size_t dirty;
   _Atomic bool has_vault;
@@ -239,6 +241,32 @@ static void wait_ms(struct checkpoint *c, int64_t ms) {
   pthread_cond_timedwait(&c->work, &c->lock, &t);
 }
 
+void checkpoint_want_snapshot(struct checkpoint *c) {
+  pthread_mutex_lock(&c->lock);
+  c->wants_snapshot = true;
+  pthread_mutex_unlock(&c->lock);
+  ask(c);
+}
+
+struct state_snapshot *checkpoint_take_snapshot(struct checkpoint *c) {
+  pthread_mutex_lock(&c->lock);
+  struct state_snapshot *snapshot = c->snapshot;
+  c->snapshot = NULL;
+  pthread_mutex_unlock(&c->lock);
+  return snapshot;
+}
+
+// After a cycle and before the next one writes: LMDB is as the cut was. With the lock held.
+static void take_snapshot(struct checkpoint *c) {
+  struct error err = {0};
+  if (!c->wants_snapshot || c->snapshot || c->is_stopping) return;
+  if (state_snapshot_open(c->options.state, &c->snapshot, &err)) {
+    log_line(LOG_ERROR, "snapshot_failed", "error=%s", log_quote(err.text));
+    return;
+  }
+  c->wants_snapshot = false;
+}
+
 // Called and left with the lock held; without it in between.
 static void write_what_was_given(struct checkpoint *c) {
   struct checkpoint_chunk *chunks = c->chunks;
@@ -261,6 +289,7 @@ static void write_what_was_given(struct checkpoint *c) {
     c->given = 0;
     c->phase = IDLE;
     atomic_store(&c->finished, cycle);
+    take_snapshot(c);
   }
   pthread_cond_broadcast(&c->done);
   if (rc && !c->is_stopping) wait_ms(c, RETRY_MS);
@@ -324,6 +353,7 @@ void checkpoint_stop(struct checkpoint *c) {
   pthread_mutex_unlock(&c->lock);
   pthread_join(c->thread, NULL);
   forget_cycle(c, c->chunks);
+  state_snapshot_close(c->snapshot);
   dir_list_free(c->options.old_vault_files, c->options.old_vault_count);
   pthread_mutex_destroy(&c->lock);
   pthread_cond_destroy(&c->work);

@@ -60,6 +60,12 @@ struct checkpoint_part {
 void checkpoint_done(struct checkpoint *c, unsigned shard,
                      struct checkpoint_part *part); // takes `part` (malloc'd) over
 
+// ---- for bases ----
+// Asks for a cycle, and for a snapshot of LMDB as it is when that is durable: the state of every partition at its
+// progress. Any one thread.
+void checkpoint_want_snapshot(struct checkpoint *c);
+struct state_snapshot *checkpoint_take_snapshot(struct checkpoint *c); // the caller's from now on; NULL: not yet
+
 // ---- for the last one ----
 // Asks for a cycle now unless one runs; returns its number.
 uint32_t checkpoint_begin(struct checkpoint *c);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "store/base.h"
 #include "store/shard.h"
 
 int history_event(struct store_shard *s, const struct frame *frame, struct buf *map, struct error *err) {
@@ -67,6 +68,8 @@ int store_read_number(struct store_shard *s, struct lead_id id, uint32_t number,
   struct lead *lead = store_lead(s, id);
   for (uint64_t place = lead ? lead->place : 0; place; place = frame->previous) {
     int rc = store_read(s, place, raw, frame, err);
+    if (rc == ITD_ENOTFOUND)
+      return error_set(err, rc, "decision %u of this lead is older than the journal that is kept (retention)", number);
     if (rc) return rc;
     bool is_decision = frame->kind == FRAME_EVENT || frame->kind == FRAME_TIMER;
     if (is_decision && frame->number == number) return 0;
@@ -81,44 +84,84 @@ struct places {
   size_t count, cap;
 };
 
-static int find_places(struct store_shard *s, struct lead_id id, struct places *out, struct buf *raw,
-                       struct error *err) {
-  struct lead *lead = store_lead(s, id);
-  struct frame f;
-  for (uint64_t place = lead ? lead->place : 0; place; place = f.previous) {
-    int rc = store_read(s, place, raw, &f, err);
-    if (rc) return rc;
-    if (out->count == out->cap)
-      out->place = xrealloc(out->place, (out->cap = out->cap ? out->cap * 2 : 64) * sizeof *out->place);
-    out->place[out->count++] = place;
+static void add_place(struct places *out, uint64_t place) {
+  if (out->count == out->cap)
+    out->place = xrealloc(out->place, (out->cap = out->cap ? out->cap * 2 : 64) * sizeof *out->place);
+  out->place[out->count++] = place;
+}
+
+// The lead as a base has it. ITD_ENOTFOUND: it was not there yet.
+static int base_lead(struct store_shard *s, const struct base_info *base, struct lead_id id, struct lead **lead,
+                     struct error *err) {
+  struct buf row = {0}, block = {0};
+  int rc = base_find(s->store->dir.path, base, ROW_LEAD, bytes_of(id.b, sizeof id.b), &row, err);
+  if (rc == 0) rc = state_row_lead(buf_bytes(&row), &block, err);
+  if (rc == 0) rc = lead_check(buf_bytes(&block), err);
+  if (rc == 0) {
+    *lead = xmalloc(block.n);
+    memcpy(*lead, block.p, block.n);
   }
-  return out->count ? 0 : error_set(err, ITD_ENOTFOUND, "nothing is known of this lead");
+  buf_deinit(&row);
+  buf_deinit(&block);
+  return rc;
+}
+
+// What a lead's state before a decision is folded from: the newest base before that decision, or the lead's first frame.
+struct beginning {
+  struct base_info *bases;
+  size_t base_count;
+  struct places places; // of the frames that follow
+  struct lead *lead;    // NULL: it begins with the first of them
+};
+
+static int find_beginning(struct store_shard *s, struct lead_id id, uint32_t number, struct beginning *b,
+                          struct buf *raw, struct error *err) {
+  const struct lead *now = store_lead(s, id);
+  if (!now) return error_set(err, ITD_ENOTFOUND, "nothing is known of this lead");
+  int rc = base_list(s->store->dir.path, &b->bases, &b->base_count, err);
+  if (rc) return rc;
+  unsigned partition = store_partition_of_lead(s->store, id);
+  const struct base_info *base = base_at(b->bases, b->base_count, partition, UINT64_MAX);
+  struct frame f;
+  for (uint64_t place = now->place; place; place = f.previous) {
+    rc = store_read(s, place, raw, &f, err);
+    if (rc == ITD_ENOTFOUND)
+      return error_set(err, ITD_ENOTFOUND,
+                       "the lead's history before that was let go, and no base reaches back so far");
+    if (rc) return rc;
+    bool is_after = f.kind != FRAME_STOPPED && f.number >= number;
+    if (is_after && base && base->head.seq >= f.seq) base = base_at(b->bases, b->base_count, partition, f.seq - 1);
+    if (!is_after && base && base->head.seq >= f.seq) return base_lead(s, base, id, &b->lead, err);
+    add_place(&b->places, place);
+  }
+  return b->places.count ? 0 : error_set(err, ITD_ENOTFOUND, "nothing is known of this lead");
 }
 
 int store_lead_before(struct store_shard *s, struct lead_id id, uint32_t number, struct lead **out, struct error *err) {
   struct buf raw;
-  struct places places = {0};
-  struct lead *lead = NULL;
+  struct beginning b = {0};
   if (number < 1) number = 1;
   buf_init(&raw);
-  int rc = find_places(s, id, &places, &raw, err);
-  for (size_t i = places.count; rc == 0 && i-- > 0;) {
+  int rc = find_beginning(s, id, number, &b, &raw, err);
+  for (size_t i = b.places.count; rc == 0 && i-- > 0;) {
     struct frame f;
-    rc = store_read(s, places.place[i], &raw, &f, err);
+    rc = store_read(s, b.places.place[i], &raw, &f, err);
     if (rc) break;
     if (f.kind != FRAME_STOPPED && f.number >= number) {
-      struct policy *policy = lead ? NULL : store_version(s->store, f.policy);
-      if (policy) lead = lead_new(id, f.workspace, policy, f.policy, f.now_ms);
+      struct policy *policy = b.lead ? NULL : store_version(s->store, f.policy);
+      if (policy) b.lead = lead_new(id, f.workspace, policy, f.policy, f.now_ms);
       break;
     }
-    rc = history_fold(s, &f, places.place[i], &lead, err);
+    rc = history_fold(s, &f, b.places.place[i], &b.lead, err);
   }
-  if (rc == 0 && !lead) rc = error_set(err, ITD_ECORRUPT, "the policy version of the lead's first frame does not load");
-  free(places.place);
+  if (rc == 0 && !b.lead)
+    rc = error_set(err, ITD_ECORRUPT, "the policy version of the lead's first frame does not load");
+  base_list_free(b.bases);
+  free(b.places.place);
   buf_deinit(&raw);
   if (rc)
-    lead_free(lead);
+    lead_free(b.lead);
   else
-    *out = lead;
+    *out = b.lead;
   return rc;
 }

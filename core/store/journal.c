@@ -111,7 +111,7 @@ static void close_part(struct journal *j, struct part *p) {
 
 // The first record of a segment: a commit of no frames that says where every partition stands, so that a reader can
 // begin here.
-static void put_opening(struct journal *j, struct part *p) {
+static void put_opening(struct journal *j, struct part *p, uint16_t flags) {
   unsigned n = j->options.partitions;
   uint64_t place = place_of(j->options.log, j->segment, j->offset);
   uint8_t *out = grow_part(j, p, trailer_size(n));
@@ -122,19 +122,20 @@ static void put_opening(struct journal *j, struct part *p) {
     memcpy(e.chain, c->value, CHAIN_SIZE);
     trailer_entry_put(out + TRAILER_HEADER_SIZE + i * TRAILER_ENTRY_SIZE, &e);
   }
-  trailer_put(
-      out,
-      &(struct trailer){
-          .flags = TRAILER_OPENS, .count = (uint16_t)n, .synced = SEGMENT_HEADER_SIZE, .received_ms = j->received_ms},
-      place);
+  trailer_put(out,
+              &(struct trailer){.flags = TRAILER_OPENS | flags,
+                                .count = (uint16_t)n,
+                                .synced = SEGMENT_HEADER_SIZE,
+                                .received_ms = j->received_ms},
+              place);
 }
 
-static struct part *begin_segment(struct journal *j) {
+static struct part *begin_segment(struct journal *j, uint16_t flags) {
   CHECK(j->segment < SEGMENT_NUMBER_MAX);
   j->segment++;
   j->offset = SEGMENT_HEADER_SIZE;
   struct part *p = begin_part(j);
-  put_opening(j, p);
+  put_opening(j, p, flags);
   return p;
 }
 
@@ -151,7 +152,7 @@ uint64_t journal_stage(struct journal *j, const struct frame *frame) {
   struct part *p = open_part(j);
   if (j->offset + need > j->options.segment_bytes) {
     if (p) close_part(j, p);
-    p = begin_segment(j);
+    p = begin_segment(j, 0);
   }
   if (!p) p = begin_part(j);
 
@@ -179,6 +180,13 @@ size_t journal_staged(const struct journal *j) { return j->frames_staged; }
 uint64_t journal_seq(const struct journal *j, unsigned partition) {
   CHECK(owns(j, partition));
   return j->chain[partition].seq;
+}
+
+struct journal_tip journal_tip(const struct journal *j, unsigned partition) {
+  CHECK(owns(j, partition) && !j->chain[partition].is_touched);
+  struct journal_tip tip = {.seq = j->chain[partition].seq, .received_ms = j->received_ms};
+  memcpy(tip.chain, j->chain[partition].value, CHAIN_SIZE);
+  return tip;
 }
 
 bool journal_peek(const struct journal *j, uint64_t place, struct frame *frame) {
@@ -283,7 +291,7 @@ int journal_open(const struct journal_options *options, struct journal **out, st
   }
   buf_init(&j->staged);
   j->segments = segments_start(&j->options);
-  begin_segment(j)->is_closed = true;
+  begin_segment(j, TRAILER_BEGINS)->is_closed = true;
   rc = journal_commit(j, err);
   if (rc == 0) rc = journal_sync(j, err);
   if (rc) {

@@ -58,6 +58,7 @@ static inline uint64_t place_of(unsigned log, uint32_t segment, uint32_t offset)
 // Where a partition stands: the sequence number of its last frame and the chain over its commits. All zero: nothing yet.
 struct journal_tip {
   uint64_t seq;
+  int64_t received_ms; // greatest of the partition's log so far
   uint8_t chain[SHA256_SIZE];
 };
 
@@ -85,6 +86,8 @@ uint64_t journal_stage(struct journal *journal, const struct frame *frame);
 size_t journal_staged(const struct journal *journal); // frames
 // The last sequence number of a partition, staged frames included; only of partitions that this log writes.
 uint64_t journal_seq(const struct journal *journal, unsigned partition);
+// Where a partition stands, when nothing is staged: with its chain.
+struct journal_tip journal_tip(const struct journal *journal, unsigned partition);
 // A staged frame that is not written yet: views are good until the next journal_stage or journal_commit. False: not staged.
 bool journal_peek(const struct journal *journal, uint64_t place, struct frame *frame);
 // Writes and syncs what is staged. ITD_EFULL: no room; nothing was acknowledged, what is staged stays, call again later.

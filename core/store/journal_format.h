@@ -15,8 +15,9 @@
 
 enum {
   TRAILER_OPENS = 1,
-  TRAILER_CLOSES = 2
-};                        // flags: the first of a segment; the last of a log that was closed in order
+  TRAILER_CLOSES = 2,
+  TRAILER_BEGINS = 4
+}; // flags: the first of a segment; the last of a log that was closed in order; the first of a session
 enum { ENTRY_OWNED = 1 }; // flags of an entry: this log writes this partition
 
 static inline unsigned place_log(uint64_t place) { return (unsigned)(place >> 56); }

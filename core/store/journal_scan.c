@@ -60,6 +60,7 @@ static int read_opening(int fd, struct segment_info *info, struct error *err) {
   if (e == 0 && record_check(bytes_of(b, got), place, &need) && record_kind(b) == FRAME_COMMIT) {
     trailer_get(b, &t);
     info->has_opening = (t.flags & TRAILER_OPENS) && t.count == info->header.partitions;
+    info->begins_session = info->has_opening && (t.flags & TRAILER_BEGINS);
   }
   if (info->has_opening) {
     info->received_ms = t.received_ms;
@@ -138,7 +139,6 @@ int segment_list(const char *dir, struct segment_info **list, size_t *count, str
     rc = read_info(dir, s, err);
     // Without a header of its own a segment sorts behind the one it follows.
     if (!s->has_header) s->header.session = before ? before->header.session : UINT32_MAX;
-    s->begins_session = !before || before->header.session != s->header.session;
     if (before) before->has_successor = true;
   }
   if (rc) {
@@ -154,6 +154,16 @@ int segment_list(const char *dir, struct segment_info **list, size_t *count, str
 void segment_list_free(struct segment_info *list, size_t count) {
   for (size_t i = 0; i < count; i++) free(list[i].seq);
   free(list);
+}
+
+const struct segment_info *segment_after(const struct segment_info *list, size_t count, const struct segment_info *s) {
+  for (size_t i = 0; i < count; i++) {
+    const struct segment_info *o = &list[i];
+    if (!o->has_opening) continue;
+    if (o->log == s->log && o->number == s->number + 1) return o;
+    if (o->header.session > s->header.session && o->begins_session) return o;
+  }
+  return NULL;
 }
 
 // ---- one commit ----
@@ -195,6 +205,7 @@ static int take_opening(struct walk *w, const struct trailer *t, struct error *e
                          w->path, i);
     }
     if (!is_owned && (known->is_known || !w->info->begins_session)) continue;
+    if (!known->is_known) known->from = e.seq;
     known->is_known = true;
     known->tip.seq = e.seq;
     memcpy(known->tip.chain, e.chain, CHAIN_SIZE);

@@ -21,8 +21,13 @@ struct segment_info {
 int segment_list(const char *dir, struct segment_info **list, size_t *count, struct error *err) ITD_MUST_USE;
 void segment_list_free(struct segment_info *list, size_t count);
 
+// What is known about the time after a segment: the opening of the log's next one, or of any log's first in a later
+// session. NULL: nothing.
+const struct segment_info *segment_after(const struct segment_info *list, size_t count, const struct segment_info *s);
+
 struct scan_tip {
   bool is_known;
+  uint64_t from; // the frame behind which the walk of this partition began
   struct journal_tip tip;
 };
 struct scan {

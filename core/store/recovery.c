@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "store/disk.h"
+#include "store/rebuild.h"
 #include "store/shard.h"
 
 struct recovering {
@@ -90,22 +91,10 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
 }
 
 // ---- which segments ----
-// What is known about the time after a segment: the opening of the log's next one, or of any log's first in a later
-// session.
-static const struct segment_info *after(const struct segment_info *list, size_t count, const struct segment_info *s) {
-  for (size_t i = 0; i < count; i++) {
-    const struct segment_info *o = &list[i];
-    if (!o->has_opening) continue;
-    if (o->log == s->log && o->number == s->number + 1) return o;
-    if (o->header.session > s->header.session && o->begins_session) return o;
-  }
-  return NULL;
-}
-
 // A segment may be left out when LMDB has everything of it and its messages are older than the window.
 static bool is_needed(const struct recovering *v, const struct segment_info *list, size_t count,
                       const struct segment_info *s, int64_t edge_ms) {
-  const struct segment_info *next = s->has_opening ? after(list, count, s) : NULL;
+  const struct segment_info *next = s->has_opening ? segment_after(list, count, s) : NULL;
   if (!next || next->received_ms >= edge_ms) return true;
   for (unsigned p = 0; p < v->store->dir.partitions; p++)
     if (next->seq[p] != s->seq[p] && next->seq[p] > v->floor[p]) return true;
@@ -159,7 +148,13 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
     if (is_empty || end.is_torn) cut[cuts++] = (struct cut){.info = s, .end = is_empty ? 0 : end.end};
   }
   for (unsigned p = 0; rc == 0 && p < v->store->dir.partitions; p++)
-    if (v->floor[p] > v->scan.tip[p].tip.seq)
+    if (v->scan.tip[p].from > v->floor[p])
+      rc =
+          error_set(err, ITD_ECORRUPT,
+                    "the journal of partition %u begins behind frame %llu, but the state has only frame %llu: what lay "
+                    "between was let go behind a base, and no base of this partition reads (DIR/bases)",
+                    p, (unsigned long long)v->scan.tip[p].from, (unsigned long long)v->floor[p]);
+    else if (v->floor[p] > v->scan.tip[p].tip.seq)
       rc =
           error_set(err, ITD_ECORRUPT, "the journal of partition %u ends with frame %llu, but the state has frame %llu",
                     p, (unsigned long long)v->scan.tip[p].tip.seq, (unsigned long long)v->floor[p]);
@@ -175,7 +170,9 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
   uint64_t began_ns = clock_mono_ns();
   struct segment_info *list = NULL;
   size_t count = 0;
-  int rc = vault_files(store->dir.path, &result->vault_files, &result->vault_count, err);
+  bool rebuilt;
+  int rc = rebuild_state(store->dir.path, store->dir.partitions, store->state, &rebuilt, err);
+  if (rc == 0) rc = vault_files(store->dir.path, &result->vault_files, &result->vault_count, err);
   if (rc == 0) rc = vault_scan(store->dir.path, take_record, v, err);
   if (rc == 0) rc = take_progress(v, err);
   if (rc == 0) rc = state_each_due(store->shard[0]->state, take_due, store, err);

@@ -335,11 +335,15 @@ static void begin_giving(struct store_shard *s, uint32_t cycle) {
 
   struct checkpoint_part *part = s->part = xcalloc(1, sizeof *part);
   for (unsigned p = s->index; p < s->store->dir.partitions; p += s->store->options.shards) {
-    part->partition[part->count] = (uint16_t)p;
-    part->progress[part->count++] = (struct state_progress){.seq = journal_seq(s->journal, p),
-                                                            .made = s->partition[p].made,
-                                                            .release_ms = s->partition[p].release_ms,
-                                                            .release = s->partition[p].release};
+    struct journal_tip tip = journal_tip(s->journal, p);
+    struct state_progress *progress = &part->progress[part->count];
+    part->partition[part->count++] = (uint16_t)p;
+    *progress = (struct state_progress){.seq = tip.seq,
+                                        .made = s->partition[p].made,
+                                        .release_ms = s->partition[p].release_ms,
+                                        .release = s->partition[p].release,
+                                        .received_ms = tip.received_ms};
+    memcpy(progress->chain, tip.chain, sizeof progress->chain);
   }
   // What was handed over before recovery read it back (the first cycle) comes on top of what this run added.
   buf_init(&part->vault);

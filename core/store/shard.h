@@ -9,6 +9,7 @@
 #include "store/due.h"
 #include "store/ids.h"
 #include "store/journal_scan.h"
+#include "store/keeper.h"
 #include "store/quarantine.h"
 #include "store/seal.h"
 #include "store/store.h"
@@ -76,6 +77,7 @@ struct store {
   struct versions *versions;
   struct quarantine *quarantine;
   struct checkpoint *checkpoint;
+  struct keeper *keeper;
   uint8_t identity_key[16], message_key[16];
   uint32_t session;
   _Atomic uint32_t last_release;

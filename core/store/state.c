@@ -16,6 +16,8 @@ enum { LEADS, IDENTITIES, OF_LEAD, KEYS, DUE, META, TABLES };
 static const char *const TABLE_NAMES[TABLES] = {"leads", "identities", "of_lead", "keys", "due", "meta"};
 #define LEAD_HEAD   16 // hash64, due
 #define READERS_MAX 300
+// of META: seq, made, release_ms, release, received_ms, chain, hash64 of the rest
+#define PROGRESS_SIZE 80
 
 struct state {
   MDB_env *env;
@@ -139,11 +141,14 @@ int state_lead(struct state_reader *r, struct lead_id id, struct buf *block, str
   MDB_val v;
   int rc = get(r, LEADS, id.b, sizeof id.b, &v, err);
   if (rc) return rc;
-  const uint8_t *p = v.mv_data;
-  if (v.mv_size < LEAD_HEAD || u64_at(p) != hash64(bytes_of(p + 8, v.mv_size - 8)))
-    return end_read(r, error_set(err, ITD_ECORRUPT, "state: a lead's checksum does not hold"));
-  buf_append(block, p + LEAD_HEAD, v.mv_size - LEAD_HEAD);
-  return end_read(r, 0);
+  return end_read(r, state_row_lead(bytes_of(v.mv_data, v.mv_size), block, err));
+}
+
+int state_row_lead(struct bytes value, struct buf *block, struct error *err) {
+  if (value.n < LEAD_HEAD || u64_at(value.p) != hash64(bytes_of(value.p + 8, value.n - 8)))
+    return error_set(err, ITD_ECORRUPT, "state: a lead's checksum does not hold");
+  buf_append(block, value.p + LEAD_HEAD, value.n - LEAD_HEAD);
+  return 0;
 }
 
 int state_identity(struct state_reader *r, struct hash128 identity, struct lead_id *lead, struct error *err) {
@@ -170,19 +175,24 @@ static size_t progress_key(unsigned partition, char out[24]) {
   return (size_t)snprintf(out, 24, "progress%u", partition);
 }
 
+static int get_progress(struct bytes v, unsigned partition, struct state_progress *progress, struct error *err) {
+  if (v.n != PROGRESS_SIZE || u64_at(v.p + PROGRESS_SIZE - 8) != hash64(bytes_of(v.p, PROGRESS_SIZE - 8)))
+    return error_set(err, ITD_ECORRUPT, "state: the progress of partition %u is damaged", partition);
+  *progress = (struct state_progress){.seq = u64_at(v.p),
+                                      .made = u64_at(v.p + 8),
+                                      .release_ms = (int64_t)u64_at(v.p + 16),
+                                      .release = (uint32_t)u64_at(v.p + 24),
+                                      .received_ms = (int64_t)u64_at(v.p + 32)};
+  memcpy(progress->chain, v.p + 40, SHA256_SIZE);
+  return 0;
+}
+
 int state_progress(struct state_reader *r, unsigned partition, struct state_progress *progress, struct error *err) {
   char key[24];
   MDB_val v;
   int rc = get(r, META, key, progress_key(partition, key), &v, err);
   if (rc) return rc;
-  if (v.mv_size != 40 || u64_at((uint8_t *)v.mv_data + 32) != hash64(bytes_of(v.mv_data, 32)))
-    return end_read(r, error_set(err, ITD_ECORRUPT, "state: the progress of partition %u is damaged", partition));
-  const uint8_t *p = v.mv_data;
-  *progress = (struct state_progress){.seq = u64_at(p),
-                                      .made = u64_at(p + 8),
-                                      .release_ms = (int64_t)u64_at(p + 16),
-                                      .release = (uint32_t)u64_at(p + 24)};
-  return end_read(r, 0);
+  return end_read(r, get_progress(bytes_of(v.mv_data, v.mv_size), partition, progress, err));
 }
 
 int state_identities(struct state_reader *r, struct lead_id id,
@@ -308,13 +318,36 @@ int state_put_key(struct state_txn *t, struct lead_id lead, const uint8_t key[LE
 int state_put_progress(struct state_txn *t, unsigned partition, const struct state_progress *progress,
                        struct error *err) {
   char key[24];
-  uint8_t value[40];
+  uint8_t value[PROGRESS_SIZE];
   put_u64(value, progress->seq);
   put_u64(value + 8, progress->made);
   put_u64(value + 16, (uint64_t)progress->release_ms);
   put_u64(value + 24, progress->release);
-  put_u64(value + 32, hash64(bytes_of(value, 32)));
+  put_u64(value + 32, (uint64_t)progress->received_ms);
+  memcpy(value + 40, progress->chain, SHA256_SIZE);
+  put_u64(value + PROGRESS_SIZE - 8, hash64(bytes_of(value, PROGRESS_SIZE - 8)));
   return put(t, META, key, progress_key(partition, key), value, sizeof value, err);
+}
+
+int state_clear(struct state_txn *t, struct error *err) {
+  static const int tables[] = {LEADS, DUE, META};
+  for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+    int e = mdb_drop(t->txn, t->state->table[tables[i]], 0);
+    if (e) return failed(e, err, TABLE_NAMES[tables[i]]);
+  }
+  return 0;
+}
+
+int state_put_row(struct state_txn *t, uint8_t table, struct bytes key, struct bytes value, struct error *err) {
+  t->state->was_empty = false;
+  if (table == ROW_PROGRESS) return put(t, META, key.p, key.n, value.p, value.n, err);
+  if (table != ROW_LEAD || key.n != 16 || value.n < LEAD_HEAD)
+    return error_set(err, ITD_ECORRUPT, "state: a row of table %u, %zu and %zu bytes: none that this program knows",
+                     table, key.n, value.n);
+  int rc = put(t, LEADS, key.p, key.n, value.p, value.n, err);
+  struct lead_id id;
+  memcpy(id.b, key.p, sizeof id.b);
+  return rc ? rc : move_due(t, id, INT64_MAX, (int64_t)u64_at(value.p + 8), err);
 }
 
 int state_commit(struct state_txn *t, struct error *err) {
@@ -327,4 +360,67 @@ void state_abort(struct state_txn *t) {
   if (!t) return;
   mdb_txn_abort(t->txn);
   free(t);
+}
+
+// ---- snapshots ----
+struct state_snapshot {
+  struct state *state;
+  MDB_txn *txn;
+};
+
+int state_snapshot_open(struct state *state, struct state_snapshot **out, struct error *err) {
+  MDB_txn *txn;
+  int e = mdb_txn_begin(state->env, NULL, MDB_RDONLY, &txn);
+  if (e) return failed(e, err, "begin");
+  *out = xmalloc(sizeof **out);
+  **out = (struct state_snapshot){.state = state, .txn = txn};
+  return 0;
+}
+
+void state_snapshot_close(struct state_snapshot *s) {
+  if (!s) return;
+  mdb_txn_abort(s->txn);
+  free(s);
+}
+
+static int progress_row(struct state_snapshot *s, unsigned partition, char key[24], MDB_val *k, MDB_val *v,
+                        struct error *err) {
+  *k = val(key, progress_key(partition, key));
+  int e = mdb_get(s->txn, s->state->table[META], k, v);
+  return e ? failed(e, err, "meta") : 0;
+}
+
+int state_snapshot_progress(struct state_snapshot *s, unsigned partition, struct state_progress *progress,
+                            struct error *err) {
+  char key[24];
+  MDB_val k, v;
+  int rc = progress_row(s, partition, key, &k, &v, err);
+  return rc ? rc : get_progress(bytes_of(v.mv_data, v.mv_size), partition, progress, err);
+}
+
+// The rows of LEADS whose id begins with `slot`.
+static int slot_rows(MDB_cursor *cursor, unsigned slot, state_visit visit, void *context, struct error *err) {
+  uint8_t first[16] = {(uint8_t)slot};
+  MDB_val k = val(first, sizeof first), v;
+  int e = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+  for (; e == 0 && k.mv_size == 16 && *(uint8_t *)k.mv_data == slot; e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+    int rc = visit(context, ROW_LEAD, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
+    if (rc) return rc;
+  }
+  return e && e != MDB_NOTFOUND ? failed(e, err, "leads") : 0;
+}
+
+int state_snapshot_rows(struct state_snapshot *s, unsigned partition, unsigned partitions, state_visit visit,
+                        void *context, struct error *err) {
+  MDB_cursor *cursor;
+  int e = mdb_cursor_open(s->txn, s->state->table[LEADS], &cursor);
+  if (e) return failed(e, err, "leads");
+  int rc = 0;
+  for (unsigned slot = partition; rc == 0 && slot < SLOTS; slot += partitions)
+    rc = slot_rows(cursor, slot, visit, context, err);
+  mdb_cursor_close(cursor);
+  char key[24];
+  MDB_val k, v;
+  if (rc == 0) rc = progress_row(s, partition, key, &k, &v, err);
+  return rc ? rc : visit(context, ROW_PROGRESS, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
 }

@@ -6,15 +6,18 @@
 // struct state_progress. Writing: one thread at a time (the checkpointer's). Reading: a state_reader for each thread;
 // no read transaction outlives a call, so that the checkpointer can always reuse pages.
 #pragma once
+#include "base/hash.h"
 #include "engine/lead.h"
 
 #define LEAD_KEY_SIZE 32
 
 struct state_progress {
-  uint64_t seq;       // every lead that changed at or before this frame is in here
+  uint64_t seq;       // every lead that changed at or before this frame is in here, and nothing later
   uint64_t made;      // lead ids made in the partition
   int64_t release_ms; // received_ms of the newest FRAME_RELEASE, and its policy number; 0: none
   uint32_t release;
+  int64_t received_ms;        // greatest received_ms in the partition's log at seq
+  uint8_t chain[SHA256_SIZE]; // of the partition's journal at seq
 };
 
 struct state;
@@ -53,6 +56,28 @@ int state_put_key(struct state_txn *txn, struct lead_id lead, const uint8_t key[
                   struct error *err) ITD_MUST_USE;
 int state_put_progress(struct state_txn *txn, unsigned partition, const struct state_progress *progress,
                        struct error *err) ITD_MUST_USE;
+// Takes everything away but who is who: to be built anew from bases.
+int state_clear(struct state_txn *txn, struct error *err) ITD_MUST_USE;
+// One row, as state_snapshot_rows gave it.
+int state_put_row(struct state_txn *txn, uint8_t table, struct bytes key, struct bytes value,
+                  struct error *err) ITD_MUST_USE;
 int state_commit(struct state_txn *txn,
                  struct error *err) ITD_MUST_USE; // durable on return; frees txn, whatever comes of it
 void state_abort(struct state_txn *txn);
+
+// ---- the rows of a partition: what a base holds ----
+// A read transaction of its own, for any one thread at a time. Pages that it sees can't be used again while it lives:
+// LMDB's file grows meanwhile.
+struct state_snapshot;
+int state_snapshot_open(struct state *state, struct state_snapshot **out, struct error *err) ITD_MUST_USE;
+void state_snapshot_close(struct state_snapshot *snapshot); // NULL does nothing
+int state_snapshot_progress(struct state_snapshot *snapshot, unsigned partition, struct state_progress *progress,
+                            struct error *err) ITD_MUST_USE; // ITD_ENOTFOUND
+// Tables as bases name them; these numbers never change.
+enum state_row { ROW_LEAD = 1, ROW_PROGRESS = 2 };
+typedef int (*state_visit)(void *context, uint8_t table, struct bytes key, struct bytes value, struct error *err);
+// Every row of a partition (of `partitions`), table by table, keys in order. Views are good during the call.
+int state_snapshot_rows(struct state_snapshot *snapshot, unsigned partition, unsigned partitions, state_visit visit,
+                        void *context, struct error *err) ITD_MUST_USE;
+// What a ROW_LEAD holds, appended to `block`. ITD_ECORRUPT.
+int state_row_lead(struct bytes value, struct buf *block, struct error *err) ITD_MUST_USE;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "store/hold.h"
 #include "store/shard.h"
 
 // ---- open ----
@@ -70,7 +71,21 @@ static void start_checkpoint(struct store *store, struct recovery_result *result
       checkpoint_dirty(store->checkpoint, store->shard[i]->dirty[k]->counted);
 }
 
+static void start_keeper(struct store *store) {
+  struct journal *journal[256];
+  for (unsigned i = 0; i < store->options.shards; i++) journal[i] = store->shard[i]->journal;
+  store->keeper = keeper_start(&(struct keeper_options){.keep = store->options.keep,
+                                                        .dir = store->dir.path,
+                                                        .partitions = store->dir.partitions,
+                                                        .shards = store->options.shards,
+                                                        .window_ms = store->options.dedupe_window_ms,
+                                                        .session = store->session,
+                                                        .checkpoint = store->checkpoint,
+                                                        .journal = journal});
+}
+
 static void free_all(struct store *store) {
+  keeper_stop(store->keeper);
   checkpoint_stop(store->checkpoint);
   for (unsigned i = 0; i < 256; i++) shard_free(store->shard[i]);
   quarantine_close(store->quarantine);
@@ -96,6 +111,7 @@ int store_open(const struct store_options *options, struct store **out, struct s
   if (rc == 0) rc = recover(store, result, err);
   if (rc == 0) rc = open_logs(store, result, err);
   if (rc == 0) start_checkpoint(store, result);
+  if (rc == 0) start_keeper(store);
   if (rc == 0 && recovery) *recovery = result->recovery;
   dir_list_free(result->vault_files, result->vault_count);
   free(result);
@@ -124,6 +140,8 @@ static void last_checkpoint(struct store *store) {
 
 void store_close(struct store *store) {
   if (!store) return;
+  keeper_stop(store->keeper);
+  store->keeper = NULL;
   last_checkpoint(store);
   free_all(store);
 }
@@ -131,6 +149,9 @@ void store_close(struct store *store) {
 struct store_shard *store_shard(struct store *store, unsigned shard) {
   CHECK(shard < store->options.shards);
   return store->shard[shard];
+}
+struct keep_stats store_keep_stats(struct store *store) {
+  return keeper_stats(store->keeper);
 }
 unsigned store_partitions(const struct store *store) { return store->dir.partitions; }
 unsigned store_shard_of(const struct store *store, unsigned partition) { return partition % store->options.shards; }
@@ -187,8 +208,11 @@ static int visit_partition(void *context, const struct frame *frame, uint64_t pl
 int store_walk(const char *dir, int partition, journal_visit visit, void *context, struct error *err) {
   struct segment_info *list;
   size_t count;
-  int rc = segment_list(dir, &list, &count, err);
-  if (rc) return rc;
+  int shared = holds_share(dir), rc = segment_list(dir, &list, &count, err);
+  if (rc) {
+    holds_unlock(shared);
+    return rc;
+  }
   struct filter filter = {.partition = partition, .visit = visit, .context = context};
   struct scan *scan = xcalloc(1, sizeof *scan);
   *scan = (struct scan){.dir = dir, .visit = visit_partition, .context = &filter, .is_live = true};
@@ -198,5 +222,6 @@ int store_walk(const char *dir, int partition, journal_visit visit, void *contex
   }
   free(scan);
   segment_list_free(list, count);
+  holds_unlock(shared);
   return rc;
 }

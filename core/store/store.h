@@ -24,6 +24,14 @@ struct store_options {
   // copies are written.
   size_t dirty_max;
   int64_t checkpoint_ms; // checkpoint.interval, default 10 s
+  struct keep_options {
+    int64_t base_interval_ms; // base.interval: between two bases while anything changes, default 24 h
+    uint64_t base_bytes;      // base.journal: or after so many bytes of journal, default 4 GiB
+    unsigned
+        bases; // base.keep: of each partition, at least 2, default 3; the oldest that history needs is kept as well
+    int64_t age_ms; // retention.age, default 0: for ever
+    uint64_t bytes; // retention.bytes of journal, default 0: no bound
+  } keep;
   size_t quarantine_max; // quarantine.bytes, default 64 MiB; the oldest half goes
   const uint8_t *seed;   // 32 bytes for a new directory: makes ids the same in every run (tests); NULL: random
 };
@@ -36,6 +44,7 @@ struct store_options {
                           .map_bytes = 64ull << 30,                                                                    \
                           .dirty_max = 512u << 20,                                                                     \
                           .checkpoint_ms = 10000,                                                                      \
+                          .keep = {.base_interval_ms = 86400000, .base_bytes = 4ull << 30, .bases = 3},                \
                           .quarantine_max = 64u << 20})
 
 struct store;
@@ -128,6 +137,14 @@ struct store_stats {
       lead_reads, quarantined;
   struct journal_stats journal;
 };
+struct keep_stats {                   // of the whole store
+  uint64_t bases, failures;           // sets of bases written; tries that failed
+  int64_t base_ms, base_took_ms;      // when the newest set was made (wall clock; 0: never), how long it took
+  uint64_t base_bytes;                // of the newest set
+  uint64_t segments_gone, bytes_gone; // of journal, let go in this run
+  int64_t snapshot_ms;                // how long the open snapshot of LMDB has been open; 0: none is
+};
+struct keep_stats store_keep_stats(struct store *store);         // any thread
 struct store_stats store_stats(const struct store_shard *shard); // any thread: relaxed reads
 // Walks all frames of a data directory in partition order without opening it for writing (tools, replay, tests). Also of a live one.
 int store_walk(const char *dir, int partition /* -1: all */, journal_visit visit, void *context,
