@@ -137,6 +137,11 @@ static int open_store(struct daemon *daemon, uint8_t seed[32], struct error *err
   options.map_bytes = (uint64_t)c->state_map;
   options.dirty_max = (size_t)c->checkpoint_dirty;
   options.checkpoint_ms = c->checkpoint_interval_ms;
+  options.keep = (struct keep_options){.base_interval_ms = c->base_interval_ms,
+                                       .base_bytes = (uint64_t)c->base_journal,
+                                       .bases = (unsigned)c->base_keep,
+                                       .age_ms = c->retention_age_ms,
+                                       .bytes = (uint64_t)c->retention_bytes};
   options.quarantine_max = (size_t)c->quarantine_bytes;
   if (*c->seed) {
     if (hex_decode(bytes_str(c->seed), seed, 32) < 0)

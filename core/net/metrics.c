@@ -100,6 +100,34 @@ static void put_shards(const struct daemon *daemon, struct buf *out) {
   free(stats);
 }
 
+static void put_gauge(struct buf *out, const char *name, const char *help, double value) {
+  prometheus_family(out, name, "gauge", help);
+  prometheus_number(out, name, NULL, value);
+}
+
+// XX(member of struct keep_stats, type, name after intentd_, help)
+#define KEEP_FAMILIES(XX)                                                                                              \
+  XX(bases, "counter", "bases_total", "sets of bases written")                                                         \
+  XX(failures, "counter", "base_failures_total", "sets of bases that failed, to be tried again")                       \
+  XX(base_bytes, "gauge", "base_bytes", "what the newest set of bases takes")                                          \
+  XX(segments_gone, "counter", "journal_let_go_segments_total", "segments of journal that retention let go")           \
+  XX(bytes_gone, "counter", "journal_let_go_bytes_total", "their bytes")
+
+static void put_keeper(struct daemon *daemon, struct buf *out) {
+  struct keep_stats stats = store_keep_stats(daemon->store);
+#define XX(member, type, suffix, help)                                                                                 \
+  prometheus_family(out, "intentd_" suffix, type, help);                                                               \
+  prometheus_count(out, "intentd_" suffix, NULL, stats.member);
+  KEEP_FAMILIES(XX)
+#undef XX
+  put_gauge(out, "intentd_base_time_seconds", "when the newest set of bases was made, seconds since 1970; 0: never",
+            (double)stats.base_ms / 1000);
+  put_gauge(out, "intentd_base_seconds", "how long the newest set of bases took", (double)stats.base_took_ms / 1000);
+  put_gauge(out, "intentd_state_snapshot_seconds",
+            "age of the snapshot of LMDB that a base is being written from; 0: none is open",
+            (double)stats.snapshot_ms / 1000);
+}
+
 // ---- the daemon ----
 
 static void put_release(struct daemon *daemon, struct buf *out) {
@@ -127,11 +155,6 @@ static void put_release(struct daemon *daemon, struct buf *out) {
   prometheus_family(out, "intentd_reload_failed", "gauge",
                     "1: the policy's files do not load, what runs is an older version");
   prometheus_count(out, "intentd_reload_failed", NULL, is_behind);
-}
-
-static void put_gauge(struct buf *out, const char *name, const char *help, double value) {
-  prometheus_family(out, name, "gauge", help);
-  prometheus_number(out, name, NULL, value);
 }
 
 static void put_daemon(const struct daemon *daemon, struct buf *out) {
@@ -181,6 +204,11 @@ static void put_daemon(const struct daemon *daemon, struct buf *out) {
   XX("state.map", state_map, "bytes", 1)                                                                               \
   XX("checkpoint.dirty", checkpoint_dirty, "bytes", 1)                                                                 \
   XX("checkpoint.interval", checkpoint_interval_ms, "seconds", 1000)                                                   \
+  XX("base.interval", base_interval_ms, "seconds", 1000)                                                               \
+  XX("base.journal", base_journal, "bytes", 1)                                                                         \
+  XX("base.keep", base_keep, "", 1)                                                                                    \
+  XX("retention.age", retention_age_ms, "seconds", 1000)                                                               \
+  XX("retention.bytes", retention_bytes, "bytes", 1)                                                                   \
   XX("quarantine.bytes", quarantine_bytes, "bytes", 1)                                                                 \
   XX("policy.memory", policy_memory, "bytes", 1)                                                                       \
   XX("policy.build_memory", policy_build_memory, "bytes", 1)                                                           \
@@ -205,5 +233,6 @@ void daemon_metrics(struct daemon *daemon, struct buf *out) {
   put_errors(daemon, out);
   put_histograms(daemon, out);
   put_shards(daemon, out);
+  put_keeper(daemon, out);
   put_limits(daemon->config, out);
 }
