@@ -13,6 +13,7 @@ struct store_shard *shard_new(struct store *store, unsigned index) {
   struct store_shard *s = xcalloc(1, sizeof *s);
   s->store = store;
   s->index = index;
+  s->round = 1;
   s->reader = journal_reader_new(store->dir.path);
   s->state = state_reader_new(store->state);
   table_init(&s->leads, sizeof(struct lead_entry));
@@ -171,12 +172,13 @@ void store_identities(struct store_shard *s, struct lead_id lead,
 }
 
 // ---- leads ----
+static bool waits(const struct store_shard *s, const struct lead_entry *e) { return e->round && e->round != s->round; }
 static size_t give_copy(struct store_shard *s, struct lead_entry *e);
 
 // Whoever asks for a lead may change it. A checkpoint is a cut: what a cycle has still to copy is copied before that.
 struct lead *store_lead(struct store_shard *s, struct lead_id id) {
   struct lead_entry *e = table_find(&s->leads, lead_key(id));
-  if (e && (e->head.flags & LEAD_IS_WAITING)) give_copy(s, e);
+  if (e && waits(s, e)) give_copy(s, e);
   if (e && (e->lead || (e->head.flags & LEAD_WAS_SOUGHT))) return e->lead;
   if (!may_be_in_state(s)) return NULL;
   struct error err = {0};
@@ -199,17 +201,17 @@ struct lead *store_lead(struct store_shard *s, struct lead_id id) {
 
 void store_put(struct store_shard *s, struct lead *lead) {
   struct lead_entry *e = shard_entry(s, lead->id);
-  CHECK(!(e->head.flags & LEAD_IS_WAITING)); // its old state would be lost to the running cycle
+  CHECK(!waits(s, e)); // its old state would be lost to the running cycle
   if (!e->lead) count_up(&s->counters.leads);
   e->lead = lead;
   e->place = lead->place;
   due_set(&s->due, lead->id, engine_due(lead));
-  if (e->head.flags & LEAD_IS_DIRTY) return;
-  e->head.flags |= LEAD_IS_DIRTY;
+  if (e->round) return;
+  e->round = s->round;
   if (s->dirty_count == s->dirty_cap)
     s->dirty = xrealloc(s->dirty, (s->dirty_cap = s->dirty_cap ? s->dirty_cap * 2 : 1024) * sizeof *s->dirty);
   s->dirty[s->dirty_count++] = e;
-  e->counted = lead_size(lead);
+  e->counted = (uint32_t)lead_size(lead);
   if (s->store->checkpoint) checkpoint_dirty(s->store->checkpoint, e->counted);
 }
 
@@ -328,10 +330,7 @@ static void begin_giving(struct store_shard *s, uint32_t cycle) {
   size_t cap = s->flush_cap;
   s->flush = s->dirty, s->flush_cap = s->dirty_cap, s->flush_count = s->dirty_count, s->flush_at = 0;
   s->dirty = list, s->dirty_cap = cap, s->dirty_count = 0;
-  for (size_t i = 0; i < s->flush_count; i++) {
-    s->flush[i]->head.flags |= LEAD_IS_WAITING;
-    s->flush[i]->head.flags &= ~(uint32_t)LEAD_IS_DIRTY;
-  }
+  if (!++s->round) s->round = 1;
 
   struct checkpoint_part *part = s->part = xcalloc(1, sizeof *part);
   for (unsigned p = s->index; p < s->store->dir.partitions; p += s->store->options.shards) {
@@ -367,7 +366,7 @@ static size_t give_copy(struct store_shard *s, struct lead_entry *e) {
     s->chunk = NULL;
   }
   memcpy(to, e->lead, n);
-  e->head.flags &= ~(uint32_t)LEAD_IS_WAITING;
+  e->round = 0;
   return n;
 }
 
@@ -381,7 +380,7 @@ bool shard_give(struct store_shard *s, size_t bytes_max) {
   }
   for (size_t given = 0; s->flush_at < s->flush_count && given < bytes_max; s->flush_at++) {
     struct lead_entry *e = s->flush[s->flush_at];
-    if (e->head.flags & LEAD_IS_WAITING) given += give_copy(s, e);
+    if (waits(s, e)) given += give_copy(s, e);
   }
   if (s->flush_at < s->flush_count) return false;
   if (s->chunk) checkpoint_give(c, s->chunk);

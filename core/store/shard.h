@@ -15,18 +15,14 @@
 #include "store/store.h"
 #include "store/versions.h"
 
-enum {
-  LEAD_IS_DIRTY = 1,
-  LEAD_HAS_KEY = 2,
-  LEAD_WAS_SOUGHT = 4,
-  LEAD_IS_WAITING = 8
-}; // flags of a lead's entry; SOUGHT: LMDB has nothing we lack; WAITING: the running cycle has to copy it, as it is
+enum { LEAD_HAS_KEY = 2, LEAD_WAS_SOUGHT = 4 }; // flags of a lead's entry; SOUGHT: LMDB has nothing we lack
 
 struct lead_entry {
   struct table_entry head; // key: lead_key
   struct lead *lead;       // NULL: not loaded, or not there yet
   uint64_t place;          // of its last frame, staged ones included
-  size_t counted;          // bytes told to checkpoint_dirty
+  uint32_t counted;        // bytes told to checkpoint_dirty
+  uint32_t round;          // of the shard, in which it changed first and was not copied yet; 0: LMDB has it, or will
   uint8_t key[LEAD_KEY_SIZE];
 };
 
@@ -61,6 +57,9 @@ struct store_shard {
   // checkpoint: leads that changed, and those that a cycle has to copy
   struct lead_entry **dirty, **flush;
   size_t dirty_count, dirty_cap, flush_count, flush_at, flush_cap;
+  // Of changes: a new one begins with each cycle, which has to copy what changed in the one before, as it was then. So a
+  // lead whose round is not 0 and not this one waits to be copied: before it changes again, at the latest.
+  uint32_t round;
   uint32_t cycle; // that this shard gave for last, or is giving for
   bool is_giving;
   struct checkpoint_part *part;   // while giving

@@ -35,6 +35,7 @@ static struct store_options options_of(const char *dir, struct draw *d) {
   o.journal.interval_ms = 1;
   o.checkpoint_ms = 1 + (int64_t)draw(d, 20);
   o.dirty_max = 40000 + (size_t)draw(d, 200000);
+  if (draw(d, 2)) o.keep.base_bytes = 1 + (size_t)draw(d, 100000); // bases as well
   return o;
 }
 
