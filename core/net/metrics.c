@@ -128,6 +128,27 @@ static void put_keeper(struct daemon *daemon, struct buf *out) {
             (double)stats.snapshot_ms / 1000);
 }
 
+// ---- what becomes of full journal files ----
+
+// XX(member, type, suffix, help)
+#define SEALING_FAMILIES(XX)                                                                                           \
+  XX(segments, "counter", "sealed_segments_total", "journal files sealed")                                             \
+  XX(raw_bytes, "counter", "sealed_bytes_before_total", "bytes of journal files that were sealed")                     \
+  XX(file_bytes, "counter", "sealed_bytes_after_total", "bytes of what they were sealed into")                         \
+  XX(failures, "counter", "seal_failures_total", "sealings that failed: the journal file stays as it is")              \
+  XX(waiting, "gauge", "seal_waiting", "full journal files that are not sealed yet")
+
+static void put_sealing(const struct daemon *daemon, struct buf *out) {
+  struct sealer_stats sealing = store_sealing(daemon->store);
+#define XX(member, type, suffix, help)                                                                                 \
+  prometheus_family(out, "intentd_" suffix, type, help);                                                               \
+  prometheus_count(out, "intentd_" suffix, NULL, sealing.member);
+  SEALING_FAMILIES(XX)
+#undef XX
+  prometheus_family(out, "intentd_seal_lag_seconds", "gauge", "how long a full journal file has waited to be sealed");
+  prometheus_number(out, "intentd_seal_lag_seconds", NULL, (double)sealing.waiting_ms / 1000);
+}
+
 // ---- the daemon ----
 
 static void put_release(struct daemon *daemon, struct buf *out) {
@@ -234,5 +255,6 @@ void daemon_metrics(struct daemon *daemon, struct buf *out) {
   put_histograms(daemon, out);
   put_shards(daemon, out);
   put_keeper(daemon, out);
+  put_sealing(daemon, out);
   put_limits(daemon->config, out);
 }

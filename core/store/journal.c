@@ -252,6 +252,8 @@ int journal_sync(struct journal *j, struct error *err) {
   return j->options.sync == SYNC_ALWAYS ? 0 : segments_sync(j->segments, err);
 }
 
+uint32_t journal_retired(const struct journal *j) { return segments_retired(j->segments); }
+
 struct journal_stats journal_stats(const struct journal *j) {
   return (struct journal_stats){.frames = atomic_load_explicit(&j->frames, memory_order_relaxed),
                                 .bytes = atomic_load_explicit(&j->bytes, memory_order_relaxed),

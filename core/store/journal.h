@@ -97,6 +97,8 @@ bool journal_peek(const struct journal *journal, uint64_t place, struct frame *f
 int journal_commit(struct journal *journal, struct error *err) ITD_MUST_USE;
 // Returns when all that journal_commit wrote before this call is on disk, whatever `sync` says. Any thread. ITD_EIO.
 int journal_sync(struct journal *journal, struct error *err) ITD_MUST_USE;
+// Segments of this log up to this number are never written again: they may be sealed. Any thread.
+uint32_t journal_retired(const struct journal *journal);
 struct journal_stats {
   uint64_t frames, bytes, commits, syncs, full;
 };

@@ -1,37 +1,37 @@
 // The walk over logs. A commit is judged whole before its frames are shown: checksums, sequence, chain. What is not
 // whole is the torn end of what was being written when the power went, or damage: see judge_rest.
 #include "store/journal_scan.h"
+#include "store/disk.h"
+#include "store/source.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/check.h"
-#include "store/disk.h"
 
 #define READ_AHEAD (1u << 20)
 
-// ---- a window over a file ----
+// ---- a window over a segment ----
 struct window {
-  int fd;
+  struct source *source;
+  struct sealed_cache *cache;
   struct buf b;
-  uint64_t base; // file offset of b.p[0]
+  uint64_t base; // offset of b.p[0]
 };
 
-// The bytes from `offset` on, at least n of them unless the file ends. Views are good until the next call.
-static int window_at(struct window *w, uint64_t offset, size_t n, struct bytes *out) {
+// The bytes from `offset` on, at least n of them unless the segment ends. Views are good until the next call.
+static int window_at(struct window *w, uint64_t offset, size_t n, struct bytes *out, struct error *err) {
   CHECK(offset >= w->base);
   while (w->base + w->b.n < offset + n) {
     uint64_t at = w->base + w->b.n;
-    size_t want = offset + n - at < READ_AHEAD ? READ_AHEAD : (size_t)(offset + n - at);
-    size_t got = 0;
-    int e = disk_read(w->fd, buf_reserve(&w->b, want), want, (off_t)at, &got);
-    if (e) return e;
-    if (!got) break;
+    size_t want = offset + n - at < READ_AHEAD ? READ_AHEAD : (size_t)(offset + n - at), got;
+    int rc = source_read(w->source, w->cache, at, buf_reserve(&w->b, want), want, &got, err);
+    if (rc) return rc;
     w->b.n += got;
+    if (got < want) break;
   }
   size_t skip = (size_t)(offset - w->base);
   *out = skip < w->b.n ? bytes_of(w->b.p + skip, w->b.n - skip) : bytes_of(NULL, 0);
@@ -51,13 +51,14 @@ static void window_forget(struct window *w, uint64_t from) {
 }
 
 // ---- what a directory has ----
-static int read_opening(int fd, struct segment_info *info, struct error *err) {
+static int read_opening(const struct source *source, struct sealed_cache *cache, struct segment_info *info,
+                        struct error *err) {
   uint8_t *b = xmalloc(trailer_size(256));
-  size_t got = 0, need;
-  int e = disk_read(fd, b, trailer_size(256), SEGMENT_HEADER_SIZE, &got);
+  size_t got, need;
+  int rc = source_read(source, cache, SEGMENT_HEADER_SIZE, b, trailer_size(256), &got, err);
   uint64_t place = place_of(info->log, info->number, SEGMENT_HEADER_SIZE);
   struct trailer t;
-  if (e == 0 && record_check(bytes_of(b, got), place, &need) && record_kind(b) == FRAME_COMMIT) {
+  if (rc == 0 && record_check(bytes_of(b, got), place, &need) && record_kind(b) == FRAME_COMMIT) {
     trailer_get(b, &t);
     info->has_opening = (t.flags & TRAILER_OPENS) && t.count == info->header.partitions;
     info->begins_session = info->has_opening && (t.flags & TRAILER_BEGINS);
@@ -68,20 +69,17 @@ static int read_opening(int fd, struct segment_info *info, struct error *err) {
     for (size_t i = 0; i < t.count; i++) info->seq[i] = trailer_entry_get(&t, i).seq;
   }
   free(b);
-  return e ? error_set(err, disk_status(e), "%s", strerror(e)) : 0;
+  return rc;
 }
 
-static int read_info(const char *dir, struct segment_info *info, struct error *err) {
-  char path[SEGMENT_PATH_MAX];
-  segment_path(path, dir, info->log, info->number);
-  int fd;
-  int e = disk_open(path, O_RDONLY, &fd);
-  if (e == ENOENT) return 0; // of a live directory: made ahead, and taken away unused
-  if (e) return error_set(err, disk_status(e), "%s: %s", path, strerror(e));
+static int read_info(const char *dir, struct sealed_cache *cache, struct segment_info *info, struct error *err) {
+  struct source *source;
+  int rc = source_open(dir, info->log, info->number, &source, err);
+  if (rc == ITD_ENOTFOUND) return 0; // of a live directory: made ahead, and taken away unused
+  if (rc) return rc;
   uint8_t head[SEGMENT_HEADER_SIZE];
-  size_t got = 0;
-  e = disk_read(fd, head, sizeof head, 0, &got);
-  int rc = e ? error_set(err, disk_status(e), "%s", strerror(e)) : 0;
+  size_t got;
+  rc = source_read(source, cache, 0, head, sizeof head, &got, err);
   if (rc == 0 && got == sizeof head) {
     rc = segment_header_get(head, &info->header, err);
     info->has_header = rc == 0;
@@ -89,10 +87,11 @@ static int read_info(const char *dir, struct segment_info *info, struct error *e
     if (info->has_header && (info->header.log != info->log || info->header.segment != info->number ||
                              info->header.partitions < 1 || info->header.partitions > 256))
       rc = error_set(err, ITD_ECORRUPT, "is segment %02x-%08x by its header", info->header.log, info->header.segment);
+    if (rc) error_prefix(err, "%s", source_path(source));
   }
-  if (rc == 0 && info->has_header) rc = read_opening(fd, info, err);
-  close(fd);
-  if (rc) error_prefix(err, "%s", path);
+  if (rc == 0 && info->has_header) rc = read_opening(source, cache, info, err);
+  info->is_sealed = source_sealed(source) != NULL;
+  source_close(source);
   return rc;
 }
 
@@ -117,30 +116,66 @@ static int find_segments(const char *dir, struct segment_info **list, size_t *co
   if (!d) return errno == ENOENT ? 0 : error_set(err, disk_status(errno), "%s: %s", path, strerror(errno));
   size_t cap = 0;
   for (struct dirent *e; (e = readdir(d));) {
-    unsigned log, number;
-    int end = 0;
-    if (sscanf(e->d_name, "%2x-%8x.log%n", &log, &number, &end) != 2 || !end || e->d_name[end]) continue;
+    unsigned log;
+    uint32_t number;
+    if (segment_file(e->d_name, &log, &number) == SEGMENT_FILE_NONE) continue;
     if (*count == cap) *list = xrealloc(*list, (cap = cap ? cap * 2 : 16) * sizeof **list);
     (*list)[(*count)++] = (struct segment_info){.log = log, .number = number};
   }
   closedir(d);
   if (*count) qsort(*list, *count, sizeof **list, by_number);
+  size_t kept = 0; // a segment is there twice while, and if the machine stopped then after, it was sealed
+  for (size_t i = 0; i < *count; i++)
+    if (!kept || by_number(&(*list)[kept - 1], &(*list)[i]) != 0) (*list)[kept++] = (*list)[i];
+  *count = kept;
   return 0;
 }
 
+// The first segment that is missing between others of its log; NULL: none.
+static const struct segment_info *find_hole(const struct segment_info *list, size_t count) {
+  for (size_t i = 1; i < count; i++)
+    if (list[i].log == list[i - 1].log && list[i].number != list[i - 1].number + 1) return &list[i - 1];
+  return NULL;
+}
+
+static int is_there(const char *dir, unsigned log, uint32_t number, bool *there, struct error *err) {
+  struct source *source;
+  int rc = source_open(dir, log, number, &source, err);
+  *there = rc == 0;
+  if (rc == 0) source_close(source);
+  return rc == ITD_ENOTFOUND ? 0 : rc;
+}
+
+// A folder that changes while it is listed may show neither the log nor what it was sealed into, and what was let go since (the oldest first).
+// A hole counts when the file cannot be opened, and the one before it can.
+static int find_all(const char *dir, struct segment_info **list, size_t *count, struct error *err) {
+  for (;;) {
+    int rc = find_segments(dir, list, count, err);
+    const struct segment_info *before = rc ? NULL : find_hole(*list, *count);
+    if (!before) return rc;
+    bool is_back, is_first;
+    rc = is_there(dir, before->log, before->number + 1, &is_back, err);
+    if (rc == 0) rc = is_there(dir, before->log, before->number, &is_first, err);
+    if (rc || (!is_back && is_first)) return rc;
+    free(*list);
+  }
+}
+
 int segment_list(const char *dir, struct segment_info **list, size_t *count, struct error *err) {
-  int rc = find_segments(dir, list, count, err);
+  int rc = find_all(dir, list, count, err);
+  struct sealed_cache *cache = sealed_cache_new(1);
   for (size_t i = 0; rc == 0 && i < *count; i++) {
     struct segment_info *s = &(*list)[i], *before = i && s[-1].log == s->log ? s - 1 : NULL;
     if (before && s->number != before->number + 1) {
       rc = error_set(err, ITD_ECORRUPT, "journal: segment %02x-%08x.log is missing", s->log, before->number + 1);
       break;
     }
-    rc = read_info(dir, s, err);
+    rc = read_info(dir, cache, s, err);
     // Without a header of its own a segment sorts behind the one it follows.
     if (!s->has_header) s->header.session = before ? before->header.session : UINT32_MAX;
     if (before) before->has_successor = true;
   }
+  sealed_cache_free(cache);
   if (rc) {
     segment_list_free(*list, *count);
     *list = NULL;
@@ -172,7 +207,6 @@ struct walk {
   const struct segment_info *info;
   bool goes_on; // the segment before this one was read, and is of the same session
   struct window window;
-  uint64_t size;   // of the file, when it was opened
   uint32_t at;     // where the next commit begins
   uint32_t *frame; // offsets of the frames of this commit
   size_t frame_count, frame_cap;
@@ -264,8 +298,8 @@ static int check_trailer(struct walk *w, uint32_t offset, const struct trailer *
 static int show_frames(struct walk *w, struct error *err) {
   for (size_t i = 0; i < w->frame_count; i++) {
     struct bytes in;
-    int e = window_at(&w->window, w->frame[i], 1, &in);
-    CHECK(e == 0 && in.n); // the commit was read before
+    int read = window_at(&w->window, w->frame[i], 1, &in, err);
+    CHECK(read == 0 && in.n); // the commit was read before
     struct frame f;
     frame_get(in.p, &f);
     w->scan->frames++;
@@ -281,8 +315,8 @@ static int next_record(struct walk *w, uint32_t offset, struct bytes *in, size_t
   size_t need = TRAILER_HEADER_SIZE;
   for (;;) {
     size_t had = need;
-    int e = window_at(&w->window, offset, need, in);
-    if (e) return error_set(err, disk_status(e), "%s: %s", w->path, strerror(e));
+    int rc = window_at(&w->window, offset, need, in, err);
+    if (rc) return rc;
     *size = record_check(*in, place_of(w->info->log, w->info->number, offset), &need);
     if (*size) return 1;
     if (need <= had) return 0; // nothing there, or the file ends before it does
@@ -337,14 +371,14 @@ static bool proves(struct walk *w, struct bytes in, uint64_t offset) {
 // when it was made: one behind the hole with an offset beyond the hole's start proves that the hole was once whole.
 static int look_at_rest(struct walk *w, struct rest *rest, struct error *err) {
   *rest = (struct rest){0};
-  struct window scan = {.fd = w->window.fd, .base = w->at};
+  struct window scan = {.source = w->window.source, .cache = w->window.cache, .base = w->at};
   buf_init(&scan.b);
-  int e = 0;
+  int rc = 0;
   const size_t most = trailer_size(256); // what may have to be seen to judge one place
   for (uint64_t at = w->at;;) {
     struct bytes in;
     window_drop(&scan, at);
-    if ((e = window_at(&scan, at, most, &in)) || !in.n) break;
+    if ((rc = window_at(&scan, at, most, &in, err)) || !in.n) break;
     size_t step = in.n >= most ? in.n - most + 1 : in.n, i = 0;
     for (; i < step; i += 8) {
       uint64_t word = 0;
@@ -356,27 +390,23 @@ static int look_at_rest(struct walk *w, struct rest *rest, struct error *err) {
     at += i;
   }
   buf_deinit(&scan.b);
-  return e ? error_set(err, disk_status(e), "%s: %s", w->path, strerror(e)) : 0;
+  return rc;
 }
 
 // Was anything ever committed to the segment after this one? It is written only when this one is synced to its end.
 static int successor_is_used(const struct walk *w, bool *used, struct error *err) {
-  char path[SEGMENT_PATH_MAX];
+  struct source *source;
   *used = false;
   if (!w->info->has_successor) return 0;
-  segment_path(path, w->scan->dir, w->info->log, w->info->number + 1);
-  int fd;
+  int rc = source_open(w->scan->dir, w->info->log, w->info->number + 1, &source, err);
+  if (rc) return rc == ITD_ENOTFOUND ? 0 : rc;
   uint8_t b[64];
   size_t got = 0;
-  int e = disk_open(path, O_RDONLY, &fd);
-  if (e == ENOENT) return 0;
-  if (e == 0) {
-    e = disk_read(fd, b, sizeof b, SEGMENT_HEADER_SIZE, &got);
-    close(fd);
-  }
-  if (e) return error_set(err, disk_status(e), "%s: %s", path, strerror(e));
+  *used = source_sealed(source) != NULL;
+  if (!*used) rc = source_read(source, NULL, SEGMENT_HEADER_SIZE, b, sizeof b, &got, err);
   for (size_t i = 0; i < got; i++) *used = *used || b[i];
-  return 0;
+  source_close(source);
+  return rc;
 }
 
 static int walk_on(struct walk *w, struct error *err) {
@@ -406,7 +436,10 @@ static int judge_rest(struct walk *w, struct scan_end *end, struct error *err) {
       return damage(w, w->at, err, "a commit that was on disk does not read; what follows it does");
     break;
   }
-  w->scan->has_ended[w->info->log] = w->scan->is_live && !used;
+  struct sealed *sealed = source_sealed(w->window.source);
+  if (sealed && w->at != sealed_info(sealed)->raw_bytes)
+    return damage(w, w->at, err, "a sealed segment ends in whole commits; this one does not");
+  w->scan->has_ended[w->info->log] = w->scan->is_live && !used && !sealed;
   *end = (struct scan_end){
       .end = w->at, .is_torn = rest.dirty_end != 0, .torn_bytes = rest.dirty_end ? rest.dirty_end - w->at : 0};
   return 0;
@@ -421,17 +454,21 @@ static int scan_one(struct scan *scan, const struct segment_info *info, struct s
   scan->last_number = info->number;
   buf_init(&w->window.b);
   w->window.base = w->at;
-  w->window.fd = -1;
-  int rc = 0, e = disk_open(w->path, O_RDONLY, &w->window.fd);
-  bool is_gone = e == ENOENT && !info->has_successor && !info->has_opening;
-  if (e && !is_gone) rc = error_set(err, disk_status(e), "%s: %s", w->path, strerror(e));
+  int rc = source_open(scan->dir, info->log, info->number, &w->window.source, err);
+  bool is_gone = rc == ITD_ENOTFOUND && !info->has_successor && !info->has_opening;
+  if (rc == ITD_ENOTFOUND) rc = is_gone ? 0 : ITD_EIO;
   if (is_gone) *end = (struct scan_end){0};
+  if (rc == 0 && !is_gone) {
+    snprintf(w->path, sizeof w->path, "%s", source_path(w->window.source));
+    if (source_sealed(w->window.source)) w->window.cache = sealed_cache_new(1);
+  }
   if (rc == 0 && !is_gone && info->has_header) {
     if (info->header.session > scan->session) scan->session = info->header.session;
     rc = walk_on(w, err);
   }
   if (rc == 0 && !is_gone) rc = judge_rest(w, end, err);
-  if (w->window.fd >= 0) close(w->window.fd);
+  source_close(w->window.source);
+  sealed_cache_free(w->window.cache);
   for (int i = 0; i < 256; i++) sha256_free(w->hash[i]);
   buf_deinit(&w->window.b);
   free(w->frame);
@@ -447,7 +484,9 @@ int scan_segment(struct scan *scan, const struct segment_info *info, struct scan
   if (info->has_header || !scan->is_live) return scan_one(scan, info, end, err);
   // It was being made when the list was; by now it may be in use.
   struct segment_info fresh = *info;
-  int rc = read_info(scan->dir, &fresh, err);
+  struct sealed_cache *cache = sealed_cache_new(1);
+  int rc = read_info(scan->dir, cache, &fresh, err);
+  sealed_cache_free(cache);
   fresh.begins_session = info->begins_session || fresh.header.session != info->header.session;
   if (rc == 0) rc = scan_one(scan, &fresh, end, err);
   free(fresh.seq);

@@ -11,6 +11,7 @@ struct segment_info {
   bool has_opening;    // false: nothing was ever committed here, or damaged
   bool begins_session; // the first of its log in its session: its opening is right for all partitions, not only owned
                        // ones
+  bool is_sealed;      // when the list was made
   bool has_successor;  // another segment of this log follows in the list
   struct segment_header header;
   int64_t received_ms; // opening: greatest received_ms before it
@@ -37,7 +38,6 @@ struct scan {
   // Of each partition: a gap up to this frame is no damage where segments in between were left out; NULL: none is
   // allowed.
   const uint64_t *floor;
-  // were left out); NULL: none is allowed
   // The directory may be written meanwhile: a log ends at the first segment whose successor is not in use when it was
   // read, even if it is by the time that one would be read.
   bool is_live;

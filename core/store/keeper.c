@@ -14,6 +14,7 @@
 #include "store/disk.h"
 #include "store/hold.h"
 #include "store/journal_scan.h"
+#include "store/sealer.h"
 
 #define TICK_MS  100
 #define LOOK_MS  60000 // how often retention looks, besides after every set of bases
@@ -230,10 +231,8 @@ static int find_cut(struct going *g, struct error *err) {
 
 static void drop_segment(struct going *g, size_t i) {
   struct keeper *k = g->keeper;
-  char path[SEGMENT_PATH_MAX];
-  segment_path(path, k->options.dir, g->list[i].log, g->list[i].number);
-  int e = disk_unlink(path);
-  if (e && e != ENOENT) {
+  int e = segment_drop(k->options.dir, g->list[i].log, g->list[i].number);
+  if (e) {
     log_line(LOG_WARN, "segment_unlink", "error=%s", log_quote(strerror(e)));
     return;
   }
@@ -285,7 +284,10 @@ static void look(struct going *g) {
   for (size_t i = 0; i < g->count; i++) {
     char path[SEGMENT_PATH_MAX];
     segment_path(path, g->keeper->options.dir, g->list[i].log, g->list[i].number);
-    g->total += g->bytes[i] = size_of(path);
+    g->bytes[i] = size_of(path);
+    if (g->list[i].is_sealed) sealed_path(path, g->keeper->options.dir, g->list[i].log, g->list[i].number);
+    if (g->list[i].is_sealed) g->bytes[i] += size_of(path);
+    g->total += g->bytes[i];
     g->successor[i] = segment_after(g->list, g->count, &g->list[i]);
   }
 }

@@ -195,6 +195,7 @@ int store_replay(const struct replay_options *options, struct replay_result *res
   if (access(format, F_OK) != 0) // opening would make a new one
     return error_set(err, ITD_ENOTFOUND, "%s is no data directory: it has no file \"format\"", options->dir);
   open.dir = options->dir;
+  open.seal = false; // it is read, not kept
   open.shards = options->threads;
   int status = store_open(&open, &store, &recovery, err);
   if (status < 0) return status;

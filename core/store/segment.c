@@ -13,14 +13,14 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "store/journal_format.h"
+#include "store/source.h"
 
 #define FILL_CHUNK      (1u << 20)
 #define FILL_SYNC_EVERY 4u // chunks: small syncs leave the disk to commits in between
 
 struct retired {
   int fd;
-  uint32_t end;
+  uint32_t number, end;
   struct retired *next;
 };
 
@@ -98,10 +98,9 @@ int segments_last(const char *dir, unsigned log, uint32_t *last, struct error *e
   if (!d) return error_set(err, disk_status(errno), "%s: %s", path, strerror(errno));
   *last = 0;
   for (struct dirent *e; (e = readdir(d));) {
-    unsigned l, n;
-    int end = 0;
-    if (sscanf(e->d_name, "%2x-%8x.log%n", &l, &n, &end) == 2 && end && !e->d_name[end] && l == log && n > *last)
-      *last = n;
+    unsigned l;
+    uint32_t n;
+    if (segment_file(e->d_name, &l, &n) != SEGMENT_FILE_NONE && l == log && n > *last) *last = n;
   }
   closedir(d);
   return 0;
@@ -116,11 +115,13 @@ static void cut(int fd, uint32_t end) {
 
 static void help_retire(struct segments *s) {
   struct retired *r = s->retired;
-  s->retired = r->next;
   pthread_mutex_unlock(&s->lock);
   cut(r->fd, r->end);
-  free(r);
   pthread_mutex_lock(&s->lock);
+  struct retired **at = &s->retired; // the owner may have put another one before it
+  while (*at != r) at = &(*at)->next;
+  *at = r->next;
+  free(r);
 }
 
 static void help_prepare(struct segments *s) {
@@ -251,7 +252,7 @@ int segments_next(struct segments *s, uint32_t number, struct error *err) {
   }
   if (s->fd >= 0) {
     struct retired *r = xmalloc(sizeof *r);
-    *r = (struct retired){.fd = s->fd, .end = s->written, .next = s->retired};
+    *r = (struct retired){.fd = s->fd, .number = s->number, .end = s->written, .next = s->retired};
     s->retired = r;
     pthread_cond_signal(&s->work);
   }
@@ -303,6 +304,15 @@ int segments_sync(struct segments *s, struct error *err) {
   bool is_synced = s->sync_count >= target;
   pthread_mutex_unlock(&s->lock);
   return is_synced ? 0 : error_set(err, ITD_EIO, "a sync of the journal failed");
+}
+
+uint32_t segments_retired(struct segments *s) {
+  pthread_mutex_lock(&s->lock);
+  uint32_t upto = s->number ? s->number - 1 : 0;
+  for (const struct retired *r = s->retired; r; r = r->next)
+    if (r->number <= upto) upto = r->number - 1;
+  pthread_mutex_unlock(&s->lock);
+  return upto;
 }
 
 uint32_t segments_synced(struct segments *s) { return atomic_load(&s->synced); }

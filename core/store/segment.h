@@ -1,6 +1,6 @@
 // The files of one log: the segment that is written now, the next one made ahead of need, full ones cut to their
-// length. One thread (the journal's owner) calls all of this but segments_sync, segments_synced, segments_failed and
-// segments_syncs, which any may; a helper thread does what would block: preallocation, retiring, and background syncs.
+// length. One thread (the journal's owner) calls all of this but segments_sync, segments_synced, segments_retired,
+// segments_failed and segments_syncs, which any may; a helper thread does what would block: preallocation, retiring, and background syncs.
 //
 // Segments are filled with zeros before use: on ext4 a write into written blocks needs no change of metadata, and its
 // fdatasync took 125 us where one into preallocated, unwritten blocks took 230 us and an append 245 us (64 KiB;
@@ -20,6 +20,7 @@ int segments_next(struct segments *s, uint32_t segment, struct error *err) ITD_M
 int segments_write(struct segments *s, uint32_t offset, struct bytes b, bool sync, struct error *err) ITD_MUST_USE;
 int segments_sync(struct segments *s,
                   struct error *err) ITD_MUST_USE; // all that was written before the call is on disk
+uint32_t segments_retired(struct segments *s);     // segments up to this number are full, synced and cut; any thread
 uint32_t segments_synced(struct segments *s);      // offset in the current segment
 bool segments_failed(struct segments *s);          // a sync in the background failed
 uint64_t segments_syncs(struct segments *s);

@@ -77,6 +77,7 @@ struct store {
   struct quarantine *quarantine;
   struct checkpoint *checkpoint;
   struct keeper *keeper;
+  struct sealer *sealer;
   uint8_t identity_key[16], message_key[16];
   uint32_t session;
   _Atomic uint32_t last_release;

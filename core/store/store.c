@@ -84,8 +84,20 @@ static void start_keeper(struct store *store) {
                                                         .journal = journal});
 }
 
+static void start_sealer(struct store *store) {
+  struct journal *journal[256];
+  for (unsigned i = 0; i < store->options.shards; i++) journal[i] = store->shard[i]->journal;
+  store->sealer = sealer_start(&(struct sealer_options){
+      .dir = store->dir.path, .shards = store->options.shards, .journal = journal, .level = store->options.seal_level});
+}
+
+struct sealer_stats store_sealing(const struct store *store) {
+  return sealer_stats(store->sealer);
+}
+
 static void free_all(struct store *store) {
   keeper_stop(store->keeper);
+  sealer_stop(store->sealer);
   checkpoint_stop(store->checkpoint);
   for (unsigned i = 0; i < 256; i++) shard_free(store->shard[i]);
   quarantine_close(store->quarantine);
@@ -112,6 +124,7 @@ int store_open(const struct store_options *options, struct store **out, struct s
   if (rc == 0) rc = open_logs(store, result, err);
   if (rc == 0) start_checkpoint(store, result);
   if (rc == 0) start_keeper(store);
+  if (rc == 0 && options->seal) start_sealer(store);
   if (rc == 0 && recovery) *recovery = result->recovery;
   dir_list_free(result->vault_files, result->vault_count);
   free(result);

@@ -9,6 +9,7 @@
 // identity is in memory after its first use; LMDB is written by the checkpointer's thread from encoded copies.
 #pragma once
 #include "store/journal.h"
+#include "store/sealer.h"
 
 #define STORE_FORMAT 2
 
@@ -32,6 +33,8 @@ struct store_options {
     int64_t age_ms; // retention.age, default 0: for ever
     uint64_t bytes; // retention.bytes of journal, default 0: no bound
   } keep;
+  bool seal;             // journal.seal: full segments are sealed in the background (store/sealer.h)
+  int seal_level;        // journal.compression, 1 to 19
   size_t quarantine_max; // quarantine.bytes, default 64 MiB; the oldest half goes
   const uint8_t *seed;   // 32 bytes for a new directory: makes ids the same in every run (tests); NULL: random
 };
@@ -45,6 +48,8 @@ struct store_options {
                           .dirty_max = 512u << 20,                                                                     \
                           .checkpoint_ms = 10000,                                                                      \
                           .keep = {.base_interval_ms = 86400000, .base_bytes = 4ull << 30, .bases = 3},                \
+                          .seal = true,                                                                                \
+                          .seal_level = 3,                                                                             \
                           .quarantine_max = 64u << 20})
 
 struct store;
@@ -146,6 +151,7 @@ struct keep_stats {                   // of the whole store
 };
 struct keep_stats store_keep_stats(struct store *store);         // any thread
 struct store_stats store_stats(const struct store_shard *shard); // any thread: relaxed reads
+struct sealer_stats store_sealing(const struct store *store);    // any thread; store/sealer.h
 // Walks all frames of a data directory in partition order without opening it for writing (tools, replay, tests). Also of a live one.
 int store_walk(const char *dir, int partition /* -1: all */, journal_visit visit, void *context,
                struct error *err) ITD_MUST_USE;

@@ -36,6 +36,7 @@ static struct store_options options_of(const char *dir, struct draw *d) {
   o.checkpoint_ms = 1 + (int64_t)draw(d, 20);
   o.dirty_max = 40000 + (size_t)draw(d, 200000);
   if (draw(d, 2)) o.keep.base_bytes = 1 + (size_t)draw(d, 100000); // bases as well
+  o.seal = draw(d, 4) != 0;
   return o;
 }
 
