@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 static const struct option options[] = {{"data", "DIR", "the data directory (default ./data)"},
-                                        {"threads", "N", "partitions are dealt out over them (default 1)"},
+                                        {"threads", "N", "leads are dealt out over them (default 1)"},
                                         {"guard", "auto|hook", "hook: with the JIT off (default auto)"},
                                         {0}};
 

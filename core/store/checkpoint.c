@@ -178,6 +178,11 @@ static int write_progress(struct batch *b, const struct checkpoint_part *part, s
     rc = batch_next(b, err);
     if (rc == 0) rc = state_put_progress(b->txn, part->partition[i], &part->progress[i], err);
   }
+  for (unsigned slot = 0; rc == 0 && slot < SLOTS; slot++)
+    if (part->made[slot]) {
+      rc = batch_next(b, err);
+      if (rc == 0) rc = state_put_made(b->txn, slot, part->made[slot], err);
+    }
   return rc;
 }
 

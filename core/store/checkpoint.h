@@ -56,6 +56,7 @@ struct checkpoint_part {
   unsigned count;
   uint16_t partition[256];
   struct state_progress progress[256];
+  uint64_t made[SLOTS]; // lead ids, by slot; 0: none, or another shard's
 };
 void checkpoint_done(struct checkpoint *c, unsigned shard,
                      struct checkpoint_part *part); // takes `part` (malloc'd) over

@@ -28,7 +28,8 @@ static int take_record(void *context, const struct vault_record *r, struct error
   struct store_shard *s = shard_of(v->store, p);
   if (r->type == VAULT_LEAD) {
     shard_set_key(s, r->lead, r->key);
-    if (r->made > s->partition[p].made) s->partition[p].made = r->made;
+    uint64_t *made = &s->made[lead_id_slot(r->lead)];
+    if (r->made > *made) *made = r->made;
   } else {
     shard_know(shard_of(v->store, store_partition_of(v->store, r->identity)), r->identity, r->lead);
   }
@@ -43,10 +44,20 @@ static int take_progress(struct recovering *v, struct error *err) {
     int rc = state_progress(s->state, p, &progress, err);
     if (rc && rc != ITD_ENOTFOUND) return rc;
     v->floor[p] = progress.seq;
-    if (progress.made > s->partition[p].made) s->partition[p].made = progress.made;
     if (progress.release)
       shard_release(
           s, &(struct frame){.partition = (uint16_t)p, .policy = progress.release, .received_ms = progress.release_ms});
+  }
+  return 0;
+}
+
+static int take_made(struct recovering *v, struct error *err) {
+  for (unsigned slot = 0; slot < SLOTS; slot++) {
+    struct store_shard *s = shard_of(v->store, slot_partition(slot, v->store->dir.partitions));
+    uint64_t made = 0;
+    int rc = state_made(s->state, slot, &made, err);
+    if (rc && rc != ITD_ENOTFOUND) return rc;
+    if (made > s->made[slot]) s->made[slot] = made;
   }
   return 0;
 }
@@ -175,6 +186,7 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
   if (rc == 0) rc = vault_files(store->dir.path, &result->vault_files, &result->vault_count, err);
   if (rc == 0) rc = vault_scan(store->dir.path, take_record, v, err);
   if (rc == 0) rc = take_progress(v, err);
+  if (rc == 0) rc = take_made(v, err);
   if (rc == 0) rc = state_each_due(store->shard[0]->state, take_due, store, err);
   if (rc == 0) rc = segment_list(store->dir.path, &list, &count, err);
   if (rc == 0) rc = take_segments(v, list, count, err);

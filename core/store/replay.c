@@ -2,18 +2,24 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "store/shard.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#define LEADS_IN_MEMORY 1000000u // of one thread, about
+
 struct played {
   struct lead *lead;
-  bool is_lost; // an event of it can't be opened: what follows can't be computed
+  uint64_t hash; // over its decisions
+  bool is_lost;  // an event of it can't be opened: what follows can't be computed
 };
 
-struct player { // of one partition at a time; one thread
+// The journal is dealt out by slots, so that a lead is one player's from its first frame to its last, however many
+// partitions there were meanwhile. One thread.
+struct player {
   struct store *store;
   struct store_shard *shard;
   const struct replay_options *options;
@@ -22,7 +28,10 @@ struct player { // of one partition at a time; one thread
   size_t cap, used;
   uint32_t release;
   struct buf map, secret;
-  struct replay_result result;
+  bool is_mine[SLOTS];
+  bool counts_releases;          // they are of no slot
+  struct replay_result *of_slot; // one a slot
+  struct replay_result *result;  // of the slot of the frame that is played
 };
 
 static struct policy *policy_of(void *context, uint32_t number) { return store_version(context, number); }
@@ -55,8 +64,13 @@ static struct played *lead_of(struct player *p, const struct frame *frame) {
   return played;
 }
 
+// What a slot's leads were decided: in a lead each decision after the other, but no matter which lead came first.
 static void forget_leads(struct player *p) {
-  for (size_t i = 0; i < p->cap; i++) lead_free(p->leads[i].lead);
+  for (size_t i = 0; i < p->cap; i++) {
+    const struct lead *lead = p->leads[i].lead;
+    if (lead) p->of_slot[lead_id_slot(lead->id)].hash += hash_mix(lead_id_hash(lead->id), p->leads[i].hash);
+    lead_free(p->leads[i].lead);
+  }
   free(p->leads);
   p->leads = NULL;
   p->cap = p->used = 0;
@@ -79,15 +93,16 @@ static int use_release(struct player *p, const struct frame *frame, struct error
 }
 
 // Holds what was decided again against the record; `result` empty: nothing was.
-static void compare(struct player *p, const struct frame *frame, const struct engine_result *result) {
+static void compare(struct player *p, struct played *played, const struct frame *frame,
+                    const struct engine_result *result) {
   uint64_t hash = result->count ? result->decision[result->count - 1].hash : 0;
-  p->result.decisions++;
-  p->result.hash = hash_mix(p->result.hash, hash);
+  p->result->decisions++;
+  played->hash = hash_mix(played->hash, hash);
   if (hash == frame->hash) return;
-  if (!p->result.different++) {
+  if (!p->result->different++) {
     char id[LEAD_ID_TEXT];
     lead_id_format(frame->entity, id);
-    snprintf(p->result.first_different, sizeof p->result.first_different, "%s-%u", id, frame->number);
+    snprintf(p->result->first_different, sizeof p->result->first_different, "%s-%u", id, frame->number);
   }
 }
 
@@ -110,23 +125,23 @@ static int play_decision(struct player *p, struct played *played, const struct f
   int status = is_timer ? 0 : read_event(p, frame, &event, &digits, err);
   if (status == ITD_ENOTFOUND) {
     played->is_lost = true;
-    p->result.forgotten++;
+    p->result->forgotten++;
     return 0;
   }
   if (status < 0) return status;
   struct engine_result result;
   struct error ignored = {0}; // it was not stopped then: the comparison says so
-  p->result.timers += is_timer;
+  p->result->timers += is_timer;
   if (engine_replay(p->engine, &played->lead, is_timer ? NULL : &event, frame->now_ms, &result, &ignored) < 0)
     result.count = 0;
-  compare(p, frame, &result);
+  compare(p, played, frame, &result);
   return 0;
 }
 
 // A call that was stopped is played as stopped: what it left of the lead (a timer that is gone, a release's layout) is
 // applied as recorded.
 static int play_stopped(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
-  p->result.stopped++;
+  p->result->stopped++;
   struct policy *from = store_version(p->store, played->lead->release);
   if (!from)
     return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", played->lead->release);
@@ -137,10 +152,13 @@ static int play_stopped(struct player *p, struct played *played, const struct fr
 static int play(void *context, const struct frame *frame, uint64_t place, struct error *err) {
   (void)place;
   struct player *p = context;
-  p->result.frames++;
-  if (frame->kind == FRAME_COMMIT) return 0;
+  bool is_release = frame->kind == FRAME_RELEASE;
+  unsigned slot = is_release ? 0 : lead_id_slot(frame->entity);
+  if (is_release ? !p->counts_releases : !p->is_mine[slot]) return 0;
+  p->result = &p->of_slot[slot];
+  p->result->frames++;
   int status = use_release(p, frame, err);
-  if (status < 0 || frame->kind == FRAME_RELEASE) return status;
+  if (status < 0 || is_release) return status;
   struct played *played = lead_of(p, frame);
   if (played->is_lost) return 0;
   return frame->kind == FRAME_STOPPED ? play_stopped(p, played, frame, err) : play_decision(p, played, frame, err);
@@ -153,24 +171,33 @@ struct worker {
   unsigned index;
   const struct replay_options *options;
   struct store *store;
-  struct replay_result *of_partition; // one a partition
+  unsigned rounds;               // passes over the journal, each with a part of its leads in memory
+  struct replay_result *of_slot; // one a slot
   int status;
   struct error err;
 };
 
+static void play_round(struct worker *w, unsigned round) {
+  struct player p = {.store = w->store,
+                     .shard = store_shard(w->store, w->index),
+                     .options = w->options,
+                     .of_slot = w->of_slot,
+                     .counts_releases = w->index == 0 && round == 0};
+  for (unsigned slot = 0, mine = 0; slot < SLOTS; slot++) {
+    unsigned partition = slot_partition(slot, store_partitions(w->store));
+    p.is_mine[slot] = store_shard_of(w->store, partition) == w->index && mine++ % w->rounds == round;
+  }
+  p.engine = engine_new(ENGINE_CLOCK_EVENT, &w->options->vm, policy_of, w->store);
+  w->status = store_walk(w->options->dir, -1, play, &p, &w->err);
+  forget_leads(&p);
+  engine_free(p.engine);
+  buf_deinit(&p.map);
+  buf_deinit(&p.secret);
+}
+
 static void *work(void *arg) {
   struct worker *w = arg;
-  for (unsigned partition = 0; partition < store_partitions(w->store) && w->status == 0; partition++) {
-    if (store_shard_of(w->store, partition) != w->index) continue;
-    struct player p = {.store = w->store, .shard = store_shard(w->store, w->index), .options = w->options};
-    p.engine = engine_new(ENGINE_CLOCK_EVENT, &w->options->vm, policy_of, w->store);
-    w->status = store_walk(w->options->dir, (int)partition, play, &p, &w->err);
-    w->of_partition[partition] = p.result;
-    forget_leads(&p);
-    engine_free(p.engine);
-    buf_deinit(&p.map);
-    buf_deinit(&p.secret);
-  }
+  for (unsigned round = 0; round < w->rounds && w->status == 0; round++) play_round(w, round);
   return NULL;
 }
 
@@ -196,16 +223,23 @@ int store_replay(const struct replay_options *options, struct replay_result *res
     return error_set(err, ITD_ENOTFOUND, "%s is no data directory: it has no file \"format\"", options->dir);
   open.dir = options->dir;
   open.seal = false; // it is read, not kept
-  open.shards = options->threads;
+  unsigned partitions = store_partitions_in(options->dir);
+  open.shards = partitions && options->threads > partitions ? partitions : options->threads;
   int status = store_open(&open, &store, &recovery, err);
   if (status < 0) return status;
-  struct replay_result *of_partition = xcalloc(store_partitions(store), sizeof *of_partition);
-  struct worker *workers = xcalloc(options->threads, sizeof *workers);
-  for (unsigned i = 0; i < options->threads; i++) {
-    workers[i] = (struct worker){.index = i, .options = options, .store = store, .of_partition = of_partition};
+  unsigned threads = open.shards;
+  uint64_t leads = state_leads(store->state) / threads, rounds = leads / LEADS_IN_MEMORY + 1;
+  struct replay_result *of_slot = xcalloc(SLOTS, sizeof *of_slot);
+  struct worker *workers = xcalloc(threads, sizeof *workers);
+  for (unsigned i = 0; i < threads; i++) {
+    workers[i] = (struct worker){.index = i,
+                                 .options = options,
+                                 .store = store,
+                                 .rounds = rounds < SLOTS ? (unsigned)rounds : SLOTS,
+                                 .of_slot = of_slot};
     CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0);
   }
-  for (unsigned i = 0; i < options->threads; i++) {
+  for (unsigned i = 0; i < threads; i++) {
     pthread_join(workers[i].thread, NULL);
     if (workers[i].status < 0 && status == 0) {
       status = workers[i].status;
@@ -213,9 +247,9 @@ int store_replay(const struct replay_options *options, struct replay_result *res
     }
   }
   *result = (struct replay_result){0};
-  for (unsigned p = 0; p < store_partitions(store); p++) add(result, &of_partition[p]);
+  for (unsigned slot = 0; slot < SLOTS; slot++) add(result, &of_slot[slot]);
   free(workers);
-  free(of_partition);
+  free(of_slot);
   store_close(store);
   return status;
 }

@@ -6,14 +6,14 @@
 
 struct replay_options {
   const char *dir;
-  unsigned threads;    // partitions are dealt out over them
+  unsigned threads;    // slots are dealt out over them; no more than there are partitions are used
   struct vm_limits vm; // hook: the JIT is off
 };
 struct replay_result {
   uint64_t frames, decisions, timers, stopped;
   uint64_t forgotten;       // frames whose event can't be opened any more: their leads are left out from there on
   uint64_t different;       // decisions whose hash is not the recorded one
-  uint64_t hash;            // over all decisions, whatever the threads: partition by partition, in sequence
+  uint64_t hash;            // over all decisions, lead by lead: whatever the threads and the partitions
   char first_different[64]; // decision_id
 };
 // ITD_ENOTFOUND: no data directory. ITD_EBUSY: in use. ITD_ECORRUPT. A difference is not an error: see result->different.

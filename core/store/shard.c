@@ -96,7 +96,7 @@ void shard_set_key(struct store_shard *s, struct lead_id id, const uint8_t key[L
 }
 
 // An id says nothing of who it is, yet is the same in every run with the same secret, on any number of shards: the n-th
-// of its partition, in its slot.
+// of its slot.
 static struct lead_id next_id(struct store_shard *s, unsigned slot) {
   struct {
     uint8_t secret[STORE_SECRET_SIZE];
@@ -105,7 +105,7 @@ static struct lead_id next_id(struct store_shard *s, unsigned slot) {
   } in = {.purpose = {'l', 'e', 'a', 'd'}};
   _Static_assert(sizeof in == STORE_SECRET_SIZE + 14, "no padding is hashed");
   uint16_t where = htole16((uint16_t)slot);
-  uint64_t n = htole64(++s->partition[slot_partition(slot, s->store->dir.partitions)].made);
+  uint64_t n = htole64(++s->made[slot]);
   memcpy(in.secret, s->store->dir.secret, sizeof in.secret);
   memcpy(in.rest, &where, sizeof where);
   memcpy(in.rest + sizeof where, &n, sizeof n);
@@ -118,8 +118,7 @@ static struct lead_id next_id(struct store_shard *s, unsigned slot) {
 }
 
 static void make_key(struct store_shard *s, struct lead_id id) {
-  struct vault_record r = {
-      .type = VAULT_LEAD, .lead = id, .made = s->partition[store_partition_of_lead(s->store, id)].made};
+  struct vault_record r = {.type = VAULT_LEAD, .lead = id, .made = s->made[lead_id_slot(id)]};
   random_bytes(r.key, sizeof r.key);
   vault_stage(s->vault, &r);
   shard_set_key(s, id, r.key);
@@ -338,12 +337,12 @@ static void begin_giving(struct store_shard *s, uint32_t cycle) {
     struct state_progress *progress = &part->progress[part->count];
     part->partition[part->count++] = (uint16_t)p;
     *progress = (struct state_progress){.seq = tip.seq,
-                                        .made = s->partition[p].made,
                                         .release_ms = s->partition[p].release_ms,
                                         .release = s->partition[p].release,
                                         .received_ms = tip.received_ms};
     memcpy(progress->chain, tip.chain, sizeof progress->chain);
   }
+  memcpy(part->made, s->made, sizeof part->made);
   // What was handed over before recovery read it back (the first cycle) comes on top of what this run added.
   buf_init(&part->vault);
   if (!s->handed_cycle) buf_append_bytes(&part->vault, buf_bytes(&s->handed));

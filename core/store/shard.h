@@ -32,7 +32,6 @@ struct identity_entry {
 };
 
 struct partition_state {
-  uint64_t made;      // lead ids
   int64_t release_ms; // received_ms of its newest FRAME_RELEASE
   uint32_t release;   // and the policy's number; 0: none
 };
@@ -53,6 +52,7 @@ struct store_shard {
   struct due due;
   struct seal seal;
   struct partition_state partition[256]; // its own ones
+  uint64_t made[SLOTS];                  // lead ids, in its own slots
   struct buf scratch;
   // checkpoint: leads that changed, and those that a cycle has to copy
   struct lead_entry **dirty, **flush;

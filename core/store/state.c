@@ -16,8 +16,9 @@ enum { LEADS, IDENTITIES, OF_LEAD, KEYS, DUE, META, TABLES };
 static const char *const TABLE_NAMES[TABLES] = {"leads", "identities", "of_lead", "keys", "due", "meta"};
 #define LEAD_HEAD   16 // hash64, due
 #define READERS_MAX 300
-// of META: seq, made, release_ms, release, received_ms, chain, hash64 of the rest
-#define PROGRESS_SIZE 80
+// of META: seq, release_ms, release, received_ms, chain, hash64 of the rest
+#define PROGRESS_SIZE 72
+#define MADE_SIZE     16 // likewise: how many, hash64 of that
 
 struct state {
   MDB_env *env;
@@ -179,11 +180,10 @@ static int get_progress(struct bytes v, unsigned partition, struct state_progres
   if (v.n != PROGRESS_SIZE || u64_at(v.p + PROGRESS_SIZE - 8) != hash64(bytes_of(v.p, PROGRESS_SIZE - 8)))
     return error_set(err, ITD_ECORRUPT, "state: the progress of partition %u is damaged", partition);
   *progress = (struct state_progress){.seq = u64_at(v.p),
-                                      .made = u64_at(v.p + 8),
-                                      .release_ms = (int64_t)u64_at(v.p + 16),
-                                      .release = (uint32_t)u64_at(v.p + 24),
-                                      .received_ms = (int64_t)u64_at(v.p + 32)};
-  memcpy(progress->chain, v.p + 40, SHA256_SIZE);
+                                      .release_ms = (int64_t)u64_at(v.p + 8),
+                                      .release = (uint32_t)u64_at(v.p + 16),
+                                      .received_ms = (int64_t)u64_at(v.p + 24)};
+  memcpy(progress->chain, v.p + 32, SHA256_SIZE);
   return 0;
 }
 
@@ -193,6 +193,29 @@ int state_progress(struct state_reader *r, unsigned partition, struct state_prog
   int rc = get(r, META, key, progress_key(partition, key), &v, err);
   if (rc) return rc;
   return end_read(r, get_progress(bytes_of(v.mv_data, v.mv_size), partition, progress, err));
+}
+
+uint64_t state_leads(struct state *state) {
+  MDB_txn *txn;
+  MDB_stat leads = {0};
+  if (mdb_txn_begin(state->env, NULL, MDB_RDONLY, &txn)) return 0;
+  if (mdb_stat(txn, state->table[LEADS], &leads)) leads.ms_entries = 0;
+  mdb_txn_abort(txn);
+  return leads.ms_entries;
+}
+
+static size_t made_key(unsigned slot, char out[24]) { return (size_t)snprintf(out, 24, "made%03u", slot); }
+
+int state_made(struct state_reader *r, unsigned slot, uint64_t *made, struct error *err) {
+  char key[24];
+  MDB_val v;
+  int rc = get(r, META, key, made_key(slot, key), &v, err);
+  if (rc) return rc;
+  const uint8_t *p = v.mv_data;
+  if (v.mv_size != MADE_SIZE || u64_at(p + 8) != hash64(bytes_of(p, 8)))
+    return end_read(r, error_set(err, ITD_ECORRUPT, "state: the number of ids made in slot %u is damaged", slot));
+  *made = u64_at(p);
+  return end_read(r, 0);
 }
 
 int state_identities(struct state_reader *r, struct lead_id id,
@@ -320,13 +343,20 @@ int state_put_progress(struct state_txn *t, unsigned partition, const struct sta
   char key[24];
   uint8_t value[PROGRESS_SIZE];
   put_u64(value, progress->seq);
-  put_u64(value + 8, progress->made);
-  put_u64(value + 16, (uint64_t)progress->release_ms);
-  put_u64(value + 24, progress->release);
-  put_u64(value + 32, (uint64_t)progress->received_ms);
-  memcpy(value + 40, progress->chain, SHA256_SIZE);
+  put_u64(value + 8, (uint64_t)progress->release_ms);
+  put_u64(value + 16, progress->release);
+  put_u64(value + 24, (uint64_t)progress->received_ms);
+  memcpy(value + 32, progress->chain, SHA256_SIZE);
   put_u64(value + PROGRESS_SIZE - 8, hash64(bytes_of(value, PROGRESS_SIZE - 8)));
   return put(t, META, key, progress_key(partition, key), value, sizeof value, err);
+}
+
+int state_put_made(struct state_txn *t, unsigned slot, uint64_t made, struct error *err) {
+  char key[24];
+  uint8_t value[MADE_SIZE];
+  put_u64(value, made);
+  put_u64(value + 8, hash64(bytes_of(value, 8)));
+  return put(t, META, key, made_key(slot, key), value, sizeof value, err);
 }
 
 int state_clear(struct state_txn *t, struct error *err) {
@@ -340,7 +370,7 @@ int state_clear(struct state_txn *t, struct error *err) {
 
 int state_put_row(struct state_txn *t, uint8_t table, struct bytes key, struct bytes value, struct error *err) {
   t->state->was_empty = false;
-  if (table == ROW_PROGRESS) return put(t, META, key.p, key.n, value.p, value.n, err);
+  if (table == ROW_PROGRESS || table == ROW_MADE) return put(t, META, key.p, key.n, value.p, value.n, err);
   if (table != ROW_LEAD || key.n != 16 || value.n < LEAD_HEAD)
     return error_set(err, ITD_ECORRUPT, "state: a row of table %u, %zu and %zu bytes: none that this program knows",
                      table, key.n, value.n);
@@ -422,5 +452,12 @@ int state_snapshot_rows(struct state_snapshot *s, unsigned partition, unsigned p
   char key[24];
   MDB_val k, v;
   if (rc == 0) rc = progress_row(s, partition, key, &k, &v, err);
-  return rc ? rc : visit(context, ROW_PROGRESS, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
+  if (rc == 0) rc = visit(context, ROW_PROGRESS, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
+  for (unsigned slot = partition; rc == 0 && slot < SLOTS; slot += partitions) {
+    k = val(key, made_key(slot, key));
+    e = mdb_get(s->txn, s->state->table[META], &k, &v);
+    if (e == 0) rc = visit(context, ROW_MADE, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
+    if (e && e != MDB_NOTFOUND) rc = failed(e, err, "meta");
+  }
+  return rc;
 }

@@ -3,7 +3,7 @@
 //
 // Tables: `leads` id -> hash64 of the rest, due, block; `identities` keyed hash -> lead, kind, text; `of_lead` lead +
 // keyed hash -> nothing; `keys` lead -> key; `due` due (big-endian) + lead -> nothing; `meta` "progress" + partition ->
-// struct state_progress. Writing: one thread at a time (the checkpointer's). Reading: a state_reader for each thread;
+// struct state_progress, "made" + slot -> how many lead ids were made in it. Writing: one thread at a time (the checkpointer's). Reading: a state_reader for each thread;
 // no read transaction outlives a call, so that the checkpointer can always reuse pages.
 #pragma once
 #include "base/hash.h"
@@ -13,7 +13,6 @@
 
 struct state_progress {
   uint64_t seq;       // every lead that changed at or before this frame is in here, and nothing later
-  uint64_t made;      // lead ids made in the partition
   int64_t release_ms; // received_ms of the newest FRAME_RELEASE, and its policy number; 0: none
   uint32_t release;
   int64_t received_ms;        // greatest received_ms in the partition's log at seq
@@ -38,6 +37,8 @@ int state_key(struct state_reader *reader, struct lead_id id, uint8_t key[LEAD_K
               struct error *err) ITD_MUST_USE;
 int state_progress(struct state_reader *reader, unsigned partition, struct state_progress *progress,
                    struct error *err) ITD_MUST_USE;
+uint64_t state_leads(struct state *state); // how many there are; 0 also when that can't be told
+int state_made(struct state_reader *reader, unsigned slot, uint64_t *made, struct error *err) ITD_MUST_USE;
 int state_identities(struct state_reader *reader, struct lead_id id,
                      void (*each)(void *context, struct hash128 identity, uint8_t kind, struct bytes value),
                      void *context, struct error *err) ITD_MUST_USE;
@@ -56,6 +57,7 @@ int state_put_key(struct state_txn *txn, struct lead_id lead, const uint8_t key[
                   struct error *err) ITD_MUST_USE;
 int state_put_progress(struct state_txn *txn, unsigned partition, const struct state_progress *progress,
                        struct error *err) ITD_MUST_USE;
+int state_put_made(struct state_txn *txn, unsigned slot, uint64_t made, struct error *err) ITD_MUST_USE;
 // Takes everything away but who is who: to be built anew from bases.
 int state_clear(struct state_txn *txn, struct error *err) ITD_MUST_USE;
 // One row, as state_snapshot_rows gave it.
@@ -74,7 +76,7 @@ void state_snapshot_close(struct state_snapshot *snapshot); // NULL does nothing
 int state_snapshot_progress(struct state_snapshot *snapshot, unsigned partition, struct state_progress *progress,
                             struct error *err) ITD_MUST_USE; // ITD_ENOTFOUND
 // Tables as bases name them; these numbers never change.
-enum state_row { ROW_LEAD = 1, ROW_PROGRESS = 2 };
+enum state_row { ROW_LEAD = 1, ROW_PROGRESS = 2, ROW_MADE = 3 };
 typedef int (*state_visit)(void *context, uint8_t table, struct bytes key, struct bytes value, struct error *err);
 // Every row of a partition (of `partitions`), table by table, keys in order. Views are good during the call.
 int state_snapshot_rows(struct state_snapshot *snapshot, unsigned partition, unsigned partitions, state_visit visit,

@@ -10,7 +10,7 @@ enum vault_type { VAULT_LEAD = 1, VAULT_IDENTITY = 2 };
 struct vault_record {
   enum vault_type type;
   struct lead_id lead;
-  uint64_t made;              // LEAD: how many ids its partition had made, this one counted
+  uint64_t made;              // LEAD: how many ids its slot had made, this one counted
   uint8_t key[LEAD_KEY_SIZE]; // LEAD
   struct hash128 identity;    // IDENTITY
   uint8_t kind;               // IDENTITY

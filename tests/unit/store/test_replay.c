@@ -47,9 +47,10 @@ static void forge(struct world *w) {
   buf_deinit(&map);
 }
 
-static void record(const char *dir, bool with_forgery) {
+static void record(const char *dir, unsigned partitions, bool with_forgery) {
   struct world w;
-  struct store_options options = small_options(dir, 2);
+  struct store_options options = small_options(dir, partitions < 2 ? 1 : 2);
+  options.partitions = partitions;
   world_must_open(&w, &options);
   struct buf event = {0}, answer = {0};
   struct error err = {0};
@@ -82,7 +83,7 @@ static struct replay_result replayed(const char *dir, unsigned threads, bool hoo
 static void a_journal_is_decided_the_same_again(void **state) {
   (void)state;
   char *dir = scratch_new();
-  record(dir, false);
+  record(dir, 8, false);
   struct replay_result one = replayed(dir, 1, false);
   assert_true(one.decisions >= EVENTS);
   assert_int_equal(one.different, 0);
@@ -93,10 +94,25 @@ static void a_journal_is_decided_the_same_again(void **state) {
   scratch_free(dir);
 }
 
+static void partitions_do_not_matter(void **state) {
+  (void)state;
+  static const unsigned partitions[] = {8, 1, 5, 256};
+  uint64_t hash = 0;
+  for (size_t i = 0; i < sizeof partitions / sizeof *partitions; i++) {
+    char *dir = scratch_new();
+    record(dir, partitions[i], false);
+    struct replay_result r = replayed(dir, 3, false);
+    assert_int_equal(r.different, 0);
+    if (i) assert_int_equal(r.hash, hash);
+    hash = r.hash;
+    scratch_free(dir);
+  }
+}
+
 static void a_decision_that_differs_is_found_and_named(void **state) {
   (void)state;
   char *dir = scratch_new();
-  record(dir, true);
+  record(dir, 8, true);
   struct replay_result result = replayed(dir, 2, false);
   assert_int_equal(result.different, 1);
   char lead[LEAD_ID_TEXT];
@@ -122,6 +138,7 @@ static void what_is_not_there_is_said(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_journal_is_decided_the_same_again),
+      cmocka_unit_test(partitions_do_not_matter),
       cmocka_unit_test(a_decision_that_differs_is_found_and_named),
       cmocka_unit_test(what_is_not_there_is_said),
   };
