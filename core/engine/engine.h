@@ -32,10 +32,11 @@ struct decision {
   bool is_timer;
   int64_t now_ms;
   uint32_t number;
-  uint64_t digest;      // of the lead after it
-  uint64_t hash;        // of inputs and outputs: the same in every replay
-  struct bytes effects; // the policy state after it
-  struct bytes answer;  // the decision map, MessagePack; its last byte is the value of `duplicate` (0xc2: false)
+  uint64_t digest;       // of the lead after it
+  uint64_t hash;         // of inputs and outputs: the same in every replay
+  struct bytes effects;  // the policy state after it
+  struct bytes messages; // to other entities (engine/message.h); no policy sends any yet
+  struct bytes answer;   // the decision map, MessagePack; its last byte is the value of `duplicate` (0xc2: false)
 };
 // At one event at most this many overdue timers fire (two stages may chase each other by timers over a long silence);
 // the rest fire at the next one, at the lead's clock.

@@ -22,6 +22,7 @@ struct copy { // in a chunk, before each block
   struct lead_id id;
   int64_t due_ms;
   uint64_t size;
+  bool is_entity; // no lead
 };
 struct checkpoint_chunk {
   struct checkpoint_chunk *next;
@@ -98,6 +99,19 @@ uint8_t *checkpoint_copy(struct checkpoint_chunk *chunk, struct lead_id id, int6
   return (uint8_t *)(copy + 1);
 }
 
+uint8_t *checkpoint_copy_entity(struct checkpoint_chunk *chunk, struct lead_id id, size_t size, size_t counted) {
+  uint8_t *to = checkpoint_copy(chunk, id, INT64_MAX, size, counted);
+  if (to) ((struct copy *)(void *)to)[-1].is_entity = true;
+  return to;
+}
+
+void checkpoint_part_free(struct checkpoint_part *part) {
+  if (!part) return;
+  buf_deinit(&part->vault);
+  for (unsigned i = 0; i < part->count; i++) buf_deinit(&part->channels[i]);
+  free(part);
+}
+
 void checkpoint_give(struct checkpoint *c, struct checkpoint_chunk *chunk) {
   pthread_mutex_lock(&c->lock);
   CHECK(c->phase == GATHER);
@@ -165,8 +179,11 @@ static int write_leads(struct batch *b, struct checkpoint_chunk *chunks, struct 
   qsort(list, count, sizeof *list, by_id);
   int rc = 0;
   for (size_t i = 0; rc == 0 && i < count; i++) {
+    struct bytes block = bytes_of(list[i] + 1, list[i]->size);
     rc = batch_next(b, err);
-    if (rc == 0) rc = state_put_lead(b->txn, list[i]->id, list[i]->due_ms, bytes_of(list[i] + 1, list[i]->size), err);
+    if (rc == 0)
+      rc = list[i]->is_entity ? state_put_entity(b->txn, list[i]->id, block, err)
+                              : state_put_lead(b->txn, list[i]->id, list[i]->due_ms, block, err);
   }
   free(list);
   return rc;
@@ -177,6 +194,8 @@ static int write_progress(struct batch *b, const struct checkpoint_part *part, s
   for (unsigned i = 0; rc == 0 && i < part->count; i++) {
     rc = batch_next(b, err);
     if (rc == 0) rc = state_put_progress(b->txn, part->partition[i], &part->progress[i], err);
+    if (rc == 0 && part->channels[i].n)
+      rc = state_put_channels(b->txn, part->partition[i], buf_bytes(&part->channels[i]), err);
   }
   for (unsigned slot = 0; rc == 0 && slot < SLOTS; slot++)
     if (part->made[slot]) {
@@ -229,10 +248,7 @@ static void forget_cycle(struct checkpoint *c, struct checkpoint_chunk *chunks) 
   }
   atomic_fetch_sub_explicit(&c->dirty, counted, memory_order_relaxed);
   for (unsigned i = 0; i < c->options.shards; i++) {
-    if (c->part[i]) {
-      buf_deinit(&c->part[i]->vault);
-      free(c->part[i]);
-    }
+    checkpoint_part_free(c->part[i]);
     c->part[i] = NULL;
   }
 }

@@ -47,9 +47,11 @@ void checkpoint_chunk_free(struct checkpoint_chunk *chunk); // one that was not 
 // checkpoint_dirty.
 uint8_t *checkpoint_copy(struct checkpoint_chunk *chunk, struct lead_id id, int64_t due_ms, size_t size,
                          size_t counted);
+// The same for an entity that is no lead.
+uint8_t *checkpoint_copy_entity(struct checkpoint_chunk *chunk, struct lead_id id, size_t size, size_t counted);
 void checkpoint_give(struct checkpoint *c, struct checkpoint_chunk *chunk);
 // The shard has given everything for this cycle. `vault`: records (taken over), all of files up to `vault_upto`.
-// progress[i] of partition[i].
+// progress[i] and channels[i] (outbox_save; empty: as they were) of partition[i].
 struct checkpoint_part {
   struct buf vault;
   uint32_t vault_upto;
@@ -57,7 +59,9 @@ struct checkpoint_part {
   uint16_t partition[256];
   struct state_progress progress[256];
   uint64_t made[SLOTS]; // lead ids, by slot; 0: none, or another shard's
+  struct buf channels[256];
 };
+void checkpoint_part_free(struct checkpoint_part *part); // NULL does nothing
 void checkpoint_done(struct checkpoint *c, unsigned shard,
                      struct checkpoint_part *part); // takes `part` (malloc'd) over
 

@@ -29,6 +29,7 @@ void intake_free(struct intake *in) {
   buf_deinit(&in->sealed);
   buf_deinit(&in->raw);
   buf_deinit(&in->error);
+  message_effects_deinit(&in->effects);
   free(in->waiting);
   free(in);
 }
@@ -37,7 +38,7 @@ int intake_prepare(struct intake *in, const struct release *release, struct erro
   return engine_prepare(in->engine, release, err);
 }
 
-static void stamp_release(const struct intake *in, struct frame *frame) {
+void intake_stamp(const struct intake *in, struct frame *frame) {
   const struct release *release = engine_release(in->engine);
   frame->workspace = in->options.workspace;
   frame->signals = release->signals;
@@ -58,7 +59,7 @@ void intake_use(struct intake *in, const char *why) {
   for (unsigned p = 0; p < store_partitions(in->store); p++) {
     if (store_shard_of(in->store, p) != in->index) continue;
     struct frame frame = {.kind = FRAME_RELEASE, .partition = (uint16_t)p, .received_ms = clock_wall_ms()};
-    stamp_release(in, &frame);
+    intake_stamp(in, &frame);
     frame.event = buf_bytes(&in->raw);
     store_append(in->shard, &frame);
   }
@@ -145,9 +146,10 @@ static void append_decision(struct intake *in, struct lead *lead, const struct d
   frame->digest = d->digest;
   frame->hash = d->hash;
   frame->effects = d->effects;
+  frame->messages = d->messages;
   frame->decision = d->answer;
   frame->previous = lead->place;
-  stamp_release(in, frame);
+  intake_stamp(in, frame);
   lead->place = store_append(in->shard, frame);
   lead->seq = frame->seq;
   if (in->options.each) in->options.each(in->options.context, d->answer);
@@ -176,7 +178,7 @@ static void append_stopped(struct intake *in, struct lead *lead, struct frame *f
   frame->effects = bytes_of(lead->state, lead->policy_bytes);
   frame->previous = lead->place;
   frame->decision = buf_bytes(&in->error);
-  stamp_release(in, frame);
+  intake_stamp(in, frame);
   lead->place = store_append(in->shard, frame);
   lead->seq = frame->seq;
   count(&in->counters.stopped);

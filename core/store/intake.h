@@ -49,6 +49,18 @@ void intake_refuse(struct intake *intake, const struct error *reason, struct byt
 // INT64_MAX: no timer). Does nothing under clock = event, nor before a release is in force.
 int64_t intake_wake(struct intake *intake, int64_t now_ms, unsigned limit);
 
+// ---- messages between entities ----
+// Takes a batch that a shard's outbox gave (store_give), to this shard: each message that is the next of its channel is
+// applied, and its frame staged; others change nothing. As with events nothing of it leaves before the next store_commit,
+// its acknowledgement included. A release must be in force.
+int intake_take(struct intake *intake, struct bytes batch, int64_t received_ms, struct error *err) ITD_MUST_USE;
+// Applies a message from outside of any channel (`from` and `number` are not looked at) to an entity of this shard's
+// partitions. `id` not zero: applied once within the dedupe window, however often it comes. `cause`: who or what. Appended
+// to `answer`: what the kind answers, {code, message} when it refused, or nothing. ITD_EINVAL, ITD_ETOOBIG: no such kind, or
+// no such body.
+int intake_tell(struct intake *intake, const struct message *message, struct hash128 id, struct bytes cause,
+                int64_t received_ms, struct buf *answer, struct error *err) ITD_MUST_USE;
+
 // ---- questions; all answers are MessagePack maps, ITD_ENOTFOUND when there is none ----
 // A lead by its id (32 digits), or by userId or anonymousId. `intake_whose` says which partitions must be asked, the
 // likeliest first, and returns how many; pure, any thread. What looks like an id may be somebody's userId all the same.

@@ -16,6 +16,7 @@ struct intake {
   struct intake_options options;
   struct engine *engine;
   struct buf clear, secret, sealed, raw, error; // scratch of one event
+  struct message_effects effects;               // of one message
   // Leads whose due timers have no place in the release in force: they keep the state of their own release until an
   // event comes, and wake again when another release is put in force.
   struct lead_id *waiting;
@@ -23,6 +24,7 @@ struct intake {
   struct intake_counters counters;
 };
 
+void intake_stamp(const struct intake *in, struct frame *frame); // what is in force
 // The event of a frame as it was sent, appended to `map`; nothing for a timer. ITD_ENOTFOUND when its lead was
 // forgotten.
 int intake_event_of(struct intake *in, const struct frame *frame, struct buf *map, struct error *err);

@@ -253,6 +253,13 @@ int journal_sync(struct journal *j, struct error *err) {
 }
 
 uint32_t journal_retired(const struct journal *j) { return segments_retired(j->segments); }
+uint64_t journal_synced(const struct journal *j) {
+  return place_of(j->options.log, j->written_segment, segments_synced(j->segments));
+}
+
+void journal_ask_sync(struct journal *j) {
+  if (j->options.sync != SYNC_ALWAYS) segments_ask_sync(j->segments);
+}
 
 struct journal_stats journal_stats(const struct journal *j) {
   return (struct journal_stats){.frames = atomic_load_explicit(&j->frames, memory_order_relaxed),

@@ -28,6 +28,7 @@ enum frame_kind {
 struct frame {
   uint8_t kind;
   uint16_t workspace, partition;
+  uint16_t entity_kind; // ENTITY_…: what `entity` is
   uint32_t epoch;
   uint64_t seq; // of the partition; from 1
   struct lead_id entity;
@@ -37,17 +38,18 @@ struct frame {
   uint32_t semantics;               // POLICY_SEMANTICS and FEATURE_SEMANTICS
   uint32_t number;                  // the lead's running number
   uint64_t previous;                // place of the lead's frame before this one; 0: its first
-  uint16_t from;                    // MESSAGE: the partition that sent it, and its number in the channel from there
-  uint64_t from_n;
-  struct hash128 message; // keyed hash of (identity, messageId); 0: none
-  uint64_t digest, hash;  // of the lead after; of the decision
-  struct bytes event;     // clear part (wire/event.h event_split); RELEASE: the bundle's hash and who
-  struct bytes secret;    // sealed personal part: nonce, ciphertext, tag; empty: nothing personal
-  struct bytes shared;    // shared values read (none yet: accounts and pools come with messages)
-  struct bytes effects;   // the policy state after
-  struct bytes messages;  // what the entity sends to others
-  struct bytes decision;  // the answer as sent; STOPPED: the error map
-  struct bytes cause;     // traceparent, causing decision
+  uint16_t from;                    // MESSAGE: the partition that sent it, and its number in the channel from there;
+  uint64_t from_n;                  // 0: it came from outside
+  struct hash128 message;           // keyed hash of (identity, messageId); 0: none
+  uint64_t digest, hash;            // of the lead after; of the decision
+  struct bytes
+      event; // clear part (wire/event.h event_split); RELEASE: the bundle's hash and who; MESSAGE: {kind, body}
+  struct bytes secret;   // sealed personal part: nonce, ciphertext, tag; empty: nothing personal
+  struct bytes shared;   // shared values read (none yet: accounts and pools come with messages)
+  struct bytes effects;  // the policy state after
+  struct bytes messages; // what the entity sends to others (engine/message.h)
+  struct bytes decision; // the answer as sent; STOPPED: the error map
+  struct bytes cause;    // traceparent; MESSAGE: the sender's frame, as a decision_id
 };
 
 // A place names a frame for ever: log (8 bits), segment (24), offset (32). 0: none.
@@ -99,6 +101,10 @@ int journal_commit(struct journal *journal, struct error *err) ITD_MUST_USE;
 int journal_sync(struct journal *journal, struct error *err) ITD_MUST_USE;
 // Segments of this log up to this number are never written again: they may be sealed. Any thread.
 uint32_t journal_retired(const struct journal *journal);
+// Everything of this log before that place is on disk, whatever `sync` says. Its owner's thread.
+uint64_t journal_synced(const struct journal *journal);
+// Has what is written synced soon by the thread beside (SYNC_INTERVAL and SYNC_OFF), without waiting for it. Any thread.
+void journal_ask_sync(struct journal *journal);
 struct journal_stats {
   uint64_t frames, bytes, commits, syncs, full;
 };

@@ -78,7 +78,7 @@ size_t frame_size(const struct frame *frame) {
 }
 
 void frame_put(uint8_t *out, size_t size, const struct frame *frame, uint64_t place) {
-  put16(out + 10, 0);
+  put16(out + 10, frame->entity_kind);
   put16(out + 12, frame->partition);
   put16(out + 14, frame->workspace);
   put32(out + 24, frame->epoch);
@@ -117,6 +117,7 @@ void frame_get(const uint8_t *record, struct frame *frame) {
   *frame = (struct frame){.kind = record[9],
                           .partition = get16(record + 12),
                           .workspace = get16(record + 14),
+                          .entity_kind = get16(record + 10),
                           .epoch = get32(record + 24),
                           .number = get32(record + 28),
                           .seq = get64(record + 32),

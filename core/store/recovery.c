@@ -17,7 +17,8 @@ struct recovering {
   struct store *store;
   struct recovery_result *result;
   struct scan scan;
-  uint64_t floor[256]; // progress of each partition: what LMDB has
+  uint64_t floor[256];    // progress of each partition: what LMDB has
+  uint64_t channels[256]; // the frame up to which LMDB has its channels
 };
 
 // ---- vault and LMDB ----
@@ -62,12 +63,67 @@ static int take_made(struct recovering *v, struct error *err) {
   return 0;
 }
 
+// What each partition sent and received, as of the checkpoint.
+static int take_saved_channels(struct recovering *v, struct error *err) {
+  struct buf saved = {0};
+  int rc = 0;
+  for (unsigned p = 0; rc == 0 && p < v->store->dir.partitions; p++) {
+    struct store_shard *s = shard_of(v->store, p);
+    buf_clear(&saved);
+    rc = state_channels(s->state, p, &saved, err);
+    if (rc == 0) rc = outbox_load(s->outbox, p, buf_bytes(&saved), &v->channels[p], err);
+    if (rc == ITD_ENOTFOUND) rc = 0;
+  }
+  buf_deinit(&saved);
+  return rc;
+}
+
+// Both ends of every channel lie in this directory: what was received need not be sent again, and what was received must
+// have been sent.
+static int settle_channels(const struct store *store, struct error *err) {
+  int rc = 0;
+  for (unsigned i = 0; rc == 0 && i < store->options.shards; i++)
+    for (unsigned k = 0; rc == 0 && k < store->options.shards; k++)
+      rc = outbox_settle(store->shard[i]->outbox, store->shard[k]->outbox, err);
+  return rc;
+}
+
 static void take_due(void *context, int64_t due_ms, struct lead_id id) {
   struct store *store = context;
   due_set(&shard_of(store, store_partition_of_lead(store, id))->due, id, due_ms);
 }
 
 // ---- frames ----
+static int name_frame(int rc, const struct frame *f, uint64_t place, struct error *err) {
+  error_prefix(err, "journal/%02x-%08x.log, offset %u: partition %u, frame %llu", place_log(place),
+               place_segment(place), place_offset(place), f->partition, (unsigned long long)f->seq);
+  return rc == ITD_EVERSION ? rc : ITD_ECORRUPT;
+}
+
+static int take_channels(struct recovering *v, struct store_shard *s, const struct frame *f, struct error *err) {
+  if (f->seq <= v->channels[f->partition]) return 0;
+  int rc = f->from_n ? outbox_received(s->outbox, f->partition, f->from, f->from_n, 0, err) : 0;
+  struct message sender = {.from = f->entity, .number = f->number, .workspace = f->workspace, .at_ms = f->now_ms};
+  return rc || !f->messages.n ? rc : outbox_sent(s->outbox, &sender, f->partition, f->messages, 0, err);
+}
+
+static int take_entity(struct recovering *v, struct store_shard *s, const struct frame *f, uint64_t place,
+                       struct error *err) {
+  struct entity *entity = f->seq > v->floor[f->partition] ? store_entity(s, f->entity) : NULL;
+  if (f->seq <= v->floor[f->partition] || (entity && f->seq <= entity->seq)) {
+    v->result->recovery.skipped++;
+    return 0;
+  }
+  int rc = store_partition_of_lead(v->store, f->entity) == f->partition
+               ? 0
+               : error_set(err, ITD_ECORRUPT, "its entity is of another partition");
+  struct entity *was = entity;
+  if (rc == 0) rc = entity_fold(&entity, f, place, err);
+  if (rc == 0 || was) store_put_entity(s, entity); // it may have moved
+  if (rc && !was) entity_free(entity);
+  return rc;
+}
+
 static int take_frame(void *context, const struct frame *f, uint64_t place, struct error *err) {
   struct recovering *v = context;
   struct store_shard *s = shard_of(v->store, f->partition);
@@ -78,15 +134,19 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
     return 0;
   }
   if (f->message.hi || f->message.lo) dedupe_add(&s->dedupe, f->message, place, f->received_ms);
+  int rc = take_channels(v, s, f, err);
+  if (rc == 0 && f->entity_kind != ENTITY_LEAD) rc = take_entity(v, s, f, place, err);
+  if (rc) return name_frame(rc, f, place, err);
+  if (f->entity_kind != ENTITY_LEAD) return 0;
   struct lead *lead = f->seq > v->floor[f->partition] ? store_lead(s, f->entity) : NULL;
   if (f->seq <= v->floor[f->partition] || (lead && f->seq <= lead->seq)) {
     r->skipped++;
     return 0;
   }
   struct lead *was = lead;
-  int rc = store_partition_of_lead(v->store, f->entity) == f->partition
-               ? 0
-               : error_set(err, ITD_ECORRUPT, "its lead is of another partition");
+  rc = store_partition_of_lead(v->store, f->entity) == f->partition
+           ? 0
+           : error_set(err, ITD_ECORRUPT, "its lead is of another partition");
   if (rc == 0) rc = history_fold(s, f, place, &lead, err);
   if (rc == 0) {
     store_put(s, lead);
@@ -96,9 +156,7 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
     shard_entry(s, f->entity)->lead = lead; // it may have moved
   else
     lead_free(lead);
-  error_prefix(err, "journal/%02x-%08x.log, offset %u: partition %u, frame %llu", place_log(place),
-               place_segment(place), place_offset(place), f->partition, (unsigned long long)f->seq);
-  return rc == ITD_EVERSION ? rc : ITD_ECORRUPT;
+  return name_frame(rc, f, place, err);
 }
 
 // ---- which segments ----
@@ -169,6 +227,7 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
       rc =
           error_set(err, ITD_ECORRUPT, "the journal of partition %u ends with frame %llu, but the state has frame %llu",
                     p, (unsigned long long)v->scan.tip[p].tip.seq, (unsigned long long)v->floor[p]);
+  if (rc == 0) rc = settle_channels(v->store, err);
   if (rc == 0) rc = apply_cuts(v->store, cut, cuts, err);
   free(cut);
   return rc;
@@ -187,6 +246,7 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
   if (rc == 0) rc = vault_scan(store->dir.path, take_record, v, err);
   if (rc == 0) rc = take_progress(v, err);
   if (rc == 0) rc = take_made(v, err);
+  if (rc == 0) rc = take_saved_channels(v, err);
   if (rc == 0) rc = state_each_due(store->shard[0]->state, take_due, store, err);
   if (rc == 0) rc = segment_list(store->dir.path, &list, &count, err);
   if (rc == 0) rc = take_segments(v, list, count, err);

@@ -12,7 +12,10 @@
 #define LEADS_IN_MEMORY 1000000u // of one thread, about
 
 struct played {
-  struct lead *lead;
+  struct lead_id id;
+  bool is_used;
+  struct lead *lead; // one of them
+  struct entity *entity;
   uint64_t hash; // over its decisions
   bool is_lost;  // an event of it can't be opened: what follows can't be computed
 };
@@ -28,6 +31,7 @@ struct player {
   size_t cap, used;
   uint32_t release;
   struct buf map, secret;
+  struct message_effects effects;
   bool is_mine[SLOTS];
   bool counts_releases;          // they are of no slot
   struct replay_result *of_slot; // one a slot
@@ -40,7 +44,7 @@ static struct policy *policy_of(void *context, uint32_t number) { return store_v
 
 static struct played *slot_of(struct player *p, struct lead_id id) {
   for (size_t i = lead_id_hash(id) & (p->cap - 1);; i = (i + 1) & (p->cap - 1))
-    if (!p->leads[i].lead || lead_id_eq(p->leads[i].lead->id, id)) return &p->leads[i];
+    if (!p->leads[i].is_used || lead_id_eq(p->leads[i].id, id)) return &p->leads[i];
 }
 
 static void grow(struct player *p) {
@@ -49,16 +53,20 @@ static void grow(struct player *p) {
   p->cap = cap ? cap * 2 : 1024;
   p->leads = xcalloc(p->cap, sizeof *p->leads);
   for (size_t i = 0; i < cap; i++)
-    if (old[i].lead) *slot_of(p, old[i].lead->id) = old[i];
+    if (old[i].is_used) *slot_of(p, old[i].id) = old[i];
   free(old);
 }
 
 static struct played *lead_of(struct player *p, const struct frame *frame) {
   if ((p->used + 1) * 2 > p->cap) grow(p);
   struct played *played = slot_of(p, frame->entity);
-  if (!played->lead) {
+  if (!played->is_used) {
     const struct release *release = engine_release(p->engine);
-    played->lead = lead_new(frame->entity, frame->workspace, release->policy, release->number, frame->now_ms);
+    *played = (struct played){.id = frame->entity, .is_used = true};
+    if (frame->entity_kind == ENTITY_LEAD)
+      played->lead = lead_new(frame->entity, frame->workspace, release->policy, release->number, frame->now_ms);
+    else
+      played->entity = entity_new((enum entity_kind)frame->entity_kind, frame->entity, frame->workspace);
     p->used++;
   }
   return played;
@@ -67,9 +75,10 @@ static struct played *lead_of(struct player *p, const struct frame *frame) {
 // What a slot's leads were decided: in a lead each decision after the other, but no matter which lead came first.
 static void forget_leads(struct player *p) {
   for (size_t i = 0; i < p->cap; i++) {
-    const struct lead *lead = p->leads[i].lead;
-    if (lead) p->of_slot[lead_id_slot(lead->id)].hash += hash_mix(lead_id_hash(lead->id), p->leads[i].hash);
-    lead_free(p->leads[i].lead);
+    const struct played *played = &p->leads[i];
+    if (played->is_used) p->of_slot[lead_id_slot(played->id)].hash += hash_mix(lead_id_hash(played->id), played->hash);
+    lead_free(played->lead);
+    entity_free(played->entity);
   }
   free(p->leads);
   p->leads = NULL;
@@ -92,11 +101,8 @@ static int use_release(struct player *p, const struct frame *frame, struct error
   return 0;
 }
 
-// Holds what was decided again against the record; `result` empty: nothing was.
-static void compare(struct player *p, struct played *played, const struct frame *frame,
-                    const struct engine_result *result) {
-  uint64_t hash = result->count ? result->decision[result->count - 1].hash : 0;
-  p->result->decisions++;
+// Holds what came out again against the record.
+static void compare_hash(struct player *p, struct played *played, const struct frame *frame, uint64_t hash) {
   played->hash = hash_mix(played->hash, hash);
   if (hash == frame->hash) return;
   if (!p->result->different++) {
@@ -104,6 +110,13 @@ static void compare(struct player *p, struct played *played, const struct frame 
     lead_id_format(frame->entity, id);
     snprintf(p->result->first_different, sizeof p->result->first_different, "%s-%u", id, frame->number);
   }
+}
+
+// `result` empty: nothing was decided.
+static void compare(struct player *p, struct played *played, const struct frame *frame,
+                    const struct engine_result *result) {
+  p->result->decisions++;
+  compare_hash(p, played, frame, result->count ? result->decision[result->count - 1].hash : 0);
 }
 
 // The event of a frame, decoded from p->map.
@@ -149,6 +162,15 @@ static int play_stopped(struct player *p, struct played *played, const struct fr
                        frame->number, frame->effects, err);
 }
 
+static int play_message(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
+  struct message message;
+  int status = entity_message(frame, &message, err);
+  if (status < 0) return status;
+  p->result->messages++;
+  compare_hash(p, played, frame, message_apply(&played->entity, &message, &p->effects));
+  return 0;
+}
+
 static int play(void *context, const struct frame *frame, uint64_t place, struct error *err) {
   (void)place;
   struct player *p = context;
@@ -161,6 +183,7 @@ static int play(void *context, const struct frame *frame, uint64_t place, struct
   if (status < 0 || is_release) return status;
   struct played *played = lead_of(p, frame);
   if (played->is_lost) return 0;
+  if (frame->entity_kind != ENTITY_LEAD) return play_message(p, played, frame, err);
   return frame->kind == FRAME_STOPPED ? play_stopped(p, played, frame, err) : play_decision(p, played, frame, err);
 }
 
@@ -193,6 +216,7 @@ static void play_round(struct worker *w, unsigned round) {
   engine_free(p.engine);
   buf_deinit(&p.map);
   buf_deinit(&p.secret);
+  message_effects_deinit(&p.effects);
 }
 
 static void *work(void *arg) {
@@ -206,6 +230,7 @@ static void add(struct replay_result *sum, const struct replay_result *one) {
   sum->decisions += one->decisions;
   sum->timers += one->timers;
   sum->stopped += one->stopped;
+  sum->messages += one->messages;
   sum->forgotten += one->forgotten;
   sum->hash = hash_mix(sum->hash, one->hash);
   if (one->different && !sum->different)

@@ -11,6 +11,7 @@ struct replay_options {
 };
 struct replay_result {
   uint64_t frames, decisions, timers, stopped;
+  uint64_t messages;        // applied by entities: counted and compared as decisions are, but no decisions
   uint64_t forgotten;       // frames whose event can't be opened any more: their leads are left out from there on
   uint64_t different;       // decisions whose hash is not the recorded one
   uint64_t hash;            // over all decisions, lead by lead: whatever the threads and the partitions

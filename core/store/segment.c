@@ -37,6 +37,7 @@ struct segments {
   _Atomic uint32_t synced;
   uint64_t write_count, sync_count; // writes made, writes covered by a sync
   unsigned sync_waiters;
+  bool sync_asked;            // by one who does not wait
   uint64_t unsynced_since_ns; // clock_mono_ns of the oldest write not synced; 0: none
   _Atomic bool is_failed;
   _Atomic uint64_t syncs;
@@ -143,6 +144,7 @@ static void help_sync(struct segments *s) {
   uint32_t written = s->written, number = s->number;
   int fd = s->fd;
   s->unsynced_since_ns = 0;
+  s->sync_asked = false;
   pthread_mutex_unlock(&s->lock);
   int e = disk_sync(fd);
   pthread_mutex_lock(&s->lock);
@@ -159,7 +161,7 @@ static void help_sync(struct segments *s) {
 
 static bool sync_is_due(const struct segments *s) {
   if (s->sync_count == s->write_count || atomic_load(&s->is_failed)) return false;
-  if (s->sync_waiters) return true;
+  if (s->sync_waiters || s->sync_asked) return true;
   return s->options.sync == SYNC_INTERVAL && s->unsynced_since_ns &&
          clock_mono_ns() - s->unsynced_since_ns >= s->options.interval_ms * 1000000ull;
 }
@@ -313,6 +315,15 @@ uint32_t segments_retired(struct segments *s) {
     if (r->number <= upto) upto = r->number - 1;
   pthread_mutex_unlock(&s->lock);
   return upto;
+}
+
+void segments_ask_sync(struct segments *s) {
+  pthread_mutex_lock(&s->lock);
+  if (s->sync_count < s->write_count) {
+    s->sync_asked = true;
+    pthread_cond_signal(&s->work);
+  }
+  pthread_mutex_unlock(&s->lock);
 }
 
 uint32_t segments_synced(struct segments *s) { return atomic_load(&s->synced); }

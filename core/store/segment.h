@@ -21,6 +21,7 @@ int segments_write(struct segments *s, uint32_t offset, struct bytes b, bool syn
 int segments_sync(struct segments *s,
                   struct error *err) ITD_MUST_USE; // all that was written before the call is on disk
 uint32_t segments_retired(struct segments *s);     // segments up to this number are full, synced and cut; any thread
+void segments_ask_sync(struct segments *s);        // soon, by the helper, without waiting for it; any thread
 uint32_t segments_synced(struct segments *s);      // offset in the current segment
 bool segments_failed(struct segments *s);          // a sync in the background failed
 uint64_t segments_syncs(struct segments *s);

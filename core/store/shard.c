@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 #define SLICE_BYTES (256u << 10) // of copies for the checkpoint in one store_turn
+#define UNSYNCED_MS 5            // how often it is looked whether what messages wait for is on disk
 
 struct store_shard *shard_new(struct store *store, unsigned index) {
   struct store_shard *s = xcalloc(1, sizeof *s);
@@ -18,6 +19,15 @@ struct store_shard *shard_new(struct store *store, unsigned index) {
   s->state = state_reader_new(store->state);
   table_init(&s->leads, sizeof(struct lead_entry));
   table_init(&s->identities, sizeof(struct identity_entry));
+  table_init(&s->entities, sizeof(struct entity_entry));
+  s->outbox = outbox_new(&(struct outbox_options){.partitions = store->dir.partitions,
+                                                  .shards = store->options.shards,
+                                                  .index = index,
+                                                  .bytes_max = store->options.outbox_max / store->options.shards,
+                                                  .window = store->options.outbox_window,
+                                                  .window_bytes = OUTBOX_WINDOW_BYTES,
+                                                  .resend_ms = store->options.outbox_resend_ms,
+                                                  .now_ms = (int64_t)(clock_mono_ns() / 1000000)});
   dedupe_init(&s->dedupe, store->options.dedupe_max / store->options.shards, store->options.dedupe_window_ms);
   due_init(&s->due);
   seal_init(&s->seal);
@@ -33,6 +43,12 @@ void shard_free(struct store_shard *s) {
   for (size_t i = 0; i < table_count(&s->leads); i++) lead_free(((struct lead_entry *)table_at(&s->leads, i))->lead);
   table_deinit(&s->leads);
   table_deinit(&s->identities);
+  for (size_t i = 0; i < table_count(&s->entities); i++)
+    entity_free(((struct entity_entry *)table_at(&s->entities, i))->entity);
+  table_deinit(&s->entities);
+  outbox_free(s->outbox);
+  free(s->dirty_entities.entry);
+  free(s->flush_entities.entry);
   dedupe_deinit(&s->dedupe);
   due_deinit(&s->due);
   buf_deinit(&s->scratch);
@@ -40,8 +56,7 @@ void shard_free(struct store_shard *s) {
   free(s->dirty);
   free(s->flush);
   checkpoint_chunk_free(s->chunk);
-  if (s->part) buf_deinit(&s->part->vault);
-  free(s->part);
+  checkpoint_part_free(s->part);
   free(s);
 }
 
@@ -248,22 +263,30 @@ static void stamp_release(struct store *store, struct frame *frame) {
   pthread_mutex_unlock(&store->release_lock);
 }
 
+// Numbers and keeps what a frame sends, and counts what it received. What a frame is made from was checked.
+static void stage_messages(struct store_shard *s, const struct frame *f, uint64_t place) {
+  struct error err = {0};
+  int rc = f->from_n ? outbox_received(s->outbox, f->partition, f->from, f->from_n, place, &err) : 0;
+  struct message sender = {.from = f->entity, .number = f->number, .workspace = f->workspace, .at_ms = f->now_ms};
+  if (rc == 0 && f->messages.n) rc = outbox_sent(s->outbox, &sender, f->partition, f->messages, place, &err);
+  CHECK(rc == 0);
+}
+
 uint64_t store_append(struct store_shard *s, struct frame *frame) {
   CHECK(owns(s, frame->partition));
   if (frame->kind == FRAME_RELEASE) stamp_release(s->store, frame);
   struct lead_entry *e = NULL;
   frame->epoch = s->store->session;
   frame->seq = journal_seq(s->journal, frame->partition) + 1;
-  if (frame->kind != FRAME_RELEASE) {
+  if (frame->kind != FRAME_RELEASE && frame->entity_kind == ENTITY_LEAD) {
     e = shard_entry(s, frame->entity);
     frame->previous = e->place;
   }
   uint64_t place = journal_stage(s->journal, frame);
-  if (e)
-    e->place = place;
-  else
-    shard_release(s, frame);
+  if (e) e->place = place;
+  if (frame->kind == FRAME_RELEASE) shard_release(s, frame);
   remember_message(s, frame, place);
+  stage_messages(s, frame, place);
   return place;
 }
 
@@ -277,8 +300,23 @@ int store_commit(struct store_shard *s, struct error *err) {
     if (rc) return rc;
     checkpoint_vault_dirty(s->store->checkpoint);
   }
-  return journal_commit(s->journal, err);
+  int rc = journal_commit(s->journal, err);
+  if (rc == 0) outbox_synced(s->outbox, journal_synced(s->journal));
+  return rc;
 }
+
+bool store_give(struct store_shard *s, int64_t now_ms, const struct outbox_transport *transport, int64_t *due_ms) {
+  outbox_synced(s->outbox, journal_synced(s->journal));
+  bool is_left = outbox_give(s->outbox, now_ms, transport);
+  *due_ms = outbox_due(s->outbox);
+  if (journal_staged(s->journal) || !outbox_waits(s->outbox)) return is_left;
+  // Written, and not on disk: nobody asks for a sync under SYNC_OFF, and messages wait for one.
+  if (s->store->options.journal.sync == SYNC_OFF) journal_ask_sync(s->journal);
+  *due_ms = now_ms + UNSYNCED_MS;
+  return is_left;
+}
+
+bool store_outbox_full(struct store_shard *s) { return outbox_is_full(s->outbox); }
 
 int store_read(struct store_shard *s, uint64_t place, struct buf *raw, struct frame *frame, struct error *err) {
   if (!journal_peek(s->journal, place, frame)) return journal_read(s->reader, place, raw, frame, err);
@@ -330,11 +368,13 @@ static void begin_giving(struct store_shard *s, uint32_t cycle) {
   s->flush = s->dirty, s->flush_cap = s->dirty_cap, s->flush_count = s->dirty_count, s->flush_at = 0;
   s->dirty = list, s->dirty_cap = cap, s->dirty_count = 0;
   if (!++s->round) s->round = 1;
+  entities_begin(s);
 
   struct checkpoint_part *part = s->part = xcalloc(1, sizeof *part);
   for (unsigned p = s->index; p < s->store->dir.partitions; p += s->store->options.shards) {
     struct journal_tip tip = journal_tip(s->journal, p);
     struct state_progress *progress = &part->progress[part->count];
+    outbox_save(s->outbox, p, tip.seq, &part->channels[part->count]);
     part->partition[part->count++] = (uint16_t)p;
     *progress = (struct state_progress){.seq = tip.seq,
                                         .release_ms = s->partition[p].release_ms,
@@ -352,19 +392,23 @@ static void begin_giving(struct store_shard *s, uint32_t cycle) {
   s->handed_cycle = cycle;
 }
 
-// Copies a lead for the running cycle; returns its size.
-static size_t give_copy(struct store_shard *s, struct lead_entry *e) {
+uint8_t *shard_copy(struct store_shard *s, bool is_entity, struct lead_id id, int64_t due_ms, size_t n,
+                    size_t counted) {
   struct checkpoint *c = s->store->checkpoint;
-  size_t n = lead_size(e->lead);
-  uint8_t *to = NULL;
-  while (!to) {
+  for (;;) {
     if (!s->chunk) s->chunk = checkpoint_chunk_new(c);
-    to = checkpoint_copy(s->chunk, e->lead->id, engine_due(e->lead), n, e->counted);
-    if (to) break;
+    uint8_t *to = is_entity ? checkpoint_copy_entity(s->chunk, id, n, counted)
+                            : checkpoint_copy(s->chunk, id, due_ms, n, counted);
+    if (to) return to;
     checkpoint_give(c, s->chunk);
     s->chunk = NULL;
   }
-  memcpy(to, e->lead, n);
+}
+
+// Copies a lead for the running cycle; returns its size.
+static size_t give_copy(struct store_shard *s, struct lead_entry *e) {
+  size_t n = lead_size(e->lead);
+  memcpy(shard_copy(s, false, e->lead->id, engine_due(e->lead), n, e->counted), e->lead, n);
   e->round = 0;
   return n;
 }
@@ -377,11 +421,12 @@ bool shard_give(struct store_shard *s, size_t bytes_max) {
     if (cycle == s->cycle) return true;
     begin_giving(s, cycle);
   }
-  for (size_t given = 0; s->flush_at < s->flush_count && given < bytes_max; s->flush_at++) {
+  size_t given = 0;
+  for (; s->flush_at < s->flush_count && given < bytes_max; s->flush_at++) {
     struct lead_entry *e = s->flush[s->flush_at];
     if (waits(s, e)) given += give_copy(s, e);
   }
-  if (s->flush_at < s->flush_count) return false;
+  if (!entities_give(s, &given, bytes_max) || s->flush_at < s->flush_count) return false;
   if (s->chunk) checkpoint_give(c, s->chunk);
   s->chunk = NULL;
   s->is_giving = false;
@@ -413,6 +458,8 @@ struct store_stats store_stats(const struct store_shard *s) {
                               .checkpoint_failures = checkpoint.failures,
                               .lead_reads = READ(lead_reads),
                               .quarantined = READ(quarantined),
+                              .entities_in_memory = READ(entities),
+                              .outbox = outbox_stats(s->outbox),
                               .journal = journal_stats(s->journal)};
 #undef READ
 }

@@ -10,6 +10,7 @@
 #include "store/ids.h"
 #include "store/journal_scan.h"
 #include "store/keeper.h"
+#include "store/outbox.h"
 #include "store/quarantine.h"
 #include "store/seal.h"
 #include "store/store.h"
@@ -26,6 +27,12 @@ struct lead_entry {
   uint8_t key[LEAD_KEY_SIZE];
 };
 
+struct entity_entry {      // of an entity that is no lead; the rest is as in lead_entry
+  struct table_entry head; // flags: LEAD_WAS_SOUGHT
+  struct entity *entity;
+  uint32_t counted, round;
+};
+
 struct identity_entry {
   struct table_entry head; // key: the keyed hash
   struct lead_id lead;
@@ -37,7 +44,7 @@ struct partition_state {
 };
 
 struct shard_counters {
-  _Atomic uint64_t leads, identities, messages, lead_reads, quarantined;
+  _Atomic uint64_t leads, identities, messages, lead_reads, quarantined, entities;
 };
 
 struct store_shard {
@@ -54,6 +61,13 @@ struct store_shard {
   struct partition_state partition[256]; // its own ones
   uint64_t made[SLOTS];                  // lead ids, in its own slots
   struct buf scratch;
+  struct outbox *outbox;
+  struct table entities;
+  struct changed_entities {
+    struct entity_entry **entry;
+    size_t count, cap;
+  } dirty_entities, flush_entities; // as `dirty` and `flush`
+  size_t flush_entities_at;
   // checkpoint: leads that changed, and those that a cycle has to copy
   struct lead_entry **dirty, **flush;
   size_t dirty_count, dirty_cap, flush_count, flush_at, flush_cap;
@@ -78,7 +92,7 @@ struct store {
   struct checkpoint *checkpoint;
   struct keeper *keeper;
   struct sealer *sealer;
-  uint8_t identity_key[16], message_key[16];
+  uint8_t identity_key[16], message_key[16], entity_key[16];
   uint32_t session;
   _Atomic uint32_t last_release;
   pthread_mutex_t release_lock;
@@ -103,6 +117,18 @@ void shard_release(struct store_shard *shard, const struct frame *frame); // rem
 bool shard_give(struct store_shard *shard,
                 size_t bytes_max);                    // a slice of the running cycle; true: all given, or none runs
 bool shard_can_give(const struct store_shard *shard); // nothing staged
+// Room for a copy in the running cycle.
+uint8_t *shard_copy(struct store_shard *shard, bool is_entity, struct lead_id id, int64_t due_ms, size_t size,
+                    size_t counted);
+
+// entity.c
+void entities_begin(struct store_shard *shard); // a cycle: what changed in the round before waits to be copied
+bool entities_give(struct store_shard *shard, size_t *given, size_t bytes_max); // true: nothing waits
+// Applies a MESSAGE frame to an entity that is no lead; *entity NULL: its first. Checks digest and messages.
+// ITD_ECORRUPT, ITD_EVERSION.
+int entity_fold(struct entity **entity, const struct frame *frame, uint64_t place, struct error *err) ITD_MUST_USE;
+// What a MESSAGE frame applied, as it came: views into the frame. The same errors.
+int entity_message(const struct frame *frame, struct message *message, struct error *err) ITD_MUST_USE;
 
 // history.c
 int history_event(struct store_shard *shard, const struct frame *frame, struct buf *map,

@@ -12,8 +12,9 @@
 #include "base/file.h"
 #include "store/disk.h"
 
-enum { LEADS, IDENTITIES, OF_LEAD, KEYS, DUE, META, TABLES };
-static const char *const TABLE_NAMES[TABLES] = {"leads", "identities", "of_lead", "keys", "due", "meta"};
+enum { LEADS, IDENTITIES, OF_LEAD, KEYS, DUE, META, ENTITIES, CHANNELS, TABLES };
+static const char *const TABLE_NAMES[TABLES] = {"leads", "identities", "of_lead",  "keys",
+                                                "due",   "meta",       "entities", "channels"};
 #define LEAD_HEAD   16 // hash64, due
 #define READERS_MAX 300
 // of META: seq, release_ms, release, received_ms, chain, hash64 of the rest
@@ -174,6 +175,41 @@ int state_key(struct state_reader *r, struct lead_id id, uint8_t key[LEAD_KEY_SI
 
 static size_t progress_key(unsigned partition, char out[24]) {
   return (size_t)snprintf(out, 24, "progress%u", partition);
+}
+
+int state_entity(struct state_reader *r, struct lead_id id, struct buf *block, struct error *err) {
+  MDB_val v;
+  int rc = get(r, ENTITIES, id.b, sizeof id.b, &v, err);
+  if (rc) return rc;
+  const uint8_t *p = v.mv_data;
+  if (v.mv_size < 8 || u64_at(p) != hash64(bytes_of(p + 8, v.mv_size - 8)))
+    return end_read(r, error_set(err, ITD_ECORRUPT, "state: an entity's checksum does not hold"));
+  buf_append(block, p + 8, v.mv_size - 8);
+  return end_read(r, 0);
+}
+
+// What outbox_save gave may be larger than one value should be.
+#define PIECE_BYTES (1u << 20)
+static void piece_key(unsigned partition, uint32_t piece, uint8_t out[6]) {
+  uint16_t p = htobe16((uint16_t)partition);
+  uint32_t n = htobe32(piece);
+  memcpy(out, &p, 2);
+  memcpy(out + 2, &n, 4);
+}
+
+int state_channels(struct state_reader *r, unsigned partition, struct buf *saved, struct error *err) {
+  uint8_t key[6];
+  MDB_val v = {.mv_size = PIECE_BYTES};
+  int rc = 0;
+  uint32_t piece = 0;
+  for (; rc == 0 && v.mv_size == PIECE_BYTES; piece++) {
+    piece_key(partition, piece, key);
+    rc = get(r, CHANNELS, key, sizeof key, &v, err);
+    if (rc) break;
+    buf_append(saved, v.mv_data, v.mv_size);
+    end_read(r, 0);
+  }
+  return rc == ITD_ENOTFOUND && piece ? 0 : rc;
 }
 
 static int get_progress(struct bytes v, unsigned partition, struct state_progress *progress, struct error *err) {
@@ -338,6 +374,34 @@ int state_put_key(struct state_txn *t, struct lead_id lead, const uint8_t key[LE
   return put(t, KEYS, lead.b, sizeof lead.b, key, LEAD_KEY_SIZE, err);
 }
 
+int state_put_entity(struct state_txn *t, struct lead_id id, struct bytes block, struct error *err) {
+  MDB_val k = val(id.b, sizeof id.b), v = val(NULL, 8 + block.n);
+  int e = mdb_put(t->txn, t->state->table[ENTITIES], &k, &v, MDB_RESERVE);
+  if (e) return failed(e, err, "entities");
+  put_u64(v.mv_data, hash64(block));
+  memcpy((uint8_t *)v.mv_data + 8, block.p, block.n);
+  return 0;
+}
+
+int state_put_channels(struct state_txn *t, unsigned partition, struct bytes saved, struct error *err) {
+  uint8_t key[6];
+  uint32_t piece = 0;
+  for (; saved.n; piece++) {
+    size_t n = saved.n < PIECE_BYTES ? saved.n : PIECE_BYTES;
+    piece_key(partition, piece, key);
+    int rc = put(t, CHANNELS, key, sizeof key, saved.p, n, err);
+    if (rc) return rc;
+    saved = bytes_of(saved.p + n, saved.n - n);
+  }
+  for (int e = 0; e == 0; piece++) { // what it had more of before
+    piece_key(partition, piece, key);
+    MDB_val k = val(key, sizeof key);
+    e = mdb_del(t->txn, t->state->table[CHANNELS], &k, NULL);
+    if (e && e != MDB_NOTFOUND) return failed(e, err, "channels");
+  }
+  return 0;
+}
+
 int state_put_progress(struct state_txn *t, unsigned partition, const struct state_progress *progress,
                        struct error *err) {
   char key[24];
@@ -360,7 +424,7 @@ int state_put_made(struct state_txn *t, unsigned slot, uint64_t made, struct err
 }
 
 int state_clear(struct state_txn *t, struct error *err) {
-  static const int tables[] = {LEADS, DUE, META};
+  static const int tables[] = {LEADS, DUE, ENTITIES, CHANNELS, META};
   for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
     int e = mdb_drop(t->txn, t->state->table[tables[i]], 0);
     if (e) return failed(e, err, TABLE_NAMES[tables[i]]);
@@ -371,6 +435,8 @@ int state_clear(struct state_txn *t, struct error *err) {
 int state_put_row(struct state_txn *t, uint8_t table, struct bytes key, struct bytes value, struct error *err) {
   t->state->was_empty = false;
   if (table == ROW_PROGRESS || table == ROW_MADE) return put(t, META, key.p, key.n, value.p, value.n, err);
+  if (table == ROW_ENTITY) return put(t, ENTITIES, key.p, key.n, value.p, value.n, err);
+  if (table == ROW_CHANNELS) return put(t, CHANNELS, key.p, key.n, value.p, value.n, err);
   if (table != ROW_LEAD || key.n != 16 || value.n < LEAD_HEAD)
     return error_set(err, ITD_ECORRUPT, "state: a row of table %u, %zu and %zu bytes: none that this program knows",
                      table, key.n, value.n);
@@ -428,36 +494,45 @@ int state_snapshot_progress(struct state_snapshot *s, unsigned partition, struct
   return rc ? rc : get_progress(bytes_of(v.mv_data, v.mv_size), partition, progress, err);
 }
 
-// The rows of LEADS whose id begins with `slot`.
-static int slot_rows(MDB_cursor *cursor, unsigned slot, state_visit visit, void *context, struct error *err) {
-  uint8_t first[16] = {(uint8_t)slot};
-  MDB_val k = val(first, sizeof first), v;
-  int e = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-  for (; e == 0 && k.mv_size == 16 && *(uint8_t *)k.mv_data == slot; e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
-    int rc = visit(context, ROW_LEAD, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
-    if (rc) return rc;
+// The rows of a table whose keys begin with some bytes.
+static int rows_of(struct state_snapshot *s, int table, uint8_t row, struct bytes begin, state_visit visit,
+                   void *context, struct error *err) {
+  MDB_cursor *cursor;
+  int e = mdb_cursor_open(s->txn, s->state->table[table], &cursor), rc = 0;
+  if (e) return failed(e, err, TABLE_NAMES[table]);
+  MDB_val k = val(begin.p, begin.n), v;
+  for (e = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); e == 0 && rc == 0;
+       e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+    if (k.mv_size < begin.n || memcmp(k.mv_data, begin.p, begin.n) != 0) break;
+    rc = visit(context, row, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
   }
-  return e && e != MDB_NOTFOUND ? failed(e, err, "leads") : 0;
+  mdb_cursor_close(cursor);
+  return rc == 0 && e && e != MDB_NOTFOUND ? failed(e, err, TABLE_NAMES[table]) : rc;
+}
+
+static int rows_of_slots(struct state_snapshot *s, int table, uint8_t row, unsigned partition, unsigned partitions,
+                         state_visit visit, void *context, struct error *err) {
+  int rc = 0;
+  for (unsigned slot = partition; rc == 0 && slot < SLOTS; slot += partitions)
+    rc = rows_of(s, table, row, bytes_of(&(uint8_t){(uint8_t)slot}, 1), visit, context, err);
+  return rc;
 }
 
 int state_snapshot_rows(struct state_snapshot *s, unsigned partition, unsigned partitions, state_visit visit,
                         void *context, struct error *err) {
-  MDB_cursor *cursor;
-  int e = mdb_cursor_open(s->txn, s->state->table[LEADS], &cursor);
-  if (e) return failed(e, err, "leads");
-  int rc = 0;
-  for (unsigned slot = partition; rc == 0 && slot < SLOTS; slot += partitions)
-    rc = slot_rows(cursor, slot, visit, context, err);
-  mdb_cursor_close(cursor);
+  uint8_t piece[6];
+  piece_key(partition, 0, piece);
+  int rc = rows_of_slots(s, LEADS, ROW_LEAD, partition, partitions, visit, context, err);
+  if (rc == 0) rc = rows_of_slots(s, ENTITIES, ROW_ENTITY, partition, partitions, visit, context, err);
+  if (rc == 0) rc = rows_of(s, CHANNELS, ROW_CHANNELS, bytes_of(piece, 2), visit, context, err);
   char key[24];
   MDB_val k, v;
-  if (rc == 0) rc = progress_row(s, partition, key, &k, &v, err);
-  if (rc == 0) rc = visit(context, ROW_PROGRESS, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
   for (unsigned slot = partition; rc == 0 && slot < SLOTS; slot += partitions) {
     k = val(key, made_key(slot, key));
-    e = mdb_get(s->txn, s->state->table[META], &k, &v);
+    int e = mdb_get(s->txn, s->state->table[META], &k, &v);
     if (e == 0) rc = visit(context, ROW_MADE, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
     if (e && e != MDB_NOTFOUND) rc = failed(e, err, "meta");
   }
-  return rc;
+  if (rc == 0) rc = progress_row(s, partition, key, &k, &v, err);
+  return rc ? rc : visit(context, ROW_PROGRESS, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
 }

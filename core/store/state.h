@@ -2,9 +2,11 @@
 // that knows LMDB.
 //
 // Tables: `leads` id -> hash64 of the rest, due, block; `identities` keyed hash -> lead, kind, text; `of_lead` lead +
-// keyed hash -> nothing; `keys` lead -> key; `due` due (big-endian) + lead -> nothing; `meta` "progress" + partition ->
-// struct state_progress, "made" + slot -> how many lead ids were made in it. Writing: one thread at a time (the checkpointer's). Reading: a state_reader for each thread;
-// no read transaction outlives a call, so that the checkpointer can always reuse pages.
+// keyed hash -> nothing; `keys` lead -> key; `due` due (big-endian) + lead -> nothing; `entities` id -> hash64 of the
+// rest, block; `channels` partition + number of the piece (big-endian) -> a piece of what outbox_save gave; `meta`
+// "progress" + partition -> struct state_progress, "made" + slot -> how many lead ids were made in it. Writing: one
+// thread at a time (the checkpointer's). Reading: a state_reader for each thread; no read transaction outlives a call, so
+// that the checkpointer can always reuse pages.
 #pragma once
 #include "base/hash.h"
 #include "engine/lead.h"
@@ -39,6 +41,8 @@ int state_progress(struct state_reader *reader, unsigned partition, struct state
                    struct error *err) ITD_MUST_USE;
 uint64_t state_leads(struct state *state); // how many there are; 0 also when that can't be told
 int state_made(struct state_reader *reader, unsigned slot, uint64_t *made, struct error *err) ITD_MUST_USE;
+int state_entity(struct state_reader *reader, struct lead_id id, struct buf *block, struct error *err) ITD_MUST_USE;
+int state_channels(struct state_reader *reader, unsigned partition, struct buf *saved, struct error *err) ITD_MUST_USE;
 int state_identities(struct state_reader *reader, struct lead_id id,
                      void (*each)(void *context, struct hash128 identity, uint8_t kind, struct bytes value),
                      void *context, struct error *err) ITD_MUST_USE;
@@ -55,6 +59,9 @@ int state_put_identity(struct state_txn *txn, struct hash128 identity, struct le
                        struct bytes value, struct error *err) ITD_MUST_USE;
 int state_put_key(struct state_txn *txn, struct lead_id lead, const uint8_t key[LEAD_KEY_SIZE],
                   struct error *err) ITD_MUST_USE;
+// An entity that is no lead; a partition's channels as outbox_save gave them.
+int state_put_entity(struct state_txn *txn, struct lead_id id, struct bytes block, struct error *err) ITD_MUST_USE;
+int state_put_channels(struct state_txn *txn, unsigned partition, struct bytes saved, struct error *err) ITD_MUST_USE;
 int state_put_progress(struct state_txn *txn, unsigned partition, const struct state_progress *progress,
                        struct error *err) ITD_MUST_USE;
 int state_put_made(struct state_txn *txn, unsigned slot, uint64_t made, struct error *err) ITD_MUST_USE;
@@ -76,7 +83,13 @@ void state_snapshot_close(struct state_snapshot *snapshot); // NULL does nothing
 int state_snapshot_progress(struct state_snapshot *snapshot, unsigned partition, struct state_progress *progress,
                             struct error *err) ITD_MUST_USE; // ITD_ENOTFOUND
 // Tables as bases name them; these numbers never change.
-enum state_row { ROW_LEAD = 1, ROW_PROGRESS = 2, ROW_MADE = 3 };
+enum state_row {
+  ROW_LEAD = 1,
+  ROW_ENTITY = 2,
+  ROW_CHANNELS = 3,
+  ROW_MADE = 4,
+  ROW_PROGRESS = 255 // the last: where it is, all of its partition is
+};
 typedef int (*state_visit)(void *context, uint8_t table, struct bytes key, struct bytes value, struct error *err);
 // Every row of a partition (of `partitions`), table by table, keys in order. Views are good during the call.
 int state_snapshot_rows(struct state_snapshot *snapshot, unsigned partition, unsigned partitions, state_visit visit,

@@ -28,6 +28,7 @@ static int open_parts(struct store *store, struct error *err) {
                      store->dir.partitions, store->dir.partitions);
   derive(store, "identity", store->identity_key);
   derive(store, "message", store->message_key);
+  derive(store, "entity", store->entity_key);
   rc = versions_open(o->dir, &store->versions, err);
   if (rc == 0) rc = quarantine_open(o->dir, o->quarantine_max, &store->quarantine, err);
   if (rc == 0) rc = state_open(o->dir, o->map_bytes, &store->state, err);
@@ -183,6 +184,12 @@ struct hash128 store_identity(const struct store *store, uint16_t workspace, enu
                               struct bytes value) {
   uint8_t head[3] = {(uint8_t)workspace, (uint8_t)(workspace >> 8), (uint8_t)kind};
   return keyed(store->identity_key, head, sizeof head, value);
+}
+
+struct lead_id store_entity_id(const struct store *store, enum entity_kind kind, uint16_t workspace,
+                               struct bytes name) {
+  uint8_t head[4] = {(uint8_t)workspace, (uint8_t)(workspace >> 8), (uint8_t)kind, (uint8_t)(kind >> 8)};
+  return lead_of_key(keyed(store->entity_key, head, sizeof head, name));
 }
 
 unsigned store_slot_of(struct hash128 identity) { return (unsigned)(identity.hi % SLOTS); }

@@ -9,6 +9,7 @@
 // identity is in memory after its first use; LMDB is written by the checkpointer's thread from encoded copies.
 #pragma once
 #include "store/journal.h"
+#include "store/outbox.h"
 #include "store/sealer.h"
 
 #define STORE_FORMAT 2
@@ -36,7 +37,11 @@ struct store_options {
   bool seal;             // journal.seal: full segments are sealed in the background (store/sealer.h)
   int seal_level;        // journal.compression, 1 to 19
   size_t quarantine_max; // quarantine.bytes, default 64 MiB; the oldest half goes
-  const uint8_t *seed;   // 32 bytes for a new directory: makes ids the same in every run (tests); NULL: random
+  // outbox.bytes over all shards, default 64 MiB: messages that wait before no more events are taken. The rest: outbox.h.
+  size_t outbox_max;
+  unsigned outbox_window;
+  int64_t outbox_resend_ms;
+  const uint8_t *seed; // 32 bytes for a new directory: makes ids the same in every run (tests); NULL: random
 };
 #define STORE_OPTIONS_DEFAULT                                                                                          \
   ((struct store_options){.partitions = 16,                                                                            \
@@ -50,7 +55,10 @@ struct store_options {
                           .keep = {.base_interval_ms = 86400000, .base_bytes = 4ull << 30, .bases = 3},                \
                           .seal = true,                                                                                \
                           .seal_level = 3,                                                                             \
-                          .quarantine_max = 64u << 20})
+                          .quarantine_max = 64u << 20,                                                                 \
+                          .outbox_max = 64u << 20,                                                                     \
+                          .outbox_window = OUTBOX_WINDOW,                                                              \
+                          .outbox_resend_ms = OUTBOX_RESEND_MS})
 
 struct store;
 struct store_shard; // one thread's part: its partitions, its log, its tables
@@ -105,6 +113,18 @@ struct lead *store_lead(struct store_shard *shard, struct lead_id id);
 // Gives the store a lead that changed or is new (it may have moved), with the frame's seq and place set in it. Marks it dirty. Between the
 // engine's change and this call only store_append, store_seal and store_quarantine may be called for the lead.
 void store_put(struct store_shard *shard, struct lead *lead);
+// ---- messages between entities (docs/decisions/messages.md; what they do: store/intake.h) ----
+// The id of an entity that is named by a text and no lead: the same for ever in a directory. Any thread.
+struct lead_id store_entity_id(const struct store *store, enum entity_kind kind, uint16_t workspace, struct bytes name);
+// As store_lead and store_put, for entities that are no leads.
+struct entity *store_entity(struct store_shard *shard, struct lead_id id);
+void store_put_entity(struct store_shard *shard, struct entity *entity);
+// After a commit: gives what may leave (outbox_give: `now_ms` is a clock that does not go back). *due_ms: when to call
+// again even if nothing comes. True: at once.
+bool store_give(struct store_shard *shard, int64_t now_ms, const struct outbox_transport *transport, int64_t *due_ms);
+// At outbox.bytes: no more events, but messages.
+bool store_outbox_full(struct store_shard *shard);
+
 // The place of the frame that decided a message first, 0: not seen in the window.
 uint64_t store_seen(struct store_shard *shard, struct hash128 message);
 // Stages a frame: fills epoch, seq and `previous`; remembers `message` for store_seen. Returns its place.
@@ -139,7 +159,8 @@ void store_quarantine(struct store_shard *shard, const struct error *reason, str
 
 struct store_stats {
   uint64_t leads_in_memory, identities_in_memory, dirty_bytes, dedupe_entries, checkpoints, checkpoint_failures,
-      lead_reads, quarantined;
+      lead_reads, quarantined, entities_in_memory;
+  struct outbox_stats outbox;
   struct journal_stats journal;
 };
 struct keep_stats {                   // of the whole store

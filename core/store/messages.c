@@ -1,0 +1,99 @@
+// What comes to this shard's entities: messages that others sent, and those from outside. Applying one is a frame.
+#include "store/intake_private.h"
+#include "store/shard.h"
+
+#include <stdio.h>
+
+struct arrival { // what a frame says of how a message came
+  uint16_t from;
+  uint64_t from_n;
+  struct hash128 message;
+  struct bytes cause;
+  int64_t received_ms;
+};
+
+static void put_event(struct buf *out, const struct message *m) {
+  buf_clear(out);
+  mp_put_map(out, 2);
+  mp_put_cstr(out, "kind");
+  mp_put_uint(out, m->kind);
+  mp_put_cstr(out, "body");
+  mp_put_raw(out, m->body);
+}
+
+// Applies a message and stages its frame. The answer is in in->effects.
+static void apply(struct intake *in, const struct message *message, const struct arrival *arrival) {
+  struct message m = *message;
+  const struct message_kind *kind = message_kind_of(m.kind);
+  CHECK(kind && kind->entity != ENTITY_LEAD);
+  struct entity *e = store_entity(in->shard, m.to);
+  if (!e) e = entity_new(kind->entity, m.to, m.workspace);
+  if (e->now_ms > m.at_ms) m.at_ms = e->now_ms;
+  uint64_t hash = message_apply(&e, &m, &in->effects);
+  put_event(&in->clear, &m);
+  struct frame frame = {.kind = FRAME_MESSAGE,
+                        .entity_kind = e->kind,
+                        .entity = m.to,
+                        .partition = (uint16_t)store_partition_of_lead(in->store, m.to),
+                        .now_ms = e->now_ms,
+                        .received_ms = arrival->received_ms,
+                        .number = e->number,
+                        .previous = e->place,
+                        .from = arrival->from,
+                        .from_n = arrival->from_n,
+                        .message = arrival->message,
+                        .digest = entity_digest(e),
+                        .hash = hash,
+                        .event = buf_bytes(&in->clear),
+                        .messages = buf_bytes(&in->effects.messages),
+                        .decision = buf_bytes(&in->effects.answer),
+                        .cause = arrival->cause};
+  intake_stamp(in, &frame);
+  frame.workspace = m.workspace;
+  e->place = store_append(in->shard, &frame);
+  e->seq = frame.seq;
+  store_put_entity(in->shard, e);
+}
+
+struct taking {
+  struct intake *in;
+  int64_t received_ms;
+};
+
+static int apply_next(void *context, unsigned to, unsigned from, uint64_t n, const struct message *message,
+                      struct error *err) {
+  (void)err;
+  struct taking *t = context;
+  char cause[LEAD_ID_TEXT + 12];
+  lead_id_format(message->from, cause);
+  snprintf(cause + LEAD_ID_TEXT - 1, sizeof cause - LEAD_ID_TEXT + 1, "-%u", message->number);
+  CHECK(store_partition_of_lead(t->in->store, message->to) == to);
+  apply(
+      t->in, message,
+      &(struct arrival){.from = (uint16_t)from, .from_n = n, .cause = bytes_str(cause), .received_ms = t->received_ms});
+  return 0;
+}
+
+int intake_take(struct intake *in, struct bytes batch, int64_t received_ms, struct error *err) {
+  struct taking taking = {in, received_ms};
+  return outbox_take(in->shard->outbox, batch, apply_next, &taking, err);
+}
+
+int intake_tell(struct intake *in, const struct message *message, struct hash128 id, struct bytes cause,
+                int64_t received_ms, struct buf *answer, struct error *err) {
+  int rc = message_check(message->kind, message->body, err);
+  if (rc) return rc;
+  uint64_t place = id.hi || id.lo ? store_seen(in->shard, id) : 0;
+  if (place) {
+    struct frame frame;
+    rc = store_read(in->shard, place, &in->raw, &frame, err);
+    if (rc == 0) buf_append_bytes(answer, frame.decision);
+    return rc;
+  }
+  struct message m = *message;
+  m.from = (struct lead_id){{0}};
+  m.number = 0;
+  apply(in, &m, &(struct arrival){.message = id, .cause = cause, .received_ms = received_ms});
+  buf_append_bytes(answer, buf_bytes(&in->effects.answer));
+  return 0;
+}

@@ -1,0 +1,306 @@
+// Messages between entities: applied once, in their channel's order, and all of them in the end, whatever the way
+// between shards does and whenever the process is killed (SIGKILL), on changing numbers of shards, in every sync mode, with
+// the checkpoint running. Held against a model. ROUNDS and SEED come from the environment.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "post.h"
+#include "store/replay.h"
+
+enum { COMMANDS_MAX = 20000, USERS = 20 };
+static uint64_t seed;
+
+static struct store_options options_of(const char *dir, struct draw *d) {
+  struct store_options o = small_options(dir, 1 + (unsigned)draw(d, 8));
+  o.journal.sync = (int)draw(d, 3);
+  o.journal.interval_ms = 1;
+  o.checkpoint_ms = 1 + (int64_t)draw(d, 20);
+  o.dirty_max = 40000 + (size_t)draw(d, 200000);
+  o.outbox_max = 1000 + (size_t)draw(d, 100000);
+  o.outbox_window = 1 + (unsigned)draw(d, 20);
+  return o;
+}
+
+// ---- in one process ----
+
+static void settle_and_check(struct world *w, struct post *post, uint64_t commands_max, uint64_t expected) {
+  struct error err = {0};
+  post_settle(post);
+  struct told told;
+  told_init(&told, store_partitions(w->store), commands_max);
+  if (store_walk(w->dir, -1, told_visit, &told, &err)) fail_msg("walk: %s", err.text);
+  const char *wrong = told_check(&told, true);
+  if (!wrong) wrong = check_sums(w, seed, &told);
+  if (wrong) fail_msg("%s", wrong);
+  assert_true(told.commands >= expected);
+  told_deinit(&told);
+}
+
+static void everything_arrives_once_and_in_order(void **state) {
+  (void)state;
+  enum { COMMANDS = 400 };
+  struct draw d = {seed};
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 4);
+  options.outbox_window = 3;
+  struct world w;
+  world_must_open(&w, &options);
+  struct post post = {.world = &w, .draw = &d, .is_hostile = true, .room = 2};
+  struct ids ids = ids_of(w.store);
+  struct error err = {0};
+  for (uint64_t n = 0; n < COMMANDS; n++) {
+    tell_command(&w, seed, n, &ids);
+    unsigned i = (unsigned)draw(&d, w.shards);
+    post_deliver(&post, i);
+    if (draw(&d, 2)) assert_int_equal(store_commit(store_shard(w.store, i), &err), 0);
+    post_collect(&post, (unsigned)draw(&d, w.shards));
+    world_turn(&w);
+  }
+  for (uint64_t n = 0; n < COMMANDS; n += 7) tell_command(&w, seed, n, &ids); // seen before: nothing comes of it
+  settle_and_check(&w, &post, COMMANDS, COMMANDS);
+  struct outbox_stats sum = {0};
+  for (unsigned i = 0; i < w.shards; i++) {
+    struct outbox_stats s = store_stats(store_shard(w.store, i)).outbox;
+    assert_int_equal(s.bytes, 0);
+    sum.sent += s.sent, sum.resent += s.resent, sum.applied += s.applied, sum.duplicates += s.duplicates;
+  }
+  assert_int_equal(sum.applied, sum.sent);
+  assert_true(sum.sent && sum.resent && sum.duplicates);
+  world_close(&w);
+
+  // What a start finds: everything is acknowledged, and nothing is sent again.
+  options = small_options(dir, 3);
+  world_must_open(&w, &options);
+  assert_int_equal(post_pending(&w), 0);
+  world_close(&w);
+  struct replay_options replay = {.dir = dir, .threads = 2, .vm = VM_LIMITS_DEFAULT};
+  struct replay_result result;
+  if (store_replay(&replay, &result, &err)) fail_msg("%s", err.text);
+  assert_int_equal(result.different, 0);
+  assert_int_equal(result.messages, sum.applied + COMMANDS);
+  post_deinit(&post);
+  scratch_free(dir);
+}
+
+// What was sent is on disk before it leaves, and what was applied before it is acknowledged: also where a commit is no sync.
+static void nothing_leaves_before_it_is_on_disk(void **state) {
+  (void)state;
+  struct draw d = {seed};
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 1);
+  options.journal.sync = SYNC_OFF;
+  struct world w;
+  world_must_open(&w, &options);
+  struct post post = {.world = &w, .draw = &d, .room = POST_MAX};
+  struct store_shard *s = store_shard(w.store, 0);
+  struct ids ids = ids_of(w.store);
+  struct error err = {0};
+  uint64_t n = 0;
+  for (; !post_pending(&w); n++) tell_command(&w, seed, n, &ids);
+  struct outbox_transport transport = {.has_room = post_has_room, .give = post_give, .context = &post};
+  outbox_give(s->outbox, 1, &transport);
+  assert_int_equal(post.count[0], 0); // staged only
+  assert_int_equal(store_commit(s, &err), 0);
+  outbox_give(s->outbox, 2, &transport);
+  assert_int_equal(post.count[0], 0); // written, not synced
+  assert_int_equal(journal_sync(s->journal, &err), 0);
+  post_collect(&post, 0);
+  assert_int_equal(post.count[0], 1);
+  assert_true(post_deliver(&post, 0));
+  outbox_give(s->outbox, 3, &transport);
+  assert_int_equal(post.count[0], 0); // applied, staged: no acknowledgement yet, and what it caused stays too
+  assert_int_equal(store_commit(s, &err), 0);
+  outbox_give(s->outbox, 4, &transport);
+  assert_int_equal(post.count[0], 0);
+  for (int64_t now_ms = 5; !post.count[0]; now_ms++) { // store_give has it synced by the thread beside
+    int64_t due_ms;
+    store_give(s, now_ms, &transport, &due_ms);
+    assert_true(post.count[0] || due_ms <= now_ms + 10);
+    usleep(1000);
+  }
+  settle_and_check(&w, &post, n, n);
+  world_close(&w);
+  post_deinit(&post);
+  scratch_free(dir);
+}
+
+// At the bound there is an end of events and not of messages; and with one credit a channel and one batch a way all the
+// same everything arrives.
+static void small_outboxes_do_not_lock(void **state) {
+  (void)state;
+  enum { COMMANDS = 600 };
+  struct draw d = {seed};
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 8);
+  options.outbox_max = 8 * 600;
+  options.outbox_window = 1;
+  struct world w;
+  world_must_open(&w, &options);
+  struct post post = {.world = &w, .draw = &d, .room = 1};
+  struct ids ids = ids_of(w.store);
+  struct error err = {0};
+  uint64_t n = 0, stood = 0;
+  for (uint64_t turns = 0; n < COMMANDS; turns++) {
+    assert_true(turns < 100000);
+    for (unsigned i = 0; i < w.shards; i++) {
+      post_deliver(&post, i);
+      bool is_full = store_outbox_full(store_shard(w.store, i));
+      stood += is_full;
+      // Commands to shard i, while it takes any.
+      for (unsigned k = 0; k < 3 && n < COMMANDS && !is_full; k++) tell_command(&w, seed, n++, &ids);
+      assert_int_equal(store_commit(store_shard(w.store, i), &err), 0);
+      post_collect(&post, i);
+    }
+  }
+  assert_true(stood);
+  settle_and_check(&w, &post, COMMANDS, COMMANDS);
+  uint64_t full = 0;
+  for (unsigned i = 0; i < w.shards; i++) full += store_stats(store_shard(w.store, i)).outbox.full;
+  assert_true(full && full <= stood);
+  world_close(&w);
+  post_deinit(&post);
+  scratch_free(dir);
+}
+
+// ---- killed ----
+
+// The child: tells commands from `from` on until it is killed, and says which were committed.
+_Noreturn static void write_until_killed(const char *dir, uint64_t from, int acks, uint64_t choice) {
+  struct draw d = {choice};
+  struct store_options options = options_of(dir, &d);
+  struct world w;
+  struct error err = {0};
+  world_must_open(&w, &options);
+  struct ids ids = ids_of(w.store);
+  static struct post post;
+  post = (struct post){.world = &w, .draw = &d, .is_hostile = true, .room = 1 + (unsigned)draw(&d, POST_MAX)};
+  struct buf event = {0}, answer = {0};
+  for (uint64_t n = from; n < COMMANDS_MAX;) {
+    uint64_t batch[16];
+    size_t count = 1 + (size_t)draw(&d, 16);
+    if (n + count > COMMANDS_MAX) count = (size_t)(COMMANDS_MAX - n);
+    for (size_t i = 0; i < count; i++) {
+      tell_command(&w, seed, batch[i] = n++, &ids);
+      for (unsigned k = 0; k < 4; k++) { // shards go on apart from each other
+        unsigned at = (unsigned)draw(&d, w.shards);
+        post_deliver(&post, at);
+        if (draw(&d, 3) == 0) CHECK(store_commit(store_shard(w.store, at), &err) == 0);
+        if (draw(&d, 2)) post_collect(&post, at);
+      }
+      if (draw(&d, 8) == 0) world_turn(&w); // with frames staged: the checkpoint must not see them
+      if (draw(&d, 8)) continue;
+      make_event(&event, seed, n, USERS); // leads change too
+      buf_clear(&answer);
+      CHECK(world_take(&w, buf_bytes(&event), (int64_t)(1800000000000 + n), &answer, &err) == 0);
+    }
+    CHECK(world_commit(&w, &err) == 0);
+    CHECK(write(acks, batch, count * sizeof *batch) == (ssize_t)(count * sizeof *batch));
+    world_turn(&w);
+    if (draw(&d, 200) == 0) { // now and then it ends in order, which may be cut short too
+      world_close(&w);
+      options = options_of(dir, &d);
+      world_must_open(&w, &options);
+      for (unsigned i = 0; i < 16; i++) post.count[i] = 0;
+    }
+  }
+  for (;;) pause();
+}
+
+static uint64_t one_life(const char *dir, uint64_t acked, struct draw *d) {
+  int fds[2];
+  assert_int_equal(pipe(fds), 0);
+  uint64_t choice = draw(d, 0);
+  fflush(NULL);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    close(fds[0]);
+    write_until_killed(dir, acked, fds[1], choice);
+  }
+  close(fds[1]);
+  uint64_t wanted = draw(d, 4) ? draw(d, 300) : 0, n;
+  if (!wanted) usleep((useconds_t)draw(d, 60000));
+  while (wanted) {
+    ssize_t k = read(fds[0], &n, sizeof n); // a write of few bytes to a pipe comes whole
+    if (k < 0 && errno == EINTR) continue;
+    if (k <= 0) break;
+    assert_int_equal(k, sizeof n);
+    assert_int_equal(n, acked++);
+    wanted--;
+  }
+  usleep((useconds_t)draw(d, 3000));
+  kill(child, SIGKILL);
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL); // and not of a check that failed
+  while (read(fds[0], &n, sizeof n) == sizeof n) assert_int_equal(n, acked++);
+  close(fds[0]);
+  return acked;
+}
+
+// Nothing is there that should not be; what is under way arrives; then all is as the model says.
+static void check_all(const char *dir, uint64_t acked, struct draw *d) {
+  struct error err = {0};
+  struct told told;
+  told_init(&told, 8, COMMANDS_MAX);
+  if (store_walk(dir, -1, told_visit, &told, &err)) fail_msg("walk: %s", err.text);
+  for (uint64_t n = 0; n < acked; n++) assert_true(told.is_applied[n]);
+  const char *wrong = told_check(&told, false);
+  if (wrong) fail_msg("%s", wrong);
+  told_deinit(&told);
+
+  struct store_options options = options_of(dir, d);
+  struct world w;
+  if (world_open(&w, &options, &err)) fail_msg("open: %s", err.text);
+  struct post post = {.world = &w, .draw = d, .is_hostile = true, .room = 4};
+  settle_and_check(&w, &post, COMMANDS_MAX, acked);
+  world_close(&w);
+  post_deinit(&post);
+}
+
+static void no_message_is_lost_or_doubled_by_a_kill(void **state) {
+  (void)state;
+  struct draw d = {seed};
+  const char *text = getenv("ROUNDS");
+  int rounds = text ? atoi(text) : 20;
+  char *dir = scratch_new();
+  uint64_t acked = 0;
+  for (int i = 0; i < rounds && acked < COMMANDS_MAX - 1000; i++) {
+    acked = one_life(dir, acked, &d);
+    if (draw(&d, 4) == 0) check_all(dir, acked, &d); // else the next child recovers from the kill alone
+  }
+  check_all(dir, acked, &d);
+  assert_true(acked > 0);
+  struct replay_options replay = {.dir = dir, .threads = 2, .vm = VM_LIMITS_DEFAULT};
+  struct replay_result result;
+  struct error err = {0};
+  if (store_replay(&replay, &result, &err)) fail_msg("%s", err.text);
+  assert_int_equal(result.different, 0);
+  printf("%d lives, %llu commands acknowledged, %llu messages\n", rounds, (unsigned long long)acked,
+         (unsigned long long)result.messages);
+  scratch_free(dir);
+}
+
+int main(void) {
+  seed = seed_of_run();
+  log_set_level(LOG_ERROR);
+  shipped_policy();
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(everything_arrives_once_and_in_order),
+      cmocka_unit_test(nothing_leaves_before_it_is_on_disk),
+      cmocka_unit_test(small_outboxes_do_not_lock),
+      cmocka_unit_test(no_message_is_lost_or_doubled_by_a_kill),
+  };
+  int rc = cmocka_run_group_tests(tests, NULL, NULL);
+  policy_release(shipped_policy());
+  return rc;
+}
