@@ -87,6 +87,8 @@ static const struct option options[] = {
     {"retention.bytes", BYTES, AT(retention_bytes), "0", 0, 1024 * 1024 * GIB, NULL,
      "the oldest journal beyond this may go; 0: none goes"},
     {"quarantine.bytes", BYTES, AT(quarantine_bytes), "67108864", 64 * KIB, 64 * GIB, NULL, "refused events kept"},
+    {"outbox.bytes", BYTES, AT(outbox_bytes), "67108864", 64 * KIB, 64 * GIB, NULL,
+     "messages between entities that wait, before intake slows"},
     {"policy.memory", BYTES, AT(policy_memory), "33554432", MIB, 4 * GIB, NULL, "a policy's Lua state on a shard"},
     {"policy.build_memory", BYTES, AT(policy_build_memory), "67108864", MIB, 4 * GIB, NULL, "loading a policy"},
     {"policy.build_instructions", COUNT, AT(policy_build_instructions), "200000000", 1000, INT64_MAX, NULL,

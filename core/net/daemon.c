@@ -145,6 +145,7 @@ static int open_store(struct daemon *daemon, uint8_t seed[32], struct error *err
                                        .age_ms = c->retention_age_ms,
                                        .bytes = (uint64_t)c->retention_bytes};
   options.quarantine_max = (size_t)c->quarantine_bytes;
+  options.outbox_max = (size_t)c->outbox_bytes;
   if (*c->seed) {
     if (hex_decode(bytes_str(c->seed), seed, 32) < 0)
       return error_set(err, ITD_ECONFIG, "option seed: \"%.80s\" is not allowed; allowed: 64 hexadecimal digits",

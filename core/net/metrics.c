@@ -68,6 +68,16 @@ struct shard_stats {
   XX(store.dedupe_entries, "gauge", "dedupe_entries", "messageIds remembered; bound: dedupe.entries over all shards")  \
   XX(store.lead_reads, "counter", "lead_reads_total", "leads read from LMDB")                                          \
   XX(store.quarantined, "counter", "quarantined_total", "refused events kept in quarantine")                           \
+  XX(store.entities_in_memory, "gauge", "entities_in_memory", "entities that are no leads, held in memory")            \
+  XX(store.outbox.pending, "gauge", "outbox_messages", "messages between entities, not acknowledged yet")              \
+  XX(store.outbox.bytes, "gauge", "outbox_bytes", "bytes of them; bound: outbox.bytes over all shards")                \
+  XX(store.outbox.oldest_ms / 1000, "gauge", "outbox_oldest_seconds", "how long the oldest of them has waited")        \
+  XX(store.outbox.sent, "counter", "messages_sent_total", "messages given to the shard that they are for")             \
+  XX(store.outbox.resent, "counter", "messages_resent_total", "given again, because no acknowledgement came")          \
+  XX(store.outbox.applied, "counter", "messages_applied_total", "messages applied by their entity")                    \
+  XX(store.outbox.duplicates, "counter", "messages_duplicate_total", "messages that had been applied before")          \
+  XX(store.outbox.early, "counter", "messages_early_total", "messages that came before the one before them")           \
+  XX(store.outbox.full, "counter", "outbox_full_total", "times that intake paused at outbox.bytes")                    \
   XX(store.journal.frames, "counter", "journal_frames_total", "frames written to the journal")                         \
   XX(store.journal.bytes, "counter", "journal_bytes_total", "bytes written to the journal")                            \
   XX(store.journal.commits, "counter", "journal_commits_total", "commits of the journal")                              \
@@ -220,6 +230,7 @@ static void put_daemon(const struct daemon *daemon, struct buf *out) {
   XX("net.batch", net_batch, "", 1)                                                                                    \
   XX("sync_interval", sync_interval_ms, "seconds", 1000)                                                               \
   XX("journal.segment", journal_segment, "bytes", 1)                                                                   \
+  XX("journal.compression", journal_compression, "", 1)                                                                \
   XX("dedupe.window", dedupe_window_ms, "seconds", 1000)                                                               \
   XX("dedupe.entries", dedupe_entries, "", 1)                                                                          \
   XX("state.map", state_map, "bytes", 1)                                                                               \
@@ -231,6 +242,7 @@ static void put_daemon(const struct daemon *daemon, struct buf *out) {
   XX("retention.age", retention_age_ms, "seconds", 1000)                                                               \
   XX("retention.bytes", retention_bytes, "bytes", 1)                                                                   \
   XX("quarantine.bytes", quarantine_bytes, "bytes", 1)                                                                 \
+  XX("outbox.bytes", outbox_bytes, "bytes", 1)                                                                         \
   XX("policy.memory", policy_memory, "bytes", 1)                                                                       \
   XX("policy.build_memory", policy_build_memory, "bytes", 1)                                                           \
   XX("policy.build_instructions", policy_build_instructions, "", 1)                                                    \

@@ -7,72 +7,87 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+// Tasks with a request, and batches of messages: neither ever waits for the other.
+enum lane { REQUESTS, MESSAGES, LANES };
+static const size_t CREDITS[LANES] = {ORIGIN_CREDITS, MESSAGE_CREDITS};
+static enum lane lane_of(enum task_kind kind) { return kind == TASK_MESSAGES ? MESSAGES : REQUESTS; }
+
 struct origin {
   struct fabric *fabric;
   unsigned index;
-  size_t *credits; // a shard each
-  bool *touched;   // shards to wake
+  size_t *credits[LANES]; // a shard each
+  bool *touched;          // shards to wake
 };
 
 struct fabric {
   unsigned shards, origins;
-  struct ring **there; // [origin * shards + shard]
-  struct ring **back;  // the same
+  struct ring **there[LANES]; // [origin * shards + shard]
+  struct ring **back[LANES];  // the same
   struct origin *origin;
-  int *wake;           // a thread each
-  _Atomic bool *awake; // a wake-up is under way: the next one need not write
-  unsigned *turn;      // a shard each: whose ring is looked at next
-  bool **answered;     // [shard][origin]: to wake
+  int *wake;             // a thread each
+  _Atomic bool *awake;   // a wake-up is under way: the next one need not write
+  unsigned *turn[LANES]; // a shard each: whose ring is looked at next
+  bool **answered;       // [shard][origin]: to wake
 };
+
+static void make_lane(struct fabric *f, int lane) {
+  f->there[lane] = xcalloc((size_t)f->origins * f->shards, sizeof *f->there[lane]);
+  f->back[lane] = xcalloc((size_t)f->origins * f->shards, sizeof *f->back[lane]);
+  f->turn[lane] = xcalloc(f->shards, sizeof *f->turn[lane]);
+  for (unsigned i = 0; i < f->origins * f->shards; i++) {
+    f->there[lane][i] = ring_new(CREDITS[lane]);
+    f->back[lane][i] = ring_new(CREDITS[lane]);
+  }
+}
+
+static void free_lane(struct fabric *f, int lane) {
+  for (unsigned i = 0; i < f->origins * f->shards; i++) {
+    struct task *task;
+    while ((task = ring_pop(f->there[lane][i]))) task_free(task);
+    while ((task = ring_pop(f->back[lane][i]))) task_free(task);
+    ring_free(f->there[lane][i]);
+    ring_free(f->back[lane][i]);
+  }
+  free(f->there[lane]);
+  free(f->back[lane]);
+  free(f->turn[lane]);
+}
 
 struct fabric *fabric_new(unsigned shards, unsigned origins) {
   CHECK(origins >= shards);
   struct fabric *f = xcalloc(1, sizeof *f);
   f->shards = shards;
   f->origins = origins;
-  f->there = xcalloc((size_t)origins * shards, sizeof *f->there);
-  f->back = xcalloc((size_t)origins * shards, sizeof *f->back);
+  for (int lane = 0; lane < LANES; lane++) make_lane(f, lane);
   f->origin = xcalloc(origins, sizeof *f->origin);
   f->wake = xcalloc(origins, sizeof *f->wake);
   f->awake = xcalloc(origins, sizeof *f->awake);
-  f->turn = xcalloc(shards, sizeof *f->turn);
   f->answered = xcalloc(shards, sizeof *f->answered);
-  for (unsigned i = 0; i < origins * shards; i++) {
-    f->there[i] = ring_new(ORIGIN_CREDITS);
-    f->back[i] = ring_new(ORIGIN_CREDITS);
-  }
   for (unsigned s = 0; s < shards; s++) f->answered[s] = xcalloc(origins, sizeof **f->answered);
   for (unsigned o = 0; o < origins; o++) {
     f->wake[o] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(f->wake[o] >= 0);
-    f->origin[o] = (struct origin){
-        .fabric = f, .index = o, .credits = xcalloc(shards, sizeof(size_t)), .touched = xcalloc(shards, 1)};
-    for (unsigned s = 0; s < shards; s++) f->origin[o].credits[s] = ORIGIN_CREDITS;
+    f->origin[o] = (struct origin){.fabric = f, .index = o, .touched = xcalloc(shards, 1)};
+    for (int lane = 0; lane < LANES; lane++) {
+      f->origin[o].credits[lane] = xcalloc(shards, sizeof(size_t));
+      for (unsigned s = 0; s < shards; s++) f->origin[o].credits[lane][s] = CREDITS[lane];
+    }
   }
   return f;
 }
 
 void fabric_free(struct fabric *f) {
   if (!f) return;
-  for (unsigned i = 0; i < f->origins * f->shards; i++) {
-    struct task *task;
-    while ((task = ring_pop(f->there[i]))) task_free(task);
-    while ((task = ring_pop(f->back[i]))) task_free(task);
-    ring_free(f->there[i]);
-    ring_free(f->back[i]);
-  }
+  for (int lane = 0; lane < LANES; lane++) free_lane(f, lane);
   for (unsigned o = 0; o < f->origins; o++) {
     close(f->wake[o]);
-    free(f->origin[o].credits);
+    for (int lane = 0; lane < LANES; lane++) free(f->origin[o].credits[lane]);
     free(f->origin[o].touched);
   }
   for (unsigned s = 0; s < f->shards; s++) free(f->answered[s]);
-  free(f->there);
-  free(f->back);
   free(f->origin);
   free(f->wake);
   free((void *)f->awake);
-  free(f->turn);
   free(f->answered);
   free(f);
 }
@@ -100,11 +115,12 @@ void fabric_woken(struct fabric *f, unsigned index) {
 }
 
 bool origin_send(struct origin *o, unsigned shard, struct task *task) {
-  if (!o->credits[shard]) return false;
-  o->credits[shard]--;
+  enum lane lane = lane_of(task->kind);
+  if (!o->credits[lane][shard]) return false;
+  o->credits[lane][shard]--;
   task->origin = o->index;
   task->sent_ns = clock_mono_ns();
-  CHECK(ring_push(o->fabric->there[o->index * o->fabric->shards + shard], task));
+  CHECK(ring_push(o->fabric->there[lane][o->index * o->fabric->shards + shard], task));
   o->touched[shard] = true;
   return true;
 }
@@ -121,8 +137,12 @@ size_t origin_collect(struct origin *o) {
   size_t count = 0;
   for (unsigned s = 0; s < o->fabric->shards; s++) {
     struct task *task;
-    while ((task = ring_pop(o->fabric->back[o->index * o->fabric->shards + s]))) {
-      o->credits[s]++;
+    while ((task = ring_pop(o->fabric->back[MESSAGES][o->index * o->fabric->shards + s]))) {
+      o->credits[MESSAGES][s]++;
+      task_free(task);
+    }
+    while ((task = ring_pop(o->fabric->back[REQUESTS][o->index * o->fabric->shards + s]))) {
+      o->credits[REQUESTS][s]++;
       count++;
       request_settle(task->request);
     }
@@ -133,28 +153,39 @@ size_t origin_collect(struct origin *o) {
 size_t origin_room(const struct origin *o) {
   size_t room = ORIGIN_CREDITS;
   for (unsigned s = 0; s < o->fabric->shards; s++)
-    if (o->credits[s] < room) room = o->credits[s];
+    if (o->credits[REQUESTS][s] < room) room = o->credits[REQUESTS][s];
   return room;
+}
+
+bool origin_has_room(const struct origin *o, unsigned shard, enum task_kind kind) {
+  return o->credits[lane_of(kind)][shard] > 0;
 }
 
 size_t origin_under_way(const struct origin *o) {
   size_t n = 0;
-  for (unsigned s = 0; s < o->fabric->shards; s++) n += ORIGIN_CREDITS - o->credits[s];
+  for (unsigned s = 0; s < o->fabric->shards; s++) n += ORIGIN_CREDITS - o->credits[REQUESTS][s];
   return n;
 }
 
-struct task *fabric_take(struct fabric *f, unsigned shard) {
+static struct task *take(struct fabric *f, enum lane lane, unsigned shard) {
   for (unsigned i = 0; i < f->origins; i++) {
-    unsigned o = f->turn[shard]++ % f->origins;
-    struct task *task = ring_pop(f->there[o * f->shards + shard]);
+    unsigned o = f->turn[lane][shard]++ % f->origins;
+    struct task *task = ring_pop(f->there[lane][o * f->shards + shard]);
     if (task) return task;
   }
   return NULL;
 }
 
+struct task *fabric_take(struct fabric *f, unsigned shard) {
+  return take(f, REQUESTS, shard);
+}
+struct task *fabric_take_messages(struct fabric *f, unsigned shard) {
+  return take(f, MESSAGES, shard);
+}
+
 void fabric_return(struct fabric *f, unsigned shard, struct task *task) {
   unsigned o = task->origin;
-  CHECK(ring_push(f->back[o * f->shards + shard], task));
+  CHECK(ring_push(f->back[lane_of(task->kind)][o * f->shards + shard], task));
   f->answered[shard][o] = true;
 }
 

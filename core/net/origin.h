@@ -5,7 +5,8 @@
 #include "net/ring.h"
 #include "net/task.h"
 
-#define ORIGIN_CREDITS 8192 // net.inflight: tasks that an origin may have under way to one shard
+#define ORIGIN_CREDITS  8192 // net.inflight: tasks that an origin may have under way to one shard
+#define MESSAGE_CREDITS 16   // and batches of messages, which have rings and credits of their own
 
 struct origin;
 struct fabric; // all origins and shards of a daemon
@@ -27,13 +28,15 @@ bool origin_send(struct origin *origin, unsigned shard, struct task *task);
 size_t origin_collect(struct origin *origin);
 // Wakes the shards that got something since the last call (one write each, however many tasks).
 void origin_flush(struct origin *origin);
-size_t origin_under_way(const struct origin *origin);
+size_t origin_under_way(const struct origin *origin); // of tasks with a request
+bool origin_has_room(const struct origin *origin, unsigned shard, enum task_kind kind);
 // So many tasks can be sent to whichever shard before a credit lacks: what a batch asks before it begins.
 size_t origin_room(const struct origin *origin);
 
 // ---- on the shard's thread ----
 struct task *fabric_take(struct fabric *fabric,
                          unsigned shard); // the next task from any origin, fair among them; NULL: none
+struct task *fabric_take_messages(struct fabric *fabric, unsigned shard); // TASK_MESSAGES come only here
 void fabric_return(struct fabric *fabric, unsigned shard, struct task *task);
 void fabric_flush(struct fabric *fabric, unsigned shard); // wakes the origins that got answers
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "net/conn.h"
+#include "net/courier.h"
 #include "net/daemon.h"
 #include "net/hub.h"
 
@@ -41,7 +42,9 @@ struct shard_thread {
   struct task *answered, **answered_last; // wait for the commit
   bool more;                              // the turn ended at a bound: the next one must not wait
   bool is_stopping;
-  bool is_full; // why it is paused: the disk, not the checkpoint
+  bool is_full;     // why it is paused: the disk, not the checkpoint
+  bool is_behind;   // the same: the checkpoint. What is neither is the outbox: messages go on
+  uint64_t give_ns; // when messages are given again
   uint64_t sweep_ns;
   int64_t due_ms;
 };
@@ -117,6 +120,7 @@ void shard_do(struct shard *shard, struct task *task) {
   case TASK_LEAD: task->status = intake_lead(shard->intake, input, &task->answer, &task->error); break;
   case TASK_DECISION: task->status = intake_decision(shard->intake, input, &task->answer, &task->error); break;
   case TASK_EXPLAIN: task->status = intake_explain(shard->intake, input, &task->answer, &task->error); break;
+  case TASK_MESSAGES: CHECK(false); // they come another way: the courier
   }
 }
 
@@ -192,6 +196,20 @@ static void resume_stalled(struct shard *shard) {
   }
 }
 
+// ---- messages ----
+
+static void take_messages(struct shard_thread *t) {
+  struct shard *shard = &t->shard;
+  if (t->is_full || t->is_behind || t->is_stopping || !intake_release(shard->intake)) return;
+  if (courier_take(shard->fabric, shard->index, shard->intake, shard->turn_ms)) t->more = true;
+}
+
+static void give_messages(struct shard_thread *t) {
+  struct shard *shard = &t->shard;
+  if (t->is_stopping || !intake_release(shard->intake)) return;
+  if (courier_give(shard->origin, shard->store, shard->turn_ns, &t->give_ns)) t->more = true;
+}
+
 // ---- the turn ----
 
 static bool commit(struct shard_thread *t) {
@@ -239,6 +257,10 @@ static void keep_time(struct shard_thread *t) {
     int64_t now_ms = clock_wall_ms();
     if (t->due_ms - now_ms < wait_ms) wait_ms = t->due_ms > now_ms ? t->due_ms - now_ms : 1;
   }
+  if (t->give_ns != UINT64_MAX) {
+    int64_t left_ms = t->give_ns > shard->turn_ns ? (int64_t)((t->give_ns - shard->turn_ns) / 1000000) + 1 : 1;
+    if (left_ms < wait_ms) wait_ms = left_ms;
+  }
   struct timeval tv = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
   event_add(t->timer, &tv);
 }
@@ -250,13 +272,17 @@ static void turn(struct shard_thread *t) {
     take_tasks(t);
     t->due_ms = intake_wake(shard->intake, shard->turn_ms, TURN_WAKES);
   }
+  take_messages(t);
   // Answers that came back from other shards are durable there; they leave with this turn's own.
   size_t came_back = origin_collect(shard->origin);
   if (commit(t)) {
     release_answers(t);
-    bool slow = store_turn(shard->store, clock_wall_ms());
-    if (slow)
+    t->is_behind = store_turn(shard->store, clock_wall_ms());
+    give_messages(t);
+    if (t->is_behind)
       pause_intake(t, "\"the checkpoint must catch up (checkpoint.dirty)\"");
+    else if (store_outbox_full(shard->store))
+      pause_intake(t, "\"messages must get away (outbox.bytes)\"");
     else
       resume_intake(t);
   }
@@ -336,6 +362,7 @@ struct shard_thread *shard_start(struct daemon *daemon, unsigned index) {
   t->last = &t->first;
   t->answered_last = &t->answered;
   t->due_ms = INT64_MAX;
+  t->give_ns = UINT64_MAX;
   struct shard *shard = &t->shard;
   shard->daemon = daemon;
   shard->index = index;

@@ -3,15 +3,16 @@
 #pragma once
 #include "store/intake.h"
 
-enum task_kind { TASK_EVENT, TASK_VALIDATE, TASK_LEAD, TASK_DECISION, TASK_EXPLAIN };
+enum task_kind { TASK_EVENT, TASK_VALIDATE, TASK_LEAD, TASK_DECISION, TASK_EXPLAIN, TASK_MESSAGES };
 
 struct task {
   enum task_kind kind;
   unsigned partition;
   unsigned origin; // index of the origin that waits for it
   int64_t received_ms;
-  uint64_t sent_ns;  // when its origin sent it (CLOCK_MONOTONIC)
-  struct buf input;  // the event's map, or who or which
+  uint64_t sent_ns; // when its origin sent it (CLOCK_MONOTONIC)
+  struct buf
+      input; // the event's map, or who or which; MESSAGES: a batch for a shard (net/courier.h), which has no request
   struct buf answer; // a MessagePack map when status is 0
   int status;
   struct error error;      // when status is not 0

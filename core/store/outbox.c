@@ -260,7 +260,7 @@ void outbox_synced(struct outbox *o, uint64_t place) {
   }
   if (o->unsynced_at * 2 < o->unsynced_count) return;
   o->unsynced_count -= o->unsynced_at;
-  memmove(o->unsynced, o->unsynced + o->unsynced_at, o->unsynced_count * sizeof *o->unsynced);
+  if (o->unsynced_count) memmove(o->unsynced, o->unsynced + o->unsynced_at, o->unsynced_count * sizeof *o->unsynced);
   o->unsynced_at = 0;
 }
 

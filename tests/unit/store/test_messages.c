@@ -137,7 +137,7 @@ static void nothing_leaves_before_it_is_on_disk(void **state) {
 // same everything arrives.
 static void small_outboxes_do_not_lock(void **state) {
   (void)state;
-  enum { COMMANDS = 600 };
+  enum { COMMANDS = 300 };
   struct draw d = {seed};
   char *dir = scratch_new();
   struct store_options options = small_options(dir, 8);
@@ -271,7 +271,7 @@ static void no_message_is_lost_or_doubled_by_a_kill(void **state) {
   (void)state;
   struct draw d = {seed};
   const char *text = getenv("ROUNDS");
-  int rounds = text ? atoi(text) : 20;
+  int rounds = text ? atoi(text) : 8;
   char *dir = scratch_new();
   uint64_t acked = 0;
   for (int i = 0; i < rounds && acked < COMMANDS_MAX - 1000; i++) {

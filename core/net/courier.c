@@ -1,0 +1,32 @@
+#include "net/courier.h"
+
+#include "base/check.h"
+
+#define TURN_BATCHES 32 // bounds a turn's length and its commit
+
+bool courier_take(struct fabric *fabric, unsigned shard, struct intake *intake, int64_t received_ms) {
+  unsigned taken = 0;
+  for (; taken < TURN_BATCHES; taken++) {
+    struct task *task = fabric_take_messages(fabric, shard);
+    if (!task) break;
+    struct error err = {0};
+    CHECK(intake_take(intake, buf_bytes(&task->input), received_ms, &err) == 0);
+    fabric_return(fabric, shard, task);
+  }
+  if (taken) fabric_flush(fabric, shard);
+  return taken == TURN_BATCHES;
+}
+
+static bool has_room(void *context, unsigned shard) { return origin_has_room(context, shard, TASK_MESSAGES); }
+
+static void give(void *context, unsigned shard, struct bytes batch) {
+  CHECK(origin_send(context, shard, task_new(TASK_MESSAGES, batch, 0)));
+}
+
+bool courier_give(struct origin *origin, struct store_shard *store, uint64_t now_ns, uint64_t *due_ns) {
+  int64_t due_ms;
+  struct outbox_transport rings = {.has_room = has_room, .give = give, .context = origin};
+  bool is_left = store_give(store, (int64_t)(now_ns / 1000000), &rings, &due_ms);
+  *due_ns = due_ms == INT64_MAX ? UINT64_MAX : (uint64_t)due_ms * 1000000;
+  return is_left;
+}
