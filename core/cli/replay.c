@@ -67,8 +67,9 @@ static int run(const struct args *args) {
   if (read_options(args, &o, &err) < 0) return command_fail(args, COMMAND_USAGE, &err);
   int status = store_replay(&o, &r, &err);
   if (status < 0) return command_fail(args, COMMAND_FAILED, &err);
-  const struct count counts[] = {{"frames", r.frames},   {"decisions", r.decisions}, {"timers", r.timers},
-                                 {"stopped", r.stopped}, {"forgotten", r.forgotten}, {"different", r.different}};
+  const struct count counts[] = {{"frames", r.frames},      {"decisions", r.decisions}, {"timers", r.timers},
+                                 {"stopped", r.stopped},    {"forgotten", r.forgotten}, {"unreached", r.unreached},
+                                 {"different", r.different}};
   const size_t n = sizeof counts / sizeof *counts;
   struct buf out = {0};
   if (args_flag(args, "json")) {

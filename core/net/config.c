@@ -81,7 +81,7 @@ static const struct option options[] = {
     {"base.interval", DURATION, AT(base_interval_ms), "24h", 1000, 365 * DAY, NULL,
      "between two bases, while anything changes"},
     {"base.journal", BYTES, AT(base_journal), "4294967296", MIB, 1024 * GIB, NULL, "or after so many bytes of journal"},
-    {"base.keep", COUNT, AT(base_keep), "3", 2, 1000, NULL, "bases kept of each partition"},
+    {"base.keep", COUNT, AT(base_keep), "4", 2, 1000, NULL, "bases kept of each partition"},
     {"retention.age", DURATION, AT(retention_age_ms), "0", 0, 36500 * DAY, NULL,
      "journal older than this may go; 0: none goes"},
     {"retention.bytes", BYTES, AT(retention_bytes), "0", 0, 1024 * 1024 * GIB, NULL,

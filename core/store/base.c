@@ -459,43 +459,68 @@ static int compare_keys(uint8_t table_a, struct bytes a, uint8_t table_b, struct
   return table_a != table_b ? (table_a < table_b ? -1 : 1) : bytes_compare(a, b);
 }
 
+struct base_reader {
+  struct reading reading;
+  struct buf index;
+  uint32_t blocks;
+};
+
+int base_open(const char *dir, const struct base_info *info, struct base_reader **out, struct error *err) {
+  struct base_reader *r = xcalloc(1, sizeof *r);
+  int rc = open_base(&r->reading, dir, info, err);
+  if (rc == 0) rc = read_block(&r->reading, r->reading.index, &r->blocks, err);
+  if (rc == 0 && r->reading.block.n != BLOCK_HEADER + (size_t)r->blocks * ENTRY_SIZE)
+    rc = damage(&r->reading, r->reading.index, err, "the index does not hold");
+  if (rc) {
+    base_close(r);
+    return rc;
+  }
+  buf_append(&r->index, r->reading.block.p + BLOCK_HEADER, r->reading.block.n - BLOCK_HEADER);
+  *out = r;
+  return 0;
+}
+
+void base_close(struct base_reader *r) {
+  if (!r) return;
+  close_base(&r->reading);
+  buf_deinit(&r->index);
+  free(r);
+}
+
 // Offset of the block that would hold a key; 0: none would.
-static int find_block(struct reading *r, uint8_t table, struct bytes key, uint64_t *at, struct error *err) {
-  uint32_t count;
-  int rc = read_block(r, r->index, &count, err);
-  if (rc) return rc;
-  if (r->block.n != BLOCK_HEADER + (size_t)count * ENTRY_SIZE)
-    return damage(r, r->index, err, "the index does not hold");
-  uint32_t low = 0, high = count; // the last entry that is not after the key
+static uint64_t find_block(const struct base_reader *r, uint8_t table, struct bytes key) {
+  uint32_t low = 0, high = r->blocks; // the last entry that is not after the key
   while (low < high) {
     uint32_t middle = low + (high - low) / 2;
-    const uint8_t *p = r->block.p + BLOCK_HEADER + (size_t)middle * ENTRY_SIZE;
+    const uint8_t *p = r->index.p + (size_t)middle * ENTRY_SIZE;
     if (compare_keys(p[8], bytes_of(p + 10, p[9]), table, key) <= 0)
       low = middle + 1;
     else
       high = middle;
   }
-  *at = low ? get64(r->block.p + BLOCK_HEADER + (size_t)(low - 1) * ENTRY_SIZE) : 0;
-  return 0;
+  return low ? get64(r->index.p + (size_t)(low - 1) * ENTRY_SIZE) : 0;
+}
+
+int base_lookup(struct base_reader *r, uint8_t table, struct bytes key, struct buf *value, struct error *err) {
+  uint64_t at = find_block(r, table, key);
+  uint32_t rows;
+  int rc = at ? read_block(&r->reading, at, &rows, err) : 0;
+  if (rc) return rc;
+  struct bytes left =
+      at ? bytes_of(r->reading.block.p + BLOCK_HEADER, r->reading.block.n - BLOCK_HEADER) : bytes_of(NULL, 0);
+  for (struct row row; next_row(&left, &row);) {
+    if (compare_keys(row.table, row.key, table, key) != 0) continue;
+    buf_append_bytes(value, row.value);
+    return 0;
+  }
+  return error_set(err, ITD_ENOTFOUND, "the base has no such row");
 }
 
 int base_find(const char *dir, const struct base_info *info, uint8_t table, struct bytes key, struct buf *value,
               struct error *err) {
-  struct reading r;
-  uint64_t at = 0;
-  uint32_t rows;
-  int rc = open_base(&r, dir, info, err);
-  if (rc == 0) rc = find_block(&r, table, key, &at, err);
-  if (rc == 0 && at) rc = read_block(&r, at, &rows, err);
-  bool is_found = false;
-  if (rc == 0 && at) {
-    struct bytes left = bytes_of(r.block.p + BLOCK_HEADER, r.block.n - BLOCK_HEADER);
-    for (struct row row; !is_found && next_row(&left, &row);) {
-      if (compare_keys(row.table, row.key, table, key) != 0) continue;
-      buf_append_bytes(value, row.value);
-      is_found = true;
-    }
-  }
-  close_base(&r);
-  return rc || is_found ? rc : error_set(err, ITD_ENOTFOUND, "the base has no such row");
+  struct base_reader *r = NULL;
+  int rc = base_open(dir, info, &r, err);
+  if (rc == 0) rc = base_lookup(r, table, key, value, err);
+  base_close(r);
+  return rc;
 }

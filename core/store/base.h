@@ -50,6 +50,13 @@ int base_check(const char *dir, const struct base_info *info, struct error *err)
 typedef int (*base_visit)(void *context, uint8_t table, struct bytes key, struct bytes value, struct error *err);
 int base_read(const char *dir, const struct base_info *info, base_visit visit, void *context,
               struct error *err) ITD_MUST_USE;
-// One row by its key: reads the index and one block. ITD_ENOTFOUND.
+// Single rows by their keys: the file stays open, and its index in memory. One thread.
+struct base_reader;
+int base_open(const char *dir, const struct base_info *info, struct base_reader **out, struct error *err) ITD_MUST_USE;
+void base_close(struct base_reader *r); // NULL does nothing
+// Appends the row's value. ITD_ENOTFOUND.
+int base_lookup(struct base_reader *r, uint8_t table, struct bytes key, struct buf *value,
+                struct error *err) ITD_MUST_USE;
+// The three in one.
 int base_find(const char *dir, const struct base_info *info, uint8_t table, struct bytes key, struct buf *value,
               struct error *err) ITD_MUST_USE;

@@ -90,19 +90,27 @@ static void add_place(struct places *out, uint64_t place) {
   out->place[out->count++] = place;
 }
 
-// The lead as a base has it. ITD_ENOTFOUND: it was not there yet.
-static int base_lead(struct store_shard *s, const struct base_info *base, struct lead_id id, struct lead **lead,
+int history_row_lead(struct store_shard *s, struct lead_id id, struct bytes row, struct lead **lead,
                      struct error *err) {
-  struct buf row = {0}, block = {0};
-  int rc = base_find(s->store->dir.path, base, ROW_LEAD, bytes_of(id.b, sizeof id.b), &row, err);
-  if (rc == 0) rc = state_row_lead(buf_bytes(&row), &block, err);
+  (void)s, (void)id;
+  struct buf block = {0};
+  int rc = state_row_lead(row, &block, err);
   if (rc == 0) rc = lead_check(buf_bytes(&block), err);
   if (rc == 0) {
     *lead = xmalloc(block.n);
     memcpy(*lead, block.p, block.n);
   }
-  buf_deinit(&row);
   buf_deinit(&block);
+  return rc;
+}
+
+// The lead as a base has it. ITD_ENOTFOUND: it was not there yet.
+static int base_lead(struct store_shard *s, const struct base_info *base, struct lead_id id, struct lead **lead,
+                     struct error *err) {
+  struct buf row = {0};
+  int rc = base_find(s->store->dir.path, base, ROW_LEAD, bytes_of(id.b, sizeof id.b), &row, err);
+  if (rc == 0) rc = history_row_lead(s, id, buf_bytes(&row), lead, err);
+  buf_deinit(&row);
   return rc;
 }
 

@@ -66,7 +66,11 @@ static int read_opening(const struct source *source, struct sealed_cache *cache,
   if (info->has_opening) {
     info->received_ms = t.received_ms;
     info->seq = xcalloc(t.count, sizeof *info->seq);
-    for (size_t i = 0; i < t.count; i++) info->seq[i] = trailer_entry_get(&t, i).seq;
+    for (size_t i = 0; i < t.count; i++) {
+      struct trailer_entry e = trailer_entry_get(&t, i);
+      info->seq[i] = e.seq;
+      if (e.flags & ENTRY_OWNED) info->owned[i / 8] |= (uint8_t)(1u << i % 8);
+    }
   }
   free(b);
   return rc;

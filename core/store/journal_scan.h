@@ -16,6 +16,7 @@ struct segment_info {
   struct segment_header header;
   int64_t received_ms; // opening: greatest received_ms before it
   uint64_t *seq;       // opening: last sequence number of each partition; header.partitions of them
+  uint8_t owned[32];   // opening: bits of the partitions that this log writes
 };
 // All segments of a directory, ordered by (session, log, number); what has no header comes last in its log.
 // ITD_EVERSION, ITD_EIO, ITD_ECORRUPT when a log has a hole in its numbers. No journal folder: an empty list.

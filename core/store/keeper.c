@@ -1,20 +1,13 @@
 #include "store/keeper.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "store/base.h"
-#include "store/disk.h"
 #include "store/hold.h"
-#include "store/journal_scan.h"
-#include "store/sealer.h"
+#include "store/retention.h"
 
 #define TICK_MS  100
 #define LOOK_MS  60000 // how often retention looks, besides after every set of bases
@@ -34,8 +27,7 @@ struct keeper {
   uint64_t bytes_asked;   // and the one that is under way
   int64_t base_ms;        // when that was
   bool is_asked;          // for a snapshot
-  bool has_set;           // `covered` is known: a set was written whole
-  uint64_t covered[256];  // seq of each partition's newest base, or of its state when that did not change
+  bool has_set;           // there is a whole set of bases
   uint64_t looked_ns, retry_ns;
 };
 
@@ -70,7 +62,6 @@ static int write_base(struct keeper *k, struct state_snapshot *snapshot, unsigne
   struct state_progress progress;
   int rc = state_snapshot_progress(snapshot, partition, &progress, err);
   if (rc) return rc == ITD_ENOTFOUND ? 0 : rc;
-  k->covered[partition] = progress.seq;
   if (!progress.seq || (before && before->head.seq >= progress.seq)) return 0;
   struct base_head head = {.partition = partition,
                            .partitions = k->options.partitions,
@@ -96,12 +87,11 @@ static int write_set(struct keeper *k, struct state_snapshot *snapshot, int64_t 
   struct base_info *list;
   size_t count;
   int rc = base_list(k->options.dir, &list, &count, err);
-  k->has_set = false;
   for (unsigned p = 0; rc == 0 && p < k->options.partitions; p++)
     rc = write_base(k, snapshot, p, base_at(list, count, p, UINT64_MAX), made_ms, err);
   base_list_free(list);
   if (rc == 0) rc = base_set_write(k->options.dir, made_ms, err);
-  k->has_set = rc == 0;
+  k->has_set |= rc == 0;
   return rc;
 }
 
@@ -155,164 +145,21 @@ static bool base_is_due(const struct keeper *k) {
 }
 
 // ---- retention ----
-struct going {
-  struct keeper *keeper;
-  struct segment_info *list;
-  size_t count;
-  uint64_t *bytes;                       // of each
-  const struct segment_info **successor; // what is known of the time after each; NULL: nothing
-  uint64_t total;
-  int64_t cut_ms; // what ended before then may go
-};
-
-static uint64_t size_of(const char *path) {
-  struct stat st;
-  return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
-}
-
-static int64_t earlier(int64_t ms, int64_t span_ms) {
-  int64_t out;
-  return __builtin_sub_overflow(ms, span_ms, &out) ? INT64_MIN : out;
-}
-
-// Bases cover it: every frame in it is folded into one.
-static bool is_covered(const struct going *g, size_t i) {
-  const struct segment_info *s = &g->list[i], *next = g->successor[i];
-  if (!s->has_opening || !next) return false;
-  for (unsigned p = 0; p < g->keeper->options.partitions; p++)
-    if (next->seq[p] != s->seq[p] && next->seq[p] > g->keeper->covered[p]) return false;
-  return true;
-}
-
-static int by_end(const void *a, const void *b, void *context) {
-  const struct going *g = context;
-  const struct segment_info *x = g->successor[*(const size_t *)a], *y = g->successor[*(const size_t *)b];
-  int64_t x_ms = x ? x->received_ms : INT64_MAX, y_ms = y ? y->received_ms : INT64_MAX;
-  return x_ms < y_ms ? -1 : x_ms > y_ms;
-}
-
-// The moment before which enough ends that the rest is within the bound.
-static int64_t cut_of_bytes(const struct going *g, uint64_t bound) {
-  if (!bound || g->total <= bound) return INT64_MIN;
-  size_t *order = xcalloc(g->count + 1, sizeof *order);
-  for (size_t i = 0; i < g->count; i++) order[i] = i;
-  qsort_r(order, g->count, sizeof *order, by_end, (void *)(uintptr_t)g);
-  uint64_t left = g->total;
-  int64_t cut_ms = INT64_MIN;
-  for (size_t i = 0; i < g->count && left > bound; i++) {
-    const struct segment_info *next = g->successor[order[i]];
-    if (!next) break;
-    cut_ms = next->received_ms + 1;
-    left -= g->bytes[order[i]];
-  }
-  free(order);
-  return cut_ms;
-}
-
-// The newest moment before which everything may go. ITD_ECORRUPT: holds do not read, so nothing may.
-static int find_cut(struct going *g, struct error *err) {
-  const struct keep_options *o = &g->keeper->options.keep;
-  int64_t newest_ms = INT64_MIN;
-  for (size_t i = 0; i < g->count; i++)
-    if (g->list[i].has_opening && g->list[i].received_ms > newest_ms) newest_ms = g->list[i].received_ms;
-  int64_t by_age_ms = o->age_ms ? earlier(clock_wall_ms(), o->age_ms) : INT64_MIN;
-  int64_t by_bytes_ms = cut_of_bytes(g, o->bytes);
-  g->cut_ms = by_age_ms > by_bytes_ms ? by_age_ms : by_bytes_ms;
-  int64_t window_ms = earlier(newest_ms, g->keeper->options.window_ms);
-  if (g->cut_ms > window_ms) g->cut_ms = window_ms;
-  struct hold *hold;
-  size_t count;
-  int rc = holds_read(g->keeper->options.dir, &hold, &count, err);
-  for (size_t i = 0; rc == 0 && i < count; i++)
-    if (g->cut_ms > hold[i].since_ms) g->cut_ms = hold[i].since_ms;
-  free(hold);
-  return rc;
-}
-
-static void drop_segment(struct going *g, size_t i) {
-  struct keeper *k = g->keeper;
-  int e = segment_drop(k->options.dir, g->list[i].log, g->list[i].number);
-  if (e) {
-    log_line(LOG_WARN, "segment_unlink", "error=%s", log_quote(strerror(e)));
-    return;
-  }
-  pthread_mutex_lock(&k->lock);
-  k->stats.segments_gone++;
-  k->stats.bytes_gone += g->bytes[i];
-  pthread_mutex_unlock(&k->lock);
-}
-
-// Oldest first in each log; what may not go keeps all that follow it there.
-static size_t drop_segments(struct going *g) {
-  bool is_kept[256] = {false};
-  size_t gone = 0;
-  for (size_t i = 0; i < g->count; i++) {
-    unsigned log = g->list[i].log;
-    bool may_go = g->successor[i] && g->successor[i]->received_ms < g->cut_ms && is_covered(g, i);
-    if (is_kept[log] || !may_go) {
-      is_kept[log] = true;
-      continue;
-    }
-    drop_segment(g, i);
-    gone++;
-  }
-  return gone;
-}
-
-// Of each partition: the newest ones, and the newest of those that lie before the beginning of what is left.
-static void drop_bases(const struct keeper *k, int64_t oldest_ms) {
-  struct base_info *list;
-  size_t count;
-  if (base_list(k->options.dir, &list, &count, NULL)) return;
-  for (size_t i = 0; i < count; i++) {
-    size_t newer = 0;
-    while (i + newer + 1 < count && list[i + newer + 1].head.partition == list[i].head.partition) newer++;
-    bool is_useless = newer && list[i + 1].head.received_ms <= oldest_ms; // the one after it reaches as far back
-    bool is_first = !i || list[i - 1].head.partition != list[i].head.partition || list[i].head.received_ms <= oldest_ms;
-    if (!is_useless && (is_first || newer < k->options.keep.bases - 1)) continue;
-    char path[PATH_MAX];
-    base_path(path, k->options.dir, list[i].head.partition, list[i].head.seq);
-    int e = disk_unlink(path);
-    if (e) log_line(LOG_WARN, "base_unlink", "error=%s", log_quote(strerror(e)));
-  }
-  base_list_free(list);
-}
-
-static void look(struct going *g) {
-  g->bytes = xcalloc(g->count + 1, sizeof *g->bytes);
-  g->successor = xcalloc(g->count + 1, sizeof *g->successor);
-  for (size_t i = 0; i < g->count; i++) {
-    char path[SEGMENT_PATH_MAX];
-    segment_path(path, g->keeper->options.dir, g->list[i].log, g->list[i].number);
-    g->bytes[i] = size_of(path);
-    if (g->list[i].is_sealed) sealed_path(path, g->keeper->options.dir, g->list[i].log, g->list[i].number);
-    if (g->list[i].is_sealed) g->bytes[i] += size_of(path);
-    g->total += g->bytes[i];
-    g->successor[i] = segment_after(g->list, g->count, &g->list[i]);
-  }
-}
-
 static void let_go(struct keeper *k) {
-  struct going g = {.keeper = k};
+  const struct retention retention = {.dir = k->options.dir,
+                                      .partitions = k->options.partitions,
+                                      .age_ms = k->options.keep.age_ms,
+                                      .bytes = k->options.keep.bytes,
+                                      .window_ms = k->options.window_ms,
+                                      .bases = k->options.keep.bases};
+  struct retention_result result;
   struct error err = {0};
-  int lock, rc = holds_lock(k->options.dir, &lock, &err);
-  if (rc == 0) {
-    rc = segment_list(k->options.dir, &g.list, &g.count, &err);
-    if (rc == 0) look(&g);
-    if (rc == 0) rc = find_cut(&g, &err);
-    size_t gone = rc == 0 ? drop_segments(&g) : 0;
-    int64_t oldest_ms = INT64_MAX;
-    for (size_t i = 0; i < g.count; i++)
-      if (g.list[i].has_opening && g.list[i].received_ms < oldest_ms &&
-          !(g.successor[i] && g.successor[i]->received_ms < g.cut_ms))
-        oldest_ms = g.list[i].received_ms;
-    if (rc == 0) drop_bases(k, oldest_ms);
-    if (gone) log_line(LOG_INFO, "journal_let_go", "segments=%zu", gone);
-    free(g.bytes);
-    free((void *)g.successor);
-    segment_list_free(g.list, g.count);
-    holds_unlock(lock);
-  }
+  int rc = retention_apply(&retention, clock_wall_ms(), &result, &err);
+  pthread_mutex_lock(&k->lock);
+  k->stats.segments_gone += result.segments;
+  k->stats.bytes_gone += result.bytes;
+  pthread_mutex_unlock(&k->lock);
+  if (result.segments) log_line(LOG_INFO, "journal_let_go", "segments=%llu", (unsigned long long)result.segments);
   if (rc) log_line(LOG_ERROR, "retention_failed", "code=%s error=%s", status_code(rc), log_quote(err.text));
 }
 
@@ -364,16 +211,11 @@ struct keeper *keeper_start(const struct keeper_options *options) {
   k->options.journal = journal;
   k->options.dir = xstrdup(options->dir);
   k->base_ms = clock_wall_ms(); // of a directory without bases the first comes an interval from now
-  struct base_info *list;
-  size_t count;
-  int64_t set_ms = base_set_read(options->dir);
-  if (set_ms && base_list(options->dir, &list, &count, NULL) == 0) {
-    for (size_t i = 0; i < count; i++)
-      if (list[i].is_whole && list[i].head.made_ms <= set_ms) k->covered[list[i].head.partition] = list[i].head.seq;
-    k->base_ms = k->stats.base_ms = set_ms;
-    k->has_set = true;
-    base_list_free(list);
-  }
+  k->stats.base_ms = base_set_read(options->dir);
+  k->has_set = k->stats.base_ms != 0;
+  if (k->has_set) k->base_ms = k->stats.base_ms;
+  int lock; // for who reads the journal whole, from the beginning
+  if (holds_lock(options->dir, &lock, NULL) == 0) holds_unlock(lock);
   pthread_mutex_init(&k->lock, NULL);
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);

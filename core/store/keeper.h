@@ -1,9 +1,7 @@
 // The keeper: makes bases, and lets go of journal that nobody needs any more. One thread beside the shards; a base is
 // written from a snapshot of LMDB, so that no shard does anything for it.
 //
-// A segment goes only when all of this holds: every partition has a base behind it; it is older than
-// `age_ms`, or the journal is larger than `bytes`; it is older than the window of duplicates; no hold is at or before
-// its end. Old segments go before younger ones, so that what is left has no gap.
+// What may go, retention.h decides; it is asked after every set of bases, and now and then.
 #pragma once
 #include "store/checkpoint.h"
 #include "store/store.h"

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "store/base.h"
 #include "store/shard.h"
 
 #include <pthread.h>
@@ -26,6 +27,7 @@ struct player {
   struct store *store;
   struct store_shard *shard;
   const struct replay_options *options;
+  struct bases *bases;
   struct engine *engine;
   struct played *leads; // open addressing by the lead's id
   size_t cap, used;
@@ -39,6 +41,37 @@ struct player {
 };
 
 static struct policy *policy_of(void *context, uint32_t number) { return store_version(context, number); }
+
+// ---- bases ----
+// All bases of the directory, each opened at its first use.
+struct bases {
+  const char *dir;
+  struct base_info *list;
+  struct base_reader **reader;
+  size_t count;
+};
+
+static int bases_init(struct bases *b, const char *dir, struct error *err) {
+  *b = (struct bases){.dir = dir};
+  int rc = base_list(dir, &b->list, &b->count, err);
+  if (rc == 0) b->reader = xcalloc(b->count + 1, sizeof *b->reader);
+  return rc;
+}
+
+static void bases_deinit(struct bases *b) {
+  for (size_t i = 0; i < b->count; i++) base_close(b->reader[i]);
+  free(b->reader);
+  base_list_free(b->list);
+}
+
+static int bases_row(struct bases *b, unsigned partition, uint64_t seq, uint8_t table, struct lead_id id,
+                     struct buf *row, struct error *err) {
+  const struct base_info *base = base_at(b->list, b->count, partition, seq);
+  if (!base) return ITD_ENOTFOUND;
+  struct base_reader **reader = &b->reader[base - b->list];
+  int rc = *reader ? 0 : base_open(b->dir, base, reader, err);
+  return rc ? rc : base_lookup(*reader, table, bytes_of(id.b, sizeof id.b), row, err);
+}
 
 // ---- leads ----
 
@@ -57,19 +90,51 @@ static void grow(struct player *p) {
   free(old);
 }
 
-static struct played *lead_of(struct player *p, const struct frame *frame) {
-  if ((p->used + 1) * 2 > p->cap) grow(p);
-  struct played *played = slot_of(p, frame->entity);
-  if (!played->is_used) {
-    const struct release *release = engine_release(p->engine);
-    *played = (struct played){.id = frame->entity, .is_used = true};
-    if (frame->entity_kind == ENTITY_LEAD)
-      played->lead = lead_new(frame->entity, frame->workspace, release->policy, release->number, frame->now_ms);
-    else
-      played->entity = entity_new((enum entity_kind)frame->entity_kind, frame->entity, frame->workspace);
-    p->used++;
+// The entity as the newest base before a frame has it. ITD_ENOTFOUND: no base does, or frames between the two are gone.
+static int from_base(struct player *p, const struct frame *frame, struct played *played, struct error *err) {
+  bool is_lead = frame->entity_kind == ENTITY_LEAD;
+  struct buf row = {0};
+  int rc =
+      bases_row(p->bases, frame->partition, frame->seq - 1, is_lead ? ROW_LEAD : ROW_ENTITY, frame->entity, &row, err);
+  if (rc == 0 && is_lead) rc = history_row_lead(p->shard, frame->entity, buf_bytes(&row), &played->lead, err);
+  if (rc == 0 && !is_lead) rc = entity_check(buf_bytes(&row), err);
+  if (rc == 0 && !is_lead) {
+    played->entity = xmalloc(row.n);
+    memcpy(played->entity, row.p, row.n);
   }
-  return played;
+  buf_deinit(&row);
+  if (rc == 0 && (is_lead ? played->lead->place : played->entity->place) != frame->previous) {
+    lead_free(played->lead);
+    entity_free(played->entity);
+    played->lead = NULL, played->entity = NULL;
+    rc = ITD_ENOTFOUND;
+  }
+  return rc;
+}
+
+// The entity that a frame is of, as it was before it; NULL in *out: what it was is not known.
+static int lead_of(struct player *p, const struct frame *frame, struct played **out, struct error *err) {
+  if ((p->used + 1) * 2 > p->cap) grow(p);
+  struct played *played = *out = slot_of(p, frame->entity);
+  if (played->is_used) return 0;
+  const struct release *release = engine_release(p->engine);
+  *played = (struct played){.id = frame->entity};
+  if (frame->previous) {
+    int rc = from_base(p, frame, played, err);
+    if (rc == ITD_ENOTFOUND) {
+      *out = NULL;
+      p->result->unreached++;
+      return 0;
+    }
+    if (rc) return rc;
+  } else if (frame->entity_kind == ENTITY_LEAD) {
+    played->lead = lead_new(frame->entity, frame->workspace, release->policy, release->number, frame->now_ms);
+  } else {
+    played->entity = entity_new((enum entity_kind)frame->entity_kind, frame->entity, frame->workspace);
+  }
+  played->is_used = true;
+  p->used++;
+  return 0;
 }
 
 // What a slot's leads were decided: in a lead each decision after the other, but no matter which lead came first.
@@ -181,8 +246,9 @@ static int play(void *context, const struct frame *frame, uint64_t place, struct
   p->result->frames++;
   int status = use_release(p, frame, err);
   if (status < 0 || is_release) return status;
-  struct played *played = lead_of(p, frame);
-  if (played->is_lost) return 0;
+  struct played *played;
+  status = lead_of(p, frame, &played, err);
+  if (status < 0 || !played || played->is_lost) return status;
   if (frame->entity_kind != ENTITY_LEAD) return play_message(p, played, frame, err);
   return frame->kind == FRAME_STOPPED ? play_stopped(p, played, frame, err) : play_decision(p, played, frame, err);
 }
@@ -211,7 +277,11 @@ static void play_round(struct worker *w, unsigned round) {
     p.is_mine[slot] = store_shard_of(w->store, partition) == w->index && mine++ % w->rounds == round;
   }
   p.engine = engine_new(ENGINE_CLOCK_EVENT, &w->options->vm, policy_of, w->store);
-  w->status = store_walk(w->options->dir, -1, play, &p, &w->err);
+  struct bases bases;
+  p.bases = &bases;
+  w->status = bases_init(&bases, w->options->dir, &w->err);
+  if (w->status == 0) w->status = store_walk(w->options->dir, -1, play, &p, &w->err);
+  bases_deinit(&bases);
   forget_leads(&p);
   engine_free(p.engine);
   buf_deinit(&p.map);
@@ -232,6 +302,7 @@ static void add(struct replay_result *sum, const struct replay_result *one) {
   sum->stopped += one->stopped;
   sum->messages += one->messages;
   sum->forgotten += one->forgotten;
+  sum->unreached += one->unreached;
   sum->hash = hash_mix(sum->hash, one->hash);
   if (one->different && !sum->different)
     memcpy(sum->first_different, one->first_different, sizeof sum->first_different);
@@ -248,6 +319,7 @@ int store_replay(const struct replay_options *options, struct replay_result *res
     return error_set(err, ITD_ENOTFOUND, "%s is no data directory: it has no file \"format\"", options->dir);
   open.dir = options->dir;
   open.seal = false; // it is read, not kept
+  open.keep = (struct keep_options){.base_interval_ms = INT64_MAX, .base_bytes = UINT64_MAX, .bases = 2};
   unsigned partitions = store_partitions_in(options->dir);
   open.shards = partitions && options->threads > partitions ? partitions : options->threads;
   int status = store_open(&open, &store, &recovery, err);

@@ -1,5 +1,6 @@
 // Playing a journal again: every recorded event goes through the engine with the release that was in force, and the
-// hash of each decision is held against the recorded one. The directory is opened as a start would (recovery, a
+// hash of each decision is held against the recorded one. Where the journal's beginning was let go, a lead begins with
+// the oldest base that it can be played on from. The directory is opened as a start would (recovery, a
 // checkpoint), so no daemon may hold it; no frame is added.
 #pragma once
 #include "store/store.h"
@@ -13,6 +14,7 @@ struct replay_result {
   uint64_t frames, decisions, timers, stopped;
   uint64_t messages;        // applied by entities: counted and compared as decisions are, but no decisions
   uint64_t forgotten;       // frames whose event can't be opened any more: their leads are left out from there on
+  uint64_t unreached;       // frames that no base reaches: what their leads were before them was let go (retention)
   uint64_t different;       // decisions whose hash is not the recorded one
   uint64_t hash;            // over all decisions, lead by lead: whatever the threads and the partitions
   char first_different[64]; // decision_id

@@ -138,6 +138,10 @@ int history_event(struct store_shard *shard, const struct frame *frame, struct b
 int history_fold(struct store_shard *shard, const struct frame *frame, uint64_t place, struct lead **lead,
                  struct error *err) ITD_MUST_USE;
 
+// The lead that a ROW_LEAD holds (store/base.h): malloc'd. ITD_ECORRUPT.
+int history_row_lead(struct store_shard *shard, struct lead_id id, struct bytes row, struct lead **lead,
+                     struct error *err) ITD_MUST_USE;
+
 // recovery.c
 struct recovery_result {
   struct journal_tip tip[256];

@@ -52,7 +52,7 @@ struct store_options {
                           .map_bytes = 64ull << 30,                                                                    \
                           .dirty_max = 512u << 20,                                                                     \
                           .checkpoint_ms = 10000,                                                                      \
-                          .keep = {.base_interval_ms = 86400000, .base_bytes = 4ull << 30, .bases = 3},                \
+                          .keep = {.base_interval_ms = 86400000, .base_bytes = 4ull << 30, .bases = 4},                \
                           .seal = true,                                                                                \
                           .seal_level = 3,                                                                             \
                           .quarantine_max = 64u << 20,                                                                 \

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "store/base.h"
 #include "store/hold.h"
+#include "store/replay.h"
 #include "store/shard.h"
 #include "world.h"
 
@@ -267,10 +268,10 @@ static void old_journal_goes(void **state) {
   struct store_options options = keeping(dir, 2);
   struct world w;
   struct error err = {0};
-  options.keep.bytes = 3u << 20; // segments are 1 MiB
+  options.keep.bytes = 10u << 20; // segments are 1 MiB, and of each log two are preallocated
   world_must_open(&w, &options);
   uint64_t n = 0;
-  for (int round = 0; round < 12; round++, n += 400) {
+  for (int round = 0; round < 16; round++, n += 400) {
     take(&w, n, n + 400);
     wait_for_bases(&w);
   }
@@ -315,6 +316,14 @@ static void old_journal_goes(void **state) {
     assert_int_equal(digest_of(&w), expected);
     world_close(&w);
   }
+  // What is left is played again from the bases that reach back to its beginning.
+  struct replay_options replay = {.dir = dir, .threads = 2, .vm = VM_LIMITS_DEFAULT};
+  struct replay_result played;
+  if (store_replay(&replay, &played, &err)) fail_msg("%s", err.text);
+  printf("%llu decisions played again, %llu frames lie before the oldest base\n", (unsigned long long)played.decisions,
+         (unsigned long long)played.unreached);
+  assert_int_equal(played.different, 0);
+  assert_true(played.decisions > 100);
   scratch_free(dir);
 }
 
