@@ -16,3 +16,5 @@ struct datadir {
 int datadir_open(const char *path, unsigned partitions, const uint8_t *seed, struct datadir *out,
                  struct error *err) ITD_MUST_USE;
 void datadir_close(struct datadir *d);
+// The secret of the directory at `path`, without opening it. False: DIR/format is not there or does not read.
+bool datadir_secret(const char *path, uint8_t out[STORE_SECRET_SIZE]);
