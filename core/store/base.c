@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/le.h"
 #include "store/disk.h"
+#include "store/ids.h"
 
 #define BASE_FORMAT  1
 #define HEADER_SIZE  256u
@@ -252,7 +253,8 @@ static int read_info(const char *dir, struct base_info *info, struct error *err)
       read_at(fd, last, sizeof last, (uint64_t)size - END_SIZE) == 0) {
     rc = get_header(header, &info->head, err);
     info->is_whole = rc == 0 && get_end(last, &end) && info->head.partition == named.partition &&
-                     info->head.seq == named.seq && end.index <= (uint64_t)size - END_SIZE - BLOCK_HEADER;
+                     info->head.seq == named.seq && info->head.partitions &&
+                     end.index <= (uint64_t)size - END_SIZE - BLOCK_HEADER;
     if (rc == ITD_ECORRUPT) rc = 0;
   }
   close(fd);
@@ -267,8 +269,9 @@ static int read_info(const char *dir, struct base_info *info, struct error *err)
   return rc;
 }
 
-static int by_seq(const void *a, const void *b) {
+static int by_partition(const void *a, const void *b) {
   const struct base_head *x = &((const struct base_info *)a)->head, *y = &((const struct base_info *)b)->head;
+  if (x->partitions != y->partitions) return x->partitions < y->partitions ? -1 : 1;
   if (x->partition != y->partition) return x->partition < y->partition ? -1 : 1;
   return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
@@ -297,18 +300,40 @@ int base_list(const char *dir, struct base_info **list, size_t *count, struct er
     *list = NULL;
     *count = 0;
   } else if (*count) {
-    qsort(*list, *count, sizeof **list, by_seq);
+    qsort(*list, *count, sizeof **list, by_partition);
   }
   return rc;
 }
 
 void base_list_free(struct base_info *list) { free(list); }
 
+static bool is_newer(const struct base_info *base, const struct base_info *than, uint64_t seq) {
+  return base->is_whole && base->head.seq <= seq && (!than || base->head.seq > than->head.seq);
+}
+
 const struct base_info *base_at(const struct base_info *list, size_t count, unsigned partition, uint64_t seq) {
   const struct base_info *best = NULL;
   for (size_t i = 0; i < count; i++)
-    if (list[i].is_whole && list[i].head.partition == partition && list[i].head.seq <= seq) best = &list[i];
+    if (list[i].head.partition == partition && is_newer(&list[i], best, seq)) best = &list[i];
   return best;
+}
+
+const struct base_info *base_of_slot(const struct base_info *list, size_t count, unsigned slot, uint64_t seq) {
+  const struct base_info *best = NULL;
+  for (size_t i = 0; i < count; i++) {
+    const struct base_head *h = &list[i].head;
+    if (list[i].is_whole && slot_partition(slot, h->partitions) == h->partition && is_newer(&list[i], best, seq))
+      best = &list[i];
+  }
+  return best;
+}
+
+void base_only(struct base_info *list, size_t *count, unsigned partitions, uint64_t since_seq) {
+  size_t kept = 0;
+  for (size_t i = 0; i < *count; i++)
+    if (list[i].is_whole && list[i].head.partitions == partitions && list[i].head.seq >= since_seq)
+      list[kept++] = list[i];
+  *count = kept;
 }
 
 int base_set_write(const char *dir, int64_t made_ms, struct error *err) {

@@ -35,11 +35,16 @@ struct base_info {
   uint64_t bytes, rows;
   bool is_whole; // head and end are there and hold; false: nothing but the name's partition and seq is known
 };
-// All bases of a directory by (partition, seq). Those of another format are ITD_EVERSION.
+// All bases of a directory by (partitions, partition, seq): some may be of a former number of partitions. Those of another
+// format are ITD_EVERSION.
 int base_list(const char *dir, struct base_info **list, size_t *count, struct error *err) ITD_MUST_USE;
 void base_list_free(struct base_info *list);
 // The newest whole base of a partition with seq <= `seq`; NULL: none.
 const struct base_info *base_at(const struct base_info *list, size_t count, unsigned partition, uint64_t seq);
+// Likewise of the partition that a slot was in then: sequence numbers grow where the number of partitions changes.
+const struct base_info *base_of_slot(const struct base_info *list, size_t count, unsigned slot, uint64_t seq);
+// Leaves in the list what is of so many partitions, and whole, and not before `since_seq`.
+void base_only(struct base_info *list, size_t *count, unsigned partitions, uint64_t since_seq);
 void base_path(char out[4096], const char *dir, unsigned partition, uint64_t seq);
 // Which set of bases is the newest that was written whole: the time that its bases say they were made at. Kept in
 // DIR/bases/newest. 0: none. Reading: what does not read counts as none.

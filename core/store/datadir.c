@@ -31,12 +31,17 @@ static int take_lock(struct datadir *d, struct error *err) {
   return 0;
 }
 
-// "intentd 1\npartitions 16\nsecret HEX\ncrc32c HEX\n": text, so that a person can see what it is; the sum is over the
-// lines before it.
+// "intentd 2\npartitions 16\nsecret HEX\ncrc32c HEX\n": text, so that a person can see what it is; the sum is over the
+// lines before it. After a reshard there is a line "since BEFORE SEQ CHAIN\n" before the sum.
 static void put_format(const struct datadir *d, struct buf *b) {
   char hex[2 * STORE_SECRET_SIZE + 1];
   hex_encode(bytes_of(d->secret, sizeof d->secret), hex);
   buf_printf(b, "intentd %d\npartitions %u\nsecret %s\n", STORE_FORMAT, d->partitions, hex);
+  if (d->since.seq) {
+    char chain[2 * SHA256_SIZE + 1];
+    hex_encode(bytes_of(d->since.chain, sizeof d->since.chain), chain);
+    buf_printf(b, "since %u %llu %s\n", d->since.before, (unsigned long long)d->since.seq, chain);
+  }
   buf_printf(b, "crc32c %08x\n", crc32c(0, buf_bytes(b)));
 }
 
@@ -49,6 +54,17 @@ static int write_format(struct datadir *d, const char *path, struct error *err) 
   return rc;
 }
 
+static bool parse_since(struct datadir *d, const char *text) {
+  const char *line = strstr(text, "\nsince ");
+  char chain[2 * SHA256_SIZE + 1];
+  unsigned long long seq;
+  if (!line) return true;
+  if (sscanf(line + 1, "since %u %llu %64[0-9a-f]\n", &d->since.before, &seq, chain) != 3 || !seq) return false;
+  d->since.seq = seq;
+  return d->since.before >= 1 && d->since.before <= 256 &&
+         hex_decode(bytes_str(chain), d->since.chain, sizeof d->since.chain) == 0;
+}
+
 static int parse_format(struct datadir *d, const char *path, struct bytes text, struct error *err) {
   char secret[2 * STORE_SECRET_SIZE + 1];
   unsigned version = 0;
@@ -58,7 +74,8 @@ static int parse_format(struct datadir *d, const char *path, struct bytes text, 
     return error_set(err, ITD_EVERSION, "%s: version %u; this program reads %d", path, version, STORE_FORMAT);
   bool reads =
       sscanf((const char *)text.p, "intentd %*u\npartitions %u\nsecret %64[0-9a-f]\n", &d->partitions, secret) == 2 &&
-      d->partitions >= 1 && d->partitions <= 256 && hex_decode(bytes_str(secret), d->secret, sizeof d->secret) == 0;
+      d->partitions >= 1 && d->partitions <= 256 && hex_decode(bytes_str(secret), d->secret, sizeof d->secret) == 0 &&
+      parse_since(d, (const char *)text.p);
   struct buf again; // what was read must give the very bytes, sum and all
   buf_init(&again);
   if (reads) put_format(d, &again);
@@ -82,15 +99,6 @@ unsigned store_partitions_in(const char *dir) {
   char format[PATH_MAX];
   snprintf(format, sizeof format, "%s/format", dir);
   return read_format(&d, format, NULL) == 0 ? d.partitions : 0;
-}
-
-bool datadir_secret(const char *path, uint8_t out[STORE_SECRET_SIZE]) {
-  struct datadir d = {0};
-  char format[PATH_MAX];
-  snprintf(format, sizeof format, "%s/format", path);
-  if (read_format(&d, format, NULL) != 0) return false;
-  memcpy(out, d.secret, STORE_SECRET_SIZE);
-  return true;
 }
 
 static bool has_content(const char *path, const char *name) {
@@ -126,6 +134,17 @@ int datadir_open(const char *path, unsigned partitions, const uint8_t *seed, str
   }
   *out = d;
   return 0;
+}
+
+int datadir_renumber(struct datadir *d, unsigned partitions, const struct journal_boundary *since, struct error *err) {
+  char format[PATH_MAX];
+  struct datadir other = *d;
+  snprintf(format, sizeof format, "%s/format", d->path);
+  other.partitions = partitions;
+  other.since = *since;
+  int rc = write_format(&other, format, err);
+  if (rc == 0) *d = other;
+  return rc;
 }
 
 void datadir_close(struct datadir *d) {

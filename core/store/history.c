@@ -128,8 +128,8 @@ static int find_beginning(struct store_shard *s, struct lead_id id, uint32_t num
   if (!now) return error_set(err, ITD_ENOTFOUND, "nothing is known of this lead");
   int rc = base_list(s->store->dir.path, &b->bases, &b->base_count, err);
   if (rc) return rc;
-  unsigned partition = store_partition_of_lead(s->store, id);
-  const struct base_info *base = base_at(b->bases, b->base_count, partition, UINT64_MAX);
+  unsigned slot = lead_id_slot(id);
+  const struct base_info *base = base_of_slot(b->bases, b->base_count, slot, UINT64_MAX);
   struct frame f;
   for (uint64_t place = now->place; place; place = f.previous) {
     rc = store_read(s, place, raw, &f, err);
@@ -138,7 +138,7 @@ static int find_beginning(struct store_shard *s, struct lead_id id, uint32_t num
                        "the lead's history before that was let go, and no base reaches back so far");
     if (rc) return rc;
     bool is_after = f.kind != FRAME_STOPPED && f.number >= number;
-    if (is_after && base && base->head.seq >= f.seq) base = base_at(b->bases, b->base_count, partition, f.seq - 1);
+    if (is_after && base && base->head.seq >= f.seq) base = base_of_slot(b->bases, b->base_count, slot, f.seq - 1);
     if (!is_after && base && base->head.seq >= f.seq) return base_lead(s, base, id, &b->lead, err);
     add_place(&b->places, place);
   }

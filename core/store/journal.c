@@ -300,7 +300,7 @@ int journal_open(const struct journal_options *options, struct journal **out, st
   }
   buf_init(&j->staged);
   j->segments = segments_start(&j->options);
-  begin_segment(j, TRAILER_BEGINS)->is_closed = true;
+  begin_segment(j, options->is_resharded ? TRAILER_BEGINS | TRAILER_RESHARDED : TRAILER_BEGINS)->is_closed = true;
   rc = journal_commit(j, err);
   if (rc == 0) rc = journal_sync(j, err);
   if (rc) {

@@ -64,6 +64,16 @@ struct journal_tip {
   uint8_t chain[SHA256_SIZE];
 };
 
+// Where one number of partitions ends and another begins (store/reshard.h): every new partition goes on from here. `seq` is
+// greater than that of any frame before, and no frame has it. All zero: there was always one number.
+struct journal_boundary {
+  unsigned before; // partitions
+  uint64_t seq;
+  uint8_t chain[SHA256_SIZE];
+};
+// From where the old partitions stand (tips[0] to tips[before - 1]) to `after` new ones. Pure.
+void journal_boundary_of(unsigned before, const struct journal_tip *tips, unsigned after, struct journal_boundary *out);
+
 struct journal;
 struct journal_options {
   const char *dir;        // of the data directory; DIR/journal is made
@@ -77,6 +87,7 @@ struct journal_options {
   unsigned partitions, shards;
   const struct journal_tip *tips; // of all partitions, copied; NULL: all new
   int64_t received_ms;            // greatest received_ms so far in the directory
+  bool is_resharded;              // no session before had this number of partitions: `tips` are the boundary
 };
 // Begins a new segment after the last there is (the caller has cut what was torn), with its opening commit synced.
 // ITD_EFULL, ITD_EIO; ITD_EINVAL: segment_bytes out of its range.

@@ -52,6 +52,29 @@ void segment_path(char out[SEGMENT_PATH_MAX], const char *dir, unsigned log, uin
   CHECK(n > 0 && n < SEGMENT_PATH_MAX);
 }
 
+// ---- another number of partitions ----
+void journal_boundary_of(unsigned before, const struct journal_tip *tips, unsigned after,
+                         struct journal_boundary *out) {
+  static const char domain[] = "intentd reshard";
+  uint8_t b[8 + SHA256_SIZE];
+  struct sha256 *hash = sha256_new();
+  *out = (struct journal_boundary){.before = before};
+  sha256_begin(hash);
+  sha256_add(hash, bytes_of(domain, sizeof domain)); // its zero too
+  put32(b, before);
+  put32(b + 4, after);
+  sha256_add(hash, bytes_of(b, 8));
+  for (unsigned p = 0; p < before; p++) {
+    put64(b, tips[p].seq);
+    memcpy(b + 8, tips[p].chain, SHA256_SIZE);
+    sha256_add(hash, bytes_of(b, sizeof b));
+    if (tips[p].seq > out->seq) out->seq = tips[p].seq;
+  }
+  out->seq++;
+  sha256_end(hash, out->chain);
+  sha256_free(hash);
+}
+
 // ---- frames ----
 // Every record: length u32, crc u32, format u8, kind u8, flags u16, count or partition u16, workspace u16, place u64.
 static void seal(uint8_t *out, size_t size, uint8_t kind, uint64_t place) {
@@ -208,21 +231,4 @@ size_t record_check(struct bytes in, uint64_t place, size_t *need) {
   }
   if (!lengths_hold(in.p, size) || get32(in.p + 4) != crc32c(0, bytes_of(in.p + 8, size - 8))) return 0;
   return size;
-}
-
-const char *frame_kind_name(unsigned kind) {
-  static const char *const names[FRAME_KIND_END] = {NULL,     "event",   "timer",  "stopped", "release",
-                                                    "commit", "refused", "forget", "message"};
-  return kind < FRAME_KIND_END && names[kind] ? names[kind] : "unknown";
-}
-
-void record_claims(struct bytes in, uint64_t place, char *out, size_t size) {
-  *out = 0;
-  if (in.n < TRAILER_HEADER_SIZE || get64(in.p + 16) != place) return;
-  unsigned kind = record_kind(in.p);
-  if (kind == FRAME_COMMIT)
-    snprintf(out, size, " (by its header a commit's trailer)");
-  else if (kind >= FRAME_EVENT && kind < FRAME_KIND_END)
-    snprintf(out, size, " (by its header partition %u, frame %llu, %s)", get16(in.p + 12),
-             (unsigned long long)get64(in.p + 32), frame_kind_name(kind));
 }

@@ -87,6 +87,7 @@ static int write_set(struct keeper *k, struct state_snapshot *snapshot, int64_t 
   struct base_info *list;
   size_t count;
   int rc = base_list(k->options.dir, &list, &count, err);
+  if (rc == 0) base_only(list, &count, k->options.partitions, k->options.since_seq);
   for (unsigned p = 0; rc == 0 && p < k->options.partitions; p++)
     rc = write_base(k, snapshot, p, base_at(list, count, p, UINT64_MAX), made_ms, err);
   base_list_free(list);
@@ -148,6 +149,7 @@ static bool base_is_due(const struct keeper *k) {
 static void let_go(struct keeper *k) {
   const struct retention retention = {.dir = k->options.dir,
                                       .partitions = k->options.partitions,
+                                      .since_seq = k->options.since_seq,
                                       .age_ms = k->options.keep.age_ms,
                                       .bytes = k->options.keep.bytes,
                                       .window_ms = k->options.window_ms,

@@ -10,7 +10,8 @@ struct keeper_options {
   struct keep_options keep;
   const char *dir;
   unsigned partitions, shards;
-  int64_t window_ms; // dedupe.window
+  uint64_t since_seq; // where this number of partitions began
+  int64_t window_ms;  // dedupe.window
   uint32_t session;
   struct checkpoint *checkpoint;
   struct journal *const *journal; // of each shard

@@ -19,6 +19,7 @@ struct recovering {
   struct scan scan;
   uint64_t floor[256];    // progress of each partition: what LMDB has
   uint64_t channels[256]; // the frame up to which LMDB has its channels
+  bool begins_number;     // the journal has no session of the directory's number of partitions yet
 };
 
 // ---- vault and LMDB ----
@@ -39,6 +40,7 @@ static int take_record(void *context, const struct vault_record *r, struct error
 }
 
 static int take_progress(struct recovering *v, struct error *err) {
+  for (unsigned p = 0; p < 256; p++) v->floor[p] = v->store->dir.since.seq; // former partitions: all is in LMDB
   for (unsigned p = 0; p < v->store->dir.partitions; p++) {
     struct store_shard *s = shard_of(v->store, p);
     struct state_progress progress = {0};
@@ -129,11 +131,15 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
   struct store_shard *s = shard_of(v->store, f->partition);
   struct store_recovery *r = &v->result->recovery;
   r->frames++;
+  bool is_former = f->seq <= v->store->dir.since.seq; // of another number of partitions: all of it is in LMDB
   if (f->kind == FRAME_RELEASE) {
-    shard_release(s, f);
+    if (!is_former) shard_release(s, f);
     return 0;
   }
+  if (is_former) s = shard_of(v->store, store_partition_of_lead(v->store, f->entity));
   if (f->message.hi || f->message.lo) dedupe_add(&s->dedupe, f->message, place, f->received_ms);
+  r->skipped += is_former;
+  if (is_former) return 0;
   int rc = take_channels(v, s, f, err);
   if (rc == 0 && f->entity_kind != ENTITY_LEAD) rc = take_entity(v, s, f, place, err);
   if (rc) return name_frame(rc, f, place, err);
@@ -164,10 +170,50 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
 static bool is_needed(const struct recovering *v, const struct segment_info *list, size_t count,
                       const struct segment_info *s, int64_t edge_ms) {
   const struct segment_info *next = s->has_opening ? segment_after(list, count, s) : NULL;
-  if (!next || next->received_ms >= edge_ms) return true;
-  for (unsigned p = 0; p < v->store->dir.partitions; p++)
-    if (next->seq[p] != s->seq[p] && next->seq[p] > v->floor[p]) return true;
-  return false;
+  unsigned era = list[count - 1].era + v->begins_number;
+  return !next || next->received_ms >= edge_ms || !segment_is_before(s, next, era, v->floor);
+}
+
+// What the journal says of partitions must be what the directory says.
+static int check_number(struct recovering *v, const struct segment_info *list, size_t count, struct error *err) {
+  const struct datadir *dir = &v->store->dir;
+  const struct segment_info *last = NULL;
+  for (size_t i = 0; i < count; i++)
+    if (list[i].has_opening) last = &list[i];
+  v->begins_number = dir->since.seq && last && last->header.partitions == dir->since.before;
+  if (v->begins_number || !last) return 0;
+  if (last->header.partitions != dir->partitions)
+    return error_set(err, ITD_ECORRUPT, "the journal is of %u partitions, the directory of %u", last->header.partitions,
+                     dir->partitions);
+  for (size_t i = 0; i < count; i++)
+    if (list[i].is_resharded && list[i].era == last->era && list[i].seq[0] != dir->since.seq)
+      return error_set(
+          err, ITD_ECORRUPT,
+          "journal/%02x-%08x.log begins %u partitions at frame %llu, the directory says that it was at %llu",
+          list[i].log, list[i].number, dir->partitions, (unsigned long long)list[i].seq[0],
+          (unsigned long long)dir->since.seq);
+  return 0;
+}
+
+// The directory has another number of partitions than the last session had: they go on from where that one ended.
+static int begin_number(struct recovering *v, struct error *err) {
+  const struct datadir *dir = &v->store->dir;
+  struct journal_tip tip[256];
+  struct journal_boundary due;
+  for (unsigned p = 0; p < 256; p++) tip[p] = v->scan.tip[p].tip;
+  journal_boundary_of(dir->since.before, tip, dir->partitions, &due);
+  if (due.seq != dir->since.seq || memcmp(due.chain, dir->since.chain, sizeof due.chain) != 0)
+    return error_set(err, ITD_ECORRUPT,
+                     "the journal's %u partitions do not end where the directory says that its %u ones began",
+                     dir->since.before, dir->partitions);
+  for (unsigned p = 0; p < 256; p++) {
+    struct scan_tip *t = &v->scan.tip[p];
+    *t = (struct scan_tip){0};
+    if (p >= dir->partitions) continue;
+    *t = (struct scan_tip){.is_known = true, .from = due.seq, .tip = {.seq = due.seq}};
+    memcpy(t->tip.chain, due.chain, sizeof due.chain);
+  }
+  return 0;
 }
 
 struct cut {
@@ -198,12 +244,10 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
   size_t cuts = 0;
   int rc = 0;
   for (size_t i = 0; rc == 0 && i < count; i++) {
-    if (list[i].has_header && list[i].header.partitions != v->store->dir.partitions)
-      rc = error_set(err, ITD_ECORRUPT, "journal/%02x-%08x.log is of %u partitions, the directory has %u", list[i].log,
-                     list[i].number, list[i].header.partitions, v->store->dir.partitions);
     if (list[i].has_header && list[i].header.session > v->store->session) v->store->session = list[i].header.session;
     if (list[i].has_opening && list[i].received_ms > newest_ms) newest_ms = list[i].received_ms;
   }
+  rc = check_number(v, list, count, err);
   if (__builtin_sub_overflow(newest_ms, v->store->options.dedupe_window_ms, &edge_ms)) edge_ms = INT64_MIN;
   for (size_t i = 0; rc == 0 && i < count; i++) {
     const struct segment_info *s = &list[i];
@@ -216,6 +260,7 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
     bool is_empty = end.end <= SEGMENT_HEADER_SIZE;
     if (is_empty || end.is_torn) cut[cuts++] = (struct cut){.info = s, .end = is_empty ? 0 : end.end};
   }
+  if (rc == 0 && v->begins_number) rc = begin_number(v, err);
   for (unsigned p = 0; rc == 0 && p < v->store->dir.partitions; p++)
     if (v->scan.tip[p].from > v->floor[p])
       rc =
@@ -241,7 +286,7 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
   struct segment_info *list = NULL;
   size_t count = 0;
   bool rebuilt;
-  int rc = rebuild_state(store->dir.path, store->dir.partitions, store->state, &rebuilt, err);
+  int rc = rebuild_state(store->dir.path, store->dir.partitions, &store->dir.since, store->state, &rebuilt, err);
   if (rc == 0) rc = vault_files(store->dir.path, &result->vault_files, &result->vault_count, err);
   if (rc == 0) rc = vault_scan(store->dir.path, take_record, v, err);
   if (rc == 0) rc = take_progress(v, err);
@@ -253,6 +298,7 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
   if (rc == 0) {
     store->session++;
     result->received_ms = v->scan.received_ms;
+    result->is_resharded = v->begins_number;
     for (unsigned p = 0; p < 256; p++) result->tip[p] = v->scan.tip[p].tip;
     for (unsigned i = 0; i < store->options.shards; i++) {
       struct store_shard *s = store->shard[i];

@@ -64,9 +64,9 @@ static void bases_deinit(struct bases *b) {
   base_list_free(b->list);
 }
 
-static int bases_row(struct bases *b, unsigned partition, uint64_t seq, uint8_t table, struct lead_id id,
-                     struct buf *row, struct error *err) {
-  const struct base_info *base = base_at(b->list, b->count, partition, seq);
+static int bases_row(struct bases *b, uint64_t seq, uint8_t table, struct lead_id id, struct buf *row,
+                     struct error *err) {
+  const struct base_info *base = base_of_slot(b->list, b->count, lead_id_slot(id), seq);
   if (!base) return ITD_ENOTFOUND;
   struct base_reader **reader = &b->reader[base - b->list];
   int rc = *reader ? 0 : base_open(b->dir, base, reader, err);
@@ -94,8 +94,7 @@ static void grow(struct player *p) {
 static int from_base(struct player *p, const struct frame *frame, struct played *played, struct error *err) {
   bool is_lead = frame->entity_kind == ENTITY_LEAD;
   struct buf row = {0};
-  int rc =
-      bases_row(p->bases, frame->partition, frame->seq - 1, is_lead ? ROW_LEAD : ROW_ENTITY, frame->entity, &row, err);
+  int rc = bases_row(p->bases, frame->seq - 1, is_lead ? ROW_LEAD : ROW_ENTITY, frame->entity, &row, err);
   if (rc == 0 && is_lead) rc = history_row_lead(p->shard, frame->entity, buf_bytes(&row), &played->lead, err);
   if (rc == 0 && !is_lead) rc = entity_check(buf_bytes(&row), err);
   if (rc == 0 && !is_lead) {
@@ -319,7 +318,7 @@ int store_replay(const struct replay_options *options, struct replay_result *res
     return error_set(err, ITD_ENOTFOUND, "%s is no data directory: it has no file \"format\"", options->dir);
   open.dir = options->dir;
   open.seal = false; // it is read, not kept
-  open.keep = (struct keep_options){.base_interval_ms = INT64_MAX, .base_bytes = UINT64_MAX, .bases = 2};
+  open.keep = (struct keep_options){.base_interval_ms = INT64_MAX, .base_bytes = UINT64_MAX, .bases = UINT32_MAX};
   unsigned partitions = store_partitions_in(options->dir);
   open.shards = partitions && options->threads > partitions ? partitions : options->threads;
   int status = store_open(&open, &store, &recovery, err);

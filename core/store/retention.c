@@ -53,6 +53,11 @@ static void look_at_segments(struct going *g) {
   }
 }
 
+static bool is_current(const struct going *g, const struct base_info *base) {
+  return base->is_whole && base->head.partitions == g->retention->partitions &&
+         base->head.seq >= g->retention->since_seq;
+}
+
 static int by_made(const void *a, const void *b) {
   const struct base_set *x = a, *y = b;
   return x->made_ms < y->made_ms ? -1 : x->made_ms > y->made_ms;
@@ -63,7 +68,7 @@ static void look_at_bases(struct going *g) {
   g->set = xcalloc(g->base_count + 1, sizeof *g->set);
   for (size_t i = 0; i < g->base_count; i++) {
     const struct base_head *h = &g->bases[i].head;
-    if (!g->bases[i].is_whole || h->partitions != g->retention->partitions || h->made_ms > newest_ms) continue;
+    if (!is_current(g, &g->bases[i]) || h->made_ms > newest_ms) continue;
     g->set[g->set_count++] = (struct base_set){h->made_ms, h->received_ms};
   }
   if (g->set_count) qsort(g->set, g->set_count, sizeof *g->set, by_made);
@@ -83,17 +88,18 @@ static void cover(struct going *g, size_t set) {
   memset(g->covered, 0, sizeof g->covered);
   for (size_t i = 0; i < g->base_count; i++) {
     const struct base_head *h = &g->bases[i].head;
-    bool counts = g->bases[i].is_whole && h->partitions == g->retention->partitions;
-    if (counts && h->made_ms <= g->set[set].made_ms) g->covered[h->partition] = h->seq; // in the order of seq
+    if (is_current(g, &g->bases[i]) && h->made_ms <= g->set[set].made_ms)
+      g->covered[h->partition] = h->seq; // in the order of seq
   }
 }
 
 static bool may_go(const struct going *g, size_t i) {
   const struct segment_info *s = &g->list[i], *next = g->successor[i];
-  if (!s->has_opening || !next || next->received_ms >= g->limit_ms) return false;
-  for (unsigned p = 0; p < g->retention->partitions; p++)
-    if (next->seq[p] != s->seq[p] && next->seq[p] > g->covered[p]) return false;
-  return true;
+  unsigned era = g->list[g->count - 1].era; // the running session is the last
+  if (!next || next->received_ms >= g->limit_ms) return false;
+  for (unsigned p = 0; s->era < era && p < g->retention->partitions; p++)
+    if (g->covered[p] < g->retention->since_seq) return false;
+  return segment_is_before(s, next, era, g->covered);
 }
 
 // Marks what goes with the cut at `covered`: oldest first in each log; what may not go keeps all that follow it there.
@@ -164,22 +170,25 @@ static int drop_base(const struct going *g, const struct base_info *base, struct
   return e ? error_set(err, disk_status(e), "%s: %s", path, strerror(e)) : 0;
 }
 
-// The frame behind which what is left of a partition's journal begins.
-static uint64_t beginning_of(const struct going *g, const bool *goes, unsigned partition) {
+// The frame behind which what is left of a partition's journal begins; UINT64_MAX: nothing is.
+static uint64_t beginning_of(const struct going *g, const bool *goes, unsigned partitions, unsigned partition) {
   uint64_t first = UINT64_MAX;
   for (size_t i = 0; i < g->count; i++) {
     const struct segment_info *s = &g->list[i];
-    if (goes[i] || !s->has_opening || partition >= s->header.partitions) continue;
+    if (goes[i] || !s->has_opening || s->header.partitions != partitions) continue;
     bool is_owned = s->owned[partition / 8] >> partition % 8 & 1;
     if (is_owned && s->seq[partition] < first) first = s->seq[partition];
   }
-  return first == UINT64_MAX ? 0 : first;
+  return first;
 }
 
 // Of one partition's bases, in order: those behind which the journal has a gap go, then, of more than are to be kept, the
 // one whose neighbours are closest, again and again.
 static int thin(const struct going *g, struct base_info *base, size_t count, uint64_t beginning, struct error *err) {
   int rc = 0;
+  bool is_former = base->head.partitions != g->retention->partitions; // nothing begins with its last one for ever
+  for (; rc == 0 && is_former && beginning == UINT64_MAX && count; base++, count--) rc = drop_base(g, base, err);
+  if (beginning == UINT64_MAX) beginning = 0;
   while (rc == 0 && count > 1 && base->head.seq < beginning) {
     rc = drop_base(g, base, err);
     base++, count--;
@@ -197,12 +206,17 @@ static int thin(const struct going *g, struct base_info *base, size_t count, uin
   return rc;
 }
 
+static bool is_of(const struct base_head *a, const struct base_head *b) {
+  return a->partition == b->partition && a->partitions == b->partitions;
+}
+
 static int drop_bases(struct going *g, const bool *goes, struct error *err) {
   int rc = 0;
   for (size_t i = 0, n; rc == 0 && i < g->base_count; i += n) {
-    for (n = 1; i + n < g->base_count && g->bases[i + n].head.partition == g->bases[i].head.partition; n++) {
+    const struct base_head *h = &g->bases[i].head;
+    for (n = 1; i + n < g->base_count && is_of(&g->bases[i + n].head, h); n++) {
     }
-    rc = thin(g, &g->bases[i], n, beginning_of(g, goes, g->bases[i].head.partition), err);
+    if (h->partitions) rc = thin(g, &g->bases[i], n, beginning_of(g, goes, h->partitions, h->partition), err);
   }
   return rc;
 }

@@ -14,10 +14,11 @@
 struct retention {
   const char *dir;
   unsigned partitions;
-  int64_t age_ms;    // 0: nothing goes for its age
-  uint64_t bytes;    // 0: nothing goes for its size
-  int64_t window_ms; // of duplicates
-  unsigned bases;    // of each partition, at least 2: of more, those go whose neighbours are closest; never the oldest
+  uint64_t since_seq; // where this number of partitions began: what lies before goes as a whole
+  int64_t age_ms;     // 0: nothing goes for its age
+  uint64_t bytes;     // 0: nothing goes for its size
+  int64_t window_ms;  // of duplicates
+  unsigned bases;     // of each partition, at least 2: of more, those go whose neighbours are closest; never the oldest
 };
 struct retention_result {
   uint64_t segments, bytes; // of journal that went

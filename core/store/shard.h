@@ -146,6 +146,7 @@ int history_row_lead(struct store_shard *shard, struct lead_id id, struct bytes 
 struct recovery_result {
   struct journal_tip tip[256];
   int64_t received_ms;
+  bool is_resharded; // the session that begins is the first of its number of partitions
   struct store_recovery recovery;
   char **vault_files; // that were read: handed over with the first cycle
   size_t vault_count;

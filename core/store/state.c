@@ -402,17 +402,33 @@ int state_put_channels(struct state_txn *t, unsigned partition, struct bytes sav
   return 0;
 }
 
-int state_put_progress(struct state_txn *t, unsigned partition, const struct state_progress *progress,
-                       struct error *err) {
-  char key[24];
-  uint8_t value[PROGRESS_SIZE];
+static void put_progress(uint8_t value[PROGRESS_SIZE], const struct state_progress *progress) {
   put_u64(value, progress->seq);
   put_u64(value + 8, (uint64_t)progress->release_ms);
   put_u64(value + 16, progress->release);
   put_u64(value + 24, (uint64_t)progress->received_ms);
   memcpy(value + 32, progress->chain, SHA256_SIZE);
   put_u64(value + PROGRESS_SIZE - 8, hash64(bytes_of(value, PROGRESS_SIZE - 8)));
+}
+
+int state_put_progress(struct state_txn *t, unsigned partition, const struct state_progress *progress,
+                       struct error *err) {
+  char key[24];
+  uint8_t value[PROGRESS_SIZE];
+  put_progress(value, progress);
   return put(t, META, key, progress_key(partition, key), value, sizeof value, err);
+}
+
+int state_drop_partitions(struct state_txn *t, unsigned from, unsigned to, struct error *err) {
+  for (unsigned p = from; p < to; p++) {
+    char key[24];
+    MDB_val k = val(key, progress_key(p, key));
+    int e = mdb_del(t->txn, t->state->table[META], &k, NULL);
+    if (e && e != MDB_NOTFOUND) return failed(e, err, "meta");
+    int rc = state_put_channels(t, p, bytes_of(NULL, 0), err);
+    if (rc) return rc;
+  }
+  return 0;
 }
 
 int state_put_made(struct state_txn *t, unsigned slot, uint64_t made, struct error *err) {
@@ -533,6 +549,18 @@ int state_snapshot_rows(struct state_snapshot *s, unsigned partition, unsigned p
     if (e == 0) rc = visit(context, ROW_MADE, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
     if (e && e != MDB_NOTFOUND) rc = failed(e, err, "meta");
   }
-  if (rc == 0) rc = progress_row(s, partition, key, &k, &v, err);
-  return rc ? rc : visit(context, ROW_PROGRESS, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
+  if (rc) return rc;
+  rc = progress_row(s, partition, key, &k, &v, NULL);
+  if (rc == ITD_ENOTFOUND) return 0;
+  if (rc) return error_set(err, rc, "state: the progress of partition %u does not read", partition);
+  return visit(context, ROW_PROGRESS, bytes_of(k.mv_data, k.mv_size), bytes_of(v.mv_data, v.mv_size), err);
+}
+
+int state_visit_progress(unsigned partition, const struct state_progress *progress, state_visit visit, void *context,
+                         struct error *err) {
+  char key[24];
+  uint8_t value[PROGRESS_SIZE];
+  size_t n = progress_key(partition, key);
+  put_progress(value, progress);
+  return visit(context, ROW_PROGRESS, bytes_of(key, n), bytes_of(value, sizeof value), err);
 }

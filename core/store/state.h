@@ -65,6 +65,8 @@ int state_put_channels(struct state_txn *txn, unsigned partition, struct bytes s
 int state_put_progress(struct state_txn *txn, unsigned partition, const struct state_progress *progress,
                        struct error *err) ITD_MUST_USE;
 int state_put_made(struct state_txn *txn, unsigned slot, uint64_t made, struct error *err) ITD_MUST_USE;
+// The partitions `from` to `to` - 1 have neither progress nor channels any more.
+int state_drop_partitions(struct state_txn *txn, unsigned from, unsigned to, struct error *err) ITD_MUST_USE;
 // Takes everything away but who is who: to be built anew from bases.
 int state_clear(struct state_txn *txn, struct error *err) ITD_MUST_USE;
 // One row, as state_snapshot_rows gave it.
@@ -91,8 +93,12 @@ enum state_row {
   ROW_PROGRESS = 255 // the last: where it is, all of its partition is
 };
 typedef int (*state_visit)(void *context, uint8_t table, struct bytes key, struct bytes value, struct error *err);
-// Every row of a partition (of `partitions`), table by table, keys in order. Views are good during the call.
+// Every row of a partition (of `partitions`), table by table, keys in order; no ROW_PROGRESS where it has none. Views are
+// good during the call.
 int state_snapshot_rows(struct state_snapshot *snapshot, unsigned partition, unsigned partitions, state_visit visit,
                         void *context, struct error *err) ITD_MUST_USE;
+// The ROW_PROGRESS of a progress.
+int state_visit_progress(unsigned partition, const struct state_progress *progress, state_visit visit, void *context,
+                         struct error *err) ITD_MUST_USE;
 // What a ROW_LEAD holds, appended to `block`. ITD_ECORRUPT.
 int state_row_lead(struct bytes value, struct buf *block, struct error *err) ITD_MUST_USE;

@@ -45,6 +45,7 @@ static int open_logs(struct store *store, const struct recovery_result *result, 
     o.shards = store->options.shards;
     o.tips = result->tip;
     o.received_ms = result->received_ms;
+    o.is_resharded = result->is_resharded;
     int rc = vault_open(store->dir.path, i, &store->shard[i]->vault, err);
     if (rc == 0) rc = journal_open(&o, &store->shard[i]->journal, err);
     if (rc) return rc;
@@ -78,6 +79,7 @@ static void start_keeper(struct store *store) {
   store->keeper = keeper_start(&(struct keeper_options){.keep = store->options.keep,
                                                         .dir = store->dir.path,
                                                         .partitions = store->dir.partitions,
+                                                        .since_seq = store->dir.since.seq,
                                                         .shards = store->options.shards,
                                                         .window_ms = store->options.dedupe_window_ms,
                                                         .session = store->session,
