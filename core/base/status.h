@@ -26,7 +26,8 @@
   XX(ECONFIG, 17, "config_invalid", false)                                                                             \
   XX(ESCHEMA, 18, "schema_violation", false) /* the event breaks a schema that its signal set declares */              \
   XX(ESHUTDOWN, 19, "shutting_down", true)                                                                             \
-  XX(EINTERNAL, 20, "internal", false)
+  XX(EINTERNAL, 20, "internal", false)                                                                                 \
+  XX(EUNAVAILABLE, 21, "storage_unavailable", true) /* nothing can be made durable now; it goes on by itself */
 
 enum itd_status {
   ITD_OK = 0,

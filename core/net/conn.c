@@ -73,6 +73,7 @@ void conn_unref(struct conn *c) {
   CHECK(c->is_closed);
   buf_deinit(&c->in);
   buf_deinit(&c->out);
+  buf_deinit(&c->held);
   free(c);
 }
 
@@ -134,7 +135,7 @@ static bool write_released(struct conn *c) {
     c->out_at = 0;
     drop_if_large(&c->out);
   }
-  if (!c->is_closing || c->out_at < c->out.n || c->refs > 1) return true;
+  if (!c->is_closing || c->out_at < c->out.n || c->held.n || c->refs > 1) return true;
   conn_close(c);
   return false;
 }
@@ -156,6 +157,50 @@ void conn_release(struct conn *c) {
   if (write_released(c) && c->is_stalled) c->shard->has_room = true;
 }
 
+// ---- holding ----
+
+void conn_hold(struct conn *c) {
+  c->is_flushing = false;
+  if (c->is_closed || c->out.n == c->released) {
+    conn_release(c);
+    return;
+  }
+  buf_append(&c->held, c->out.p + c->released, c->out.n - c->released);
+  c->out.n = c->released;
+  c->held_count += c->unanswered;
+  c->unanswered = 0;
+}
+
+// [1, id, nil, result] becomes [1, id, error, nil]; {ack: chunk} is left out; errors and notifications stay.
+static void put_failed(struct conn *c, struct bytes held, const struct error *why) {
+  for (struct mp m = mp_of(held); !mp_done(&m);) {
+    struct bytes value = mp_take(&m);
+    struct mp in = mp_of(value);
+    struct mp_value head = mp_next(&in);
+    if (head.type == MP_MAP) continue;
+    bool is_answer = head.type == MP_ARRAY && head.count == 4 && mp_peek(&in) == MP_INT && mp_next(&in).i == 1;
+    uint32_t id = is_answer ? (uint32_t)mp_next(&in).i : 0;
+    if (!is_answer || mp_peek(&in) != MP_NIL) {
+      buf_append_bytes(&c->out, value);
+      continue;
+    }
+    metrics_error(c->shard->metrics, why->code);
+    rpc_put_error(&c->out, id, why);
+  }
+}
+
+void conn_unhold(struct conn *c, const struct error *why) {
+  if (!c->held.n) return;
+  if (why)
+    put_failed(c, buf_bytes(&c->held), why);
+  else
+    buf_append_bytes(&c->out, buf_bytes(&c->held));
+  c->unanswered += c->held_count;
+  c->held_count = 0;
+  buf_deinit(&c->held);
+  conn_answered(c);
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *arg) {
   (void)fd, (void)what;
   struct conn *c = arg;
@@ -169,7 +214,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg) {
 static void fail(struct conn *c, struct bytes bytes, const struct error *err) {
   metrics_error(c->shard->metrics, err->code);
   struct bytes head = bytes_of(bytes.p, bytes.n < 4096 ? bytes.n : 4096);
-  intake_refuse(c->shard->intake, err, head, c->shard->turn_ms);
+  shard_quarantine(c->shard, err, head);
   log_line(LOG_WARN, "bad_message", "why=%s", log_quote(err->text));
   rpc_put_error(&c->out, 0, err);
   conn_close_after_flush(c);
@@ -197,7 +242,7 @@ static void process(struct conn *c) {
   size_t at = 0;
   c->is_stalled = false;
   while (!c->is_closing && at < c->in.n) {
-    size_t waits = c->out.n - c->out_at + c->under_way;
+    size_t waits = c->out.n - c->out_at + c->held.n + c->under_way;
     if (waits > (c->subscription ? limits->subscriber_max : limits->out_max)) c->is_stalled = true;
     struct bytes rest = bytes_of(c->in.p + at, c->in.n - at);
     size_t len = 0;
@@ -235,7 +280,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
     return;
   }
   if (n <= 0) {
-    if (c->out.n > c->out_at)
+    if (c->out.n > c->out_at || c->held.n)
       conn_close_after_flush(c);
     else
       conn_close(c);
@@ -261,7 +306,7 @@ void conn_sweep(struct shard *shard) {
   for (struct conn *c = shard->conns, *next; c; c = next) {
     next = c->next;
     // One that ends, and whose peer reads no more, is not waited for; one that waits for its answers is.
-    if (c->is_closing && c->refs == 1 && shard->turn_ns - c->closing_since_ns >= stall_ns) {
+    if (c->is_closing && c->refs == 1 && !c->held.n && shard->turn_ns - c->closing_since_ns >= stall_ns) {
       metrics_add(&shard->metrics->connections_stalled, 1);
       conn_close(c);
       continue;

@@ -20,6 +20,8 @@ struct conn {
   uid_t uid; // CONN_ADMIN: who, by the socket's credentials
   struct event *readable, *writable;
   struct buf in, out;
+  struct buf held;           // answers of a turn whose commit found no room
+  uint32_t held_count;       // how many
   size_t out_at;             // written so far
   size_t released;           // bytes of `out` that a commit has released
   uint64_t partial_since_ns; // when the message at the front of `in` began to wait; 0: none
@@ -34,7 +36,12 @@ void conn_accept(struct shard *shard, int fd, enum conn_role role);
 // After appending to conn->out (on the shard's thread): it is written after the turn's commit.
 void conn_answered(struct conn *conn);
 void conn_release(struct conn *conn); // the commit is done: writes what it can
-void conn_resume(struct conn *conn);  // looks again at bytes that were left because of a bound
+// The commit found no room: what it would have released waits; what is appended from now on may leave before it.
+void conn_hold(struct conn *conn);
+// What was held may leave with the next conn_release (`why` NULL), or will never be true: each answer becomes the error, and what has no
+// way to say so is not said.
+void conn_unhold(struct conn *conn, const struct error *why);
+void conn_resume(struct conn *conn); // looks again at bytes that were left because of a bound
 void conn_close(struct conn *conn);
 void conn_close_after_flush(struct conn *conn);
 // A request of this connection begins, with `weight` bytes, and ends: between the two the connection's memory stays.

@@ -17,6 +17,12 @@ bool courier_take(struct fabric *fabric, unsigned shard, struct intake *intake, 
   return taken == TURN_BATCHES;
 }
 
+void courier_drop(struct fabric *fabric, unsigned shard) {
+  struct task *task;
+  while ((task = fabric_take_messages(fabric, shard))) fabric_return(fabric, shard, task);
+  fabric_flush(fabric, shard);
+}
+
 static bool has_room(void *context, unsigned shard) { return origin_has_room(context, shard, TASK_MESSAGES); }
 
 static void give(void *context, unsigned shard, struct bytes batch) {

@@ -3,9 +3,12 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "net/clock_watch.h"
 #include "net/http.h"
 #include "net/listen.h"
+#include "net/recover.h"
 #include "net/release.h"
+#include "store/disk_faults.h"
 #include "wire/rpc.h"
 
 #include <event2/thread.h>
@@ -81,6 +84,23 @@ void daemon_put_status(struct daemon *daemon, struct buf *out) {
   pthread_mutex_unlock(&daemon->lock);
 }
 
+void daemon_trouble(struct daemon *daemon, unsigned shard, const struct error *why) {
+  pthread_mutex_lock(&daemon->lock);
+  int change = (why != NULL) - (daemon->trouble[shard].code != 0);
+  daemon->trouble[shard] = why ? *why : (struct error){0};
+  atomic_fetch_add(&daemon->unavailable_shards, (unsigned)change);
+  pthread_mutex_unlock(&daemon->lock);
+}
+
+bool daemon_get_trouble(struct daemon *daemon, unsigned *shard, struct error *why) {
+  pthread_mutex_lock(&daemon->lock);
+  unsigned s = 0;
+  while (s < daemon->shards && !daemon->trouble[s].code) s++;
+  if (s < daemon->shards) *why = daemon->trouble[*shard = s];
+  pthread_mutex_unlock(&daemon->lock);
+  return s < daemon->shards;
+}
+
 static void put_port(struct buf *out, const char *name, int port) {
   mp_put_cstr(out, name);
   if (port)
@@ -109,16 +129,19 @@ void daemon_put_info(struct daemon *daemon, struct buf *out) {
   put_port(out, "listen_port", daemon->listen_port);
   put_port(out, "http_port", daemon->http_port);
   put_port(out, "forward_port", daemon->forward_port);
+  pthread_mutex_lock(&daemon->lock);
+  struct store_recovery recovery = daemon->recovery;
+  pthread_mutex_unlock(&daemon->lock);
   mp_put_cstr(out, "recovery");
   mp_put_map(out, 4);
   mp_put_cstr(out, "frames");
-  mp_put_uint(out, daemon->recovery.frames);
+  mp_put_uint(out, recovery.frames);
   mp_put_cstr(out, "torn_bytes");
-  mp_put_uint(out, daemon->recovery.torn_bytes);
+  mp_put_uint(out, recovery.torn_bytes);
   mp_put_cstr(out, "leads");
-  mp_put_uint(out, daemon->recovery.leads);
+  mp_put_uint(out, recovery.leads);
   mp_put_cstr(out, "ms");
-  mp_put_int(out, daemon->recovery.took_ms);
+  mp_put_int(out, recovery.took_ms);
 }
 
 // ---- start ----
@@ -214,20 +237,42 @@ void daemon_stop(struct daemon *daemon) {
   event_base_loopbreak(daemon->control);
 }
 
-#define SIGNALS 3
+static void end_at_once(int number) {
+  (void)number;
+  _exit(0);
+}
+
+void daemon_catch_signals(struct daemon *daemon, bool is_on) {
+  for (size_t i = 0; i < 2; i++) {
+    if (!is_on) event_del(daemon->stop_signals[i]);
+    signal(i ? SIGINT : SIGTERM, is_on ? SIG_DFL : end_at_once);
+    if (is_on) event_add(daemon->stop_signals[i], NULL);
+  }
+}
 
 // Before anybody can know that the daemon is up; what comes until the loop runs waits for it.
-static void catch_signals(struct daemon *daemon, struct event *signals[SIGNALS]) {
-  signals[0] = evsignal_new(daemon->control, SIGTERM, on_stop, daemon);
-  signals[1] = evsignal_new(daemon->control, SIGINT, on_stop, daemon);
-  signals[2] = evsignal_new(daemon->control, SIGHUP, on_hup, daemon);
-  for (size_t i = 0; i < SIGNALS; i++) event_add(signals[i], NULL);
+static struct event *catch_signals(struct daemon *daemon) {
+  daemon->stop_signals[0] = evsignal_new(daemon->control, SIGTERM, on_stop, daemon);
+  daemon->stop_signals[1] = evsignal_new(daemon->control, SIGINT, on_stop, daemon);
+  struct event *hup = evsignal_new(daemon->control, SIGHUP, on_hup, daemon);
+  daemon_catch_signals(daemon, true);
+  event_add(hup, NULL);
+  return hup;
+}
+
+static void release_signals(struct daemon *daemon, struct event *hup) {
+  if (!hup) return;
+  for (size_t i = 0; i < 2; i++) event_free(daemon->stop_signals[i]);
+  event_free(hup);
 }
 
 static void serve(struct daemon *daemon) {
   release_watch(daemon);
+  daemon->clock_watch = clock_watch_start(daemon->control, &daemon->clock_steps);
   event_base_loop(daemon->control, EVLOOP_NO_EXIT_ON_EMPTY);
+  clock_watch_stop(daemon->clock_watch);
   release_unwatch(daemon);
+  recover_end(daemon);
 }
 
 // ---- end ----
@@ -239,6 +284,7 @@ static bool all_idle(struct daemon *daemon) {
 }
 
 static void stop_threads(struct daemon *daemon) {
+  for (unsigned s = 0; s < daemon->shards; s++) shard_give_up(daemon->threads[s]);
   if (daemon->http) http_stop(daemon->http);
   for (unsigned s = 0; s < daemon->shards; s++) shard_quiet(daemon->threads[s]);
   // Twice idle in a row: the first look may have fallen between a shard's answer and its return to the origin.
@@ -254,6 +300,8 @@ static void start_threads(struct daemon *daemon) {
   daemon->metrics = xcalloc(daemon->shards + 1, sizeof *daemon->metrics);
   daemon->subscribers = xcalloc(daemon->shards, sizeof *daemon->subscribers);
   daemon->threads = xcalloc(daemon->shards, sizeof *daemon->threads);
+  daemon->trouble = xcalloc(daemon->shards, sizeof *daemon->trouble);
+  daemon->has_store = true;
   for (unsigned s = 0; s < daemon->shards; s++) daemon->threads[s] = shard_start(daemon, s);
 }
 
@@ -272,7 +320,7 @@ static unsigned shards_of(const struct config *config) {
   return cores < 1 ? 1 : cores > (long)partitions ? partitions : (unsigned)cores;
 }
 
-// Connections must never take the files that the journal needs: without one for its next segment a daemon must end.
+// Connections must not take the files that the journal needs: without one for its next segment nothing is taken.
 static void fit_files(struct daemon *daemon) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
@@ -300,7 +348,8 @@ static void setup(struct daemon *daemon, const struct config *config) {
   log_set_level((enum log_level)config->log_level);
   fit_files(daemon);
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGHUP, SIG_IGN); // while it starts; TERM and INT end it at once until catch_signals, which harms nothing
+  signal(SIGXFSZ, SIG_IGN); // a bound on the size of files is met as a full disk is
+  signal(SIGHUP, SIG_IGN);  // while it starts; TERM and INT end it at once until catch_signals, which harms nothing
   evthread_use_pthreads();
   daemon->control = event_base_new();
   if (!daemon->control) out_of_memory(0);
@@ -314,7 +363,17 @@ static void teardown(struct daemon *daemon) {
   free(daemon->metrics);
   free((void *)daemon->subscribers);
   free(daemon->threads);
+  free(daemon->trouble);
+  free(daemon->carried);
   pthread_mutex_destroy(&daemon->lock);
+}
+
+static int start_faults(struct error *err) {
+  const char *plan = getenv("INTENTD_DISK_FAULTS");
+  if (!plan || !*plan) return 0;
+  log_line(LOG_WARN, "disk_faults", "plan=%s note=\"for tests only: this disk fails as told, and loses data\"",
+           log_quote(plan));
+  return disk_faults_start(plan, err);
 }
 
 int daemon_run(const struct config *config, struct error *err) {
@@ -322,21 +381,21 @@ int daemon_run(const struct config *config, struct error *err) {
   struct sockets fds = {-1, -1, -1, -1};
   uint8_t seed[32];
   setup(&daemon, config);
-  int status = open_store(&daemon, seed, err);
+  int status = start_faults(err);
+  if (status == 0) status = open_store(&daemon, seed, err);
   if (status == 0) {
     log_recovery(&daemon);
     start_threads(&daemon);
     status = release_start(&daemon, err);
     if (status == 0) status = open_sockets(&daemon, &fds, err);
-    struct event *signals[SIGNALS] = {NULL};
+    struct event *hup = NULL;
     if (status == 0) {
-      catch_signals(&daemon, signals);
+      hup = catch_signals(&daemon);
       begin_to_listen(&daemon, &fds);
       status = write_ports(&daemon, err);
     }
     if (status == 0) serve(&daemon);
-    for (size_t i = 0; i < SIGNALS; i++)
-      if (signals[i]) event_free(signals[i]);
+    release_signals(&daemon, hup);
     atomic_store(&daemon.is_stopping, true);
     stop_threads(&daemon);
     close_sockets(&fds);

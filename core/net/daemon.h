@@ -23,13 +23,22 @@ struct daemon {
   struct watch *watch;                      // release.c
   int listen_port, http_port, forward_port; // in use
   _Atomic bool is_ready, is_stopping;
-  _Atomic unsigned paused_shards; // whose intake is paused: /readyz says so
-  struct event_base *control;     // the control thread's loop
-  pthread_mutex_t lock;           // guards what follows
-  struct release release;         // in force (the daemon's own hold on the policy)
+  _Atomic unsigned paused_shards;      // whose intake is paused: /readyz says so
+  _Atomic unsigned unavailable_shards; // whose store takes no events: likewise
+  _Atomic bool is_recovering;          // from being asked for to the end
+  _Atomic uint64_t recoveries, recovery_failures, clock_steps;
+  struct recovery *recovering; // recover.c
+  struct clock_watch *clock_watch;
+  struct event *stop_signals[2];
+  struct event_base *control; // the control thread's loop
+  pthread_mutex_t lock;       // guards what follows
+  struct release release;     // in force (the daemon's own hold on the policy)
   int64_t release_since_ms;
   struct error reload_error; // of the last reload, when it failed
   uint64_t reloads, reload_failures;
+  struct error *trouble;      // a shard each: why it takes no events; code 0: it does
+  bool has_store;             // false while the store is recovered: its numbers are not there
+  struct store_sums *carried; // metrics.c: what the stores before this one counted, a shard each
 };
 
 // Runs until SIGTERM, SIGINT or server.shutdown: 0. An error when it could not start; nothing is left running then.
@@ -39,6 +48,9 @@ int daemon_run(const struct config *config, struct error *err);
 void daemon_put_status(struct daemon *daemon, struct buf *out); // policy.status
 void daemon_put_info(struct daemon *daemon, struct buf *out);   // server.info
 void daemon_metrics(struct daemon *daemon, struct buf *out);    // Prometheus text: metrics.c
+// Why a shard takes no events, for /readyz; NULL: it takes them. And the first shard's trouble; false: none has any.
+void daemon_trouble(struct daemon *daemon, unsigned shard, const struct error *why);
+bool daemon_get_trouble(struct daemon *daemon, unsigned *shard, struct error *why);
 // Runs `work` on the control thread. For what must not run on a shard's.
 void daemon_post(struct daemon *daemon, void (*work)(struct daemon *daemon, void *context), void *context);
 
@@ -47,3 +59,6 @@ void daemon_post(struct daemon *daemon, void (*work)(struct daemon *daemon, void
 // journal. Sets *changed false when the bundle is the one in force already.
 int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct error *err);
 void daemon_stop(struct daemon *daemon);
+void daemon_catch_signals(struct daemon *daemon, bool is_on); // off: SIGTERM and SIGINT end the process at once
+// Before the store goes: what it and the intakes counted so far is kept (metrics.c); has_store becomes false.
+void daemon_keep_counters(struct daemon *daemon);

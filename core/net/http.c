@@ -73,14 +73,29 @@ static void get_healthz(struct http *http, struct evhttp_request *request) {
   answer_text(http, request, HTTP_OK, "ok\n");
 }
 
+static void answer_trouble(struct http *http, struct evhttp_request *request) {
+  unsigned shard = 0;
+  struct error why = {0};
+  if (!daemon_get_trouble(http->daemon, &shard, &why)) { // it has just passed
+    answer_text(http, request, HTTP_OK, "ready\n");
+    return;
+  }
+  struct buf text = {0};
+  buf_printf(&text, "%s: shard %u: %s\n", status_code(why.code), shard, why.text);
+  http_answer(http, request, HTTP_SERVUNAVAIL, "text/plain; charset=utf-8", buf_bytes(&text));
+  buf_deinit(&text);
+}
+
 static void get_readyz(struct http *http, struct evhttp_request *request) {
   if (is_stopping(http))
     answer_text(http, request, HTTP_SERVUNAVAIL, "stopping\n");
   else if (!atomic_load(&http->daemon->is_ready))
     answer_text(http, request, HTTP_SERVUNAVAIL, "starting\n");
+  else if (atomic_load(&http->daemon->unavailable_shards))
+    answer_trouble(http, request);
   else if (atomic_load(&http->daemon->paused_shards))
     answer_text(http, request, HTTP_SERVUNAVAIL,
-                "intake is paused: the disk is full, or the checkpoint must catch up\n");
+                "intake is paused: the checkpoint must catch up, or messages must get away\n");
   else
     answer_text(http, request, HTTP_OK, "ready\n");
 }

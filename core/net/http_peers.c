@@ -25,10 +25,19 @@ struct http_peers {
   struct peer *first;
 };
 
+// Too many open files: the listener would report it again and again. The next sweep lets it go on.
+static void on_accept_error(struct evconnlistener *listener, void *arg) {
+  struct http_peers *peers = arg;
+  peers->is_full = true;
+  evconnlistener_disable(listener);
+  metrics_add(&peers->metrics->accepts_failed, 1);
+}
+
 struct http_peers *http_peers_new(struct evconnlistener *listener, struct metrics *metrics, unsigned max,
                                   size_t read_max) {
   struct http_peers *peers = xcalloc(1, sizeof *peers);
   *peers = (struct http_peers){.listener = listener, .metrics = metrics, .max = max, .read_max = read_max};
+  evconnlistener_set_error_cb(listener, on_accept_error);
   return peers;
 }
 

@@ -138,12 +138,11 @@ struct refusal {
   struct http *http;
   struct error error;
   struct buf bytes;
-  int64_t received_ms;
 };
 
 static void keep_refusal(struct shard *shard, void *context) {
   struct refusal *refusal = context;
-  intake_refuse(shard->intake, &refusal->error, buf_bytes(&refusal->bytes), refusal->received_ms);
+  shard_quarantine(shard, &refusal->error, buf_bytes(&refusal->bytes));
   buf_deinit(&refusal->bytes);
   atomic_fetch_sub(&refusal->http->refusals, 1);
   free(refusal);
@@ -155,7 +154,7 @@ static void quarantine(struct http *http, const struct error *err, struct bytes 
   if (atomic_load(&http->refusals) >= REFUSALS_MAX) return;
   atomic_fetch_add(&http->refusals, 1);
   struct refusal *refusal = xcalloc(1, sizeof *refusal);
-  *refusal = (struct refusal){.http = http, .error = *err, .received_ms = clock_wall_ms()};
+  *refusal = (struct refusal){.http = http, .error = *err};
   buf_append(&refusal->bytes, body.p, body.n < REFUSAL_MAX ? body.n : REFUSAL_MAX);
   shard_post(http->daemon->threads[http->turn++ % http->daemon->shards], keep_refusal, refusal);
 }

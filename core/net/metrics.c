@@ -49,10 +49,12 @@ static void put_errors(const struct daemon *daemon, struct buf *out) {
 
 // ---- what each shard's intake and store count ----
 
-struct shard_stats {
-  char label[12];
+// Of a shard; the last two only in the first: they are the whole store's.
+struct store_sums {
   struct intake_stats intake;
   struct store_stats store;
+  struct keep_stats keep;
+  struct sealer_stats sealing;
 };
 
 // XX(member, type, suffix, help): one family, one sample a shard
@@ -71,7 +73,6 @@ struct shard_stats {
   XX(store.entities_in_memory, "gauge", "entities_in_memory", "entities that are no leads, held in memory")            \
   XX(store.outbox.pending, "gauge", "outbox_messages", "messages between entities, not acknowledged yet")              \
   XX(store.outbox.bytes, "gauge", "outbox_bytes", "bytes of them; bound: outbox.bytes over all shards")                \
-  XX(store.outbox.oldest_ms / 1000, "gauge", "outbox_oldest_seconds", "how long the oldest of them has waited")        \
   XX(store.outbox.sent, "counter", "messages_sent_total", "messages given to the shard that they are for")             \
   XX(store.outbox.resent, "counter", "messages_resent_total", "given again, because no acknowledgement came")          \
   XX(store.outbox.applied, "counter", "messages_applied_total", "messages applied by their entity")                    \
@@ -89,25 +90,72 @@ struct shard_stats {
   XX(store.checkpoints, "counter", "checkpoints_total", "checkpoints ended")                                           \
   XX(store.checkpoint_failures, "counter", "checkpoint_failures_total", "checkpoints that failed, to be tried again")
 
-static void put_shards(const struct daemon *daemon, struct buf *out) {
-  struct shard_stats *stats = xcalloc(daemon->shards, sizeof *stats);
+// XX(member, type, name after intentd_, help)
+#define KEEP_FAMILIES(XX)                                                                                              \
+  XX(keep.bases, "counter", "bases_total", "sets of bases written")                                                    \
+  XX(keep.failures, "counter", "base_failures_total", "sets of bases that failed, to be tried again")                  \
+  XX(keep.base_bytes, "gauge", "base_bytes", "what the newest set of bases takes")                                     \
+  XX(keep.segments_gone, "counter", "journal_let_go_segments_total", "segments of journal that retention let go")      \
+  XX(keep.bytes_gone, "counter", "journal_let_go_bytes_total", "their bytes")
+
+// What becomes of full journal files.
+#define SEALING_FAMILIES(XX)                                                                                           \
+  XX(sealing.segments, "counter", "sealed_segments_total", "journal files sealed")                                     \
+  XX(sealing.raw_bytes, "counter", "sealed_bytes_before_total", "bytes of journal files that were sealed")             \
+  XX(sealing.file_bytes, "counter", "sealed_bytes_after_total", "bytes of what they were sealed into")                 \
+  XX(sealing.failures, "counter", "seal_failures_total", "sealings that failed: the journal file stays as it is")      \
+  XX(sealing.waiting, "gauge", "seal_waiting", "full journal files that are not sealed yet")
+
+// What the store counts now, and what those before it in this process did: counters go on over a recovery. While there is no
+// store the rest is zero.
+static struct store_sums *read_sums(struct daemon *daemon) {
+  struct store_sums *sums = xcalloc(daemon->shards, sizeof *sums);
   for (unsigned s = 0; s < daemon->shards; s++) {
-    snprintf(stats[s].label, sizeof stats[s].label, "%u", s);
-    stats[s].intake = intake_stats(shard_of(daemon->threads[s])->intake);
-    stats[s].store = store_stats(store_shard(daemon->store, s));
+    if (daemon->has_store) {
+      sums[s].intake = intake_stats(shard_of(daemon->threads[s])->intake);
+      sums[s].store = store_stats(store_shard(daemon->store, s));
+      if (s == 0) sums[s].keep = store_keep_stats(daemon->store);
+      if (s == 0) sums[s].sealing = store_sealing(daemon->store);
+    }
+    if (!daemon->carried) continue;
+#define XX(member, type, suffix, help)                                                                                 \
+  if (type[0] == 'c') sums[s].member += daemon->carried[s].member;
+    SHARD_FAMILIES(XX)
+    STORE_FAMILIES(XX)
+    KEEP_FAMILIES(XX)
+    SEALING_FAMILIES(XX)
+#undef XX
   }
+  return sums;
+}
+
+void daemon_keep_counters(struct daemon *daemon) {
+  pthread_mutex_lock(&daemon->lock);
+  struct store_sums *sums = read_sums(daemon);
+  free(daemon->carried);
+  daemon->carried = sums;
+  daemon->has_store = false;
+  pthread_mutex_unlock(&daemon->lock);
+}
+
+static void put_shards(const struct daemon *daemon, const struct store_sums *sums, struct buf *out) {
+  char label[12];
 #define XX(member, type, suffix, help)                                                                                 \
   prometheus_family(out, "intentd_" suffix, type, help);                                                               \
-  for (unsigned s = 0; s < daemon->shards; s++)                                                                        \
-    prometheus_count(out, "intentd_" suffix, (const char *const[]){"shard", stats[s].label, NULL}, stats[s].member);
+  for (unsigned s = 0; s < daemon->shards; s++) {                                                                      \
+    snprintf(label, sizeof label, "%u", s);                                                                            \
+    prometheus_count(out, "intentd_" suffix, (const char *const[]){"shard", label, NULL}, sums[s].member);             \
+  }
   SHARD_FAMILIES(XX)
+  XX(store.outbox.oldest_ms / 1000, "gauge", "outbox_oldest_seconds", "how long the oldest of them has waited")
 #undef XX
 #define XX(member, type, suffix, help)                                                                                 \
   prometheus_family(out, "intentd_" suffix, type, help);                                                               \
-  prometheus_count(out, "intentd_" suffix, NULL, stats[0].member);
+  prometheus_count(out, "intentd_" suffix, NULL, sums[0].member);
   STORE_FAMILIES(XX)
+  KEEP_FAMILIES(XX)
+  SEALING_FAMILIES(XX)
 #undef XX
-  free(stats);
 }
 
 static void put_gauge(struct buf *out, const char *name, const char *help, double value) {
@@ -115,21 +163,7 @@ static void put_gauge(struct buf *out, const char *name, const char *help, doubl
   prometheus_number(out, name, NULL, value);
 }
 
-// XX(member of struct keep_stats, type, name after intentd_, help)
-#define KEEP_FAMILIES(XX)                                                                                              \
-  XX(bases, "counter", "bases_total", "sets of bases written")                                                         \
-  XX(failures, "counter", "base_failures_total", "sets of bases that failed, to be tried again")                       \
-  XX(base_bytes, "gauge", "base_bytes", "what the newest set of bases takes")                                          \
-  XX(segments_gone, "counter", "journal_let_go_segments_total", "segments of journal that retention let go")           \
-  XX(bytes_gone, "counter", "journal_let_go_bytes_total", "their bytes")
-
-static void put_keeper(struct daemon *daemon, struct buf *out) {
-  struct keep_stats stats = store_keep_stats(daemon->store);
-#define XX(member, type, suffix, help)                                                                                 \
-  prometheus_family(out, "intentd_" suffix, type, help);                                                               \
-  prometheus_count(out, "intentd_" suffix, NULL, stats.member);
-  KEEP_FAMILIES(XX)
-#undef XX
+static void put_keeper(struct keep_stats stats, struct buf *out) {
   put_gauge(out, "intentd_base_time_seconds", "when the newest set of bases was made, seconds since 1970; 0: never",
             (double)stats.base_ms / 1000);
   put_gauge(out, "intentd_base_seconds", "how long the newest set of bases took", (double)stats.base_took_ms / 1000);
@@ -138,23 +172,7 @@ static void put_keeper(struct daemon *daemon, struct buf *out) {
             (double)stats.snapshot_ms / 1000);
 }
 
-// ---- what becomes of full journal files ----
-
-// XX(member, type, suffix, help)
-#define SEALING_FAMILIES(XX)                                                                                           \
-  XX(segments, "counter", "sealed_segments_total", "journal files sealed")                                             \
-  XX(raw_bytes, "counter", "sealed_bytes_before_total", "bytes of journal files that were sealed")                     \
-  XX(file_bytes, "counter", "sealed_bytes_after_total", "bytes of what they were sealed into")                         \
-  XX(failures, "counter", "seal_failures_total", "sealings that failed: the journal file stays as it is")              \
-  XX(waiting, "gauge", "seal_waiting", "full journal files that are not sealed yet")
-
-static void put_sealing(const struct daemon *daemon, struct buf *out) {
-  struct sealer_stats sealing = store_sealing(daemon->store);
-#define XX(member, type, suffix, help)                                                                                 \
-  prometheus_family(out, "intentd_" suffix, type, help);                                                               \
-  prometheus_count(out, "intentd_" suffix, NULL, sealing.member);
-  SEALING_FAMILIES(XX)
-#undef XX
+static void put_sealing(struct sealer_stats sealing, struct buf *out) {
   prometheus_family(out, "intentd_seal_lag_seconds", "gauge", "how long a full journal file has waited to be sealed");
   prometheus_number(out, "intentd_seal_lag_seconds", NULL, (double)sealing.waiting_ms / 1000);
 }
@@ -188,29 +206,48 @@ static void put_release(struct daemon *daemon, struct buf *out) {
   prometheus_count(out, "intentd_reload_failed", NULL, is_behind);
 }
 
-static void put_daemon(const struct daemon *daemon, struct buf *out) {
+static void put_trouble(struct daemon *daemon, struct buf *out) {
+  prometheus_family(out, "intentd_storage_unavailable", "gauge",
+                    "1: the shard takes no events, because the disk has no room or failed");
+  pthread_mutex_lock(&daemon->lock);
+  for (unsigned s = 0; s < daemon->shards; s++) {
+    char label[12];
+    snprintf(label, sizeof label, "%u", s);
+    prometheus_count(out, "intentd_storage_unavailable", (const char *const[]){"shard", label, NULL},
+                     daemon->trouble[s].code != 0);
+  }
+  pthread_mutex_unlock(&daemon->lock);
+  prometheus_family(out, "intentd_recoveries_total", "counter",
+                    "recoveries in process, after a disk failed under the running daemon");
+  prometheus_count(out, "intentd_recoveries_total", NULL, atomic_load(&daemon->recoveries));
+  prometheus_family(out, "intentd_recovery_failures_total", "counter", "tries of those that failed, to be tried again");
+  prometheus_count(out, "intentd_recovery_failures_total", NULL, atomic_load(&daemon->recovery_failures));
+  prometheus_family(out, "intentd_clock_steps_total", "counter", "times that the wall clock was set");
+  prometheus_count(out, "intentd_clock_steps_total", NULL, atomic_load(&daemon->clock_steps));
+}
+
+static void put_daemon(struct daemon *daemon, struct buf *out) {
   prometheus_family(out, "intentd_build_info", "gauge", "the program; always 1");
   prometheus_count(out, "intentd_build_info", (const char *const[]){"version", INTENTD_VERSION, NULL}, 1);
   put_gauge(out, "intentd_start_time_seconds", "when the daemon started, seconds since 1970",
             (double)daemon->started_ms / 1000);
   put_gauge(out, "intentd_ready", "1: ready (as GET /readyz)",
             atomic_load(&daemon->is_ready) && !atomic_load(&daemon->is_stopping) &&
-                !atomic_load(&daemon->paused_shards));
+                !atomic_load(&daemon->paused_shards) && !atomic_load(&daemon->unavailable_shards));
   put_gauge(out, "intentd_shards", "shard threads", daemon->shards);
   put_gauge(out, "intentd_partitions", "partitions of the data directory", store_partitions(daemon->store));
   uint64_t subscribers = 0;
   for (unsigned s = 0; s < daemon->shards; s++)
     subscribers += atomic_load_explicit(&daemon->subscribers[s], memory_order_relaxed);
   put_gauge(out, "intentd_subscribers", "connections that subscribe to decisions", (double)subscribers);
-  put_gauge(out, "intentd_recovery_seconds", "how long the last start took to recover",
-            (double)daemon->recovery.took_ms / 1000);
-  put_gauge(out, "intentd_recovery_frames", "frames folded at the last start", (double)daemon->recovery.frames);
-  put_gauge(out, "intentd_recovery_skipped_frames", "frames at the last start that LMDB had already",
-            (double)daemon->recovery.skipped);
-  put_gauge(out, "intentd_recovery_torn_bytes", "bytes of unacknowledged commits cut at the last start",
-            (double)daemon->recovery.torn_bytes);
-  put_gauge(out, "intentd_recovery_leads", "leads changed by the frames folded at the last start",
-            (double)daemon->recovery.leads);
+  pthread_mutex_lock(&daemon->lock);
+  struct store_recovery r = daemon->recovery;
+  pthread_mutex_unlock(&daemon->lock);
+  put_gauge(out, "intentd_recovery_seconds", "how long the last recovery took", (double)r.took_ms / 1000);
+  put_gauge(out, "intentd_recovery_frames", "frames folded by it", (double)r.frames);
+  put_gauge(out, "intentd_recovery_skipped_frames", "frames that LMDB had already", (double)r.skipped);
+  put_gauge(out, "intentd_recovery_torn_bytes", "bytes of unacknowledged commits that it cut", (double)r.torn_bytes);
+  put_gauge(out, "intentd_recovery_leads", "leads changed by the frames that it folded", (double)r.leads);
 }
 
 // XX(name of the option, member of struct config, unit, divisor)
@@ -261,12 +298,17 @@ static void put_limits(const struct config *config, struct buf *out) {
 
 void daemon_metrics(struct daemon *daemon, struct buf *out) {
   put_daemon(daemon, out);
+  put_trouble(daemon, out);
   put_release(daemon, out);
   put_counters(daemon, out);
   put_errors(daemon, out);
   put_histograms(daemon, out);
-  put_shards(daemon, out);
-  put_keeper(daemon, out);
-  put_sealing(daemon, out);
+  pthread_mutex_lock(&daemon->lock);
+  struct store_sums *sums = read_sums(daemon);
+  pthread_mutex_unlock(&daemon->lock);
+  put_shards(daemon, sums, out);
+  put_keeper(sums[0].keep, out);
+  put_sealing(sums[0].sealing, out);
+  free(sums);
   put_limits(daemon->config, out);
 }

@@ -9,6 +9,7 @@
   XX(connections_opened, "connections accepted")                                                                       \
   XX(connections_closed, "connections ended")                                                                          \
   XX(connections_refused, "connections over net.connections")                                                          \
+  XX(accepts_failed, "times that nothing could be accepted: too many open files")                                      \
   XX(connections_stalled,                                                                                              \
      "connections closed for a message that did not end, or answers that were not read, within net.stall")             \
   XX(bytes_read, "bytes read from senders")                                                                            \
@@ -17,7 +18,7 @@
   XX(forward_entries, "Fluentd Forward entries")                                                                       \
   XX(http_requests, "HTTP requests")                                                                                   \
   XX(answers, "answers given, errors included")                                                                        \
-  XX(reads_paused, "times that reading paused at a bound: credits, answers waiting, checkpoint, full disk")            \
+  XX(reads_paused, "times that reading paused at a bound: credits, answers waiting, checkpoint")                       \
   XX(subscribers_dropped, "subscribers closed because they did not keep up")
 // XX(name, help): histograms of nanoseconds, shown in seconds
 #define METRICS_HISTOGRAMS(XX)                                                                                         \

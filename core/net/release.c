@@ -36,17 +36,23 @@ static uint32_t models_number(const struct policy *policy) {
 }
 
 // Prepares on every shard, and only when all are ready switches each between two of its events.
-static int put_in_force(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
-  struct release release = {
-      .policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy)};
-  int status = store_version_put(daemon->store, policy, &release.number, err);
+static int switch_all(struct daemon *daemon, struct release *release, const char *why, struct error *err) {
+  int status = store_version_put(daemon->store, release->policy, &release->number, err);
   if (status < 0) return status;
-  struct step step = {.release = &release, .why = why, .err = err};
+  struct step step = {.release = release, .why = why, .err = err};
   for (unsigned s = 0; s < daemon->shards; s++) {
     shard_call(daemon->threads[s], prepare_on, &step);
     if (step.status < 0) return step.status;
   }
   for (unsigned s = 0; s < daemon->shards; s++) shard_call(daemon->threads[s], use_on, &step);
+  return 0;
+}
+
+static int put_in_force(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
+  struct release release = {
+      .policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy)};
+  int status = switch_all(daemon, &release, why, err);
+  if (status < 0) return status;
   pthread_mutex_lock(&daemon->lock);
   if (daemon->release.policy) policy_release(daemon->release.policy);
   daemon->release = release;
@@ -57,6 +63,15 @@ static int put_in_force(struct daemon *daemon, struct policy *policy, const char
   log_line(LOG_INFO, "release", "policy=%s version=%s number=%u signals=%s why=%s", policy_info(policy)->name,
            policy_info(policy)->version, release.number, policy_info(policy)->signals, log_quote(why));
   return 0;
+}
+
+int release_again(struct daemon *daemon, struct error *err) {
+  struct release release = daemon->release;
+  int status = switch_all(daemon, &release, "recovered", err);
+  pthread_mutex_lock(&daemon->lock);
+  if (status == 0) daemon->release = release;
+  pthread_mutex_unlock(&daemon->lock);
+  return status;
 }
 
 // ---- loading ----
@@ -77,10 +92,19 @@ static int load(const struct daemon *daemon, struct policy **policy, struct erro
   return status;
 }
 
+// A release is a frame of each partition: where none can be written, none is put in force.
+static int check_storage(struct daemon *daemon, struct error *err) {
+  unsigned shard;
+  struct error why = {0};
+  if (!daemon_get_trouble(daemon, &shard, &why)) return 0;
+  return error_set(err, ITD_EUNAVAILABLE, "shard %u takes no events, and no release either: %.400s", shard, why.text);
+}
+
 int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct error *err) {
   struct policy *policy = NULL;
   *changed = false;
-  int status = load(daemon, &policy, err);
+  int status = check_storage(daemon, err);
+  if (status == 0) status = load(daemon, &policy, err);
   if (status == 0 && strcmp(policy_info(policy)->hash, policy_info(daemon->release.policy)->hash) != 0) {
     status = put_in_force(daemon, policy, why, err);
     *changed = status == 0;
@@ -180,14 +204,16 @@ static void on_look(evutil_socket_t fd, short what, void *arg) {
   watch->seen = now;
   if (now == watch->loaded || !is_still) return; // nothing new, or an editor is still at it
   bool changed;
+  int status;
   struct error err = {0};
   struct policy *was = daemon->release.policy;
   policy_retain(was);
   uint64_t files = stamp_of(was), folders = stamp_of_folders(daemon->config);
-  (void)daemon_reload(daemon, "files changed", &changed, &err);
+  status = daemon_reload(daemon, "files changed", &changed, &err);
   watch->seen = look(daemon);
   // What changed while it was read may not have been read: then it counts as not loaded, and is looked at again.
-  bool is_read = files == stamp_of(was) && folders == stamp_of_folders(daemon->config);
+  // What failed for want of room or files may work the next time.
+  bool is_read = files == stamp_of(was) && folders == stamp_of_folders(daemon->config) && !status_retryable(status);
   watch->loaded = is_read ? watch->seen : ~watch->seen;
   policy_release(was);
 }

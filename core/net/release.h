@@ -5,6 +5,8 @@
 // At the start: the configured policy; when that is broken, and this data directory last ran an earlier version of it,
 // that version.
 int release_start(struct daemon *daemon, struct error *err) ITD_MUST_USE;
+// After a recovery in process: what was in force is put in force again, on all shards.
+int release_again(struct daemon *daemon, struct error *err) ITD_MUST_USE;
 // Begins to look several times a second whether the policy's files changed, and reloads when they have been still for
 // one look.
 void release_watch(struct daemon *daemon);

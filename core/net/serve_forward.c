@@ -32,7 +32,7 @@ static void done_chunk(struct request *request) {
 
 static void refuse_entry(struct shard *shard, struct request *request, uint32_t slot, struct bytes bytes,
                          const struct error *err) {
-  intake_refuse(shard->intake, err, bytes, shard->turn_ms);
+  shard_quarantine(shard, err, bytes);
   request->task[slot] = task_new(TASK_EVENT, (struct bytes){0}, shard->turn_ms);
   request->task[slot]->status = err->code;
   request->task[slot]->error = *err;
@@ -87,7 +87,7 @@ static void submit_all(struct conn *conn, struct bytes value, uint32_t count) {
 
 static void fail(struct conn *conn, struct bytes value, const struct error *err) {
   metrics_error(conn->shard->metrics, err->code);
-  intake_refuse(conn->shard->intake, err, bytes_of(value.p, value.n < 4096 ? value.n : 4096), conn->shard->turn_ms);
+  shard_quarantine(conn->shard, err, bytes_of(value.p, value.n < 4096 ? value.n : 4096));
   log_line(LOG_WARN, "bad_forward", "why=%s", log_quote(err->text));
   conn_close_after_flush(conn); // Forward has no way to say why
 }

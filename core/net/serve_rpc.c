@@ -97,23 +97,22 @@ static int route(struct shard *shard, struct bytes event, unsigned *partition, s
   return intake_route(shard->daemon->store, &shard->daemon->intake, event, shard->turn_ms, partition, err);
 }
 
-// An event that names no partition is refused here, with its bytes in quarantine.
-static void refuse_event(struct shard *shard, struct bytes event, const struct error *err) {
-  intake_refuse(shard->intake, err, event, shard->turn_ms);
-}
-
 static bool event_ingest(const struct call *call) {
   struct shard *shard = call->conn->shard;
   struct error err = {0};
   unsigned partition;
   if (route(shard, call->param, &partition, &err) < 0) {
-    refuse_event(shard, call->param, &err);
+    shard_quarantine(shard, &err, call->param); // it names no partition
     answer_error(call, &err);
     return true;
   }
   if (store_shard_of(shard->daemon->store, partition) != shard->index) {
     if (!origin_room(shard->origin)) return false;
     shard_submit(shard, request_of(call, 1, done_any), 0, TASK_EVENT, partition, call->param);
+    return true;
+  }
+  if (shard_allows(shard, TASK_EVENT, &err) < 0) {
+    answer_error(call, &err);
     return true;
   }
   // This shard's own: the decision is written straight into the answers.
@@ -154,7 +153,7 @@ static bool event_batch(const struct call *call) {
       shard_submit(shard, request, i, TASK_EVENT, partition, event);
       continue;
     }
-    refuse_event(shard, event, &err);
+    shard_quarantine(shard, &err, event);
     request->task[i] = task_new(TASK_EVENT, (struct bytes){0}, shard->turn_ms);
     request->task[i]->status = err.code;
     request->task[i]->error = err;
@@ -190,7 +189,7 @@ static bool ask(const struct call *call, enum task_kind kind) {
   }
   if (origin_room(shard->origin) < WHOSE_MAX) return false;
   unsigned partition[WHOSE_MAX];
-  uint32_t count = intake_whose(shard->intake, who, partition);
+  uint32_t count = intake_whose(shard->daemon->store, &shard->daemon->intake, who, partition);
   struct request *request = request_of(call, count, done_any);
   for (uint32_t i = 0; i < count; i++) shard_submit(shard, request, i, kind, partition[i], who);
   return true;
@@ -332,7 +331,7 @@ bool serve_rpc(struct conn *conn, struct bytes value) {
   int status = rpc_read(value, &message, &has_id, &err);
   struct call call = {.conn = conn, .id = message.id, .has_reply = status < 0 ? has_id : !message.is_notification};
   if (status < 0) {
-    intake_refuse(conn->shard->intake, &err, value, conn->shard->turn_ms);
+    shard_quarantine(conn->shard, &err, value);
     answer_error(&call, &err);
     return true;
   }

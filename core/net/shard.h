@@ -26,21 +26,31 @@ struct net_limits {
                        .batch_max = 1000,                                                                              \
                        .frame = MP_LIMITS_DEFAULT})
 
+// What a shard can do with its store. FULL: a commit found no room (ITD_EFULL). Its frames stay staged, the answers of that
+// turn are held, and it is tried again; events are refused meanwhile, questions answered. LOST: a write or a sync failed
+// (ITD_EIO). What was not committed has been answered with an error, and everything is refused until the control thread
+// has recovered the store from its files (net/recover.h).
+enum shard_storage { STORAGE_GOOD, STORAGE_FULL, STORAGE_LOST };
+
 struct shard {
   struct daemon *daemon;
   unsigned index;
   struct event_base *base;
   struct origin *origin;
   struct fabric *fabric;
-  struct store_shard *store;
+  struct store_shard *store; // these two: NULL while the store is recovered
   struct intake *intake;
+  enum shard_storage storage;
+  struct error refusal;      // what is answered unless storage is GOOD
+  struct task_list answered; // tasks that wait for this turn's commit
+  struct task_list held;     // likewise, for one that found no room
   const struct net_limits *limits;
   struct metrics *metrics;
   struct conn *conns;    // all of this shard
   struct conn *flushing; // those with something to write at the end of the turn
   bool has_room;         // answers of a stalled connection were written: it may go on
   size_t conn_count;
-  bool is_paused;     // nothing is read or decided: the disk is full, or the checkpoint must catch up
+  bool is_paused;     // nothing is read or decided: the checkpoint must catch up, or messages get away
   struct buf publish; // decisions of this turn for subscribers: one MessagePack value after another
   uint64_t turn_ns;   // clock_mono_ns when the bytes at hand were read, or the turn's work began
   int64_t turn_ms;    // clock_wall_ms, likewise: the arrival of what is read
@@ -54,8 +64,9 @@ static inline void shard_tick(struct shard *shard) {
 
 struct shard_thread; // thread, mailbox, listeners: shard.c
 struct shard_thread *shard_start(struct daemon *daemon, unsigned index);
-// From the control thread, in this order for all shards: no more reading; then, when nothing is under way anywhere, end
-// and join.
+// From the control thread, in this order for all shards: answers that wait for room are given up; no more reading; then,
+// when nothing is under way anywhere, end and join.
+void shard_give_up(struct shard_thread *thread);
 void shard_quiet(struct shard_thread *thread);
 bool shard_is_idle(struct shard_thread *thread);
 void shard_stop(struct shard_thread *thread);
@@ -74,3 +85,15 @@ void shard_submit(struct shard *shard, struct request *request, uint32_t slot, e
                   struct bytes input);
 // Runs a task against this shard's intake.
 void shard_do(struct shard *shard, struct task *task);
+// 0, or ITD_EUNAVAILABLE when the store does not allow a task of this kind now.
+int shard_allows(const struct shard *shard, enum task_kind kind, struct error *err) ITD_MUST_USE;
+// Keeps what was refused, as intake_refuse, unless there is no store.
+void shard_quarantine(struct shard *shard, const struct error *reason, struct bytes bytes);
+
+// ---- recovery (net/recover.h): the control thread has these called on every shard by shard_call ----
+// Commits what is staged if it can, else answers it with an error; then lets go of the store. `context`: a struct error, why.
+void shard_leave_store(struct shard *shard, void *context);
+void shard_join_store(struct shard *shard,
+                      void *context); // the store is there again; still LOST: no release is in force
+void shard_serve_store(struct shard *shard, void *context);
+void shard_say_why(struct shard *shard, void *context); // a struct error: what is answered from now on while it is LOST

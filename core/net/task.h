@@ -20,6 +20,24 @@ struct task {
   struct task *next;       // in the shard's list of answers that wait for the commit
 };
 
+// Tasks in the order of their arrival.
+struct task_list {
+  struct task *first, *last;
+};
+static inline void task_list_add(struct task_list *list, struct task *task) {
+  task->next = NULL;
+  if (list->first)
+    list->last->next = task;
+  else
+    list->first = task;
+  list->last = task;
+}
+static inline struct task *task_list_take(struct task_list *list) {
+  struct task *task = list->first;
+  if (task) list->first = task->next;
+  return task;
+}
+
 // Owned by its origin. `done` is called once on the origin's thread when every task is back, and
 // the request with its tasks is freed after it.
 struct request {

@@ -5,16 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-uint32_t intake_whose(const struct intake *in, struct bytes who, unsigned partition[WHOSE_MAX]) {
+uint32_t intake_whose(const struct store *store, const struct intake_options *options, struct bytes who,
+                      unsigned partition[WHOSE_MAX]) {
   struct lead_id id;
   struct bytes lead = who;
   const uint8_t *dash = who.n > 32 ? memchr(who.p, '-', who.n) : NULL;
   if (dash && dash - who.p == 32) lead.n = 32;
   uint32_t count = 0;
-  if (lead_id_parse(lead, &id) == 0) partition[count++] = store_partition_of_lead(in->store, id);
+  if (lead_id_parse(lead, &id) == 0) partition[count++] = store_partition_of_lead(store, id);
   const enum identity_kind kinds[] = {IDENTITY_USER, IDENTITY_ANONYMOUS};
   for (size_t i = 0; i < 2; i++)
-    partition[count++] = store_partition_of(in->store, store_identity(in->store, in->options.workspace, kinds[i], who));
+    partition[count++] = store_partition_of(store, store_identity(store, options->workspace, kinds[i], who));
   return count;
 }
 
@@ -45,8 +46,16 @@ static bool is_mine(const struct intake *in, struct lead_id id) {
   return store_shard_of(in->store, store_partition_of_lead(in->store, id)) == in->index;
 }
 
+void intake_hold(struct intake *in, bool is_held) { in->is_held = is_held; }
+
+int intake_may_show(struct intake *in, struct lead_id lead, struct error *err) {
+  if (!in->is_held || !store_is_staged(in->shard, lead)) return 0;
+  return error_set(err, ITD_EUNAVAILABLE,
+                   "there is no room on the disk for what was decided last about this lead; ask again when there is");
+}
+
 // The lead that `who` names in this shard's partitions.
-static int find_lead(struct intake *in, struct bytes who, struct lead **lead, struct error *err) {
+static int seek_lead(struct intake *in, struct bytes who, struct lead **lead, struct error *err) {
   struct lead_id id;
   if (lead_id_parse(who, &id) == 0 && is_mine(in, id) && (*lead = store_lead(in->shard, id))) return 0;
   const enum identity_kind kinds[] = {IDENTITY_USER, IDENTITY_ANONYMOUS};
@@ -57,6 +66,11 @@ static int find_lead(struct intake *in, struct bytes who, struct lead **lead, st
     if ((*lead = store_lead(in->shard, id))) return 0;
   }
   return unknown(who, err);
+}
+
+static int find_lead(struct intake *in, struct bytes who, struct lead **lead, struct error *err) {
+  int status = seek_lead(in, who, lead, err);
+  return status < 0 ? status : intake_may_show(in, (*lead)->id, err);
 }
 
 struct identities {
@@ -113,6 +127,8 @@ int intake_decision(struct intake *in, struct bytes decision_id, struct buf *ans
   int status = decision_id_parse(decision_id, &id, &number, err);
   if (status < 0) return status;
   if (!is_mine(in, id)) return unknown(decision_id, err);
+  status = intake_may_show(in, id, err);
+  if (status < 0) return status;
   struct frame frame;
   status = store_read_number(in->shard, id, number, &in->raw, &frame, err);
   if (status < 0) return status;
@@ -213,10 +229,12 @@ int intake_explain(struct intake *in, struct bytes what, struct buf *answer, str
     if (!number) return error_set(err, ITD_ENOTFOUND, "this lead has no decision yet");
   }
   if (!is_mine(in, id)) return unknown(what, err);
+  int status = intake_may_show(in, id, err);
+  if (status < 0) return status;
   struct buf raw = {0}; // its own: store_lead_before reads other frames
   struct frame frame;
   struct lead *before = NULL;
-  int status = store_read_number(in->shard, id, number, &raw, &frame, err);
+  status = store_read_number(in->shard, id, number, &raw, &frame, err);
   if (status == 0) status = store_lead_before(in->shard, id, number, &before, err);
   if (status == 0) status = explain_frame(in, &frame, &before, answer, err);
   lead_free(before);

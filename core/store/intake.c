@@ -295,18 +295,21 @@ int intake_event(struct intake *in, struct bytes map, int64_t received_ms, struc
 }
 
 // A copy of the lead that an event would change, or a new one with an id that is nobody's.
-static struct lead *lead_copy(struct intake *in, const struct who *who, int64_t now_ms) {
+static int lead_copy(struct intake *in, const struct who *who, int64_t now_ms, struct lead **out, struct error *err) {
   struct lead_id id;
   if (store_find(in->shard, who->identity, &id)) {
+    int status = intake_may_show(in, id, err);
+    if (status < 0) return status;
     struct lead *lead = store_lead(in->shard, id);
     if (lead) {
-      struct lead *copy = xmalloc(lead_size(lead));
-      return memcpy(copy, lead, lead_size(lead));
+      *out = memcpy(xmalloc(lead_size(lead)), lead, lead_size(lead));
+      return 0;
     }
   }
   const struct release *release = engine_release(in->engine);
   id = (struct lead_id){{(uint8_t)store_slot_of(who->identity)}};
-  return lead_new(id, in->options.workspace, release->policy, release->number, now_ms);
+  *out = lead_new(id, in->options.workspace, release->policy, release->number, now_ms);
+  return 0;
 }
 
 int intake_validate(struct intake *in, struct bytes map, int64_t received_ms, struct buf *answer, struct error *err) {
@@ -317,7 +320,9 @@ int intake_validate(struct intake *in, struct bytes map, int64_t received_ms, st
   if (status < 0) return status;
   struct who who = who_of(in->store, in->options.workspace, &event);
   int64_t first_ms = in->options.clock == ENGINE_CLOCK_WALL ? received_ms : event.timestamp_ms;
-  struct lead *lead = lead_copy(in, &who, first_ms);
+  struct lead *lead;
+  status = lead_copy(in, &who, first_ms, &lead, err);
+  if (status < 0) return status;
   struct engine_result result;
   status = engine_event(in->engine, &lead, &event, received_ms, &in->options.limits, &result, err);
   if (status == 0) {

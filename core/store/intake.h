@@ -64,8 +64,11 @@ int intake_tell(struct intake *intake, const struct message *message, struct has
 // ---- questions; all answers are MessagePack maps, ITD_ENOTFOUND when there is none ----
 // A lead by its id (32 digits), or by userId or anonymousId. `intake_whose` says which partitions must be asked, the
 // likeliest first, and returns how many; pure, any thread. What looks like an id may be somebody's userId all the same.
+// Where a commit waits for room (intake_hold), a lead whose last frame is not durable is not shown: ITD_EUNAVAILABLE.
 #define WHOSE_MAX 3
-uint32_t intake_whose(const struct intake *intake, struct bytes who, unsigned partition[WHOSE_MAX]);
+uint32_t intake_whose(const struct store *store, const struct intake_options *options, struct bytes who,
+                      unsigned partition[WHOSE_MAX]);
+void intake_hold(struct intake *intake, bool is_held);
 // {lead: {…state and features…}, identities: [{kind, value}], decision: the last one, or nil}
 int intake_lead(struct intake *intake, struct bytes who, struct buf *answer, struct error *err) ITD_MUST_USE;
 // A decision_id "LEAD-NUMBER" names its partition itself.

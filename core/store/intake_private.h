@@ -21,10 +21,13 @@ struct intake {
   // event comes, and wake again when another release is put in force.
   struct lead_id *waiting;
   size_t waiting_count, waiting_cap;
+  bool is_held; // what is staged may stay so for long
   struct intake_counters counters;
 };
 
 void intake_stamp(const struct intake *in, struct frame *frame); // what is in force
+// 0, or ITD_EUNAVAILABLE for a lead that must not be shown while a commit waits for room.
+int intake_may_show(struct intake *in, struct lead_id lead, struct error *err);
 // The event of a frame as it was sent, appended to `map`; nothing for a timer. ITD_ENOTFOUND when its lead was
 // forgotten.
 int intake_event_of(struct intake *in, const struct frame *frame, struct buf *map, struct error *err);

@@ -228,7 +228,7 @@ static int write_part(struct journal *j, const struct part *p, struct error *err
 int journal_commit(struct journal *j, struct error *err) {
   if (j->is_failed || segments_failed(j->segments)) {
     j->is_failed = true;
-    return error_set(err, ITD_EIO, "an earlier write or sync of the journal failed; restart to recover");
+    return error_set(err, ITD_EIO, "an earlier write or sync of the journal failed");
   }
   struct part *open = open_part(j);
   if (open) close_part(j, open);
@@ -323,6 +323,10 @@ static void put_closing(struct journal *j) {
   if (segments_write(j->segments, j->written_offset, bytes_of(out, sizeof out), true, NULL) == 0)
     j->written_offset += (uint32_t)sizeof out;
 }
+
+void journal_abandon(struct journal *j) { j->is_failed = true; }
+
+bool journal_is_failed(const struct journal *j) { return j->is_failed || segments_failed(j->segments); }
 
 void journal_close(struct journal *j) {
   if (!j) return;

@@ -92,7 +92,9 @@ struct journal_options {
 // Begins a new segment after the last there is (the caller has cut what was torn), with its opening commit synced.
 // ITD_EFULL, ITD_EIO; ITD_EINVAL: segment_bytes out of its range.
 int journal_open(const struct journal_options *options, struct journal **out, struct error *err) ITD_MUST_USE;
-void journal_close(struct journal *journal); // commits nothing: what is staged is dropped
+void journal_close(struct journal *journal);   // commits nothing: what is staged is dropped
+void journal_abandon(struct journal *journal); // journal_close will leave the files as they are, as a crash would
+bool journal_is_failed(const struct journal *journal); // a write or a sync failed for good, perhaps in the background
 // Stages a frame and returns its place. CHECKs that it fits a segment (the largest event does, many times), that the partition is
 // this log's and that `seq` is the partition's next.
 uint64_t journal_stage(struct journal *journal, const struct frame *frame);

@@ -237,6 +237,7 @@ struct walk {
   bool goes_on; // the segment before this one was read, and is of the same session
   struct window window;
   uint32_t at;     // where the next commit begins
+  uint32_t synced; // as the last trailer says
   uint32_t *frame; // offsets of the frames of this commit
   size_t frame_count, frame_cap;
   struct sha256 *hash[256];
@@ -425,6 +426,7 @@ static int walk_commit(struct walk *w, struct error *err) {
     if (rc == 0) rc = show_frames(w, err);
     if (rc) return rc;
     w->at = offset + (uint32_t)size;
+    w->synced = t.flags & TRAILER_CLOSES ? w->at : t.synced; // one that closes says that all is well
     window_drop(&w->window, w->at);
     return 1;
   }
@@ -518,8 +520,10 @@ static int judge_rest(struct walk *w, struct scan_end *end, struct error *err) {
   if (sealed && w->at != sealed_info(sealed)->raw_bytes)
     return damage(w, w->at, err, "a sealed segment ends in whole commits; this one does not");
   w->scan->has_ended[w->info->log] = w->scan->is_live && !used && !sealed;
-  *end = (struct scan_end){
-      .end = w->at, .is_torn = rest.dirty_end != 0, .torn_bytes = rest.dirty_end ? rest.dirty_end - w->at : 0};
+  *end = (struct scan_end){.end = w->at,
+                           .synced = sealed ? w->at : w->synced,
+                           .is_torn = rest.dirty_end != 0,
+                           .torn_bytes = rest.dirty_end ? rest.dirty_end - w->at : 0};
   return 0;
 }
 

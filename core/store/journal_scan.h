@@ -63,6 +63,7 @@ struct scan {
 struct scan_end {
   uint32_t end;        // offset behind the last whole commit; SEGMENT_HEADER_SIZE or 0 when there is none
   bool is_torn;        // bytes follow that were never a whole synced commit
+  uint32_t synced;     // what lies before is proven to have reached the disk; between here and `end` it may not have
   uint64_t torn_bytes; // from `end` to the last 8 bytes that are not zero
 };
 // Walks one segment. Segments must come in the order of segment_list. ITD_ECORRUPT: damage, with file and offset.

@@ -218,15 +218,36 @@ static int begin_number(struct recovering *v, struct error *err) {
 
 struct cut {
   const struct segment_info *info;
-  uint32_t end; // 0: the file goes
+  uint32_t end;    // 0: the file goes
+  uint32_t synced; // of a log's end
 };
+
+static int open_segment(const struct store *store, const struct segment_info *s, int *fd, char path[SEGMENT_PATH_MAX]) {
+  segment_path(path, store->dir.path, s->log, s->number);
+  return disk_open(path, O_RDWR, fd);
+}
+
+// The end of each log was read, and is answered for from now on (a duplicate is acknowledged); but whoever wrote it may
+// have been killed before its sync, or seen it fail.
+static int settle_ends(const struct store *store, const struct cut ends[256], struct error *err) {
+  char path[SEGMENT_PATH_MAX];
+  for (unsigned i = 0; i < 256; i++) {
+    if (!ends[i].info || ends[i].synced >= ends[i].end) continue;
+    int fd = -1;
+    int e = open_segment(store, ends[i].info, &fd, path);
+    if (e == 0) e = disk_settle(fd, ends[i].synced, ends[i].end);
+    if (fd >= 0) close(fd);
+    if (e) return error_set(err, disk_status(e), "%s: %s", path, strerror(e));
+  }
+  return 0;
+}
 
 static int apply_cuts(const struct store *store, const struct cut *cut, size_t count, struct error *err) {
   char path[SEGMENT_PATH_MAX];
   for (size_t i = 0; i < count; i++) {
     segment_path(path, store->dir.path, cut[i].info->log, cut[i].info->number);
     int fd = -1;
-    int e = cut[i].end ? disk_open(path, O_RDWR, &fd) : disk_unlink(path);
+    int e = cut[i].end ? open_segment(store, cut[i].info, &fd, path) : disk_unlink(path);
     if (e == 0 && fd >= 0) e = disk_truncate(fd, (off_t)cut[i].end);
     if (e == 0 && fd >= 0) e = disk_sync_whole(fd);
     if (fd >= 0) close(fd);
@@ -240,7 +261,7 @@ static int apply_cuts(const struct store *store, const struct cut *cut, size_t c
 static int take_segments(struct recovering *v, const struct segment_info *list, size_t count, struct error *err) {
   bool is_reading[256] = {false};
   int64_t newest_ms = 0, edge_ms = 0;
-  struct cut *cut = xcalloc(count + 1, sizeof *cut);
+  struct cut *cut = xcalloc(count + 1, sizeof *cut), *ends = xcalloc(256, sizeof *ends);
   size_t cuts = 0;
   int rc = 0;
   for (size_t i = 0; rc == 0 && i < count; i++) {
@@ -259,6 +280,7 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
     v->result->recovery.torn_bytes += end.torn_bytes;
     bool is_empty = end.end <= SEGMENT_HEADER_SIZE;
     if (is_empty || end.is_torn) cut[cuts++] = (struct cut){.info = s, .end = is_empty ? 0 : end.end};
+    if (!is_empty) ends[s->log] = (struct cut){.info = s, .end = end.end, .synced = end.synced};
   }
   if (rc == 0 && v->begins_number) rc = begin_number(v, err);
   for (unsigned p = 0; rc == 0 && p < v->store->dir.partitions; p++)
@@ -274,7 +296,9 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
                     p, (unsigned long long)v->scan.tip[p].tip.seq, (unsigned long long)v->floor[p]);
   if (rc == 0) rc = settle_channels(v->store, err);
   if (rc == 0) rc = apply_cuts(v->store, cut, cuts, err);
+  if (rc == 0) rc = settle_ends(v->store, ends, err);
   free(cut);
+  free(ends);
   return rc;
 }
 

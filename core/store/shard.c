@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -32,6 +33,10 @@ struct store_shard *shard_new(struct store *store, unsigned index) {
   due_init(&s->due);
   seal_init(&s->seal);
   return s;
+}
+
+void shard_abandon(struct store_shard *s) {
+  if (s->journal) journal_abandon(s->journal);
 }
 
 void shard_free(struct store_shard *s) {
@@ -80,7 +85,7 @@ static bool may_be_in_state(const struct store_shard *s) { return !state_was_emp
 // Damage in LMDB cannot be answered for: a lead that does not read would begin anew, and its frames with it.
 _Noreturn static void die_of(const struct error *err) {
   log_line(LOG_ERROR, "state_damaged", "error=%s", log_quote(err->text));
-  check_failed("the state reads", __FILE__, __LINE__);
+  _exit(70);
 }
 
 bool store_find(struct store_shard *s, struct hash128 identity, struct lead_id *lead) {
@@ -288,6 +293,17 @@ uint64_t store_append(struct store_shard *s, struct frame *frame) {
   remember_message(s, frame, place);
   stage_messages(s, frame, place);
   return place;
+}
+
+bool store_is_staged(struct store_shard *s, struct lead_id id) {
+  const struct lead_entry *e = table_find(&s->leads, lead_key(id));
+  struct frame frame;
+  return e && e->place && journal_peek(s->journal, e->place, &frame);
+}
+
+int store_check(const struct store_shard *s, struct error *err) {
+  if (journal_is_failed(s->journal)) return error_set(err, ITD_EIO, "a sync of the journal failed");
+  return state_is_dead(s->store->state) ? error_set(err, ITD_EIO, "state: LMDB could not write its root page") : 0;
 }
 
 bool store_is_dirty(const struct store_shard *s) { return journal_staged(s->journal) || vault_is_staged(s->vault); }

@@ -110,6 +110,7 @@ static inline void count_up(_Atomic uint64_t *n) {
 // shard.c
 struct store_shard *shard_new(struct store *store, unsigned index);
 void shard_free(struct store_shard *shard);
+void shard_abandon(struct store_shard *shard); // its files stay as they are now, as after a crash
 struct lead_entry *shard_entry(struct store_shard *shard, struct lead_id id);             // found or added
 void shard_know(struct store_shard *shard, struct hash128 identity, struct lead_id lead); // identity -> lead, in memory
 void shard_set_key(struct store_shard *shard, struct lead_id id, const uint8_t key[LEAD_KEY_SIZE]);

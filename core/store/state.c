@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <lmdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,6 +26,7 @@ struct state {
   MDB_env *env;
   MDB_dbi table[TABLES];
   bool was_empty;
+  _Atomic bool is_dead;
 };
 struct state_reader {
   struct state *state;
@@ -105,6 +107,7 @@ void state_close(struct state *s) {
 }
 
 bool state_was_empty(const struct state *s) { return s->was_empty; }
+bool state_is_dead(const struct state *s) { return atomic_load(&s->is_dead); }
 
 // ---- reading ----
 struct state_reader *state_reader_new(struct state *state) {
@@ -301,6 +304,7 @@ int state_each_due(struct state_reader *r, void (*each)(void *context, int64_t d
 int state_begin(struct state *state, struct state_txn **txn, struct error *err) {
   MDB_txn *t;
   int e = mdb_txn_begin(state->env, NULL, 0, &t);
+  if (e == MDB_PANIC) atomic_store(&state->is_dead, true);
   if (e) return failed(e, err, "begin");
   *txn = xmalloc(sizeof **txn);
   **txn = (struct state_txn){.state = state, .txn = t};

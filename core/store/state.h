@@ -27,6 +27,8 @@ int state_open(const char *dir, uint64_t map_bytes, struct state **out, struct e
 void state_close(struct state *state);
 // True when it held no lead and no identity at state_open: then nobody needs to look.
 bool state_was_empty(const struct state *state);
+// LMDB could not write its root page, and refuses everything until it is opened again. Any thread.
+bool state_is_dead(const struct state *state);
 
 struct state_reader;
 struct state_reader *state_reader_new(struct state *state);

@@ -19,7 +19,7 @@ static void derive(const struct store *store, const char *purpose, uint8_t key[1
   buf_deinit(&b);
 }
 
-static int open_parts(struct store *store, struct error *err) {
+static int open_dir(struct store *store, struct error *err) {
   const struct store_options *o = &store->options;
   int rc = datadir_open(o->dir, o->partitions, o->seed, &store->dir, err);
   if (rc) return rc;
@@ -29,7 +29,12 @@ static int open_parts(struct store *store, struct error *err) {
   derive(store, "identity", store->identity_key);
   derive(store, "message", store->message_key);
   derive(store, "entity", store->entity_key);
-  rc = versions_open(o->dir, &store->versions, err);
+  return 0;
+}
+
+static int open_parts(struct store *store, struct error *err) {
+  const struct store_options *o = &store->options;
+  int rc = versions_open(o->dir, &store->versions, err);
   if (rc == 0) rc = quarantine_open(o->dir, o->quarantine_max, &store->quarantine, err);
   if (rc == 0) rc = state_open(o->dir, o->map_bytes, &store->state, err);
   return rc;
@@ -98,17 +103,48 @@ struct sealer_stats store_sealing(const struct store *store) {
   return sealer_stats(store->sealer);
 }
 
-static void free_all(struct store *store) {
+// All but the directory's lock and secret.
+static void close_parts(struct store *store) {
   keeper_stop(store->keeper);
   sealer_stop(store->sealer);
   checkpoint_stop(store->checkpoint);
-  for (unsigned i = 0; i < 256; i++) shard_free(store->shard[i]);
+  for (unsigned i = 0; i < 256; i++) {
+    shard_free(store->shard[i]);
+    store->shard[i] = NULL;
+  }
   quarantine_close(store->quarantine);
   versions_close(store->versions);
   state_close(store->state);
+  store->keeper = NULL;
+  store->sealer = NULL;
+  store->checkpoint = NULL;
+  store->quarantine = NULL;
+  store->versions = NULL;
+  store->state = NULL;
+}
+
+static void free_all(struct store *store) {
+  close_parts(store);
   datadir_close(&store->dir);
   pthread_mutex_destroy(&store->release_lock);
   free(store);
+}
+
+static int open_rest(struct store *store, struct store_recovery *recovery, struct error *err) {
+  struct recovery_result *result = xcalloc(1, sizeof *result);
+  store->release_ms = INT64_MIN;
+  atomic_store(&store->last_release, 0);
+  int rc = open_parts(store, err);
+  for (unsigned i = 0; rc == 0 && i < store->options.shards; i++) store->shard[i] = shard_new(store, i);
+  if (rc == 0) rc = recover(store, result, err);
+  if (rc == 0) rc = open_logs(store, result, err);
+  if (rc == 0) start_checkpoint(store, result);
+  if (rc == 0) start_keeper(store);
+  if (rc == 0 && store->options.seal) start_sealer(store);
+  if (rc == 0 && recovery) *recovery = result->recovery;
+  dir_list_free(result->vault_files, result->vault_count);
+  free(result);
+  return rc;
 }
 
 int store_open(const struct store_options *options, struct store **out, struct store_recovery *recovery,
@@ -116,21 +152,11 @@ int store_open(const struct store_options *options, struct store **out, struct s
   if (options->partitions < 1 || options->partitions > 256)
     return error_set(err, ITD_EINVAL, "partitions must be 1 to 256, not %u", options->partitions);
   struct store *store = xcalloc(1, sizeof *store);
-  struct recovery_result *result = xcalloc(1, sizeof *result);
   store->options = *options;
   store->dir.lock_fd = -1;
-  store->release_ms = INT64_MIN;
   pthread_mutex_init(&store->release_lock, NULL);
-  int rc = open_parts(store, err);
-  for (unsigned i = 0; rc == 0 && i < options->shards; i++) store->shard[i] = shard_new(store, i);
-  if (rc == 0) rc = recover(store, result, err);
-  if (rc == 0) rc = open_logs(store, result, err);
-  if (rc == 0) start_checkpoint(store, result);
-  if (rc == 0) start_keeper(store);
-  if (rc == 0 && options->seal) start_sealer(store);
-  if (rc == 0 && recovery) *recovery = result->recovery;
-  dir_list_free(result->vault_files, result->vault_count);
-  free(result);
+  int rc = open_dir(store, err);
+  if (rc == 0) rc = open_rest(store, recovery, err);
   if (rc)
     free_all(store);
   else
@@ -138,10 +164,21 @@ int store_open(const struct store_options *options, struct store **out, struct s
   return rc;
 }
 
+int store_reopen(struct store *store, struct store_recovery *recovery, struct error *err) {
+  for (unsigned i = 0; i < store->options.shards; i++)
+    if (store->shard[i]) shard_abandon(store->shard[i]);
+  close_parts(store);
+  int rc = open_rest(store, recovery, err);
+  if (rc) close_parts(store);
+  return rc;
+}
+
 // The last checkpoint: what a running cycle still lacks, and then one more for what changed since.
 static void last_checkpoint(struct store *store) {
+  if (!store->checkpoint) return; // closed by a store_reopen that failed
   for (unsigned i = 0; i < store->options.shards; i++)
-    if (!shard_can_give(store->shard[i])) return; // memory is ahead of the journal: the next start recovers
+    if (!shard_can_give(store->shard[i]) || store_check(store->shard[i], NULL))
+      return; // memory is ahead of the journal: the next start recovers
   for (int round = 0; round < 2; round++) {
     uint32_t cycle = checkpoint_begin(store->checkpoint);
     for (unsigned i = 0; i < store->options.shards; i++)

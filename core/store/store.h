@@ -74,6 +74,10 @@ int store_open(const struct store_options *options, struct store **out, struct s
 // A last checkpoint, tried once; then all is freed. Shards must have stopped. Where frames are still staged they are dropped, and no
 // checkpoint is written: the next start recovers.
 void store_close(struct store *store);
+// Drops all that is in memory without a checkpoint, as a crash would, and recovers from the files, which stay locked meanwhile. For when
+// a sync failed: no shard may use the store during this, and every store_shard is another one afterwards. On failure (as store_open)
+// the store is closed: call this again later, or store_close; only the functions of "who" below may still be called.
+int store_reopen(struct store *store, struct store_recovery *recovery, struct error *err) ITD_MUST_USE;
 struct store_shard *store_shard(struct store *store, unsigned shard);
 unsigned store_partitions(const struct store *store);
 // How many partitions the directory at `dir` has, without opening it; 0: there is none, or it can't be read.
@@ -138,6 +142,11 @@ int store_unseal(struct store_shard *shard, struct lead_id lead, struct bytes se
 // Errors as journal_commit.
 int store_commit(struct store_shard *shard, struct error *err) ITD_MUST_USE;
 bool store_is_dirty(const struct store_shard *shard); // staged frames wait for store_commit
+// What failed in the background, where no commit has told yet: a sync of the journal, LMDB for good. The shard must be given up as after
+// ITD_EIO. 0 or ITD_EIO.
+int store_check(const struct store_shard *shard, struct error *err) ITD_MUST_USE;
+// True when the lead's last frame is staged: what it is in memory is not durable.
+bool store_is_staged(struct store_shard *shard, struct lead_id lead);
 // Work between commits, at least every second or so, events or not: hands copies of changed leads to the checkpointer (a bounded slice a
 // call; none while frames are staged). True: intake should slow down, because dirty bytes are at their bound.
 bool store_turn(struct store_shard *shard, int64_t now_ms);

@@ -198,7 +198,7 @@ static void seal_batch(struct vault *v) {
 }
 
 int vault_commit(struct vault *v, struct error *err) {
-  if (v->is_failed) return error_set(err, ITD_EIO, "an earlier write or sync of the vault failed; restart to recover");
+  if (v->is_failed) return error_set(err, ITD_EIO, "an earlier write or sync of the vault failed");
   if (!v->staged.n) return 0;
   if (v->staged.n > FILE_MAX - v->end)
     return error_set(err, ITD_EFULL, "vault: %02x-%08x.vault is full and no checkpoint came", v->log, v->number);

@@ -99,6 +99,7 @@ static const char *message_of(int code) {
   case ITD_EBUSY: return "too much is going on; try again";
   case ITD_EFULL: return "the disk is full; try again later";
   case ITD_EIO: return "the storage failed; try again later";
+  case ITD_EUNAVAILABLE: return "nothing can be made durable now; send the same again later";
   case ITD_ECORRUPT: return "stored data is damaged";
   case ITD_EVERSION: return "the data is of another version";
   case ITD_EPOLICY: return "the policy has faults";

@@ -25,6 +25,7 @@ int open(const char *path, int flags, ...);
 int dup2(int from, int to);
 int close_range(unsigned first, unsigned last, int flags);
 int prctl(int option, unsigned long argument, ...);
+int setenv(const char *name, const char *value, int overwrite);
 char *mkdtemp(char *template);
 ]]
 local C = ffi.C
@@ -132,7 +133,7 @@ end
 local Daemon = {}
 Daemon.__index = Daemon
 
-local function spawn(program, arguments, log)
+local function spawn(program, arguments, log, env)
   local argv = ffi.new("char *[?]", #arguments + 2)
   local kept = { program, unpack(arguments) }
   for i, text in ipairs(kept) do
@@ -142,6 +143,9 @@ local function spawn(program, arguments, log)
   local pid = C.fork()
   assert(pid >= 0, "fork failed")
   if pid > 0 then return pid end
+  for name, value in pairs(env) do
+    C.setenv(name, value, 1)
+  end
   C.prctl(PR_SET_PDEATHSIG, ffi.cast("unsigned long", SIGKILL)) -- it does not outlive the tests, however they end
   local fd = C.open(log, O_WRONLY_CREAT_APPEND, ffi.cast("int", 420))
   C.dup2(fd, 1)
@@ -189,11 +193,15 @@ end
 --- Starts the process on what data there is, and does not wait; `ready` does. `options` go over those it had.
 function Daemon:launch(options)
   for name, value in pairs(options or {}) do
-    self.options[name] = value
+    if name == "env" then
+      self.env = value
+    else
+      self.options[name] = value
+    end
   end
   os.remove(self.folder .. "/ports.json")
   self.is_over, self.status, self.ports = false, nil, nil
-  self.pid = spawn(harness.bin .. "/intentd", flags_of(self), self.log_path)
+  self.pid = spawn(harness.bin .. "/intentd", flags_of(self), self.log_path, self.env)
 end
 
 --- Reaps the process: its exit status, or minus the signal that ended it. With `block` it waits (bounded).
@@ -230,9 +238,9 @@ function Daemon:ready()
 end
 
 local function new(options)
-  local self = setmetatable({ options = {}, flags = {}, clients = {}, expected = {} }, Daemon)
+  local self = setmetatable({ options = {}, flags = {}, env = {}, clients = {}, expected = {} }, Daemon)
   for name, value in pairs(options or {}) do
-    if name == "flags" or name == "folder" then
+    if name == "flags" or name == "folder" or name == "env" then
       self[name] = value
     else
       self.options[name] = value
@@ -246,7 +254,8 @@ local function new(options)
 end
 
 --- Starts a daemon and waits until it is ready. Options are the daemon's own (false: leave a default of the harness
---- out); `flags`: words for the end of its command line; `folder`: to share with another one.
+--- out); `flags`: words for the end of its command line; `folder`: to share with another one; `env`: its environment
+--- ({NAME = value}), which a `restart` may change.
 function harness.start(options)
   local self = new(options)
   self:launch()

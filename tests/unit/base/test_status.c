@@ -36,6 +36,7 @@ static const struct {
     {-18, "schema_violation", false},
     {-19, "shutting_down", true},
     {-20, "internal", false},
+    {-21, "storage_unavailable", true},
 };
 
 static void codes_are_as_released(void **state) {

@@ -85,10 +85,16 @@ void shard_post(struct shard_thread *thread, void (*work)(struct shard *, void *
   struct shard shard = {0};
   work(&shard, context);
 }
-void intake_refuse(struct intake *intake, const struct error *reason, struct bytes bytes, int64_t received_ms) {
-  (void)intake, (void)bytes, (void)received_ms;
+void shard_quarantine(struct shard *shard, const struct error *reason, struct bytes bytes) {
+  (void)shard, (void)bytes;
   kept_why = *reason;
   atomic_fetch_add(&kept, 1);
+}
+bool daemon_get_trouble(struct daemon *daemon, unsigned *shard, struct error *why) {
+  (void)daemon;
+  *shard = 1;
+  error_set(why, ITD_EUNAVAILABLE, "no room");
+  return true;
 }
 void daemon_metrics(struct daemon *daemon, struct buf *out) {
   (void)daemon;
