@@ -101,6 +101,15 @@ unsigned store_partitions_in(const char *dir) {
   return read_format(&d, format, NULL) == 0 ? d.partitions : 0;
 }
 
+bool datadir_secret(const char *path, uint8_t out[STORE_SECRET_SIZE]) {
+  struct datadir d = {0};
+  char format[PATH_MAX];
+  snprintf(format, sizeof format, "%s/format", path);
+  if (read_format(&d, format, NULL) != 0) return false;
+  memcpy(out, d.secret, STORE_SECRET_SIZE);
+  return true;
+}
+
 static bool has_content(const char *path, const char *name) {
   char full[PATH_MAX];
   snprintf(full, sizeof full, "%s/%s", path, name);

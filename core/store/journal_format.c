@@ -232,3 +232,20 @@ size_t record_check(struct bytes in, uint64_t place, size_t *need) {
   if (!lengths_hold(in.p, size) || get32(in.p + 4) != crc32c(0, bytes_of(in.p + 8, size - 8))) return 0;
   return size;
 }
+
+const char *frame_kind_name(unsigned kind) {
+  static const char *const names[FRAME_KIND_END] = {NULL,     "event",   "timer",  "stopped", "release",
+                                                    "commit", "refused", "forget", "message"};
+  return kind < FRAME_KIND_END && names[kind] ? names[kind] : "unknown";
+}
+
+void record_claims(struct bytes in, uint64_t place, char *out, size_t size) {
+  *out = 0;
+  if (in.n < TRAILER_HEADER_SIZE || get64(in.p + 16) != place) return;
+  unsigned kind = record_kind(in.p);
+  if (kind == FRAME_COMMIT)
+    snprintf(out, size, " (by its header a commit's trailer)");
+  else if (kind >= FRAME_EVENT && kind < FRAME_KIND_END)
+    snprintf(out, size, " (by its header partition %u, frame %llu, %s)", get16(in.p + 12),
+             (unsigned long long)get64(in.p + 32), frame_kind_name(kind));
+}

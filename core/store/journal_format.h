@@ -71,6 +71,9 @@ struct trailer_entry trailer_entry_get(const struct trailer *trailer, size_t ind
 // Returns the length; 0: not valid, or more than `in` holds (*need: how many bytes are needed to tell, 0: no number of
 // them helps).
 size_t record_check(struct bytes in, uint64_t place, size_t *need);
+// What a record that does not pass says of itself, as far as its place is right: " (by its header …)", else "".
+void record_claims(struct bytes in, uint64_t place, char *out, size_t size);
+const char *frame_kind_name(unsigned kind); // "event", "timer", …; "unknown"
 static inline uint8_t record_kind(const uint8_t *record) { return record[9]; }
 // Views of a record that passed record_check: a frame, or a trailer (kind FRAME_COMMIT).
 void frame_get(const uint8_t *record, struct frame *frame);

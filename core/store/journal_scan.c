@@ -180,16 +180,21 @@ static void count_eras(struct segment_info *list, size_t count) {
   }
 }
 
-int segment_list(const char *dir, struct segment_info **list, size_t *count, struct error *err) {
+int segment_list_all(const char *dir, struct segment_info **list, size_t *count, segment_problem problem, void *context,
+                     struct error *err) {
   int rc = find_all(dir, list, count, err);
   struct sealed_cache *cache = sealed_cache_new(1);
   for (size_t i = 0; rc == 0 && i < *count; i++) {
     struct segment_info *s = &(*list)[i], *before = i && s[-1].log == s->log ? s - 1 : NULL;
-    if (before && s->number != before->number + 1) {
-      rc = error_set(err, ITD_ECORRUPT, "journal: segment %02x-%08x.log is missing", s->log, before->number + 1);
-      break;
+    struct error e = {0};
+    if (before && s->number != before->number + 1)
+      rc = problem(context, s,
+                   error_set(&e, ITD_ECORRUPT, "journal: segment %02x-%08x.log is missing", s->log, before->number + 1),
+                   &e, err);
+    if (rc == 0 && (rc = read_info(dir, cache, s, &e))) {
+      s->is_unreadable = true;
+      rc = problem(context, s, rc, &e, err);
     }
-    rc = read_info(dir, cache, s, err);
     // Without a header of its own a segment sorts behind the one it follows.
     if (!s->has_header) s->header.session = before ? before->header.session : UINT32_MAX;
     if (before) before->has_successor = true;
@@ -204,6 +209,17 @@ int segment_list(const char *dir, struct segment_info **list, size_t *count, str
   if (*count) qsort(*list, *count, sizeof **list, by_session);
   count_eras(*list, *count);
   return 0;
+}
+
+static int first_problem(void *context, const struct segment_info *info, int rc, const struct error *problem,
+                         struct error *err) {
+  (void)context, (void)info;
+  if (err) *err = *problem;
+  return rc;
+}
+
+int segment_list(const char *dir, struct segment_info **list, size_t *count, struct error *err) {
+  return segment_list_all(dir, list, count, first_problem, NULL, err);
 }
 
 void segment_list_free(struct segment_info *list, size_t count) {
@@ -238,6 +254,8 @@ struct walk {
   struct window window;
   uint32_t at;     // where the next commit begins
   uint32_t synced; // as the last trailer says
+  uint32_t bad;    // the first record that did not read
+  bool is_closed;  // the last commit was a closing
   uint32_t *frame; // offsets of the frames of this commit
   size_t frame_count, frame_cap;
   struct sha256 *hash[256];
@@ -307,21 +325,24 @@ static int take_opening(struct walk *w, const struct trailer *t, struct error *e
     if (e.partition != i) return damage(w, w->at, err, "the opening's partitions are out of order");
     struct scan_tip *known = &scan->tip[i];
     bool is_owned = e.flags & ENTRY_OWNED;
-    if (known->is_known && is_owned) {
-      bool may_skip = !w->goes_on && scan->floor && e.seq <= scan->floor[i];
-      if (e.seq < known->tip.seq || (e.seq > known->tip.seq && !may_skip))
-        return error_set(err, ITD_ECORRUPT,
-                         "%s: partition %zu goes on after frame %llu, but the journal before it ends with frame %llu",
-                         w->path, i, (unsigned long long)e.seq, (unsigned long long)known->tip.seq);
-      if (e.seq == known->tip.seq && memcmp(e.chain, known->tip.chain, CHAIN_SIZE) != 0)
-        return error_set(err, ITD_ECORRUPT, "%s: the chain of partition %zu does not go on from the segment before",
-                         w->path, i);
-    }
+    // The first of a session tells where all partitions stood; those of other logs may have been read further by now.
+    bool is_compared = known->is_known && (is_owned || w->info->begins_session);
+    bool may_skip = !w->goes_on && scan->floor && e.seq <= scan->floor[i];
+    if (is_compared && ((is_owned && e.seq < known->tip.seq) || (e.seq > known->tip.seq && !may_skip)))
+      return error_set(
+          err, ITD_ECORRUPT,
+          "%s, offset %u: partition %zu goes on after frame %llu, but the journal before it ends with frame %llu",
+          w->path, w->at, i, (unsigned long long)e.seq, (unsigned long long)known->tip.seq);
+    if (is_compared && e.seq == known->tip.seq && memcmp(e.chain, known->tip.chain, CHAIN_SIZE) != 0)
+      return error_set(err, ITD_ECORRUPT,
+                       "%s, offset %u: the chain of partition %zu does not go on from the segment before", w->path,
+                       w->at, i);
     if (!is_owned && (known->is_known || !w->info->begins_session)) continue;
     if (!known->is_known) known->from = e.seq;
     known->is_known = true;
     known->tip.seq = e.seq;
     memcpy(known->tip.chain, e.chain, CHAIN_SIZE);
+    if (scan->at_tip) scan->at_tip(scan->context, (unsigned)i, &known->tip);
   }
   return 0;
 }
@@ -369,6 +390,7 @@ static int check_trailer(struct walk *w, uint32_t offset, const struct trailer *
                        e.partition);
     w->scan->tip[e.partition].tip = *tip;
     w->scan->tip[e.partition].is_known = true;
+    if (w->scan->at_tip) w->scan->at_tip(w->scan->context, e.partition, tip);
   }
   if (t->received_ms > w->scan->received_ms) w->scan->received_ms = t->received_ms;
   return 0;
@@ -410,6 +432,7 @@ static int walk_commit(struct walk *w, struct error *err) {
     struct bytes in;
     size_t size;
     int rc = next_record(w, offset, &in, &size, err);
+    if (rc == 0) w->bad = offset;
     if (rc <= 0) return rc;
     if (record_kind(in.p) != FRAME_COMMIT) {
       if (w->at == SEGMENT_HEADER_SIZE) return damage(w, offset, err, "the segment's opening is missing");
@@ -422,6 +445,7 @@ static int walk_commit(struct walk *w, struct error *err) {
     trailer_get(in.p, &t);
     if ((w->at == SEGMENT_HEADER_SIZE) != !!(t.flags & TRAILER_OPENS))
       return damage(w, offset, err, "the segment's opening is missing or stands elsewhere");
+    w->is_closed = t.flags & TRAILER_CLOSES;
     rc = t.flags & TRAILER_OPENS ? take_opening(w, &t, err) : check_trailer(w, offset, &t, err);
     if (rc == 0) rc = show_frames(w, err);
     if (rc) return rc;
@@ -496,6 +520,19 @@ static int walk_on(struct walk *w, struct error *err) {
   return rc;
 }
 
+// Damage at the first record that does not read, named by what its header says, as far as that can be believed.
+static int lost_record(struct walk *w, struct error *err) {
+  uint32_t at = w->info->has_header ? w->bad : 0;
+  struct bytes in = {0};
+  char who[100] = "";
+  if (at >= w->window.base && window_at(&w->window, at, FRAME_HEADER_SIZE, &in, NULL) == 0)
+    record_claims(in, place_of(w->info->log, w->info->number, at), who, sizeof who);
+  return error_set(
+      err, ITD_ECORRUPT,
+      "%s, offset %u: what lies there was once whole on disk and does not read%s (its commit begins at %u)", w->path,
+      at, who, w->at);
+}
+
 // The end of the valid part was reached: all zeros, a torn tail, or damage? The directory may be live: before anything
 // is called damage (or a segment its log's last), what did not read is read once more, after what speaks against it was
 // seen.
@@ -512,8 +549,7 @@ static int judge_rest(struct walk *w, struct scan_end *end, struct error *err) {
     if (w->info->has_header) rc = walk_on(w, err);
     if (rc) return rc;
     if (w->at != before) continue;
-    if (rest.has_proof || rest.dirty_end || w->at <= SEGMENT_HEADER_SIZE)
-      return damage(w, w->at, err, "a commit that was on disk does not read; what follows it does");
+    if (rest.has_proof || rest.dirty_end || w->at <= SEGMENT_HEADER_SIZE) return lost_record(w, err);
     break;
   }
   struct sealed *sealed = source_sealed(w->window.source);
@@ -522,6 +558,8 @@ static int judge_rest(struct walk *w, struct scan_end *end, struct error *err) {
   w->scan->has_ended[w->info->log] = w->scan->is_live && !used && !sealed;
   *end = (struct scan_end){.end = w->at,
                            .synced = sealed ? w->at : w->synced,
+                           .bad = w->bad,
+                           .is_closed = w->is_closed,
                            .is_torn = rest.dirty_end != 0,
                            .torn_bytes = rest.dirty_end ? rest.dirty_end - w->at : 0};
   return 0;

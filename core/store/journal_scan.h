@@ -13,6 +13,7 @@ struct segment_info {
                        // ones
   bool is_sealed;      // when the list was made
   bool is_resharded;   // the first session of its number of partitions began here, at what the opening says
+  bool is_unreadable;  // segment_list_all told why
   bool has_successor;  // another segment of this log follows in the list
   struct segment_header header;
   int64_t received_ms; // opening: greatest received_ms before it
@@ -23,6 +24,11 @@ struct segment_info {
 // All segments of a directory, ordered by (session, log, number); what has no header comes last in its log.
 // ITD_EVERSION, ITD_EIO, ITD_ECORRUPT when a log has a hole in its numbers. No journal folder: an empty list.
 int segment_list(const char *dir, struct segment_info **list, size_t *count, struct error *err) ITD_MUST_USE;
+// The same, but what is wrong is told to `problem` (with its status; `info` is the segment, or the one behind a hole), which returns 0 to go on.
+typedef int (*segment_problem)(void *context, const struct segment_info *info, int status, const struct error *what,
+                               struct error *err);
+int segment_list_all(const char *dir, struct segment_info **list, size_t *count, segment_problem problem, void *context,
+                     struct error *err) ITD_MUST_USE;
 void segment_list_free(struct segment_info *list, size_t count);
 
 // What is known about the time after a segment: the opening of the log's next one, or of any log's first in a later
@@ -42,6 +48,8 @@ struct scan_tip {
 struct scan {
   const char *dir;
   journal_visit visit; // NULL: only checks
+  // After each commit, for each partition in it: where it stands now. NULL: nobody wants to know.
+  void (*at_tip)(void *context, unsigned partition, const struct journal_tip *tip);
   void *context;
   // Of each partition: a gap up to this frame is no damage where segments in between were left out; NULL: none is
   // allowed, and where the number of partitions changes the new ones must go on from all the old ones.
@@ -62,6 +70,8 @@ struct scan {
 };
 struct scan_end {
   uint32_t end;        // offset behind the last whole commit; SEGMENT_HEADER_SIZE or 0 when there is none
+  uint32_t bad;        // the first record that does not read, in the commit that begins at `end`
+  bool is_closed;      // the last commit is a closing
   bool is_torn;        // bytes follow that were never a whole synced commit
   uint32_t synced;     // what lies before is proven to have reached the disk; between here and `end` it may not have
   uint64_t torn_bytes; // from `end` to the last 8 bytes that are not zero

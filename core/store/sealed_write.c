@@ -218,9 +218,9 @@ static int put_out(struct writer *w, struct bytes b, struct error *err) {
   return 0;
 }
 
-// Packs the first n bytes of the open block as a block of their own.
-static int flush(struct writer *w, size_t n, struct error *err) {
-  size_t most = ZSTD_compressBound(n);
+// Packs the open block.
+static int flush(struct writer *w, struct error *err) {
+  const size_t n = w->block.n, most = ZSTD_compressBound(n);
   buf_clear(&w->packed);
   size_t size = ZSTD_compress2(w->zstd, buf_reserve(&w->packed, most), most, w->block.p, n);
   if (ZSTD_isError(size)) return error_set(err, ITD_EINTERNAL, "zstd: %s", ZSTD_getErrorName(size));
@@ -230,23 +230,32 @@ static int flush(struct writer *w, size_t n, struct error *err) {
   put32(e + 8, w->block_raw);
   put32(e + 12, crc32c(0, buf_bytes(&w->packed)));
   w->index.n += SEALED_ENTRY_SIZE; // its times are known at the end
-  buf_consume(&w->block, n);
+  buf_clear(&w->block);
   w->block_raw += (uint32_t)n;
   return put_out(w, buf_bytes(&w->packed), err);
 }
 
+// A record longer than a block has one, or several, of its own.
+static int add_long(struct writer *w, const uint8_t *p, size_t n, struct error *err) {
+  int rc = 0;
+  for (size_t k; rc == 0 && n; p += k, n -= k) {
+    k = n < SEALED_BLOCK_MAX ? n : SEALED_BLOCK_MAX;
+    if (!w->block.n && w->x->block[w->x->blocks - 1].raw != w->block_raw) sealed_index_block(w->x, w->block_raw);
+    buf_append(&w->block, p, k);
+    rc = flush(w, err);
+  }
+  return rc;
+}
+
 static int add_piece(struct writer *w, const uint8_t *p, size_t n, bool is_record, struct error *err) {
   int rc = 0;
-  if (w->block.n && w->block.n + n > SEALED_BLOCK) rc = flush(w, w->block.n, err);
+  if (w->block.n && w->block.n + n > SEALED_BLOCK) rc = flush(w, err);
   if (rc) return rc;
   if (!w->block.n) sealed_index_block(w->x, w->block_raw);
   if (is_record) sealed_index_record(w->x, p);
+  if (n > SEALED_BLOCK) return add_long(w, p, n, err);
   buf_append(&w->block, p, n);
-  while (rc == 0 && w->block.n > SEALED_BLOCK_MAX) {
-    rc = flush(w, SEALED_BLOCK_MAX, err);
-    sealed_index_block(w->x, w->block_raw);
-  }
-  return rc;
+  return 0;
 }
 
 // Takes what is whole of the stream into blocks. *is_over: no number of further bytes makes a record of what comes next.
@@ -292,7 +301,7 @@ static int put_blocks(struct writer *w, int log_fd, struct stream *s, struct err
   if (rc) return rc;
   if (!index_is_whole(w->x) || w->x->partitions != s->header.partitions)
     return error_set(err, ITD_ECORRUPT, "it is not a row of whole commits");
-  return w->block.n ? flush(w, w->block.n, err) : 0;
+  return w->block.n ? flush(w, err) : 0;
 }
 
 // A skippable frame around what is in `b` behind its first 8 bytes.

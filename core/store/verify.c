@@ -1,0 +1,467 @@
+#include "store/verify.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "store/base.h"
+#include "store/hold.h"
+#include "store/journal_scan.h"
+#include "store/source.h"
+#include "store/vault.h"
+
+const char *verify_kind_name(enum verify_kind kind) {
+  static const char *const names[] = {"damage", "missing", "head", "torn", "open"};
+  return names[kind];
+}
+
+struct mark { // something that the chain of a partition must pass through: a head's tip, or a base's
+  unsigned partition;
+  uint64_t seq;
+  const uint8_t *chain;
+  bool is_met, is_other; // passed with this chain; with another one
+};
+
+struct verifying {
+  const struct verify_options *options;
+  struct verify_result *result;
+  struct segment_info *list;
+  size_t count;
+  struct scan scan;
+  struct base_info *base;
+  size_t bases;
+  struct mark
+      *mark; // of the head first (one a partition), then of the bases; sorted by nothing, looked at by partition
+  size_t marks, first_base_mark;
+  size_t *of_partition[256]; // indexes of marks
+  size_t of_count[256];
+  uint64_t total, done;
+  bool is_damaged; // somewhere before: the tips begin anew
+};
+
+// ---- findings ----
+static void find(struct verifying *v, enum verify_kind kind, const char *file, uint64_t offset, const char *text) {
+  struct verify_result *r = v->result;
+  if (r->count == VERIFY_FINDINGS_MAX) return;
+  struct verify_finding *f = &r->finding[r->count++];
+  *f = (struct verify_finding){.kind = kind, .offset = offset};
+  snprintf(f->file, sizeof f->file, "%s", file);
+  snprintf(f->text, sizeof f->text, "%s", text);
+}
+
+// Our texts name a file of the directory and an offset in it: "DIR/journal/00-00000001.log, offset 4096: …".
+static void find_error(struct verifying *v, enum verify_kind kind, const char *file, const struct error *err) {
+  const char *at = strstr(err->text, "offset "), *dir = v->options->dir, *text = err->text;
+  unsigned long long offset = 0;
+  if (at) sscanf(at, "offset %llu", &offset);
+  size_t n = strlen(dir);
+  if (strncmp(text, dir, n) == 0 && text[n] == '/') text += n + 1;
+  find(v, kind, file, offset, text);
+}
+
+static void segment_name(char out[64], const struct segment_info *info, bool sealed) {
+  snprintf(out, 64, "journal/%02x-%08x.%s", info->log, info->number, sealed ? "seg" : "log");
+}
+
+static int take_problem(void *context, const struct segment_info *info, int status, const struct error *what,
+                        struct error *err) {
+  struct verifying *v = context;
+  if (status != ITD_ECORRUPT) {
+    if (err) *err = *what;
+    return status;
+  }
+  char name[64];
+  bool is_hole = !info->is_unreadable;
+  char sealed[SEGMENT_PATH_MAX], log[SEGMENT_PATH_MAX];
+  sealed_path(sealed, v->options->dir, info->log, info->number);
+  segment_path(log, v->options->dir, info->log, info->number);
+  segment_name(name, info, access(log, F_OK) != 0 && access(sealed, F_OK) == 0);
+  if (is_hole) snprintf(name, sizeof name, "journal");
+  find_error(v, is_hole ? VERIFY_MISSING : VERIFY_DAMAGE, name, what);
+  return 0;
+}
+
+// ---- marks ----
+static void add_mark(struct verifying *v, unsigned partition, uint64_t seq, const uint8_t *chain) {
+  v->mark = xrealloc(v->mark, (v->marks + 1) * sizeof *v->mark);
+  v->mark[v->marks] = (struct mark){.partition = partition, .seq = seq, .chain = chain};
+  size_t *n = &v->of_count[partition];
+  v->of_partition[partition] = xrealloc(v->of_partition[partition], (*n + 1) * sizeof(size_t));
+  v->of_partition[partition][(*n)++] = v->marks++;
+}
+
+static void at_tip(void *context, unsigned partition, const struct journal_tip *tip) {
+  struct verifying *v = context;
+  for (size_t i = 0; i < v->of_count[partition]; i++) {
+    struct mark *m = &v->mark[v->of_partition[partition][i]];
+    if (m->seq != tip->seq) continue;
+    bool same = memcmp(m->chain, tip->chain, SHA256_SIZE) == 0;
+    m->is_met |= same;
+    m->is_other |= !same;
+  }
+}
+
+static int take_bases(struct verifying *v, struct error *err) {
+  int rc = base_list(v->options->dir, &v->base, &v->bases, err);
+  if (rc == ITD_ENOTFOUND) return 0;
+  v->first_base_mark = v->marks;
+  for (size_t i = 0; rc == 0 && i < v->bases; i++) {
+    const struct base_info *b = &v->base[i];
+    char path[4096], name[64];
+    struct error e = {0};
+    base_path(path, v->options->dir, b->head.partition, b->head.seq);
+    snprintf(name, sizeof name, "bases/%02x-%016llx.base", b->head.partition, (unsigned long long)b->head.seq);
+    int checked = b->is_whole ? base_check(v->options->dir, b, &e) : ITD_ECORRUPT;
+    if (access(path, F_OK)) continue; // let go since it was listed
+    if (!b->is_whole) error_set(&e, ITD_ECORRUPT, "%s: its head or its end does not hold", name);
+    if (checked && checked != ITD_ECORRUPT) {
+      if (err) *err = e;
+      rc = checked;
+    } else if (checked) {
+      find_error(v, VERIFY_DAMAGE, name, &e);
+    } else {
+      add_mark(v, b->head.partition, b->head.seq, b->head.chain);
+      v->result->bases++;
+    }
+  }
+  return rc;
+}
+
+// ---- segments ----
+static void progress(struct verifying *v, const struct segment_info *info) {
+  struct stat st;
+  char path[SEGMENT_PATH_MAX];
+  segment_path(path, v->options->dir, info->log, info->number);
+  if (stat(path, &st) != 0) {
+    sealed_path(path, v->options->dir, info->log, info->number);
+    if (stat(path, &st) != 0) return;
+  }
+  v->done += (uint64_t)st.st_size;
+  if (v->options->progress) v->options->progress(v->options->context, v->done, v->total);
+}
+
+// The file of a sealed segment, every bit of it. *whole false: there was a finding.
+static int check_sealed(struct verifying *v, const struct segment_info *info, bool *whole, struct error *err) {
+  char path[SEGMENT_PATH_MAX], log[SEGMENT_PATH_MAX], name[64];
+  struct sealed *s;
+  struct error e = {0};
+  *whole = true;
+  sealed_path(path, v->options->dir, info->log, info->number);
+  segment_path(log, v->options->dir, info->log, info->number);
+  segment_name(name, info, true);
+  int rc = sealed_open(path, &s, &e);
+  if (rc == ITD_ENOTFOUND) return 0; // it is a log
+  if (rc == 0) {
+    const struct sealed_info *i = sealed_info(s);
+    rc = sealed_check(s, -1, NULL, &e);
+    if (rc == 0 && (i->log != info->log || i->segment != info->number))
+      rc = error_set(&e, ITD_ECORRUPT, "is segment %02x-%08x by its footer", i->log, i->segment);
+    if (rc) error_prefix(&e, "%s", path);
+    sealed_close(s);
+  }
+  if (rc == 0) {
+    v->result->sealed++;
+    return 0;
+  }
+  if (rc != ITD_ECORRUPT) {
+    if (err) *err = e;
+    return rc;
+  }
+  // A log beside it is the segment: the sealed file is made anew from it.
+  *whole = access(log, F_OK) == 0;
+  find_error(v, VERIFY_DAMAGE, name, &e);
+  return 0;
+}
+
+static void begin_anew(struct verifying *v) {
+  for (unsigned p = 0; p < 256; p++) v->scan.tip[p].is_known = false;
+  v->is_damaged = true;
+}
+
+static void take_end(struct verifying *v, const struct segment_info *info, const struct scan_end *end) {
+  char name[64], text[200];
+  segment_name(name, info, false);
+  v->result->bytes += end->end;
+  v->result->torn_bytes += end->torn_bytes;
+  if (end->is_torn) {
+    snprintf(text, sizeof text,
+             "%s, offset %u: the last commit is torn: %llu bytes from %u on were never acknowledged, a start cuts them",
+             name, end->bad, (unsigned long long)end->torn_bytes, end->end);
+    find(v, VERIFY_TORN, name, end->bad, text);
+  }
+}
+
+struct last { // of each log in the last session
+  const struct segment_info *info;
+  bool is_closed;
+};
+
+static int check_segments(struct verifying *v, struct last last[256], struct error *err) {
+  int rc = 0;
+  for (size_t i = 0; rc == 0 && i < v->count; i++) {
+    const struct segment_info *info = &v->list[i];
+    struct scan_end end = {0};
+    struct error e = {0};
+    char name[64];
+    bool whole = false, had_ended = v->scan.has_ended[info->log];
+    rc = check_sealed(v, info, &whole, err);
+    if (rc) break;
+    v->result->segments++;
+    if (!whole || info->is_unreadable) {
+      begin_anew(v);
+      progress(v, info);
+      continue;
+    }
+    segment_name(name, info, info->is_sealed);
+    if (had_ended && info->has_opening) {
+      snprintf(e.text, sizeof e.text, "%s: it is in use, but the segment before it was never filled", name);
+      find_error(v, VERIFY_MISSING, name, &e);
+    }
+    int scanned = scan_segment(&v->scan, info, &end, &e);
+    if (scanned == ITD_ECORRUPT) {
+      find_error(v, VERIFY_DAMAGE, name, &e);
+      begin_anew(v);
+    } else if (scanned) {
+      if (err) *err = e;
+      rc = scanned;
+    } else {
+      take_end(v, info, &end);
+      if (end.end > SEGMENT_HEADER_SIZE) last[info->log] = (struct last){.info = info, .is_closed = end.is_closed};
+    }
+    progress(v, info);
+  }
+  return rc;
+}
+
+// ---- the whole ----
+// Segments that are not there any more are vouched for by a base that lies behind them; whoever took them away otherwise is found.
+static void check_beginnings(struct verifying *v) {
+  if (v->is_damaged) return; // the walk began anew, who knows where
+  for (unsigned p = 0; p < v->result->partitions; p++) {
+    const struct scan_tip *tip = &v->scan.tip[p];
+    if (!tip->is_known || !tip->from) continue;
+    bool is_vouched = false;
+    for (size_t i = v->first_base_mark; i < v->marks; i++) is_vouched |= v->mark[i].partition == p && v->mark[i].is_met;
+    if (is_vouched) continue;
+    char text[200];
+    snprintf(text, sizeof text,
+             "the journal of partition %u begins behind frame %llu, and no base stands for what lay before it", p,
+             (unsigned long long)tip->from);
+    find(v, VERIFY_MISSING, "journal", 0, text);
+  }
+}
+
+static void check_marks(struct verifying *v) {
+  char text[300], name[64];
+  for (size_t i = 0; i < v->marks; i++) {
+    const struct mark *m = &v->mark[i];
+    const struct scan_tip *tip = &v->scan.tip[m->partition];
+    bool is_base = i >= v->first_base_mark;
+    if (m->is_met && !m->is_other) continue;
+    if (v->is_damaged && !m->is_other) continue;                  // it may lie where the walk could not go
+    if (is_base && tip->is_known && m->seq < tip->from) continue; // older than what is left of the journal
+    if (!m->seq && !m->is_other && !is_base) continue;            // a head of a partition that had nothing
+    unsigned long long seq = m->seq;
+    if (m->is_other)
+      snprintf(text, sizeof text, "partition %u has another chain at frame %llu than %s says", m->partition, seq,
+               is_base ? "its base" : "the head");
+    else if (tip->is_known && m->seq > tip->tip.seq)
+      snprintf(text, sizeof text, "partition %u ends with frame %llu, but %s has frame %llu", m->partition,
+               (unsigned long long)tip->tip.seq, is_base ? "a base" : "the head", seq);
+    else if (tip->is_known && m->seq < tip->from)
+      snprintf(
+          text, sizeof text,
+          "partition %u begins behind frame %llu; the head stands at frame %llu, of which nothing is left to compare",
+          m->partition, (unsigned long long)tip->from, seq);
+    else
+      snprintf(text, sizeof text, "partition %u has no commit that ends with frame %llu, as %s says", m->partition, seq,
+               is_base ? "its base" : "the head");
+    snprintf(name, sizeof name, "bases/%02x-%016llx.base", m->partition, seq);
+    find(v, is_base ? VERIFY_DAMAGE : VERIFY_HEAD, is_base ? name : "", 0, text);
+  }
+}
+
+// In the last session every partition must have a log: one that is gone as a whole leaves no hole in any number.
+static void check_logs(struct verifying *v, const struct last last[256]) {
+  uint8_t owned[32] = {0};
+  bool has_frames = false;
+  uint32_t session = v->result->sessions;
+  for (size_t i = 0; i < v->count; i++) {
+    const struct segment_info *s = &v->list[i];
+    if (!s->has_opening || s->header.session != session) continue;
+    for (size_t k = 0; k < sizeof owned; k++) owned[k] |= s->owned[k];
+    for (unsigned p = 0; p < v->result->partitions; p++)
+      has_frames |= (s->owned[p / 8] >> p % 8 & 1) && v->scan.tip[p].is_known && v->scan.tip[p].tip.seq > s->seq[p];
+    has_frames |= !s->begins_session;
+  }
+  for (unsigned p = 0; has_frames && p < v->result->partitions; p++) {
+    if (owned[p / 8] >> p % 8 & 1) continue;
+    char text[200];
+    snprintf(text, sizeof text, "the log of partition %u of session %u is gone", p, session);
+    find(v, VERIFY_MISSING, "journal", 0, text);
+  }
+  v->result->is_closed = true;
+  for (unsigned log = 0; log < 256; log++) {
+    const struct segment_info *s = last[log].info;
+    if (!s || s->header.session != session || last[log].is_closed) continue;
+    char name[64], text[200];
+    segment_name(name, s, s->is_sealed);
+    snprintf(text, sizeof text, "%s: log %u was not closed in order: the daemon runs, or was ended otherwise", name,
+             log);
+    find(v, VERIFY_OPEN, name, 0, text);
+    v->result->is_closed = false;
+  }
+}
+
+static int no_record(void *context, const struct vault_record *record, struct error *err) {
+  (void)context, (void)record, (void)err;
+  return 0;
+}
+
+static int check_vault(struct verifying *v, struct error *err) {
+  char path[PATH_MAX];
+  struct error e = {0};
+  snprintf(path, sizeof path, "%s/vault", v->options->dir);
+  if (access(path, F_OK)) return 0; // a copy for an auditor has none
+  int rc;
+  for (int tries = 0; (rc = vault_scan(v->options->dir, no_record, NULL, &e)) == ITD_ENOTFOUND && tries < 100;
+       tries++) {
+  } // a file that was listed went meanwhile
+  if (rc == ITD_ECORRUPT)
+    find_error(v, VERIFY_DAMAGE, "vault", &e);
+  else if (rc && err)
+    *err = e;
+  return rc == ITD_ECORRUPT || rc == ITD_ENOTFOUND ? 0 : rc;
+}
+
+static bool is_failure(const struct verify_options *o, enum verify_kind kind) {
+  if (kind == VERIFY_TORN) return o->must_be_closed || o->head;
+  return kind == VERIFY_OPEN ? o->must_be_closed : true;
+}
+
+static int open_list(struct verifying *v, struct error *err) {
+  int rc = segment_list_all(v->options->dir, &v->list, &v->count, take_problem, v, err);
+  if (rc) return rc;
+  if (!v->count) return error_set(err, ITD_ENOTFOUND, "%s has no journal", v->options->dir);
+  for (size_t i = 0; i < v->count; i++) {
+    const struct segment_info *s = &v->list[i];
+    struct stat st;
+    char path[SEGMENT_PATH_MAX];
+    segment_path(path, v->options->dir, s->log, s->number);
+    if (s->is_sealed) sealed_path(path, v->options->dir, s->log, s->number);
+    if (stat(path, &st) == 0) v->total += (uint64_t)st.st_size;
+    if (s->has_header && s->header.session > v->result->sessions && s->has_opening) {
+      v->result->sessions = s->header.session;
+      v->result->partitions = s->header.partitions;
+    }
+  }
+  return 0;
+}
+
+// Where no base was ever made nothing was ever let go: a log then begins with segment 1.
+static void check_first_segments(struct verifying *v) {
+  uint32_t first[256] = {0};
+  char text[200];
+  if (v->bases) return;
+  for (size_t i = 0; i < v->count; i++) {
+    uint32_t *n = &first[v->list[i].log];
+    if (!*n || v->list[i].number < *n) *n = v->list[i].number;
+  }
+  for (unsigned log = 0; log < 256; log++) {
+    if (first[log] < 2) continue;
+    snprintf(text, sizeof text, "segments %02x-%08x.log to %02x-%08x.log are missing, and there is no base", log, 1,
+             log, first[log] - 1);
+    find(v, VERIFY_MISSING, "journal", 0, text);
+  }
+}
+
+static int verify_once(const struct verify_options *options, struct verify_result *result, struct error *err) {
+  struct verifying *v = xcalloc(1, sizeof *v);
+  struct last last[256] = {{0}};
+  *v = (struct verifying){.options = options, .result = result};
+  free(result->tip);
+  *result = (struct verify_result){0};
+  v->scan = (struct scan){.dir = options->dir, .context = v, .at_tip = at_tip, .is_live = true};
+  int rc = open_list(v, err);
+  if (rc == 0 && options->head && options->head->partitions != result->partitions)
+    find(v, VERIFY_HEAD, "", 0, "the head is of another number of partitions");
+  else if (rc == 0 && options->head)
+    for (unsigned p = 0; p < result->partitions; p++)
+      add_mark(v, p, options->head->tip[p].seq, options->head->tip[p].chain);
+  v->first_base_mark = v->marks;
+  if (rc == 0) rc = take_bases(v, err);
+  if (rc == 0) check_first_segments(v);
+  if (rc == 0) rc = check_segments(v, last, err);
+  if (rc == 0) {
+    check_beginnings(v);
+    check_marks(v);
+    check_logs(v, last);
+    rc = check_vault(v, err);
+  }
+  if (rc == 0) {
+    result->frames = v->scan.frames;
+    result->tip = xmalloc(sizeof v->scan.tip);
+    memcpy(result->tip, v->scan.tip, sizeof v->scan.tip);
+    result->is_whole = true;
+    for (size_t i = 0; i < result->count; i++) result->is_whole &= !is_failure(options, result->finding[i].kind);
+  }
+  for (unsigned p = 0; p < 256; p++) free(v->of_partition[p]);
+  free(v->mark);
+  base_list_free(v->base);
+  segment_list_free(v->list, v->count);
+  free(v);
+  return rc;
+}
+
+// Of two looks at the same directory: what both found. A daemon that writes, seals and lets go meanwhile may show something once.
+static void keep_common(const struct verify_options *o, struct verify_result *r, const struct verify_result *again) {
+  size_t kept = 0;
+  r->is_whole = true;
+  for (size_t i = 0; i < r->count; i++) {
+    bool is_there = false;
+    for (size_t k = 0; k < again->count; k++)
+      is_there |= again->finding[k].kind == r->finding[i].kind &&
+                  strcmp(again->finding[k].file, r->finding[i].file) == 0 &&
+                  again->finding[k].offset == r->finding[i].offset;
+    if (!is_there) continue;
+    r->is_whole &= !is_failure(o, r->finding[i].kind);
+    r->finding[kept++] = r->finding[i];
+  }
+  r->count = kept;
+}
+
+int store_verify(const struct verify_options *options, struct verify_result *result, struct error *err) {
+  char directory[DIRECTORY_ID];
+  int shared = holds_share(options->dir); // nothing is let go while this reads
+  *result = (struct verify_result){0};
+  int rc = verify_once(options, result, err);
+  bool is_doubtful = false;
+  for (size_t i = 0; i < result->count; i++) is_doubtful |= result->finding[i].kind != VERIFY_OPEN;
+  if (rc == 0 && is_doubtful) {
+    struct verify_result *again = xcalloc(1, sizeof *again);
+    rc = verify_once(options, again, err);
+    if (rc == 0) {
+      struct scan_tip *tip = result->tip;
+      result->tip = again->tip;
+      again->tip = tip;
+      keep_common(options, result, again);
+    }
+    free(again->tip);
+    free(again);
+  }
+  if (rc == 0 && options->head && head_directory(options->dir, directory) && options->head->directory[0]) {
+    result->head_directory = true;
+    if (strcmp(directory, options->head->directory) != 0 && result->count < VERIFY_FINDINGS_MAX) {
+      struct verify_finding *f = &result->finding[result->count++];
+      *f = (struct verify_finding){.kind = VERIFY_HEAD};
+      snprintf(f->text, sizeof f->text, "the head is of the directory %s, this one is %s", options->head->directory,
+               directory);
+      result->is_whole = false;
+    }
+  }
+  holds_unlock(shared);
+  return rc;
+}
