@@ -48,7 +48,7 @@ static void *shard_thread(void *arg) {
     int wait_ms = more || has_commands ? 0 : due_ns <= now_ns ? 1 : 20;
     if (due_ns != UINT64_MAX && due_ns > now_ns && (due_ns - now_ns) / 1000000 < 20 && wait_ms) wait_ms = 5;
     if (poll(&fd, 1, wait_ms) > 0) fabric_woken(fabric, index);
-    more = courier_take(fabric, index, world.intake[index], 1900000000000);
+    more = courier_take(fabric, index, world.intake[index], command_ms(n));
     for (unsigned k = 0; k < 4 && has_commands && n < COMMANDS; n++) {
       if (shard_of_command[n] != index) continue;
       tell_command(&world, seed, n, &ids);

@@ -14,7 +14,7 @@ struct post {
   unsigned room; // batches that may be under way to a shard; 1 to POST_MAX
   struct buf batch[16][POST_MAX];
   unsigned count[16];
-  int64_t now_ms;
+  int64_t now_ms, received_ms;
 };
 
 static inline bool post_has_room(void *context, unsigned shard) {
@@ -49,7 +49,7 @@ static inline bool post_deliver(struct post *p, unsigned i) {
   struct buf taken = p->batch[i][which];
   memmove(&p->batch[i][which], &p->batch[i][which + 1], (p->count[i] - which - 1) * sizeof taken);
   p->batch[i][--p->count[i]] = taken;
-  CHECK(intake_take(p->world->intake[i], buf_bytes(&taken), 1900000000000, &err) == 0);
+  CHECK(intake_take(p->world->intake[i], buf_bytes(&taken), p->received_ms, &err) == 0);
   return true;
 }
 
@@ -145,16 +145,17 @@ static inline unsigned make_command(struct buf *body, uint64_t seed, uint64_t n,
 
 static inline struct hash128 command_message(uint64_t n) { return (struct hash128){n + 1, hash_mix(n, 5)}; }
 
+// By when a command comes: the dedupe window can be said in commands.
+static inline int64_t command_ms(uint64_t n) { return 1800000000000 + (int64_t)n; }
+
 // Tells the world's tallies; returns the shard that has the frame.
 static inline unsigned tell_command(struct world *w, uint64_t seed, uint64_t n, const struct ids *ids) {
   struct buf body = {0}, answer = {0};
   struct error err = {0};
   unsigned to = make_command(&body, seed, n, ids, NULL);
-  struct message m = {
-      .to = ids->id[to], .kind = MESSAGE_TALLY_ADD, .at_ms = 1800000000000 + (int64_t)n, .body = buf_bytes(&body)};
+  struct message m = {.to = ids->id[to], .kind = MESSAGE_TALLY_ADD, .at_ms = command_ms(n), .body = buf_bytes(&body)};
   unsigned shard = store_shard_of(w->store, store_partition_of_lead(w->store, m.to));
-  CHECK(intake_tell(w->intake[shard], &m, command_message(n), BYTES_LIT("test"), 1800000000000 + (int64_t)n, &answer,
-                    &err) == 0);
+  CHECK(intake_tell(w->intake[shard], &m, command_message(n), BYTES_LIT("test"), command_ms(n), &answer, &err) == 0);
   CHECK(answer.n == 0); // not refused
   buf_deinit(&body);
   buf_deinit(&answer);
