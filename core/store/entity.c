@@ -83,6 +83,18 @@ bool entities_give(struct store_shard *s, size_t *given, size_t bytes_max) {
 }
 
 // ---- frames ----
+int entity_row(struct bytes row, struct entity **out, struct error *err) {
+  struct buf block = {0};
+  int rc = state_row_entity(row, &block, err);
+  if (rc == 0) rc = entity_check(buf_bytes(&block), err);
+  if (rc == 0) {
+    *out = xmalloc(block.n);
+    memcpy(*out, block.p, block.n);
+  }
+  buf_deinit(&block);
+  return rc;
+}
+
 int entity_message(const struct frame *f, struct message *m, struct error *err) {
   struct bytes kind, body;
   *m = (struct message){.to = f->entity, .workspace = f->workspace, .at_ms = f->now_ms};

@@ -96,11 +96,7 @@ static int from_base(struct player *p, const struct frame *frame, struct played 
   struct buf row = {0};
   int rc = bases_row(p->bases, frame->seq - 1, is_lead ? ROW_LEAD : ROW_ENTITY, frame->entity, &row, err);
   if (rc == 0 && is_lead) rc = history_row_lead(p->shard, frame->entity, buf_bytes(&row), &played->lead, err);
-  if (rc == 0 && !is_lead) rc = entity_check(buf_bytes(&row), err);
-  if (rc == 0 && !is_lead) {
-    played->entity = xmalloc(row.n);
-    memcpy(played->entity, row.p, row.n);
-  }
+  if (rc == 0 && !is_lead) rc = entity_row(buf_bytes(&row), &played->entity, err);
   buf_deinit(&row);
   if (rc == 0 && (is_lead ? played->lead->place : played->entity->place) != frame->previous) {
     lead_free(played->lead);

@@ -128,6 +128,8 @@ bool entities_give(struct store_shard *shard, size_t *given, size_t bytes_max); 
 // Applies a MESSAGE frame to an entity that is no lead; *entity NULL: its first. Checks digest and messages.
 // ITD_ECORRUPT, ITD_EVERSION.
 int entity_fold(struct entity **entity, const struct frame *frame, uint64_t place, struct error *err) ITD_MUST_USE;
+// What a ROW_ENTITY holds. ITD_ECORRUPT, ITD_EVERSION.
+int entity_row(struct bytes row, struct entity **out, struct error *err) ITD_MUST_USE;
 // What a MESSAGE frame applied, as it came: views into the frame. The same errors.
 int entity_message(const struct frame *frame, struct message *message, struct error *err) ITD_MUST_USE;
 

@@ -184,11 +184,14 @@ int state_entity(struct state_reader *r, struct lead_id id, struct buf *block, s
   MDB_val v;
   int rc = get(r, ENTITIES, id.b, sizeof id.b, &v, err);
   if (rc) return rc;
-  const uint8_t *p = v.mv_data;
-  if (v.mv_size < 8 || u64_at(p) != hash64(bytes_of(p + 8, v.mv_size - 8)))
-    return end_read(r, error_set(err, ITD_ECORRUPT, "state: an entity's checksum does not hold"));
-  buf_append(block, p + 8, v.mv_size - 8);
-  return end_read(r, 0);
+  return end_read(r, state_row_entity(bytes_of(v.mv_data, v.mv_size), block, err));
+}
+
+int state_row_entity(struct bytes value, struct buf *block, struct error *err) {
+  if (value.n < 8 || u64_at(value.p) != hash64(bytes_of(value.p + 8, value.n - 8)))
+    return error_set(err, ITD_ECORRUPT, "state: an entity's checksum does not hold");
+  buf_append(block, value.p + 8, value.n - 8);
+  return 0;
 }
 
 // What outbox_save gave may be larger than one value should be.

@@ -104,3 +104,5 @@ int state_visit_progress(unsigned partition, const struct state_progress *progre
                          struct error *err) ITD_MUST_USE;
 // What a ROW_LEAD holds, appended to `block`. ITD_ECORRUPT.
 int state_row_lead(struct bytes value, struct buf *block, struct error *err) ITD_MUST_USE;
+// The same of a ROW_ENTITY.
+int state_row_entity(struct bytes value, struct buf *block, struct error *err) ITD_MUST_USE;

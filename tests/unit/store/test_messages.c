@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "post.h"
+#include "store/base.h"
 #include "store/disk_faults.h"
 #include "store/replay.h"
 
@@ -169,6 +170,89 @@ static void small_outboxes_do_not_lock(void **state) {
   for (unsigned i = 0; i < w.shards; i++) full += store_stats(store_shard(w.store, i)).outbox.full;
   assert_true(full && full <= stood);
   world_close(&w);
+  post_deinit(&post);
+  scratch_free(dir);
+}
+
+// ---- bases ----
+
+static void remove_state(const char *dir) {
+  char path[700];
+  snprintf(path, sizeof path, "%s/state", dir);
+  nftw(path, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+// Waits until every partition's newest base is of its last frame.
+static void wait_for_bases(struct world *w) {
+  for (int i = 0;; i++) {
+    assert_true(i < 20000);
+    struct base_info *list;
+    size_t count;
+    bool are_new = base_list(w->dir, &list, &count, NULL) == 0;
+    for (unsigned p = 0; are_new && p < store_partitions(w->store); p++) {
+      const struct base_info *base = base_at(list, count, p, UINT64_MAX);
+      uint64_t seq = journal_seq(store_shard(w->store, store_shard_of(w->store, p))->journal, p);
+      are_new = base && base->head.seq == seq;
+    }
+    base_list_free(list);
+    if (are_new) return;
+    world_turn(w);
+    usleep(1000);
+  }
+}
+
+// LMDB is gone, and the journal before the bases with it: what is under way, what was received, and the sums are in the bases.
+static void the_state_is_built_anew_while_messages_wait(void **state) {
+  (void)state;
+  enum { EACH = 300, ROUNDS = 4 };
+  struct draw d = {seed};
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 3);
+  options.keep.base_bytes = 1; // whenever anything was written
+  options.keep.bytes = 1;
+  options.dedupe_window_ms = 1;
+  struct world w;
+  struct error err = {0};
+  world_must_open(&w, &options);
+  struct ids ids = ids_of(w.store);
+  uint64_t n = 0;
+  for (int round = 0; round < ROUNDS; round++) {
+    struct post post = {.world = &w, .draw = &d, .is_hostile = true, .room = 2};
+    for (uint64_t to = n + EACH; n < to; n++) {
+      post.received_ms = command_ms(n);
+      tell_command(&w, seed, n, &ids);
+      unsigned i = (unsigned)draw(&d, w.shards);
+      post_deliver(&post, i);
+      if (draw(&d, 3) == 0) assert_int_equal(world_commit(&w, &err), 0);
+      post_collect(&post, i);
+      world_turn(&w);
+    }
+    assert_int_equal(world_commit(&w, &err), 0);
+    wait_for_bases(&w);
+    assert_true(post_pending(&w) > 0);
+    uint64_t pending = post_pending(&w);
+    post_deinit(&post);
+    for (unsigned i = 0; i < w.shards; i++) intake_free(w.intake[i]);
+    store_close(w.store);
+    remove_state(dir);
+    options.shards = 1 + (unsigned)draw(&d, 5);
+    world_must_open(&w, &options);
+    ids = ids_of(w.store);
+    assert_true(post_pending(&w) > 0 && post_pending(&w) <= pending); // some had been received
+  }
+  struct post post = {.world = &w, .draw = &d, .is_hostile = true, .room = 2, .received_ms = command_ms(n)};
+  post_settle(&post);
+  struct told all = {.commands_max = n, .is_applied = xcalloc(n, 1)};
+  memset(all.is_applied, 1, n);
+  const char *wrong = check_sums(&w, seed, &all);
+  if (wrong) fail_msg("%s", wrong);
+  free(all.is_applied);
+  world_close(&w);
+  struct replay_options replay = {.dir = dir, .threads = 2, .vm = VM_LIMITS_DEFAULT};
+  struct replay_result result;
+  if (store_replay(&replay, &result, &err)) fail_msg("%s", err.text);
+  assert_int_equal(result.different, 0);
+  assert_true(result.messages > 0);
   post_deinit(&post);
   scratch_free(dir);
 }
@@ -329,6 +413,7 @@ int main(void) {
       cmocka_unit_test(everything_arrives_once_and_in_order),
       cmocka_unit_test(nothing_leaves_before_it_is_on_disk),
       cmocka_unit_test(small_outboxes_do_not_lock),
+      cmocka_unit_test(the_state_is_built_anew_while_messages_wait),
       cmocka_unit_test(no_message_is_lost_or_doubled_by_a_kill_or_a_power_cut),
   };
   int rc = cmocka_run_group_tests(tests, NULL, NULL);
