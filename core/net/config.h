@@ -11,8 +11,9 @@ struct write_key {
 };
 
 struct config {
-  char *listen, *http, *forward; // HOST:PORT; forward: only used with forward_key; port 0: a free one
-  char *forward_key;             // the shared key; "" none
+  char *listen, *http, *forward;       // HOST:PORT; forward: only used with forward_key; port 0: a free one
+  char *forward_key;                   // the shared key; "" none
+  char *archive_dir, *archive_command; // "" none
   char *data, *policies, *policy, *models, *scripts;
   int64_t shards; // 0: the cores
   int64_t partitions;

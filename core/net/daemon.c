@@ -155,6 +155,8 @@ static int open_store(struct daemon *daemon, uint8_t seed[32], struct error *err
   options.journal.segment_bytes = (uint64_t)c->journal_segment;
   options.seal = c->journal_seal;
   options.seal_level = (int)c->journal_compression;
+  options.archive_dir = c->archive_dir;
+  options.archive_command = c->archive_command;
   options.journal.sync = (unsigned)c->sync;
   options.journal.interval_ms = (unsigned)c->sync_interval_ms;
   options.dedupe_window_ms = c->dedupe_window_ms;

@@ -55,6 +55,7 @@ struct store_sums {
   struct store_stats store;
   struct keep_stats keep;
   struct sealer_stats sealing;
+  struct archiver_stats archiving;
 };
 
 // XX(member, type, suffix, help): one family, one sample a shard
@@ -106,6 +107,11 @@ struct store_sums {
   XX(sealing.failures, "counter", "seal_failures_total", "sealings that failed: the journal file stays as it is")      \
   XX(sealing.waiting, "gauge", "seal_waiting", "full journal files that are not sealed yet")
 
+#define ARCHIVE_FAMILIES(XX)                                                                                           \
+  XX(archiving.segments, "counter", "archived_segments_total", "sealed journal files archived")                        \
+  XX(archiving.failures, "counter", "archive_failures_total", "tries to archive one that failed, to be tried again")   \
+  XX(archiving.waiting, "gauge", "archive_waiting", "sealed journal files that are not archived yet")
+
 // What the store counts now, and what those before it in this process did: counters go on over a recovery. While there is no
 // store the rest is zero.
 static struct store_sums *read_sums(struct daemon *daemon) {
@@ -116,6 +122,7 @@ static struct store_sums *read_sums(struct daemon *daemon) {
       sums[s].store = store_stats(store_shard(daemon->store, s));
       if (s == 0) sums[s].keep = store_keep_stats(daemon->store);
       if (s == 0) sums[s].sealing = store_sealing(daemon->store);
+      if (s == 0) sums[s].archiving = store_archiving(daemon->store);
     }
     if (!daemon->carried) continue;
 #define XX(member, type, suffix, help)                                                                                 \
@@ -124,6 +131,7 @@ static struct store_sums *read_sums(struct daemon *daemon) {
     STORE_FAMILIES(XX)
     KEEP_FAMILIES(XX)
     SEALING_FAMILIES(XX)
+    ARCHIVE_FAMILIES(XX)
 #undef XX
   }
   return sums;
@@ -155,6 +163,7 @@ static void put_shards(const struct daemon *daemon, const struct store_sums *sum
   STORE_FAMILIES(XX)
   KEEP_FAMILIES(XX)
   SEALING_FAMILIES(XX)
+  ARCHIVE_FAMILIES(XX)
 #undef XX
 }
 
@@ -175,6 +184,11 @@ static void put_keeper(struct keep_stats stats, struct buf *out) {
 static void put_sealing(struct sealer_stats sealing, struct buf *out) {
   prometheus_family(out, "intentd_seal_lag_seconds", "gauge", "how long a full journal file has waited to be sealed");
   prometheus_number(out, "intentd_seal_lag_seconds", NULL, (double)sealing.waiting_ms / 1000);
+}
+
+static void put_archiving(struct archiver_stats archiving, struct buf *out) {
+  put_gauge(out, "intentd_archive_lag_seconds", "how long a sealed journal file has waited to be archived",
+            (double)archiving.waiting_ms / 1000);
 }
 
 // ---- the daemon ----
@@ -309,6 +323,7 @@ void daemon_metrics(struct daemon *daemon, struct buf *out) {
   put_shards(daemon, sums, out);
   put_keeper(sums[0].keep, out);
   put_sealing(sums[0].sealing, out);
+  put_archiving(sums[0].archiving, out);
   free(sums);
   put_limits(daemon->config, out);
 }

@@ -153,7 +153,8 @@ static void let_go(struct keeper *k) {
                                       .age_ms = k->options.keep.age_ms,
                                       .bytes = k->options.keep.bytes,
                                       .window_ms = k->options.window_ms,
-                                      .bases = k->options.keep.bases};
+                                      .bases = k->options.keep.bases,
+                                      .archiver = k->options.archiver};
   struct retention_result result;
   struct error err = {0};
   int rc = retention_apply(&retention, clock_wall_ms(), &result, &err);

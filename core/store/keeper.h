@@ -14,7 +14,8 @@ struct keeper_options {
   int64_t window_ms;  // dedupe.window
   uint32_t session;
   struct checkpoint *checkpoint;
-  struct journal *const *journal; // of each shard
+  const struct archiver *archiver; // what it has not brought away stays; NULL: there is none
+  struct journal *const *journal;  // of each shard
 };
 struct keeper;
 struct keeper *keeper_start(const struct keeper_options *options);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "store/archiver.h"
 #include "store/base.h"
 #include "store/disk.h"
 #include "store/hold.h"
@@ -96,6 +97,7 @@ static void cover(struct going *g, size_t set) {
 static bool may_go(const struct going *g, size_t i) {
   const struct segment_info *s = &g->list[i], *next = g->successor[i];
   unsigned era = g->list[g->count - 1].era; // the running session is the last
+  if (!archiver_has(g->retention->archiver, s->log, s->number)) return false;
   if (!next || next->received_ms >= g->limit_ms) return false;
   for (unsigned p = 0; s->era < era && p < g->retention->partitions; p++)
     if (g->covered[p] < g->retention->since_seq) return false;

@@ -19,6 +19,7 @@ struct retention {
   uint64_t bytes;     // 0: nothing goes for its size
   int64_t window_ms;  // of duplicates
   unsigned bases;     // of each partition, at least 2: of more, those go whose neighbours are closest; never the oldest
+  const struct archiver *archiver; // what it has not brought away stays (store/archiver.h); NULL: there is none
 };
 struct retention_result {
   uint64_t segments, bytes; // of journal that went

@@ -92,6 +92,7 @@ struct store {
   struct checkpoint *checkpoint;
   struct keeper *keeper;
   struct sealer *sealer;
+  struct archiver *archiver; // NULL: nothing is archived
   uint8_t identity_key[16], message_key[16], entity_key[16];
   uint32_t session;
   _Atomic uint32_t last_release;

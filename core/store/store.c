@@ -82,6 +82,7 @@ static void start_keeper(struct store *store) {
   struct journal *journal[256];
   for (unsigned i = 0; i < store->options.shards; i++) journal[i] = store->shard[i]->journal;
   store->keeper = keeper_start(&(struct keeper_options){.keep = store->options.keep,
+                                                        .archiver = store->archiver,
                                                         .dir = store->dir.path,
                                                         .partitions = store->dir.partitions,
                                                         .since_seq = store->dir.since.seq,
@@ -99,6 +100,22 @@ static void start_sealer(struct store *store) {
       .dir = store->dir.path, .shards = store->options.shards, .journal = journal, .level = store->options.seal_level});
 }
 
+static int start_archiver(struct store *store, struct error *err) {
+  const struct store_options *o = &store->options;
+  bool is_wanted = (o->archive_dir && *o->archive_dir) || (o->archive_command && *o->archive_command);
+  if (!is_wanted) return 0;
+  if (!o->seal)
+    return error_set(err, ITD_EINVAL,
+                     "archive.dir and archive.command bring sealed segments away: they need journal.seal");
+  return archiver_start(
+      &(struct archiver_options){.dir = store->dir.path, .folder = o->archive_dir, .command = o->archive_command},
+      &store->archiver, err);
+}
+
+struct archiver_stats store_archiving(const struct store *store) {
+  return archiver_stats(store->archiver);
+}
+
 struct sealer_stats store_sealing(const struct store *store) {
   return sealer_stats(store->sealer);
 }
@@ -106,6 +123,7 @@ struct sealer_stats store_sealing(const struct store *store) {
 // All but the directory's lock and secret.
 static void close_parts(struct store *store) {
   keeper_stop(store->keeper);
+  archiver_stop(store->archiver);
   sealer_stop(store->sealer);
   checkpoint_stop(store->checkpoint);
   for (unsigned i = 0; i < 256; i++) {
@@ -117,6 +135,7 @@ static void close_parts(struct store *store) {
   state_close(store->state);
   store->keeper = NULL;
   store->sealer = NULL;
+  store->archiver = NULL;
   store->checkpoint = NULL;
   store->quarantine = NULL;
   store->versions = NULL;
@@ -139,6 +158,7 @@ static int open_rest(struct store *store, struct store_recovery *recovery, struc
   if (rc == 0) rc = recover(store, result, err);
   if (rc == 0) rc = open_logs(store, result, err);
   if (rc == 0) start_checkpoint(store, result);
+  if (rc == 0) rc = start_archiver(store, err);
   if (rc == 0) start_keeper(store);
   if (rc == 0 && store->options.seal) start_sealer(store);
   if (rc == 0 && recovery) *recovery = result->recovery;

@@ -8,6 +8,7 @@
 // State = fold(LMDB, journal since). Everything in LMDB carries the sequence number of the last frame folded into it. A lead or
 // identity is in memory after its first use; LMDB is written by the checkpointer's thread from encoded copies.
 #pragma once
+#include "store/archiver.h"
 #include "store/journal.h"
 #include "store/outbox.h"
 #include "store/sealer.h"
@@ -34,8 +35,10 @@ struct store_options {
     int64_t age_ms; // retention.age, default 0: for ever
     uint64_t bytes; // retention.bytes of journal, default 0: no bound
   } keep;
-  bool seal;             // journal.seal: full segments are sealed in the background (store/sealer.h)
-  int seal_level;        // journal.compression, 1 to 19
+  bool seal;      // journal.seal: full segments are sealed in the background (store/sealer.h)
+  int seal_level; // journal.compression, 1 to 19
+  // archive.dir, archive.command: where sealed segments are brought (store/archiver.h); NULL or "": nowhere. Needs `seal`.
+  const char *archive_dir, *archive_command;
   size_t quarantine_max; // quarantine.bytes, default 64 MiB; the oldest half goes
   // outbox.bytes over all shards, default 64 MiB: messages that wait before no more events are taken. The rest: outbox.h.
   size_t outbox_max;
@@ -182,6 +185,7 @@ struct keep_stats {                   // of the whole store
 struct keep_stats store_keep_stats(struct store *store);         // any thread
 struct store_stats store_stats(const struct store_shard *shard); // any thread: relaxed reads
 struct sealer_stats store_sealing(const struct store *store);    // any thread; store/sealer.h
+struct archiver_stats store_archiving(const struct store *store);
 // Walks all frames of a data directory in partition order without opening it for writing (tools, replay, tests). Also of a live one.
 int store_walk(const char *dir, int partition /* -1: all */, journal_visit visit, void *context,
                struct error *err) ITD_MUST_USE;

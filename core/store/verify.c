@@ -39,6 +39,11 @@ struct verifying {
   size_t *of_partition[256]; // indexes of marks
   size_t of_count[256];
   uint64_t total, done;
+  // Where what is left begins, in the oldest number of partitions that there is; numbers after it go on from there (journal_scan.c).
+  bool has_first[256];
+  uint64_t first[256];
+  unsigned first_partitions;
+  uint32_t first_session;
   bool is_damaged; // somewhere before: the tips begin anew
 };
 
@@ -95,6 +100,14 @@ static void add_mark(struct verifying *v, unsigned partition, uint64_t seq, cons
 
 static void at_tip(void *context, unsigned partition, const struct journal_tip *tip) {
   struct verifying *v = context;
+  if (!v->first_session) {
+    v->first_session = v->scan.numbered;
+    v->first_partitions = v->scan.partitions;
+  }
+  if (v->scan.numbered == v->first_session && !v->has_first[partition]) {
+    v->has_first[partition] = true;
+    v->first[partition] = tip->seq;
+  }
   for (size_t i = 0; i < v->of_count[partition]; i++) {
     struct mark *m = &v->mark[v->of_partition[partition][i]];
     if (m->seq != tip->seq) continue;
@@ -240,16 +253,19 @@ static int check_segments(struct verifying *v, struct last last[256], struct err
 // Segments that are not there any more are vouched for by a base that lies behind them; whoever took them away otherwise is found.
 static void check_beginnings(struct verifying *v) {
   if (v->is_damaged) return; // the walk began anew, who knows where
-  for (unsigned p = 0; p < v->result->partitions; p++) {
-    const struct scan_tip *tip = &v->scan.tip[p];
-    if (!tip->is_known || !tip->from) continue;
+  for (unsigned p = 0; p < v->first_partitions; p++) {
+    if (!v->has_first[p] || !v->first[p]) continue;
     bool is_vouched = false;
-    for (size_t i = v->first_base_mark; i < v->marks; i++) is_vouched |= v->mark[i].partition == p && v->mark[i].is_met;
+    for (size_t i = v->first_base_mark; i < v->marks; i++) {
+      const struct mark *m = &v->mark[i]; // a base of a later number of partitions holds all that was written before
+      bool is_later = v->scan.numbered != v->first_session && m->seq >= v->scan.tip[m->partition].from;
+      is_vouched |= m->is_met && (m->partition == p || is_later);
+    }
     if (is_vouched) continue;
     char text[200];
     snprintf(text, sizeof text,
              "the journal of partition %u begins behind frame %llu, and no base stands for what lay before it", p,
-             (unsigned long long)tip->from);
+             (unsigned long long)v->first[p]);
     find(v, VERIFY_MISSING, "journal", 0, text);
   }
 }
@@ -386,10 +402,8 @@ static int verify_once(const struct verify_options *options, struct verify_resul
   *result = (struct verify_result){0};
   v->scan = (struct scan){.dir = options->dir, .context = v, .at_tip = at_tip, .is_live = true};
   int rc = open_list(v, err);
-  if (rc == 0 && options->head && options->head->partitions != result->partitions)
-    find(v, VERIFY_HEAD, "", 0, "the head is of another number of partitions");
-  else if (rc == 0 && options->head)
-    for (unsigned p = 0; p < result->partitions; p++)
+  if (rc == 0 && options->head) // of a former number of partitions, too: no sequence number comes twice
+    for (unsigned p = 0; p < options->head->partitions; p++)
       add_mark(v, p, options->head->tip[p].seq, options->head->tip[p].chain);
   v->first_base_mark = v->marks;
   if (rc == 0) rc = take_bases(v, err);

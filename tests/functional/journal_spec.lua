@@ -57,12 +57,13 @@ describe("intent journal (SEED=" .. SEED .. ")", function()
   after_each(harness.finish)
   local random = harness.random(SEED)
 
+  local BIG = 40000 -- bytes: some 200 of these fill a segment
   local sent = 0
   local function send(daemon, count, bytes)
     local client = daemon:connect()
     while count > 0 do
       local requests = {}
-      for i = 1, math.min(count, 200) do
+      for i = 1, math.min(count, 50) do
         sent = sent + 1
         requests[i] = {
           "event.ingest",
@@ -95,7 +96,7 @@ describe("intent journal (SEED=" .. SEED .. ")", function()
   it("finds a journal whole: while it is written, sealed, after a kill, and closed", function()
     local daemon = harness.start { shards = 1 }
     for _ = 1, 4 do -- more than a segment, which is sealed under its eyes
-      send(daemon, 400, 6000)
+      send(daemon, 60, BIG)
       local result, code = verify(daemon.data)
       assert.equal(0, code, json.encode(result.findings))
     end
@@ -256,9 +257,39 @@ describe("intent journal (SEED=" .. SEED .. ")", function()
     assert.equal(1, select(2, journal("verify", "--data", folder)))
   end)
 
+  it("is archived: every sealed file, whatever happens to the daemon", function()
+    local archive = harness.folder()
+    local daemon = harness.start { shards = 1, ["archive.dir"] = archive }
+    local function copies()
+      local names = {}
+      for name in lfs.dir(archive) do
+        if name:find "seg$" then names[#names + 1] = name end
+      end
+      return names
+    end
+    local function wait_for(count)
+      harness.wait("the archive", function() return #copies() >= count and #copies() == #files(daemon.data, "seg$") end)
+    end
+    send(daemon, 250, BIG)
+    wait_for(1)
+    harness.wait("its metric", function() return daemon:metric "intentd_archived_segments_total" >= 1 end)
+    send(daemon, 250, BIG)
+    daemon:kill()
+    daemon:restart()
+    wait_for(3)
+    daemon:stop()
+    for _, name in ipairs(copies()) do
+      assert.is_true(harness.read(daemon.data .. "/journal/" .. name) == harness.read(archive .. "/" .. name), name)
+    end
+    local status, log = harness.start_fails { ["archive.dir"] = "somewhere" }
+    assert.is_true(status > 0)
+    assert.is_truthy(log:find("absolute", 1, true), log)
+  end)
+
   it("shows and exports frames", function()
     local daemon = harness.start { shards = 2 }
     send(daemon, 80, 100)
+    daemon:connect():must("event.ingest", harness.event { userId = "u7" })
     local lead = daemon:connect():must("lead.get", "u7").lead.lead
     daemon:stop()
     daemon:restart()
