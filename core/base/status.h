@@ -27,7 +27,8 @@
   XX(ESCHEMA, 18, "schema_violation", false) /* the event breaks a schema that its signal set declares */              \
   XX(ESHUTDOWN, 19, "shutting_down", true)                                                                             \
   XX(EINTERNAL, 20, "internal", false)                                                                                 \
-  XX(EUNAVAILABLE, 21, "storage_unavailable", true) /* nothing can be made durable now; it goes on by itself */
+  XX(EUNAVAILABLE, 21, "storage_unavailable", true) /* nothing can be made durable now; it goes on by itself */        \
+  XX(EFORGOTTEN, 22, "forgotten", false) /* the event was decided, and its lead was forgotten since */
 
 enum itd_status {
   ITD_OK = 0,

@@ -41,6 +41,10 @@ static int unknown(struct bytes who, struct error *err) {
                    (int)(who.n > 80 ? 80 : who.n), (const char *)who.p);
 }
 
+static int forgotten(struct error *err) {
+  return error_set(err, ITD_ENOTFOUND, "this lead was forgotten: nothing of it is kept");
+}
+
 // Another shard's lead must not be looked for here: what LMDB has of it is behind what that shard knows.
 static bool is_mine(const struct intake *in, struct lead_id id) {
   return store_shard_of(in->store, store_partition_of_lead(in->store, id)) == in->index;
@@ -57,7 +61,11 @@ int intake_may_show(struct intake *in, struct lead_id lead, struct error *err) {
 // The lead that `who` names in this shard's partitions.
 static int seek_lead(struct intake *in, struct bytes who, struct lead **lead, struct error *err) {
   struct lead_id id;
-  if (lead_id_parse(who, &id) == 0 && is_mine(in, id) && (*lead = store_lead(in->shard, id))) return 0;
+  bool is_forgotten = false;
+  if (lead_id_parse(who, &id) == 0 && is_mine(in, id)) {
+    if ((*lead = store_lead(in->shard, id))) return 0;
+    is_forgotten = store_is_forgotten(in->shard, id);
+  }
   const enum identity_kind kinds[] = {IDENTITY_USER, IDENTITY_ANONYMOUS};
   for (size_t i = 0; i < 2; i++) {
     struct hash128 identity = store_identity(in->store, in->options.workspace, kinds[i], who);
@@ -65,7 +73,7 @@ static int seek_lead(struct intake *in, struct bytes who, struct lead **lead, st
     if (store_shard_of(in->store, partition) != in->index || !store_find(in->shard, identity, &id)) continue;
     if ((*lead = store_lead(in->shard, id))) return 0;
   }
-  return unknown(who, err);
+  return is_forgotten ? forgotten(err) : unknown(who, err);
 }
 
 static int find_lead(struct intake *in, struct bytes who, struct lead **lead, struct error *err) {
@@ -95,6 +103,18 @@ static void put_identities(struct intake *in, struct lead_id lead, struct buf *a
   mp_put_array(answer, list.count);
   buf_append_bytes(answer, buf_bytes(&list.packed));
   buf_deinit(&list.packed);
+}
+
+int intake_who(struct intake *in, struct bytes who, struct buf *answer, struct error *err) {
+  struct lead *lead;
+  char id[LEAD_ID_TEXT];
+  int status = find_lead(in, who, &lead, err);
+  if (status < 0) return status;
+  lead_id_format(lead->id, id);
+  mp_put_map(answer, 1);
+  mp_put_cstr(answer, "lead");
+  mp_put_cstr(answer, id);
+  return 0;
 }
 
 int intake_lead(struct intake *in, struct bytes who, struct buf *answer, struct error *err) {
@@ -127,6 +147,7 @@ int intake_decision(struct intake *in, struct bytes decision_id, struct buf *ans
   int status = decision_id_parse(decision_id, &id, &number, err);
   if (status < 0) return status;
   if (!is_mine(in, id)) return unknown(decision_id, err);
+  if (store_is_forgotten(in->shard, id)) return forgotten(err);
   status = intake_may_show(in, id, err);
   if (status < 0) return status;
   struct frame frame;
@@ -229,6 +250,7 @@ int intake_explain(struct intake *in, struct bytes what, struct buf *answer, str
     if (!number) return error_set(err, ITD_ENOTFOUND, "this lead has no decision yet");
   }
   if (!is_mine(in, id)) return unknown(what, err);
+  if (store_is_forgotten(in->shard, id)) return forgotten(err);
   int status = intake_may_show(in, id, err);
   if (status < 0) return status;
   struct buf raw = {0}; // its own: store_lead_before reads other frames

@@ -11,8 +11,10 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/le.h"
 #include "base/log.h"
 #include "store/disk.h"
+#include "store/seal.h"
 
 #define CHUNK_BYTES (1u << 20)
 #define BATCH       1000u // puts in one LMDB transaction
@@ -23,6 +25,7 @@ struct copy { // in a chunk, before each block
   int64_t due_ms;
   uint64_t size;
   bool is_entity; // no lead
+  uint8_t key[LEAD_KEY_SIZE];
 };
 struct checkpoint_chunk {
   struct checkpoint_chunk *next;
@@ -63,6 +66,9 @@ void checkpoint_dirty(struct checkpoint *c, size_t bytes) {
   size_t before = atomic_fetch_add_explicit(&c->dirty, bytes, memory_order_relaxed), half = c->options.dirty_max / 2;
   if (before < half && before + bytes >= half) ask(c);
 }
+void checkpoint_undirty(struct checkpoint *c, size_t bytes) {
+  atomic_fetch_sub_explicit(&c->dirty, bytes, memory_order_relaxed);
+}
 bool checkpoint_is_full(const struct checkpoint *c) {
   return atomic_load_explicit(&c->dirty, memory_order_relaxed) >= c->options.dirty_max;
 }
@@ -82,17 +88,19 @@ struct checkpoint_chunk *checkpoint_chunk_new(struct checkpoint *c) {
 
 void checkpoint_chunk_free(struct checkpoint_chunk *chunk) {
   if (!chunk) return;
+  explicit_bzero(chunk->p, chunk->n); // leads and their keys
   free(chunk->p);
   free(chunk);
 }
 
-uint8_t *checkpoint_copy(struct checkpoint_chunk *chunk, struct lead_id id, int64_t due_ms, size_t size,
-                         size_t counted) {
+uint8_t *checkpoint_copy(struct checkpoint_chunk *chunk, struct lead_id id, int64_t due_ms,
+                         const uint8_t key[LEAD_KEY_SIZE], size_t size, size_t counted) {
   size_t need = sizeof(struct copy) + ((size + 7) & ~(size_t)7);
   if (need > chunk->cap - chunk->n && chunk->n) return NULL;
   if (need > chunk->cap) chunk->p = xrealloc(chunk->p, chunk->cap = need);
   struct copy *copy = (struct copy *)(void *)(chunk->p + chunk->n);
   *copy = (struct copy){.id = id, .due_ms = due_ms, .size = size};
+  if (key) memcpy(copy->key, key, sizeof copy->key);
   chunk->n += need;
   chunk->counted += counted;
   chunk->copies++;
@@ -100,14 +108,15 @@ uint8_t *checkpoint_copy(struct checkpoint_chunk *chunk, struct lead_id id, int6
 }
 
 uint8_t *checkpoint_copy_entity(struct checkpoint_chunk *chunk, struct lead_id id, size_t size, size_t counted) {
-  uint8_t *to = checkpoint_copy(chunk, id, INT64_MAX, size, counted);
+  uint8_t *to = checkpoint_copy(chunk, id, INT64_MAX, NULL, size, counted);
   if (to) ((struct copy *)(void *)to)[-1].is_entity = true;
   return to;
 }
 
 void checkpoint_part_free(struct checkpoint_part *part) {
   if (!part) return;
-  buf_deinit(&part->vault);
+  if (part->who) explicit_bzero(part->who, part->who_count * sizeof *part->who);
+  free(part->who);
   for (unsigned i = 0; i < part->count; i++) buf_deinit(&part->channels[i]);
   free(part);
 }
@@ -140,8 +149,11 @@ static int by_id(const void *a, const void *b) {
 // One transaction after another, so that no one of them holds LMDB's writer or its dirty pages for long.
 struct batch {
   struct state *state;
+  const struct forget *forget;
   struct state_txn *txn;
   unsigned puts;
+  struct seal seal;
+  struct buf sealed;
 };
 
 static int batch_next(struct batch *b, struct error *err) {
@@ -154,16 +166,31 @@ static int batch_next(struct batch *b, struct error *err) {
   return b->txn ? 0 : state_begin(b->state, &b->txn, err);
 }
 
-static int write_vault(struct batch *b, struct bytes records, struct error *err) {
-  struct vault_record r;
-  while (vault_next(&records, &r)) {
-    int rc = batch_next(b, err);
-    if (rc == 0)
-      rc = r.type == VAULT_LEAD ? state_put_key(b->txn, r.lead, r.key, err)
-                                : state_put_identity(b->txn, r.identity, r.lead, r.kind, r.value, err);
-    if (rc) return rc;
-  }
-  return 0;
+// What is forgotten is looked for within the transaction: whoever forgets marks it first and then waits for this one.
+static int put_who(struct batch *b, const struct checkpoint_who *w, struct error *err) {
+  int rc = batch_next(b, err);
+  if (rc || forget_has(b->forget, w->lead)) return rc;
+  if (w->type == VAULT_IDENTITY) return state_put_identity(b->txn, w->identity, w->address, err);
+  uint8_t last[8];
+  put64(last, w->last);
+  buf_clear(&b->sealed);
+  seal_put(&b->seal, w->key, w->lead, bytes_of(last, sizeof last), &b->sealed);
+  return state_put_key(b->txn, w->lead, w->address, buf_bytes(&b->sealed), err);
+}
+
+static int write_who(struct batch *b, const struct checkpoint_part *part, struct error *err) {
+  int rc = 0;
+  for (size_t i = 0; rc == 0 && i < part->who_count; i++) rc = put_who(b, &part->who[i], err);
+  return rc;
+}
+
+static int put_copy(struct batch *b, const struct copy *copy, struct error *err) {
+  int rc = batch_next(b, err);
+  if (rc == 0 && copy->is_entity) return state_put_entity(b->txn, copy->id, bytes_of(copy + 1, copy->size), err);
+  if (rc || forget_has(b->forget, copy->id)) return rc;
+  buf_clear(&b->sealed);
+  seal_put(&b->seal, copy->key, copy->id, bytes_of(copy + 1, copy->size), &b->sealed);
+  return state_put_lead(b->txn, copy->id, copy->due_ms, buf_bytes(&b->sealed), err);
 }
 
 static int write_leads(struct batch *b, struct checkpoint_chunk *chunks, struct error *err) {
@@ -178,13 +205,7 @@ static int write_leads(struct batch *b, struct checkpoint_chunk *chunks, struct 
     }
   qsort(list, count, sizeof *list, by_id);
   int rc = 0;
-  for (size_t i = 0; rc == 0 && i < count; i++) {
-    struct bytes block = bytes_of(list[i] + 1, list[i]->size);
-    rc = batch_next(b, err);
-    if (rc == 0)
-      rc = list[i]->is_entity ? state_put_entity(b->txn, list[i]->id, block, err)
-                              : state_put_lead(b->txn, list[i]->id, list[i]->due_ms, block, err);
-  }
+  for (size_t i = 0; rc == 0 && i < count; i++) rc = put_copy(b, list[i], err);
   free(list);
   return rc;
 }
@@ -202,6 +223,7 @@ static int write_progress(struct batch *b, const struct checkpoint_part *part, s
       rc = batch_next(b, err);
       if (rc == 0) rc = state_put_made(b->txn, slot, part->made[slot], err);
     }
+  for (unsigned i = 0; rc == 0 && i < part->logs; i++) rc = state_put_vault(b->txn, part->log[i], part->tip[i], err);
   return rc;
 }
 
@@ -213,29 +235,20 @@ static int finish_batch(struct batch *b, int rc, struct error *err) {
   return rc;
 }
 
-// Progress goes in a transaction after all others are durable: it must never promise what is not there.
+// Progress goes in a transaction after all others are durable, and after all that was to be forgotten before is: it must
+// never promise what is not there.
 static int write_cycle(struct checkpoint *c, struct checkpoint_chunk *chunks, struct error *err) {
-  struct batch b = {.state = c->options.state};
+  struct batch b = {.state = c->options.state, .forget = c->options.forget};
+  seal_init(&b.seal);
   int rc = 0;
   for (unsigned i = 0; rc == 0 && i < c->options.shards; i++) rc = journal_sync(c->options.shard[i].journal, err);
-  for (unsigned i = 0; rc == 0 && i < c->options.shards; i++) rc = write_vault(&b, buf_bytes(&c->part[i]->vault), err);
+  for (unsigned i = 0; rc == 0 && i < c->options.shards; i++) rc = write_who(&b, c->part[i], err);
   if (rc == 0) rc = write_leads(&b, chunks, err);
   rc = finish_batch(&b, rc, err);
+  if (rc == 0) rc = forget_wait(c->options.forget, err);
   for (unsigned i = 0; rc == 0 && i < c->options.shards; i++) rc = write_progress(&b, c->part[i], err);
+  buf_deinit(&b.sealed);
   return finish_batch(&b, rc, err);
-}
-
-static void drop_vaults(struct checkpoint *c) {
-  for (unsigned i = 0; i < c->options.shards; i++) vault_drop(c->options.shard[i].vault, c->part[i]->vault_upto);
-  for (size_t i = 0; i < c->options.old_vault_count; i++) {
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s/vault/%s", c->options.dir, c->options.old_vault_files[i]);
-    int e = disk_unlink(path);
-    if (e && e != ENOENT) log_line(LOG_WARN, "vault_unlink", "error=%s", log_quote(strerror(e)));
-  }
-  dir_list_free(c->options.old_vault_files, c->options.old_vault_count);
-  c->options.old_vault_files = NULL;
-  c->options.old_vault_count = 0;
 }
 
 static void forget_cycle(struct checkpoint *c, struct checkpoint_chunk *chunks) {
@@ -295,12 +308,8 @@ static void write_what_was_given(struct checkpoint *c) {
   pthread_mutex_unlock(&c->lock);
   struct error err = {0};
   int rc = write_cycle(c, chunks, &err);
-  if (rc == 0) {
-    drop_vaults(c);
-    for (unsigned i = 0; i < c->options.shards; i++) vault_prepare(c->options.shard[i].vault);
-  } else {
-    log_line(LOG_ERROR, "checkpoint_failed", "code=%s error=%s", status_code(rc), log_quote(err.text));
-  }
+  for (unsigned i = 0; i < c->options.shards; i++) vault_prepare(c->options.shard[i].vault);
+  if (rc) log_line(LOG_ERROR, "checkpoint_failed", "code=%s error=%s", status_code(rc), log_quote(err.text));
   pthread_mutex_lock(&c->lock);
   atomic_fetch_add_explicit(rc ? &c->failures : &c->checkpoints, 1, memory_order_relaxed);
   c->tried = cycle;
@@ -354,7 +363,6 @@ struct checkpoint *checkpoint_start(const struct checkpoint_options *options) {
   struct checkpoint_shard *shard = xmalloc(options->shards * sizeof *shard);
   memcpy(shard, options->shard, options->shards * sizeof *shard);
   c->options.shard = shard;
-  c->options.dir = xstrdup(options->dir);
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -375,12 +383,10 @@ void checkpoint_stop(struct checkpoint *c) {
   pthread_join(c->thread, NULL);
   forget_cycle(c, c->chunks);
   state_snapshot_close(c->snapshot);
-  dir_list_free(c->options.old_vault_files, c->options.old_vault_count);
   pthread_mutex_destroy(&c->lock);
   pthread_cond_destroy(&c->work);
   pthread_cond_destroy(&c->done);
   free((void *)(uintptr_t)c->options.shard);
-  free((void *)(uintptr_t)c->options.dir);
   free(c);
 }
 

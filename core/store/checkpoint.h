@@ -4,26 +4,23 @@
 // its partitions are, and hands over a copy of every lead that changed until then, as it was then, slice by slice: the
 // state of a partition in LMDB after a cycle is the fold of its frames up to the noted one, exactly. When all have, the
 // journals are synced (where the mode does not do it anyway), everything is written to LMDB sorted by key in
-// transactions of 1,000, each synced, then how far the partitions are; then the vault's files that hold nothing else
-// go. What fails is tried again; nothing is lost meanwhile: it is in the journal and in the vault.
+// transactions of 1,000, each synced, then how far the partitions and the vault are. A lead's block is sealed under its
+// key on the way, and what was forgotten meanwhile is left out. What fails is tried again; nothing is lost meanwhile: it
+// is in the journal and in the vault.
 #pragma once
-#include "store/journal.h"
-#include "store/state.h"
-#include "store/vault.h"
+#include "store/forget.h"
 
 struct checkpoint_shard { // what the checkpointer needs of a shard; all thread-safe
   struct journal *journal;
   struct vault *vault;
 };
 struct checkpoint_options {
-  const char *dir;
   struct state *state;
   unsigned shards;
   const struct checkpoint_shard *shard;
+  struct forget *forget;
   int64_t interval_ms;
   size_t dirty_max;
-  char **old_vault_files; // names below DIR/vault whose records are handed over in the first cycle; taken over
-  size_t old_vault_count;
 };
 struct checkpoint;
 struct checkpoint *checkpoint_start(const struct checkpoint_options *options);
@@ -32,6 +29,7 @@ void checkpoint_stop(struct checkpoint *c); // ends the thread; what was not wri
 // ---- for shards ----
 // Bytes of leads that changed and are not in LMDB yet. At half of the bound a cycle begins early. True: at the bound.
 void checkpoint_dirty(struct checkpoint *c, size_t bytes);
+void checkpoint_undirty(struct checkpoint *c, size_t bytes); // of a lead that is no more
 bool checkpoint_is_full(const struct checkpoint *c);
 size_t checkpoint_dirty_bytes(const struct checkpoint *c);
 void checkpoint_vault_dirty(struct checkpoint *c); // there are new vault records
@@ -45,16 +43,29 @@ struct checkpoint_chunk *checkpoint_chunk_new(struct checkpoint *c);
 void checkpoint_chunk_free(struct checkpoint_chunk *chunk); // one that was not given; NULL does nothing
 // Room for one lead's block, or NULL when the chunk is full (never of an empty chunk). `counted`: as told to
 // checkpoint_dirty.
-uint8_t *checkpoint_copy(struct checkpoint_chunk *chunk, struct lead_id id, int64_t due_ms, size_t size,
-                         size_t counted);
+// `key` is the lead's.
+uint8_t *checkpoint_copy(struct checkpoint_chunk *chunk, struct lead_id id, int64_t due_ms,
+                         const uint8_t key[LEAD_KEY_SIZE], size_t size, size_t counted);
 // The same for an entity that is no lead.
 uint8_t *checkpoint_copy_entity(struct checkpoint_chunk *chunk, struct lead_id id, size_t size, size_t counted);
 void checkpoint_give(struct checkpoint *c, struct checkpoint_chunk *chunk);
-// The shard has given everything for this cycle. `vault`: records (taken over), all of files up to `vault_upto`.
+// Where the vault has a lead's key and its last identity, or an identity.
+struct checkpoint_who {
+  enum vault_type type;
+  struct lead_id lead;
+  uint64_t address;
+  uint64_t last;              // LEAD: address of the last identity; lies there sealed
+  uint8_t key[LEAD_KEY_SIZE]; // LEAD: to seal it with
+  struct hash128 identity;    // IDENTITY
+};
+// The shard has given everything for this cycle: `who` is new in the vault, whose logs go up to `tip` with it.
 // progress[i] and channels[i] (outbox_save; empty: as they were) of partition[i].
 struct checkpoint_part {
-  struct buf vault;
-  uint32_t vault_upto;
+  struct checkpoint_who *who; // malloc'd
+  size_t who_count;
+  unsigned logs;
+  uint16_t log[256];
+  struct vault_tip tip[256];
   unsigned count;
   uint16_t partition[256];
   struct state_progress progress[256];

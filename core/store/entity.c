@@ -19,7 +19,7 @@ static bool waits(const struct store_shard *s, const struct entity_entry *e) {
 
 static size_t give_copy(struct store_shard *s, struct entity_entry *e) {
   size_t n = entity_size(e->entity);
-  memcpy(shard_copy(s, true, e->entity->id, INT64_MAX, n, e->counted), e->entity, n);
+  memcpy(shard_copy(s, NULL, e->entity->id, INT64_MAX, n, e->counted), e->entity, n);
   e->round = 0;
   return n;
 }

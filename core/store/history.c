@@ -92,14 +92,15 @@ static void add_place(struct places *out, uint64_t place) {
 
 int history_row_lead(struct store_shard *s, struct lead_id id, struct bytes row, struct lead **lead,
                      struct error *err) {
-  (void)s, (void)id;
-  struct buf block = {0};
-  int rc = state_row_lead(row, &block, err);
+  struct buf sealed = {0}, block = {0};
+  int rc = state_row_lead(row, &sealed, err);
+  if (rc == 0) rc = store_unseal(s, id, buf_bytes(&sealed), &block, err);
   if (rc == 0) rc = lead_check(buf_bytes(&block), err);
   if (rc == 0) {
     *lead = xmalloc(block.n);
     memcpy(*lead, block.p, block.n);
   }
+  buf_deinit(&sealed);
   buf_deinit(&block);
   return rc;
 }

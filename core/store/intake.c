@@ -70,6 +70,31 @@ void intake_use(struct intake *in, const char *why) {
   in->waiting_count = 0;
 }
 
+int intake_forget(struct intake *in, struct lead_id id, const char *by,
+                  void (*done)(void *context, const struct forget_job *job), void *context, struct error *err) {
+  const struct lead *lead = store_lead(in->shard, id);
+  if (!lead) return error_set(err, ITD_ENOTFOUND, "the lead is not known, or was forgotten already");
+  buf_clear(&in->raw);
+  mp_put_map(&in->raw, 1);
+  mp_put_cstr(&in->raw, "by");
+  mp_put_cstr(&in->raw, by);
+  struct frame frame = {.kind = FRAME_FORGET,
+                        .entity = id,
+                        .partition = (uint16_t)store_partition_of_lead(in->store, id),
+                        .workspace = lead->workspace,
+                        .policy = lead->release,
+                        .semantics = (uint32_t)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS,
+                        .now_ms = lead->now_ms,
+                        .number = lead->number,
+                        .received_ms = clock_wall_ms(),
+                        .event = buf_bytes(&in->raw)};
+  char text[LEAD_ID_TEXT];
+  lead_id_format(id, text);
+  log_line(LOG_INFO, "lead_forgotten", "lead=%s by=%s", text, log_quote(by));
+  store_forget(in->shard, &frame, done, context);
+  return 0;
+}
+
 const struct release *intake_release(const struct intake *in) { return engine_release(in->engine); }
 
 struct intake_stats intake_stats(const struct intake *in) {
@@ -288,7 +313,10 @@ int intake_event(struct intake *in, struct bytes map, int64_t received_ms, struc
       struct frame frame;
       count(&in->counters.duplicates);
       status = store_read(in->shard, place, &in->raw, &frame, err);
-      return status < 0 ? status : answer_again(&frame, answer, err);
+      if (status < 0) return status;
+      if (store_is_forgotten(in->shard, frame.entity)) // nothing of it is kept, in quarantine neither
+        return error_set(err, ITD_EFORGOTTEN, "this messageId was decided for a lead that was forgotten since");
+      return answer_again(&frame, answer, err);
     }
   }
   return take(in, &event, &who, message, received_ms, answer, err);

@@ -15,6 +15,7 @@ struct intake_options {
 };
 
 struct intake;
+struct forget_job;
 // Makes the shard's engine. No release is in force yet: intake_prepare and intake_use come first.
 struct intake *intake_new(struct store *store, unsigned shard, const struct intake_options *options);
 void intake_free(struct intake *intake);
@@ -71,6 +72,12 @@ uint32_t intake_whose(const struct store *store, const struct intake_options *op
 void intake_hold(struct intake *intake, bool is_held);
 // {lead: {…state and features…}, identities: [{kind, value}], decision: the last one, or nil}
 int intake_lead(struct intake *intake, struct bytes who, struct buf *answer, struct error *err) ITD_MUST_USE;
+// {lead: its id}: which lead is meant.
+int intake_who(struct intake *intake, struct bytes who, struct buf *answer, struct error *err) ITD_MUST_USE;
+// Forgets a lead of this shard's partitions (store_forget). `by` says who asked, and stays in the journal. ITD_ENOTFOUND.
+int intake_forget(struct intake *intake, struct lead_id lead, const char *by,
+                  void (*done)(void *context, const struct forget_job *job), void *context,
+                  struct error *err) ITD_MUST_USE;
 // A decision_id "LEAD-NUMBER" names its partition itself.
 int decision_id_parse(struct bytes text, struct lead_id *lead, uint32_t *number, struct error *err) ITD_MUST_USE;
 int intake_decision(struct intake *intake, struct bytes decision_id, struct buf *answer,

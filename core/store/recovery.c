@@ -20,23 +20,26 @@ struct recovering {
   uint64_t floor[256];    // progress of each partition: what LMDB has
   uint64_t channels[256]; // the frame up to which LMDB has its channels
   bool begins_number;     // the journal has no session of the directory's number of partitions yet
+  struct table lost;       // leads whose key is gone, and whose FORGET frame has not come yet
+  struct forget_job *jobs; // what is left to do for those that were forgotten
 };
 
 // ---- vault and LMDB ----
-static int take_record(void *context, const struct vault_record *r, struct error *err) {
+static int take_record(void *context, uint64_t address, const struct vault_record *r, struct error *err) {
   (void)err;
   struct recovering *v = context;
-  unsigned p = store_partition_of_lead(v->store, r->lead);
-  struct store_shard *s = shard_of(v->store, p);
-  if (r->type == VAULT_LEAD) {
-    shard_set_key(s, r->lead, r->key);
-    uint64_t *made = &s->made[lead_id_slot(r->lead)];
-    if (r->made > *made) *made = r->made;
-  } else {
-    shard_know(shard_of(v->store, store_partition_of(v->store, r->identity)), r->identity, r->lead);
-  }
-  buf_append_bytes(&s->handed, r->raw); // for LMDB, with the first checkpoint
+  shard_take_record(shard_of(v->store, store_partition_of_lead(v->store, r->lead)), address, r);
   return 0;
+}
+
+// What LMDB lacks of who is who: the end of each log, or all of it.
+static int take_vault(struct recovering *v, struct error *err) {
+  struct state_reader *state = v->store->shard[0]->state;
+  struct vault_tip *seen = v->result->vault_seen;
+  int rc = 0;
+  for (unsigned log = 0; rc == 0 && log < 256; log++)
+    if ((rc = state_vault(state, log, &seen[log], err)) == ITD_ENOTFOUND) rc = 0;
+  return rc ? rc : vault_scan(v->store->dir.path, seen, take_record, v, v->store->vault_tip, err);
 }
 
 static int take_progress(struct recovering *v, struct error *err) {
@@ -95,6 +98,40 @@ static void take_due(void *context, int64_t due_ms, struct lead_id id) {
   due_set(&shard_of(store, store_partition_of_lead(store, id))->due, id, due_ms);
 }
 
+// ---- the forgotten ----
+struct lost_lead {
+  struct table_entry head;
+  uint64_t place; // of its first frame that can't be opened; 0: its FORGET frame came
+};
+
+// A frame of a lead without a key: all is well if it is forgotten later in the journal.
+static void take_lost(struct recovering *v, struct lead_id lead, uint64_t place) {
+  struct lost_lead *l = table_find(&v->lost, lead_key(lead));
+  if (l) return;
+  l = table_add(&v->lost, lead_key(lead));
+  l->place = place;
+}
+
+static void take_forget(struct recovering *v, struct store_shard *s, const struct frame *f) {
+  struct lost_lead *l = table_find(&v->lost, lead_key(f->entity));
+  if (l) l->place = 0;
+  struct forget_job *job = shard_forget(s, f->entity, f->received_ms);
+  job->next = v->jobs;
+  v->jobs = job;
+  v->result->recovery.forgotten += job->key_address != 0;
+}
+
+static int check_lost(const struct recovering *v, struct error *err) {
+  for (size_t i = 0; i < table_count(&v->lost); i++) {
+    const struct lost_lead *l = table_at(&v->lost, i);
+    if (l->place)
+      return error_set(err, ITD_ECORRUPT,
+                       "journal/%02x-%08x.log, offset %u: the lead's key is not in the vault, and it was not forgotten",
+                       place_log(l->place), place_segment(l->place), place_offset(l->place));
+  }
+  return 0;
+}
+
 // ---- frames ----
 static int name_frame(int rc, const struct frame *f, uint64_t place, struct error *err) {
   error_prefix(err, "journal/%02x-%08x.log, offset %u: partition %u, frame %llu", place_log(place),
@@ -140,12 +177,21 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
   if (f->message.hi || f->message.lo) dedupe_add(&s->dedupe, f->message, place, f->received_ms);
   r->skipped += is_former;
   if (is_former) return 0;
+  if (f->seq > v->floor[f->partition] && f->kind == FRAME_FORGET) {
+    take_forget(v, s, f);
+    return 0;
+  }
   int rc = take_channels(v, s, f, err);
   if (rc == 0 && f->entity_kind != ENTITY_LEAD) rc = take_entity(v, s, f, place, err);
   if (rc) return name_frame(rc, f, place, err);
   if (f->entity_kind != ENTITY_LEAD) return 0;
-  struct lead *lead = f->seq > v->floor[f->partition] ? store_lead(s, f->entity) : NULL;
-  if (f->seq <= v->floor[f->partition] || (lead && f->seq <= lead->seq)) {
+  bool is_folded = f->seq > v->floor[f->partition] && !forget_has(v->store->forget, f->entity);
+  if (is_folded && !shard_key(s, f->entity)) {
+    take_lost(v, f->entity, place);
+    is_folded = false;
+  }
+  struct lead *lead = is_folded ? store_lead(s, f->entity) : NULL;
+  if (!is_folded || (lead && f->seq <= lead->seq)) {
     r->skipped++;
     return 0;
   }
@@ -295,6 +341,7 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
           error_set(err, ITD_ECORRUPT, "the journal of partition %u ends with frame %llu, but the state has frame %llu",
                     p, (unsigned long long)v->scan.tip[p].tip.seq, (unsigned long long)v->floor[p]);
   if (rc == 0) rc = settle_channels(v->store, err);
+  if (rc == 0) rc = check_lost(v, err);
   if (rc == 0) rc = apply_cuts(v->store, cut, cuts, err);
   if (rc == 0) rc = settle_ends(v->store, ends, err);
   free(cut);
@@ -309,16 +356,21 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
   uint64_t began_ns = clock_mono_ns();
   struct segment_info *list = NULL;
   size_t count = 0;
+  table_init(&v->lost, sizeof(struct lost_lead));
   bool rebuilt;
   int rc = rebuild_state(store->dir.path, store->dir.partitions, &store->dir.since, store->state, &rebuilt, err);
-  if (rc == 0) rc = vault_files(store->dir.path, &result->vault_files, &result->vault_count, err);
-  if (rc == 0) rc = vault_scan(store->dir.path, take_record, v, err);
+  if (rc == 0) rc = vault_erase_rest(store->dir.path, err); // what is half erased must not be taken for somebody
+  if (rc == 0) rc = take_vault(v, err);
   if (rc == 0) rc = take_progress(v, err);
   if (rc == 0) rc = take_made(v, err);
   if (rc == 0) rc = take_saved_channels(v, err);
   if (rc == 0) rc = state_each_due(store->shard[0]->state, take_due, store, err);
   if (rc == 0) rc = segment_list(store->dir.path, &list, &count, err);
   if (rc == 0) rc = take_segments(v, list, count, err);
+  if (rc == 0) {
+    rc = forget_now(store->forget, v->jobs, err);
+    v->jobs = NULL;
+  }
   if (rc == 0) {
     store->session++;
     result->received_ms = v->scan.received_ms;
@@ -331,6 +383,11 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
     }
     result->recovery.took_ms = (int64_t)((clock_mono_ns() - began_ns) / 1000000);
   }
+  for (struct forget_job *next; v->jobs; v->jobs = next) {
+    next = v->jobs->next;
+    forget_job_end(v->jobs, ITD_ESHUTDOWN, NULL);
+  }
+  table_deinit(&v->lost);
   segment_list_free(list, count);
   free(v);
   return rc;

@@ -19,6 +19,7 @@ struct played {
   struct entity *entity;
   uint64_t hash; // over its decisions
   bool is_lost;  // an event of it can't be opened: what follows can't be computed
+  bool is_forgotten;
 };
 
 // The journal is dealt out by slots, so that a lead is one player's from its first frame to its last, however many
@@ -90,6 +91,11 @@ static void grow(struct player *p) {
   free(old);
 }
 
+static struct played *known_of(struct player *p, struct lead_id id) {
+  struct played *played = p->cap ? slot_of(p, id) : NULL;
+  return played && played->is_used ? played : NULL;
+}
+
 // The entity as the newest base before a frame has it. ITD_ENOTFOUND: no base does, or frames between the two are gone.
 static int from_base(struct player *p, const struct frame *frame, struct played *played, struct error *err) {
   bool is_lead = frame->entity_kind == ENTITY_LEAD;
@@ -136,13 +142,26 @@ static int lead_of(struct player *p, const struct frame *frame, struct played **
 static void forget_leads(struct player *p) {
   for (size_t i = 0; i < p->cap; i++) {
     const struct played *played = &p->leads[i];
-    if (played->is_used) p->of_slot[lead_id_slot(played->id)].hash += hash_mix(lead_id_hash(played->id), played->hash);
+    if (played->is_used && !played->is_lost)
+      p->of_slot[lead_id_slot(played->id)].hash += hash_mix(lead_id_hash(played->id), played->hash);
     lead_free(played->lead);
     entity_free(played->entity);
   }
   free(p->leads);
   p->leads = NULL;
   p->cap = p->used = 0;
+}
+
+// A key that is gone is no damage only when its lead was forgotten.
+static int check_lost(const struct player *p, struct error *err) {
+  for (size_t i = 0; i < p->cap; i++) {
+    const struct played *played = &p->leads[i];
+    if (!played->is_lost || played->is_forgotten) continue;
+    char id[LEAD_ID_TEXT];
+    lead_id_format(played->id, id);
+    return error_set(err, ITD_ECORRUPT, "the key of lead %s is gone, and it was not forgotten", id);
+  }
+  return 0;
 }
 
 // ---- frames ----
@@ -198,7 +217,6 @@ static int play_decision(struct player *p, struct played *played, const struct f
   int status = is_timer ? 0 : read_event(p, frame, &event, &digits, err);
   if (status == ITD_ENOTFOUND) {
     played->is_lost = true;
-    p->result->forgotten++;
     return 0;
   }
   if (status < 0) return status;
@@ -239,6 +257,13 @@ static int play(void *context, const struct frame *frame, uint64_t place, struct
   if (is_release ? !p->counts_releases : !p->is_mine[slot]) return 0;
   p->result = &p->of_slot[slot];
   p->result->frames++;
+  if (frame->kind == FRAME_FORGET) {
+    struct played *played = known_of(p, frame->entity);
+    if (played) played->is_lost = played->is_forgotten = true;
+    p->result->forgotten++;
+    return 0;
+  }
+  if (!is_release && store_is_forgotten(p->shard, frame->entity)) return 0; // its key is gone
   int status = use_release(p, frame, err);
   if (status < 0 || is_release) return status;
   struct played *played;
@@ -276,6 +301,7 @@ static void play_round(struct worker *w, unsigned round) {
   p.bases = &bases;
   w->status = bases_init(&bases, w->options->dir, &w->err);
   if (w->status == 0) w->status = store_walk(w->options->dir, -1, play, &p, &w->err);
+  if (w->status == 0) w->status = check_lost(&p, &w->err);
   bases_deinit(&bases);
   forget_leads(&p);
   engine_free(p.engine);

@@ -13,7 +13,7 @@ struct replay_options {
 struct replay_result {
   uint64_t frames, decisions, timers, stopped;
   uint64_t messages;        // applied by entities: counted and compared as decisions are, but no decisions
-  uint64_t forgotten;       // frames whose event can't be opened any more: their leads are left out from there on
+  uint64_t forgotten;       // leads that were forgotten: they are left out
   uint64_t unreached;       // frames that no base reaches: what their leads were before them was let go (retention)
   uint64_t different;       // decisions whose hash is not the recorded one
   uint64_t hash;            // over all decisions, lead by lead: whatever the threads and the partitions

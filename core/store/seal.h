@@ -5,7 +5,7 @@
 // XChaCha20-Poly1305 (nonce 24). The lead's id is bound in, so that sealed bytes do not open under another lead even
 // with the same key.
 #pragma once
-#include "store/state.h"
+#include "store/vault.h"
 
 struct seal {
   uint8_t pool[1024];

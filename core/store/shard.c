@@ -1,7 +1,6 @@
 // A shard's part of the store: its tables, and the calls of store.h that its thread makes.
 #include "store/shard.h"
 
-#include <endian.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@ struct store_shard *shard_new(struct store *store, unsigned index) {
   s->round = 1;
   s->reader = journal_reader_new(store->dir.path);
   s->state = state_reader_new(store->state);
+  s->who = vault_reader_new(store->dir.path);
   table_init(&s->leads, sizeof(struct lead_entry));
   table_init(&s->identities, sizeof(struct identity_entry));
   table_init(&s->entities, sizeof(struct entity_entry));
@@ -45,6 +45,13 @@ void shard_free(struct store_shard *s) {
   vault_close(s->vault);
   journal_reader_free(s->reader);
   state_reader_free(s->state);
+  vault_reader_free(s->who);
+  while (s->forgetting) { // their frames were never committed
+    struct forget_job *job = s->forgetting;
+    struct error err = {0};
+    s->forgetting = job->next;
+    forget_job_end(job, error_set(&err, ITD_ESHUTDOWN, "the daemon stopped before that"), &err);
+  }
   for (size_t i = 0; i < table_count(&s->leads); i++) lead_free(((struct lead_entry *)table_at(&s->leads, i))->lead);
   table_deinit(&s->leads);
   table_deinit(&s->identities);
@@ -57,154 +64,50 @@ void shard_free(struct store_shard *s) {
   dedupe_deinit(&s->dedupe);
   due_deinit(&s->due);
   buf_deinit(&s->scratch);
-  buf_deinit(&s->handed);
+  buf_deinit(&s->record);
   free(s->dirty);
   free(s->flush);
   checkpoint_chunk_free(s->chunk);
+  if (s->fresh) explicit_bzero(s->fresh, s->fresh_count * sizeof *s->fresh);
+  free(s->fresh);
   checkpoint_part_free(s->part);
   free(s);
 }
 
-static bool owns(const struct store_shard *s, unsigned partition) {
+bool shard_owns(const struct store_shard *s, unsigned partition) {
   return partition < s->store->dir.partitions && partition % s->store->options.shards == s->index;
 }
 
-// ---- who ----
-void shard_know(struct store_shard *s, struct hash128 identity, struct lead_id lead) {
-  struct identity_entry *e = table_find(&s->identities, identity);
-  if (!e) {
-    e = table_add(&s->identities, identity);
-    count_up(&s->counters.identities);
-  }
-  e->lead = lead;
-}
-
-// What LMDB holds may be asked for only once a start: what this run adds to it is in memory before.
-static bool may_be_in_state(const struct store_shard *s) { return !state_was_empty(s->store->state); }
-
-// Damage in LMDB cannot be answered for: a lead that does not read would begin anew, and its frames with it.
-_Noreturn static void die_of(const struct error *err) {
-  log_line(LOG_ERROR, "state_damaged", "error=%s", log_quote(err->text));
-  _exit(70);
-}
-
-bool store_find(struct store_shard *s, struct hash128 identity, struct lead_id *lead) {
-  const struct identity_entry *e = table_find(&s->identities, identity);
-  if (e) {
-    *lead = e->lead;
-    return true;
-  }
-  if (!may_be_in_state(s)) return false;
-  struct error err = {0};
-  int rc = state_identity(s->state, identity, lead, &err);
-  if (rc && rc != ITD_ENOTFOUND) die_of(&err);
-  if (rc) return false;
-  shard_know(s, identity, *lead);
-  return true;
-}
-
+// ---- leads ----
 struct lead_entry *shard_entry(struct store_shard *s, struct lead_id id) {
   struct hash128 key = lead_key(id);
   struct lead_entry *e = table_find(&s->leads, key);
   return e ? e : table_add(&s->leads, key);
 }
 
-void shard_set_key(struct store_shard *s, struct lead_id id, const uint8_t key[LEAD_KEY_SIZE]) {
-  struct lead_entry *e = shard_entry(s, id);
-  memcpy(e->key, key, LEAD_KEY_SIZE);
-  e->head.flags |= LEAD_HAS_KEY;
+// Its block from LMDB, into scratch.
+static int read_lead(struct store_shard *s, struct lead_id id, struct error *err) {
+  struct buf sealed = {0};
+  int rc = state_lead(s->state, id, &sealed, err);
+  buf_clear(&s->scratch);
+  const struct lead_entry *e = rc ? NULL : shard_key(s, id); // uses scratch itself
+  buf_clear(&s->scratch);
+  if (rc == 0 && !e) rc = error_set(err, ITD_ECORRUPT, "a lead's key is gone, and it was not forgotten");
+  if (rc == 0) rc = seal_open(&s->seal, e->key, id, buf_bytes(&sealed), &s->scratch, err);
+  if (rc == 0) rc = lead_check(buf_bytes(&s->scratch), err);
+  buf_deinit(&sealed);
+  return rc;
 }
-
-// An id says nothing of who it is, yet is the same in every run with the same secret, on any number of shards: the n-th
-// of its slot.
-static struct lead_id next_id(struct store_shard *s, unsigned slot) {
-  struct {
-    uint8_t secret[STORE_SECRET_SIZE];
-    char purpose[4];
-    uint8_t rest[10];
-  } in = {.purpose = {'l', 'e', 'a', 'd'}};
-  _Static_assert(sizeof in == STORE_SECRET_SIZE + 14, "no padding is hashed");
-  uint16_t where = htole16((uint16_t)slot);
-  uint64_t n = htole64(++s->made[slot]);
-  memcpy(in.secret, s->store->dir.secret, sizeof in.secret);
-  memcpy(in.rest, &where, sizeof where);
-  memcpy(in.rest + sizeof where, &n, sizeof n);
-  uint8_t sum[SHA256_SIZE];
-  sha256_of(bytes_of(&in, sizeof in), sum);
-  struct lead_id id;
-  memcpy(id.b, sum, sizeof id.b);
-  id.b[0] = (uint8_t)slot;
-  return id;
-}
-
-static void make_key(struct store_shard *s, struct lead_id id) {
-  struct vault_record r = {.type = VAULT_LEAD, .lead = id, .made = s->made[lead_id_slot(id)]};
-  random_bytes(r.key, sizeof r.key);
-  vault_stage(s->vault, &r);
-  shard_set_key(s, id, r.key);
-}
-
-struct lead_id store_found(struct store_shard *s, enum identity_kind kind, struct hash128 identity,
-                           struct bytes value) {
-  CHECK(owns(s, store_partition_of(s->store, identity)));
-  struct lead_id id = next_id(s, store_slot_of(identity));
-  make_key(s, id);
-  shard_entry(s, id)->head.flags |= LEAD_WAS_SOUGHT; // it is new: LMDB cannot know it
-  vault_stage(s->vault,
-              &(struct vault_record){
-                  .type = VAULT_IDENTITY, .lead = id, .identity = identity, .kind = (uint8_t)kind, .value = value});
-  shard_know(s, identity, id);
-  return id;
-}
-
-struct identity_list {
-  struct hash128 seen[64];
-  size_t count;
-  struct lead_id lead;
-  void (*each)(void *context, enum identity_kind kind, struct bytes value);
-  void *context;
-};
-
-static void list_identity(void *context, struct hash128 identity, uint8_t kind, struct bytes value) {
-  struct identity_list *l = context;
-  for (size_t i = 0; i < l->count; i++)
-    if (hash128_eq(l->seen[i], identity)) return;
-  if (l->count < sizeof l->seen / sizeof *l->seen) l->seen[l->count++] = identity;
-  l->each(l->context, (enum identity_kind)kind, value);
-}
-
-static void list_records(struct identity_list *l, struct bytes records) {
-  struct vault_record r;
-  while (vault_next(&records, &r))
-    if (r.type == VAULT_IDENTITY && lead_id_eq(r.lead, l->lead)) list_identity(l, r.identity, r.kind, r.value);
-}
-
-void store_identities(struct store_shard *s, struct lead_id lead,
-                      void (*each)(void *context, enum identity_kind kind, struct bytes value), void *context) {
-  struct identity_list l = {.lead = lead, .each = each, .context = context};
-  struct error err = {0};
-  if (state_identities(s->state, lead, list_identity, &l, &err))
-    log_line(LOG_WARN, "identities", "error=%s", log_quote(err.text));
-  list_records(&l, buf_bytes(&s->handed));
-  list_records(&l, vault_recent(s->vault));
-  list_records(&l, vault_staged(s->vault));
-}
-
-// ---- leads ----
-static bool waits(const struct store_shard *s, const struct lead_entry *e) { return e->round && e->round != s->round; }
-static size_t give_copy(struct store_shard *s, struct lead_entry *e);
 
 // Whoever asks for a lead may change it. A checkpoint is a cut: what a cycle has still to copy is copied before that.
 struct lead *store_lead(struct store_shard *s, struct lead_id id) {
   struct lead_entry *e = table_find(&s->leads, lead_key(id));
-  if (e && waits(s, e)) give_copy(s, e);
+  if (e && shard_waits(s, e)) shard_give_copy(s, e);
   if (e && (e->lead || (e->head.flags & LEAD_WAS_SOUGHT))) return e->lead;
-  if (!may_be_in_state(s)) return NULL;
+  if (!shard_may_ask_state(s) || forget_has(s->store->forget, id)) return NULL;
   struct error err = {0};
-  buf_clear(&s->scratch);
-  int rc = state_lead(s->state, id, &s->scratch, &err);
-  if (rc == 0) rc = lead_check(buf_bytes(&s->scratch), &err);
-  if (rc && rc != ITD_ENOTFOUND) die_of(&err);
+  int rc = read_lead(s, id, &err);
+  if (rc && rc != ITD_ENOTFOUND) shard_die_of(&err);
   if (rc) {
     if (e) e->head.flags |= LEAD_WAS_SOUGHT;
     return NULL;
@@ -214,13 +117,14 @@ struct lead *store_lead(struct store_shard *s, struct lead_id id) {
   e = shard_entry(s, id);
   e->lead = xmalloc(s->scratch.n);
   memcpy(e->lead, s->scratch.p, s->scratch.n);
+  explicit_bzero(s->scratch.p, s->scratch.n);
   e->place = e->lead->place;
   return e->lead;
 }
 
 void store_put(struct store_shard *s, struct lead *lead) {
   struct lead_entry *e = shard_entry(s, lead->id);
-  CHECK(!waits(s, e)); // its old state would be lost to the running cycle
+  CHECK(!shard_waits(s, e)); // its old state would be lost to the running cycle
   if (!e->lead) count_up(&s->counters.leads);
   e->lead = lead;
   e->place = lead->place;
@@ -278,7 +182,7 @@ static void stage_messages(struct store_shard *s, const struct frame *f, uint64_
 }
 
 uint64_t store_append(struct store_shard *s, struct frame *frame) {
-  CHECK(owns(s, frame->partition));
+  CHECK(shard_owns(s, frame->partition));
   if (frame->kind == FRAME_RELEASE) stamp_release(s->store, frame);
   struct lead_entry *e = NULL;
   frame->epoch = s->store->session;
@@ -303,6 +207,7 @@ bool store_is_staged(struct store_shard *s, struct lead_id id) {
 
 int store_check(const struct store_shard *s, struct error *err) {
   if (journal_is_failed(s->journal)) return error_set(err, ITD_EIO, "a sync of the journal failed");
+  if (forget_is_broken(s->store->forget)) return error_set(err, ITD_EIO, "what was to be forgotten could not be erased");
   return state_is_dead(s->store->state) ? error_set(err, ITD_EIO, "state: LMDB could not write its root page") : 0;
 }
 
@@ -318,6 +223,7 @@ int store_commit(struct store_shard *s, struct error *err) {
   }
   int rc = journal_commit(s->journal, err);
   if (rc == 0) outbox_synced(s->outbox, journal_synced(s->journal));
+  if (rc == 0 && s->forgetting) shard_give_forgotten(s);
   return rc;
 }
 
@@ -348,35 +254,11 @@ int store_read(struct store_shard *s, uint64_t place, struct buf *raw, struct fr
   return 0;
 }
 
-// ---- sealing ----
-static bool find_key(struct store_shard *s, struct lead_id id, struct lead_entry **out) {
-  struct lead_entry *e = *out = shard_entry(s, id);
-  if (e->head.flags & LEAD_HAS_KEY) return true;
-  if (!may_be_in_state(s)) return false;
-  struct error err = {0};
-  int rc = state_key(s->state, id, e->key, &err);
-  if (rc && rc != ITD_ENOTFOUND) die_of(&err);
-  if (rc == 0) e->head.flags |= LEAD_HAS_KEY;
-  return rc == 0;
-}
-
-void store_seal(struct store_shard *s, struct lead_id lead, struct bytes secret, struct buf *sealed) {
-  struct lead_entry *e;
-  if (!find_key(s, lead, &e)) make_key(s, lead); // it was forgotten, and comes again
-  seal_put(&s->seal, e->key, lead, secret, sealed);
-}
-
-int store_unseal(struct store_shard *s, struct lead_id lead, struct bytes sealed, struct buf *secret,
-                 struct error *err) {
-  struct lead_entry *e;
-  if (!find_key(s, lead, &e)) return error_set(err, ITD_ENOTFOUND, "the lead's key is gone: it was forgotten");
-  return seal_open(&s->seal, e->key, lead, sealed, secret, err);
-}
-
 // ---- the checkpoint's copies ----
 bool shard_can_give(const struct store_shard *s) { return !store_is_dirty(s); }
 
 static void begin_giving(struct store_shard *s, uint32_t cycle) {
+  bool is_first = s->cycle == 0;
   s->cycle = cycle;
   s->is_giving = true;
   struct lead_entry **list = s->flush;
@@ -399,22 +281,26 @@ static void begin_giving(struct store_shard *s, uint32_t cycle) {
     memcpy(progress->chain, tip.chain, sizeof progress->chain);
   }
   memcpy(part->made, s->made, sizeof part->made);
-  // What was handed over before recovery read it back (the first cycle) comes on top of what this run added.
-  buf_init(&part->vault);
-  if (!s->handed_cycle) buf_append_bytes(&part->vault, buf_bytes(&s->handed));
-  vault_rotate(s->vault, &part->vault, &part->vault_upto);
-  buf_clear(&s->handed);
-  buf_append_bytes(&s->handed, buf_bytes(&part->vault));
-  s->handed_cycle = cycle;
+  part->who = s->fresh, part->who_count = s->fresh_count;
+  s->fresh = NULL;
+  s->fresh_count = s->fresh_cap = 0;
+  part->log[part->logs] = (uint16_t)s->index;
+  part->tip[part->logs++] = vault_tip(s->vault);
+  // Logs of a start with more shards: nothing is added to them, but what recovery read there is given now.
+  for (unsigned log = s->store->options.shards; s->index == 0 && is_first && log < 256; log++) {
+    if (!s->store->vault_tip[log].end) continue;
+    part->log[part->logs] = (uint16_t)log;
+    part->tip[part->logs++] = s->store->vault_tip[log];
+  }
 }
 
-uint8_t *shard_copy(struct store_shard *s, bool is_entity, struct lead_id id, int64_t due_ms, size_t n,
+uint8_t *shard_copy(struct store_shard *s, const uint8_t *key, struct lead_id id, int64_t due_ms, size_t n,
                     size_t counted) {
   struct checkpoint *c = s->store->checkpoint;
   for (;;) {
     if (!s->chunk) s->chunk = checkpoint_chunk_new(c);
-    uint8_t *to = is_entity ? checkpoint_copy_entity(s->chunk, id, n, counted)
-                            : checkpoint_copy(s->chunk, id, due_ms, n, counted);
+    uint8_t *to =
+        key ? checkpoint_copy(s->chunk, id, due_ms, key, n, counted) : checkpoint_copy_entity(s->chunk, id, n, counted);
     if (to) return to;
     checkpoint_give(c, s->chunk);
     s->chunk = NULL;
@@ -422,9 +308,10 @@ uint8_t *shard_copy(struct store_shard *s, bool is_entity, struct lead_id id, in
 }
 
 // Copies a lead for the running cycle; returns its size.
-static size_t give_copy(struct store_shard *s, struct lead_entry *e) {
+size_t shard_give_copy(struct store_shard *s, struct lead_entry *e) {
   size_t n = lead_size(e->lead);
-  memcpy(shard_copy(s, false, e->lead->id, engine_due(e->lead), n, e->counted), e->lead, n);
+  CHECK(shard_key(s, e->lead->id) == e);
+  memcpy(shard_copy(s, e->key, e->lead->id, engine_due(e->lead), n, e->counted), e->lead, n);
   e->round = 0;
   return n;
 }
@@ -432,7 +319,6 @@ static size_t give_copy(struct store_shard *s, struct lead_entry *e) {
 bool shard_give(struct store_shard *s, size_t bytes_max) {
   struct checkpoint *c = s->store->checkpoint;
   uint32_t cycle = checkpoint_cycle(c);
-  if (s->handed.n && s->handed_cycle && checkpoint_finished(c) >= s->handed_cycle) buf_clear(&s->handed);
   if (!s->is_giving) {
     if (cycle == s->cycle) return true;
     begin_giving(s, cycle);
@@ -440,7 +326,7 @@ bool shard_give(struct store_shard *s, size_t bytes_max) {
   size_t given = 0;
   for (; s->flush_at < s->flush_count && given < bytes_max; s->flush_at++) {
     struct lead_entry *e = s->flush[s->flush_at];
-    if (waits(s, e)) given += give_copy(s, e);
+    if (shard_waits(s, e)) given += shard_give_copy(s, e);
   }
   if (!entities_give(s, &given, bytes_max) || s->flush_at < s->flush_count) return false;
   if (s->chunk) checkpoint_give(c, s->chunk);
@@ -465,6 +351,7 @@ void store_quarantine(struct store_shard *s, const struct error *reason, struct 
 struct store_stats store_stats(const struct store_shard *s) {
   const struct shard_counters *c = &s->counters;
   struct checkpoint_stats checkpoint = checkpoint_stats(s->store->checkpoint);
+  struct forget_stats forget = forget_stats(s->store->forget);
 #define READ(name) atomic_load_explicit(&c->name, memory_order_relaxed)
   return (struct store_stats){.leads_in_memory = READ(leads),
                               .identities_in_memory = READ(identities),
@@ -476,6 +363,8 @@ struct store_stats store_stats(const struct store_shard *s) {
                               .quarantined = READ(quarantined),
                               .entities_in_memory = READ(entities),
                               .outbox = outbox_stats(s->outbox),
+                              .forgotten = forget.done,
+                              .forget_failures = forget.failures,
                               .journal = journal_stats(s->journal)};
 #undef READ
 }

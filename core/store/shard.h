@@ -16,7 +16,8 @@
 #include "store/store.h"
 #include "store/versions.h"
 
-enum { LEAD_HAS_KEY = 2, LEAD_WAS_SOUGHT = 4 }; // flags of a lead's entry; SOUGHT: LMDB has nothing we lack
+// Flags of a lead's entry; SOUGHT: LMDB has nothing we lack.
+enum { LEAD_HAS_KEY = 2, LEAD_WAS_SOUGHT = 4, LEAD_IS_FORGOTTEN = 8 };
 
 struct lead_entry {
   struct table_entry head; // key: lead_key
@@ -24,6 +25,8 @@ struct lead_entry {
   uint64_t place;          // of its last frame, staged ones included
   uint32_t counted;        // bytes told to checkpoint_dirty
   uint32_t round;          // of the shard, in which it changed first and was not copied yet; 0: LMDB has it, or will
+  uint64_t key_address;    // in the vault; this and what follows: when LEAD_HAS_KEY
+  uint64_t last_identity;  // likewise: the end of the chain of its identities
   uint8_t key[LEAD_KEY_SIZE];
 };
 
@@ -54,13 +57,13 @@ struct store_shard {
   struct vault *vault;
   struct journal_reader *reader;
   struct state_reader *state;
+  struct vault_reader *who;
   struct table leads, identities;
   struct dedupe dedupe;
   struct due due;
   struct seal seal;
   struct partition_state partition[256]; // its own ones
   uint64_t made[SLOTS];                  // lead ids, in its own slots
-  struct buf scratch;
   struct outbox *outbox;
   struct table entities;
   struct changed_entities {
@@ -68,6 +71,10 @@ struct store_shard {
     size_t count, cap;
   } dirty_entities, flush_entities; // as `dirty` and `flush`
   size_t flush_entities_at;
+  struct buf scratch, record;    // record: of the vault, as read
+  struct forget_job *forgetting; // those whose frames are staged
+  struct checkpoint_who *fresh;  // new in the vault, for the next cycle
+  size_t fresh_count, fresh_cap;
   // checkpoint: leads that changed, and those that a cycle has to copy
   struct lead_entry **dirty, **flush;
   size_t dirty_count, dirty_cap, flush_count, flush_at, flush_cap;
@@ -78,8 +85,6 @@ struct store_shard {
   bool is_giving;
   struct checkpoint_part *part;   // while giving
   struct checkpoint_chunk *chunk; // likewise: being filled, or NULL
-  struct buf handed;              // vault records given and not known to be in LMDB
-  uint32_t handed_cycle;
   struct shard_counters counters;
 };
 
@@ -93,6 +98,8 @@ struct store {
   struct keeper *keeper;
   struct sealer *sealer;
   struct archiver *archiver; // NULL: nothing is archived
+  struct forget *forget;
+  struct vault_tip vault_tip[256]; // of each log, as recovery found it
   uint8_t identity_key[16], message_key[16], entity_key[16];
   uint32_t session;
   _Atomic uint32_t last_release;
@@ -107,20 +114,23 @@ static inline struct store_shard *shard_of(const struct store *store, unsigned p
 static inline void count_up(_Atomic uint64_t *n) {
   atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
+static inline void count_down(_Atomic uint64_t *n) {
+  atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) - 1, memory_order_relaxed);
+}
 
 // shard.c
 struct store_shard *shard_new(struct store *store, unsigned index);
 void shard_free(struct store_shard *shard);
 void shard_abandon(struct store_shard *shard); // its files stay as they are now, as after a crash
-struct lead_entry *shard_entry(struct store_shard *shard, struct lead_id id);             // found or added
-void shard_know(struct store_shard *shard, struct hash128 identity, struct lead_id lead); // identity -> lead, in memory
-void shard_set_key(struct store_shard *shard, struct lead_id id, const uint8_t key[LEAD_KEY_SIZE]);
+struct lead_entry *shard_entry(struct store_shard *shard, struct lead_id id); // found or added
+bool shard_owns(const struct store_shard *shard, unsigned partition);
 void shard_release(struct store_shard *shard, const struct frame *frame); // remembers a FRAME_RELEASE
 bool shard_give(struct store_shard *shard,
                 size_t bytes_max);                    // a slice of the running cycle; true: all given, or none runs
 bool shard_can_give(const struct store_shard *shard); // nothing staged
 // Room for a copy in the running cycle.
-uint8_t *shard_copy(struct store_shard *shard, bool is_entity, struct lead_id id, int64_t due_ms, size_t size,
+// `key` is the lead's, NULL for an entity that is none.
+uint8_t *shard_copy(struct store_shard *shard, const uint8_t *key, struct lead_id id, int64_t due_ms, size_t size,
                     size_t counted);
 
 // entity.c
@@ -133,6 +143,21 @@ int entity_fold(struct entity **entity, const struct frame *frame, uint64_t plac
 int entity_row(struct bytes row, struct entity **out, struct error *err) ITD_MUST_USE;
 // What a MESSAGE frame applied, as it came: views into the frame. The same errors.
 int entity_message(const struct frame *frame, struct message *message, struct error *err) ITD_MUST_USE;
+static inline bool shard_waits(const struct store_shard *s, const struct lead_entry *e) {
+  return e->round && e->round != s->round; // the running cycle has to copy it, as it is
+}
+size_t shard_give_copy(struct store_shard *shard, struct lead_entry *entry); // of a lead that waits; returns its size
+
+// who.c
+bool shard_may_ask_state(const struct store_shard *shard); // LMDB may know what memory does not
+_Noreturn void shard_die_of(const struct error *err);
+// The entry of a lead with its key in it; NULL: the key is gone, or was never there.
+struct lead_entry *shard_key(struct store_shard *shard, struct lead_id lead);
+// A record that was staged or scanned, into memory and for the next cycle; on the shard of its lead.
+void shard_take_record(struct store_shard *shard, uint64_t address, const struct vault_record *record);
+// Takes a lead out of memory; returns what is left to do (store/forget.h).
+struct forget_job *shard_forget(struct store_shard *shard, struct lead_id lead, int64_t at_ms);
+void shard_give_forgotten(struct store_shard *shard);
 
 // history.c
 int history_event(struct store_shard *shard, const struct frame *frame, struct buf *map,
@@ -152,8 +177,7 @@ struct recovery_result {
   int64_t received_ms;
   bool is_resharded; // the session that begins is the first of its number of partitions
   struct store_recovery recovery;
-  char **vault_files; // that were read: handed over with the first cycle
-  size_t vault_count;
+  struct vault_tip vault_seen[256]; // how much of each log LMDB had
 };
 // Fills the shards' tables from vault, LMDB and journal; then cuts what is torn. On failure nothing on disk was
 // changed.

@@ -13,9 +13,8 @@
 #include "base/file.h"
 #include "store/disk.h"
 
-enum { LEADS, IDENTITIES, OF_LEAD, KEYS, DUE, META, ENTITIES, CHANNELS, TABLES };
-static const char *const TABLE_NAMES[TABLES] = {"leads", "identities", "of_lead",  "keys",
-                                                "due",   "meta",       "entities", "channels"};
+enum { LEADS, IDENTITIES, KEYS, DUE, META, ENTITIES, CHANNELS, TABLES };
+static const char *const TABLE_NAMES[TABLES] = {"leads", "identities", "keys", "due", "meta", "entities", "channels"};
 #define LEAD_HEAD   16 // hash64, due
 #define READERS_MAX 300
 // of META: seq, release_ms, release, received_ms, chain, hash64 of the rest
@@ -142,37 +141,53 @@ static int end_read(struct state_reader *r, int rc) {
   return rc;
 }
 
-int state_lead(struct state_reader *r, struct lead_id id, struct buf *block, struct error *err) {
+int state_lead(struct state_reader *r, struct lead_id id, struct buf *sealed, struct error *err) {
   MDB_val v;
   int rc = get(r, LEADS, id.b, sizeof id.b, &v, err);
   if (rc) return rc;
-  return end_read(r, state_row_lead(bytes_of(v.mv_data, v.mv_size), block, err));
+  return end_read(r, state_row_lead(bytes_of(v.mv_data, v.mv_size), sealed, err));
 }
 
-int state_row_lead(struct bytes value, struct buf *block, struct error *err) {
+int state_row_lead(struct bytes value, struct buf *sealed, struct error *err) {
   if (value.n < LEAD_HEAD || u64_at(value.p) != hash64(bytes_of(value.p + 8, value.n - 8)))
     return error_set(err, ITD_ECORRUPT, "state: a lead's checksum does not hold");
-  buf_append(block, value.p + LEAD_HEAD, value.n - LEAD_HEAD);
+  buf_append(sealed, value.p + LEAD_HEAD, value.n - LEAD_HEAD);
   return 0;
 }
 
-int state_identity(struct state_reader *r, struct hash128 identity, struct lead_id *lead, struct error *err) {
+int state_identity(struct state_reader *r, struct hash128 identity, uint64_t *address, struct error *err) {
   uint8_t key[16];
   MDB_val v;
   identity_bytes(identity, key);
   int rc = get(r, IDENTITIES, key, sizeof key, &v, err);
   if (rc) return rc;
-  if (v.mv_size < 17) return end_read(r, error_set(err, ITD_ECORRUPT, "state: an identity is cut"));
-  memcpy(lead->b, v.mv_data, 16);
+  if (v.mv_size != 8) return end_read(r, error_set(err, ITD_ECORRUPT, "state: an identity is cut"));
+  *address = u64_at(v.mv_data);
   return end_read(r, 0);
 }
 
-int state_key(struct state_reader *r, struct lead_id id, uint8_t key[LEAD_KEY_SIZE], struct error *err) {
+int state_key(struct state_reader *r, struct lead_id id, uint64_t *address, struct buf *sealed_last,
+              struct error *err) {
   MDB_val v;
   int rc = get(r, KEYS, id.b, sizeof id.b, &v, err);
   if (rc) return rc;
-  if (v.mv_size != LEAD_KEY_SIZE) return end_read(r, error_set(err, ITD_ECORRUPT, "state: a key is cut"));
-  memcpy(key, v.mv_data, LEAD_KEY_SIZE);
+  if (v.mv_size < 8) return end_read(r, error_set(err, ITD_ECORRUPT, "state: a key's address is cut"));
+  *address = u64_at(v.mv_data);
+  buf_append(sealed_last, (uint8_t *)v.mv_data + 8, v.mv_size - 8);
+  return end_read(r, 0);
+}
+
+static size_t vault_key(unsigned log, char out[24]) { return (size_t)snprintf(out, 24, "vault%u", log); }
+
+int state_vault(struct state_reader *r, unsigned log, struct vault_tip *tip, struct error *err) {
+  char key[24];
+  MDB_val v;
+  int rc = get(r, META, key, vault_key(log, key), &v, err);
+  if (rc) return rc;
+  const uint8_t *p = v.mv_data;
+  if (v.mv_size != 16 || u64_at(p + 8) != hash64(bytes_of(p, 8)))
+    return end_read(r, error_set(err, ITD_ECORRUPT, "state: the progress of the vault's log %u is damaged", log));
+  *tip = (struct vault_tip){(uint32_t)(u64_at(p) >> 32), (uint32_t)u64_at(p)};
   return end_read(r, 0);
 }
 
@@ -260,29 +275,6 @@ int state_made(struct state_reader *r, unsigned slot, uint64_t *made, struct err
   return end_read(r, 0);
 }
 
-int state_identities(struct state_reader *r, struct lead_id id,
-                     void (*each)(void *context, struct hash128 identity, uint8_t kind, struct bytes value),
-                     void *context, struct error *err) {
-  int e = begin_read(r);
-  if (e) return failed(e, err, "begin");
-  MDB_cursor *cursor;
-  e = mdb_cursor_open(r->txn, r->state->table[OF_LEAD], &cursor);
-  if (e) return end_read(r, failed(e, err, "of_lead"));
-  MDB_val key = val(id.b, sizeof id.b), value;
-  for (e = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); e == 0;
-       e = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
-    const uint8_t *k = key.mv_data;
-    if (key.mv_size != 32 || memcmp(k, id.b, 16) != 0) break;
-    MDB_val by = val(k + 16, 16), v;
-    if (mdb_get(r->txn, r->state->table[IDENTITIES], &by, &v) || v.mv_size < 17) continue;
-    const uint8_t *p = v.mv_data;
-    each(context, (struct hash128){u64_at(k + 16), u64_at(k + 24)}, p[16], bytes_of(p + 17, v.mv_size - 17));
-  }
-  mdb_cursor_close(cursor);
-  if (e && e != MDB_NOTFOUND) return end_read(r, failed(e, err, "of_lead"));
-  return end_read(r, 0);
-}
-
 int state_each_due(struct state_reader *r, void (*each)(void *context, int64_t due_ms, struct lead_id id),
                    void *context, struct error *err) {
   int e = begin_read(r);
@@ -342,7 +334,7 @@ static int move_due(struct state_txn *t, struct lead_id id, int64_t from_ms, int
   return put(t, DUE, key, sizeof key, NULL, 0, err);
 }
 
-int state_put_lead(struct state_txn *t, struct lead_id id, int64_t due_ms, struct bytes block, struct error *err) {
+int state_put_lead(struct state_txn *t, struct lead_id id, int64_t due_ms, struct bytes sealed, struct error *err) {
   MDB_val k = val(id.b, sizeof id.b), v;
   int64_t was_ms = INT64_MAX;
   int e = mdb_get(t->txn, t->state->table[LEADS], &k, &v);
@@ -352,33 +344,66 @@ int state_put_lead(struct state_txn *t, struct lead_id id, int64_t due_ms, struc
   if (rc) return rc;
 
   k = val(id.b, sizeof id.b);
-  v = val(NULL, LEAD_HEAD + block.n);
+  v = val(NULL, LEAD_HEAD + sealed.n);
   e = mdb_put(t->txn, t->state->table[LEADS], &k, &v, MDB_RESERVE);
   if (e) return failed(e, err, "leads");
   uint8_t *p = v.mv_data;
   put_u64(p + 8, (uint64_t)due_ms);
-  memcpy(p + LEAD_HEAD, block.p, block.n);
+  memcpy(p + LEAD_HEAD, sealed.p, sealed.n);
   put_u64(p, hash64(bytes_of(p + 8, v.mv_size - 8)));
   return 0;
 }
 
-int state_put_identity(struct state_txn *t, struct hash128 identity, struct lead_id lead, uint8_t kind,
-                       struct bytes value, struct error *err) {
-  uint8_t both[32];
-  memcpy(both, lead.b, 16);
-  identity_bytes(identity, both + 16);
-  MDB_val k = val(both + 16, 16), v = val(NULL, 17 + value.n);
-  int e = mdb_put(t->txn, t->state->table[IDENTITIES], &k, &v, MDB_RESERVE);
-  if (e) return failed(e, err, "identities");
-  uint8_t *p = v.mv_data;
-  memcpy(p, lead.b, 16);
-  p[16] = kind;
-  if (value.n) memcpy(p + 17, value.p, value.n);
-  return put(t, OF_LEAD, both, sizeof both, NULL, 0, err);
+int state_put_identity(struct state_txn *t, struct hash128 identity, uint64_t address, struct error *err) {
+  uint8_t key[16], value[8];
+  identity_bytes(identity, key);
+  put_u64(value, address);
+  return put(t, IDENTITIES, key, sizeof key, value, sizeof value, err);
 }
 
-int state_put_key(struct state_txn *t, struct lead_id lead, const uint8_t key[LEAD_KEY_SIZE], struct error *err) {
-  return put(t, KEYS, lead.b, sizeof lead.b, key, LEAD_KEY_SIZE, err);
+int state_put_key(struct state_txn *t, struct lead_id lead, uint64_t address, struct bytes sealed_last,
+                  struct error *err) {
+  MDB_val k = val(lead.b, sizeof lead.b), v = val(NULL, 8 + sealed_last.n);
+  int e = mdb_put(t->txn, t->state->table[KEYS], &k, &v, MDB_RESERVE);
+  if (e) return failed(e, err, "keys");
+  put_u64(v.mv_data, address);
+  if (sealed_last.n) memcpy((uint8_t *)v.mv_data + 8, sealed_last.p, sealed_last.n);
+  return 0;
+}
+
+int state_put_vault(struct state_txn *t, unsigned log, struct vault_tip tip, struct error *err) {
+  char key[24];
+  uint8_t value[16];
+  put_u64(value, (uint64_t)tip.number << 32 | tip.end);
+  put_u64(value + 8, hash64(bytes_of(value, 8)));
+  return put(t, META, key, vault_key(log, key), value, sizeof value, err);
+}
+
+static int drop(struct state_txn *t, int table, const void *key, size_t n, struct error *err) {
+  MDB_val k = val(key, n);
+  int e = mdb_del(t->txn, t->state->table[table], &k, NULL);
+  return e && e != MDB_NOTFOUND ? failed(e, err, TABLE_NAMES[table]) : 0;
+}
+
+int state_drop_lead(struct state_txn *t, struct lead_id lead, struct error *err) {
+  MDB_val k = val(lead.b, sizeof lead.b), v;
+  int e = mdb_get(t->txn, t->state->table[LEADS], &k, &v), rc = 0;
+  if (e && e != MDB_NOTFOUND) return failed(e, err, "leads");
+  if (e == 0 && v.mv_size >= LEAD_HEAD)
+    rc = move_due(t, lead, (int64_t)u64_at((uint8_t *)v.mv_data + 8), INT64_MAX, err);
+  if (rc == 0) rc = drop(t, LEADS, lead.b, sizeof lead.b, err);
+  if (rc == 0) rc = drop(t, KEYS, lead.b, sizeof lead.b, err);
+  return rc;
+}
+
+int state_drop_identity(struct state_txn *t, struct hash128 identity, uint64_t address, struct error *err) {
+  uint8_t key[16];
+  identity_bytes(identity, key);
+  MDB_val k = val(key, sizeof key), v;
+  int e = mdb_get(t->txn, t->state->table[IDENTITIES], &k, &v);
+  if (e && e != MDB_NOTFOUND) return failed(e, err, "identities");
+  if (e || v.mv_size != 8 || u64_at(v.mv_data) != address) return 0;
+  return drop(t, IDENTITIES, key, sizeof key, err);
 }
 
 int state_put_entity(struct state_txn *t, struct lead_id id, struct bytes block, struct error *err) {

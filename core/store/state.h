@@ -1,17 +1,16 @@
-// The folded state in LMDB: leads, identities, keys, due timers, and how far the checkpoint has come. The only file
-// that knows LMDB.
+// The folded state in LMDB: leads, where the vault has their keys and identities, due timers, and how far the checkpoint
+// has come. The only file that knows LMDB.
 //
-// Tables: `leads` id -> hash64 of the rest, due, block; `identities` keyed hash -> lead, kind, text; `of_lead` lead +
-// keyed hash -> nothing; `keys` lead -> key; `due` due (big-endian) + lead -> nothing; `entities` id -> hash64 of the
-// rest, block; `channels` partition + number of the piece (big-endian) -> a piece of what outbox_save gave; `meta`
-// "progress" + partition -> struct state_progress, "made" + slot -> how many lead ids were made in it. Writing: one
-// thread at a time (the checkpointer's). Reading: a state_reader for each thread; no read transaction outlives a call, so
-// that the checkpointer can always reuse pages.
+// Nothing in it says who a lead is: LMDB keeps what was deleted until its pages are used again, so what must be
+// forgotten is here only as an address in the vault, or sealed under the lead's key.
+// Tables: `leads` id -> hash64 of the rest, due, sealed block; `identities` keyed hash -> address of its record; `keys`
+// lead -> address of its key's record, sealed address of its last identity's; `due` due (big-endian) + lead -> nothing;
+// `entities` id -> hash64 of the rest, block; `channels` partition + number of the piece (big-endian) -> a piece of what
+// outbox_save gave; `meta` "progress" + partition -> struct state_progress, "made" + slot -> how many lead ids were made in
+// it, "vault" + log -> struct vault_tip. Writing: one thread at a time (LMDB sees to it). Reading: a state_reader for each
+// thread; no read transaction outlives a call, so that pages can always be used again.
 #pragma once
-#include "base/hash.h"
-#include "engine/lead.h"
-
-#define LEAD_KEY_SIZE 32
+#include "store/vault.h"
 
 struct state_progress {
   uint64_t seq;       // every lead that changed at or before this frame is in here, and nothing later
@@ -34,20 +33,19 @@ struct state_reader;
 struct state_reader *state_reader_new(struct state *state);
 void state_reader_free(struct state_reader *reader);
 // ITD_ENOTFOUND, ITD_ECORRUPT, ITD_EIO.
-int state_lead(struct state_reader *reader, struct lead_id id, struct buf *block, struct error *err) ITD_MUST_USE;
-int state_identity(struct state_reader *reader, struct hash128 identity, struct lead_id *lead,
+int state_lead(struct state_reader *reader, struct lead_id id, struct buf *sealed, struct error *err) ITD_MUST_USE;
+int state_identity(struct state_reader *reader, struct hash128 identity, uint64_t *address,
                    struct error *err) ITD_MUST_USE;
-int state_key(struct state_reader *reader, struct lead_id id, uint8_t key[LEAD_KEY_SIZE],
+int state_key(struct state_reader *reader, struct lead_id id, uint64_t *address, struct buf *sealed_last,
               struct error *err) ITD_MUST_USE;
+// How much of a log of the vault is in here. ITD_ENOTFOUND: nothing.
+int state_vault(struct state_reader *reader, unsigned log, struct vault_tip *tip, struct error *err) ITD_MUST_USE;
 int state_progress(struct state_reader *reader, unsigned partition, struct state_progress *progress,
                    struct error *err) ITD_MUST_USE;
 uint64_t state_leads(struct state *state); // how many there are; 0 also when that can't be told
 int state_made(struct state_reader *reader, unsigned slot, uint64_t *made, struct error *err) ITD_MUST_USE;
 int state_entity(struct state_reader *reader, struct lead_id id, struct buf *block, struct error *err) ITD_MUST_USE;
 int state_channels(struct state_reader *reader, unsigned partition, struct buf *saved, struct error *err) ITD_MUST_USE;
-int state_identities(struct state_reader *reader, struct lead_id id,
-                     void (*each)(void *context, struct hash128 identity, uint8_t kind, struct bytes value),
-                     void *context, struct error *err) ITD_MUST_USE;
 int state_each_due(struct state_reader *reader, void (*each)(void *context, int64_t due_ms, struct lead_id id),
                    void *context, struct error *err) ITD_MUST_USE;
 
@@ -55,15 +53,21 @@ int state_each_due(struct state_reader *reader, void (*each)(void *context, int6
 struct state_txn;
 int state_begin(struct state *state, struct state_txn **txn, struct error *err) ITD_MUST_USE;
 // A put that fails leaves the transaction to be aborted. due_ms INT64_MAX: no timer.
-int state_put_lead(struct state_txn *txn, struct lead_id id, int64_t due_ms, struct bytes block,
+int state_put_lead(struct state_txn *txn, struct lead_id id, int64_t due_ms, struct bytes sealed,
                    struct error *err) ITD_MUST_USE;
-int state_put_identity(struct state_txn *txn, struct hash128 identity, struct lead_id lead, uint8_t kind,
-                       struct bytes value, struct error *err) ITD_MUST_USE;
-int state_put_key(struct state_txn *txn, struct lead_id lead, const uint8_t key[LEAD_KEY_SIZE],
+int state_put_identity(struct state_txn *txn, struct hash128 identity, uint64_t address,
+                       struct error *err) ITD_MUST_USE;
+int state_put_key(struct state_txn *txn, struct lead_id lead, uint64_t address, struct bytes sealed_last,
                   struct error *err) ITD_MUST_USE;
 // An entity that is no lead; a partition's channels as outbox_save gave them.
 int state_put_entity(struct state_txn *txn, struct lead_id id, struct bytes block, struct error *err) ITD_MUST_USE;
 int state_put_channels(struct state_txn *txn, unsigned partition, struct bytes saved, struct error *err) ITD_MUST_USE;
+int state_put_vault(struct state_txn *txn, unsigned log, struct vault_tip tip, struct error *err) ITD_MUST_USE;
+// Takes a lead away: block, key and timer. What is not there is no failure.
+int state_drop_lead(struct state_txn *txn, struct lead_id lead, struct error *err) ITD_MUST_USE;
+// Takes an identity away, unless it was founded anew meanwhile and means another record.
+int state_drop_identity(struct state_txn *txn, struct hash128 identity, uint64_t address,
+                        struct error *err) ITD_MUST_USE;
 int state_put_progress(struct state_txn *txn, unsigned partition, const struct state_progress *progress,
                        struct error *err) ITD_MUST_USE;
 int state_put_made(struct state_txn *txn, unsigned slot, uint64_t made, struct error *err) ITD_MUST_USE;
@@ -102,7 +106,7 @@ int state_snapshot_rows(struct state_snapshot *snapshot, unsigned partition, uns
 // The ROW_PROGRESS of a progress.
 int state_visit_progress(unsigned partition, const struct state_progress *progress, state_visit visit, void *context,
                          struct error *err) ITD_MUST_USE;
-// What a ROW_LEAD holds, appended to `block`. ITD_ECORRUPT.
-int state_row_lead(struct bytes value, struct buf *block, struct error *err) ITD_MUST_USE;
+// The sealed block that a ROW_LEAD holds, appended. ITD_ECORRUPT.
+int state_row_lead(struct bytes value, struct buf *sealed, struct error *err) ITD_MUST_USE;
 // The same of a ROW_ENTITY.
 int state_row_entity(struct bytes value, struct buf *block, struct error *err) ITD_MUST_USE;

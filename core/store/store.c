@@ -37,6 +37,7 @@ static int open_parts(struct store *store, struct error *err) {
   int rc = versions_open(o->dir, &store->versions, err);
   if (rc == 0) rc = quarantine_open(o->dir, o->quarantine_max, &store->quarantine, err);
   if (rc == 0) rc = state_open(o->dir, o->map_bytes, &store->state, err);
+  if (rc == 0) rc = forget_open(store->dir.path, store->state, store->quarantine, &store->forget, err);
   return rc;
 }
 
@@ -51,31 +52,29 @@ static int open_logs(struct store *store, const struct recovery_result *result, 
     o.tips = result->tip;
     o.received_ms = result->received_ms;
     o.is_resharded = result->is_resharded;
-    int rc = vault_open(store->dir.path, i, &store->shard[i]->vault, err);
+    int rc = vault_open(store->dir.path, i, store->vault_tip[i], result->vault_seen[i], &store->shard[i]->vault, err);
     if (rc == 0) rc = journal_open(&o, &store->shard[i]->journal, err);
     if (rc) return rc;
   }
   return 0;
 }
 
-static void start_checkpoint(struct store *store, struct recovery_result *result) {
+static void start_checkpoint(struct store *store) {
   struct checkpoint_shard shard[256];
   for (unsigned i = 0; i < store->options.shards; i++)
     shard[i] = (struct checkpoint_shard){.journal = store->shard[i]->journal, .vault = store->shard[i]->vault};
-  store->checkpoint = checkpoint_start(&(struct checkpoint_options){.dir = store->dir.path,
-                                                                    .state = store->state,
+  store->checkpoint = checkpoint_start(&(struct checkpoint_options){.state = store->state,
+                                                                    .forget = store->forget,
                                                                     .shards = store->options.shards,
                                                                     .shard = shard,
                                                                     .interval_ms = store->options.checkpoint_ms,
-                                                                    .dirty_max = store->options.dirty_max,
-                                                                    .old_vault_files = result->vault_files,
-                                                                    .old_vault_count = result->vault_count});
-  if (result->vault_count) checkpoint_vault_dirty(store->checkpoint);
-  result->vault_files = NULL;
-  result->vault_count = 0;
-  for (unsigned i = 0; i < store->options.shards; i++)
-    for (size_t k = 0; k < store->shard[i]->dirty_count; k++)
-      checkpoint_dirty(store->checkpoint, store->shard[i]->dirty[k]->counted);
+                                                                    .dirty_max = store->options.dirty_max});
+  for (unsigned i = 0; i < store->options.shards; i++) {
+    const struct store_shard *s = store->shard[i];
+    if (s->fresh_count) checkpoint_vault_dirty(store->checkpoint);
+    for (size_t k = 0; k < s->dirty_count; k++)
+      if (s->dirty[k]->round) checkpoint_dirty(store->checkpoint, s->dirty[k]->counted);
+  }
 }
 
 static void start_keeper(struct store *store) {
@@ -126,6 +125,7 @@ static void close_parts(struct store *store) {
   archiver_stop(store->archiver);
   sealer_stop(store->sealer);
   checkpoint_stop(store->checkpoint);
+  forget_close(store->forget);
   for (unsigned i = 0; i < 256; i++) {
     shard_free(store->shard[i]);
     store->shard[i] = NULL;
@@ -137,6 +137,7 @@ static void close_parts(struct store *store) {
   store->sealer = NULL;
   store->archiver = NULL;
   store->checkpoint = NULL;
+  store->forget = NULL;
   store->quarantine = NULL;
   store->versions = NULL;
   store->state = NULL;
@@ -157,12 +158,12 @@ static int open_rest(struct store *store, struct store_recovery *recovery, struc
   for (unsigned i = 0; rc == 0 && i < store->options.shards; i++) store->shard[i] = shard_new(store, i);
   if (rc == 0) rc = recover(store, result, err);
   if (rc == 0) rc = open_logs(store, result, err);
-  if (rc == 0) start_checkpoint(store, result);
+  if (rc == 0) forget_start(store->forget);
+  if (rc == 0) start_checkpoint(store);
   if (rc == 0) rc = start_archiver(store, err);
   if (rc == 0) start_keeper(store);
   if (rc == 0 && store->options.seal) start_sealer(store);
   if (rc == 0 && recovery) *recovery = result->recovery;
-  dir_list_free(result->vault_files, result->vault_count);
   free(result);
   return rc;
 }

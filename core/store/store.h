@@ -2,7 +2,8 @@
 //
 // DIR/intentd.lock   held by the daemon           DIR/format    version of the directory, partitions, secret of the keyed hashes
 // DIR/journal/…      logs (store/journal.h)       DIR/vault/…   who is who: identity -> lead, and each lead's key; outside of the journal
-// DIR/state/…        LMDB: leads, identities, keys, due timers, progress of the checkpoint     DIR/versions/HASH  bundles ever active
+// DIR/state/…        LMDB: leads, addresses in the vault, due timers, progress of the checkpoint   DIR/versions/HASH  bundles ever active
+// DIR/forgotten      leads that were forgotten (store/forget.h)
 // DIR/quarantine/…   events that were refused, bounded                            DIR/intentd.sock  administration (net/)
 //
 // State = fold(LMDB, journal since). Everything in LMDB carries the sequence number of the last frame folded into it. A lead or
@@ -68,6 +69,7 @@ struct store_shard; // one thread's part: its partitions, its log, its tables
 
 struct store_recovery {
   uint64_t frames, skipped, torn_bytes, leads;
+  uint64_t forgotten; // leads whose forgetting a crash had cut short
   int64_t took_ms;
 };
 // Opens or makes the directory. ITD_EBUSY: another daemon holds it (its pid is in the text). ITD_EVERSION: of another version.
@@ -136,6 +138,14 @@ bool store_outbox_full(struct store_shard *shard);
 uint64_t store_seen(struct store_shard *shard, struct hash128 message);
 // Stages a frame: fills epoch, seq and `previous`; remembers `message` for store_seen. Returns its place.
 uint64_t store_append(struct store_shard *shard, struct frame *frame);
+// ---- forgetting ----
+struct forget_job;                                                             // store/forget.h
+bool store_is_forgotten(const struct store_shard *shard, struct lead_id lead); // any thread
+// Forgets the lead of a FRAME_FORGET, which it stages: nobody finds the lead from here on. `done` is called (on another
+// thread) once nothing of it is left anywhere, some time after the store_commit; job->status says whether it came to that.
+// An event of its identities that comes meanwhile founds another lead.
+void store_forget(struct store_shard *shard, struct frame *frame,
+                  void (*done)(void *context, const struct forget_job *job), void *context);
 // Seals personal bytes under the lead's key (AES-256-GCM when the machine has AES, else XChaCha20-Poly1305: named in the first byte), and back.
 // Opening: ITD_ENOTFOUND when the key is gone (forgotten), ITD_ECORRUPT.
 void store_seal(struct store_shard *shard, struct lead_id lead, struct bytes secret, struct buf *sealed);
@@ -145,7 +155,7 @@ int store_unseal(struct store_shard *shard, struct lead_id lead, struct bytes se
 // Errors as journal_commit.
 int store_commit(struct store_shard *shard, struct error *err) ITD_MUST_USE;
 bool store_is_dirty(const struct store_shard *shard); // staged frames wait for store_commit
-// What failed in the background, where no commit has told yet: a sync of the journal, LMDB for good. The shard must be given up as after
+// What failed in the background, where no commit has told yet: a sync of the journal, an erasing, LMDB for good. The shard must be given up as after
 // ITD_EIO. 0 or ITD_EIO.
 int store_check(const struct store_shard *shard, struct error *err) ITD_MUST_USE;
 // True when the lead's last frame is staged: what it is in memory is not durable.
@@ -171,7 +181,7 @@ void store_quarantine(struct store_shard *shard, const struct error *reason, str
 
 struct store_stats {
   uint64_t leads_in_memory, identities_in_memory, dirty_bytes, dedupe_entries, checkpoints, checkpoint_failures,
-      lead_reads, quarantined, entities_in_memory;
+      lead_reads, quarantined, entities_in_memory, forgotten, forget_failures;
   struct outbox_stats outbox;
   struct journal_stats journal;
 };
