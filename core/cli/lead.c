@@ -1,4 +1,4 @@
-// intent lead: what is known about one lead now.
+// intent lead: what is known about one lead now; and intent lead forget: that nothing is known of it any more.
 #include "cli/connect.h"
 #include "cli/field.h"
 #include "cli/grid.h"
@@ -132,7 +132,35 @@ static void put_features(struct bytes features, unsigned width, struct buf *out)
   grid_deinit(&t);
 }
 
+static int forget(const struct args *args) {
+  struct client *client;
+  struct buf answer = {0}, out = {0};
+  int code = connect_daemon(args, &client);
+  if (code) return code;
+  code = connect_ask(args, client, "lead.forget", args->operand[1], &answer);
+  if (code == 0 && args_flag(args, "json")) {
+    show_json(buf_bytes(&answer));
+  } else if (code == 0) {
+    buf_append_str(&out, "lead ");
+    show_text(&out, field_text(buf_bytes(&answer), "lead"));
+    buf_printf(&out, " is forgotten: %lld records erased, %lld events taken out of quarantine\n",
+               (long long)field_int(buf_bytes(&answer), "erased", 0),
+               (long long)field_int(buf_bytes(&answer), "quarantined", 0));
+    show_print(&out);
+  }
+  client_close(client);
+  buf_deinit(&answer);
+  buf_deinit(&out);
+  return code;
+}
+
 static int run(const struct args *args) {
+  if (args->operand_count == 2) {
+    struct error err = {0};
+    if (bytes_is(bytes_str(args->operand[0]), "forget")) return forget(args);
+    error_set(&err, ITD_EINVAL, "intent lead ID, or intent lead forget ID; not \"%.60s\"", args->operand[0]);
+    return command_fail(args, COMMAND_USAGE, &err);
+  }
   struct client *client;
   struct buf answer = {0}, out = {0};
   int code = connect_daemon(args, &client);
@@ -153,15 +181,20 @@ static int run(const struct args *args) {
 
 const struct command command_lead = {
     .name = "lead",
-    .operands = "ID",
+    .operands = "[forget] ID",
     .operands_min = 1,
-    .operands_max = 1,
+    .operands_max = 2,
     .uses = USES_DAEMON,
     .summary = "what is known about a lead: stage, owner, scores, features, timers",
     .help = "ID is a userId, an anonymousId, or a lead's own id (32 hexadecimal digits, as decisions show it).\n"
             "Scores are points of 0 to 100 on the scorecard scale; durations are milliseconds. Personal values are not "
             "shown.\n"
             "\n"
-            "  intent lead maria@acme.example",
+            "\"forget\" takes the lead out for good, over the daemon's Unix socket (--data): nothing of it can be read "
+            "afterwards, and the\n"
+            "next event of the same person begins a new lead.\n"
+            "\n"
+            "  intent lead maria@acme.example\n"
+            "  intent lead forget maria@acme.example --data /var/lib/intentd",
     .run = run,
 };

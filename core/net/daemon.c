@@ -282,7 +282,7 @@ static void serve(struct daemon *daemon) {
 static bool all_idle(struct daemon *daemon) {
   for (unsigned s = 0; s < daemon->shards; s++)
     if (!shard_is_idle(daemon->threads[s])) return false;
-  return true;
+  return atomic_load(&daemon->forgetting) == 0;
 }
 
 static void stop_threads(struct daemon *daemon) {
@@ -294,6 +294,9 @@ static void stop_threads(struct daemon *daemon) {
     still = all_idle(daemon) ? still + 1 : 0;
     if (still < 2) usleep(5000);
   }
+  pthread_mutex_lock(&daemon->lock);
+  daemon->is_over = true;
+  pthread_mutex_unlock(&daemon->lock);
   for (unsigned s = 0; s < daemon->shards; s++) shard_stop(daemon->threads[s]);
 }
 

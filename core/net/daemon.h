@@ -23,6 +23,7 @@ struct daemon {
   struct watch *watch;                      // release.c
   int listen_port, http_port, forward_port; // in use
   _Atomic bool is_ready, is_stopping;
+  _Atomic unsigned forgetting;         // lead.forget under way
   _Atomic unsigned paused_shards;      // whose intake is paused: /readyz says so
   _Atomic unsigned unavailable_shards; // whose store takes no events: likewise
   _Atomic bool is_recovering;          // from being asked for to the end
@@ -39,6 +40,7 @@ struct daemon {
   struct error *trouble;      // a shard each: why it takes no events; code 0: it does
   bool has_store;             // false while the store is recovered: its numbers are not there
   struct store_sums *carried; // metrics.c: what the stores before this one counted, a shard each
+  bool is_over;               // there are no shards any more
 };
 
 // Runs until SIGTERM, SIGINT or server.shutdown: 0. An error when it could not start; nothing is left running then.

@@ -89,7 +89,9 @@ struct store_sums {
 #define STORE_FAMILIES(XX)                                                                                             \
   XX(store.dirty_bytes, "gauge", "dirty_bytes", "changed leads not yet in the checkpoint; bound: checkpoint.dirty")    \
   XX(store.checkpoints, "counter", "checkpoints_total", "checkpoints ended")                                           \
-  XX(store.checkpoint_failures, "counter", "checkpoint_failures_total", "checkpoints that failed, to be tried again")
+  XX(store.checkpoint_failures, "counter", "checkpoint_failures_total", "checkpoints that failed, to be tried again")  \
+  XX(store.forgotten, "counter", "forgotten_total", "leads forgotten, to the last step")                               \
+  XX(store.forget_failures, "counter", "forget_failures_total", "forgettings that failed, to be tried again")
 
 // XX(member, type, name after intentd_, help)
 #define KEEP_FAMILIES(XX)                                                                                              \

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "net/daemon.h"
 #include "net/hub.h"
+#include "store/forget.h"
 #include "wire/rpc.h"
 
 #include <stdlib.h>
@@ -42,15 +43,20 @@ static struct call call_of(const struct request *request) {
 
 // The first task that succeeded, else the first one's error that says more than "not here": a question may have been
 // put to several partitions.
-static void done_any(struct request *request) {
-  struct call call = call_of(request);
-  struct conn *conn = request->owner;
+static const struct task *best_of(const struct request *request) {
   const struct task *answer = request->task[request->count - 1];
   for (uint32_t i = request->count; i-- > 0;) {
     bool says_more =
         answer->status == ITD_ENOTFOUND || (answer->status < 0 && request->task[i]->status != ITD_ENOTFOUND);
     if (request->task[i]->status == 0 || says_more) answer = request->task[i];
   }
+  return answer;
+}
+
+static void done_any(struct request *request) {
+  struct call call = call_of(request);
+  struct conn *conn = request->owner;
+  const struct task *answer = best_of(request);
   if (!conn->is_closed) {
     if (answer->status < 0) {
       answer_error(&call, &answer->error);
@@ -177,7 +183,7 @@ static bool event_validate(const struct call *call) {
 
 // ---- questions ----
 
-static bool ask(const struct call *call, enum task_kind kind) {
+static bool ask_then(const struct call *call, enum task_kind kind, void (*done)(struct request *)) {
   struct shard *shard = call->conn->shard;
   struct bytes who;
   struct error err = {0};
@@ -190,10 +196,12 @@ static bool ask(const struct call *call, enum task_kind kind) {
   if (origin_room(shard->origin) < WHOSE_MAX) return false;
   unsigned partition[WHOSE_MAX];
   uint32_t count = intake_whose(shard->daemon->store, &shard->daemon->intake, who, partition);
-  struct request *request = request_of(call, count, done_any);
+  struct request *request = request_of(call, count, done);
   for (uint32_t i = 0; i < count; i++) shard_submit(shard, request, i, kind, partition[i], who);
   return true;
 }
+
+static bool ask(const struct call *call, enum task_kind kind) { return ask_then(call, kind, done_any); }
 
 static bool lead_get(const struct call *call) { return ask(call, TASK_LEAD); }
 static bool decision_get(const struct call *call) { return ask(call, TASK_DECISION); }
@@ -275,6 +283,102 @@ static bool policy_reload(const struct call *call) {
   return true;
 }
 
+// lead.forget: first which lead is meant, then its shard stages the frame, and when nothing of it is left anywhere the
+// answer comes back here.
+struct forgetting {
+  struct conn *conn;
+  struct daemon *daemon;
+  unsigned origin; // the connection's shard
+  uint32_t id;
+  bool has_reply;
+  char by[32];
+  struct lead_id lead;
+  int status;
+  struct error error;
+  uint64_t erased, quarantined;
+};
+
+static void forget_answer(struct shard *shard, void *context) {
+  struct forgetting *f = context;
+  struct call call = {.conn = f->conn, .id = f->id, .has_reply = f->has_reply};
+  if (!f->conn->is_closed) {
+    char id[LEAD_ID_TEXT];
+    lead_id_format(f->lead, id);
+    if (f->status < 0) {
+      answer_error(&call, &f->error);
+    } else if (answer_head(&call)) {
+      struct buf *out = &f->conn->out;
+      mp_put_map(out, 3);
+      mp_put_cstr(out, "lead");
+      mp_put_cstr(out, id);
+      mp_put_cstr(out, "erased");
+      mp_put_uint(out, f->erased);
+      mp_put_cstr(out, "quarantined");
+      mp_put_uint(out, f->quarantined);
+    }
+  }
+  atomic_fetch_sub(&shard->daemon->forgetting, 1);
+  conn_unref(f->conn);
+  free(f);
+}
+
+// Any thread; at the end there may be no shard any more that could answer.
+static void forget_return(struct forgetting *f) {
+  struct daemon *daemon = f->daemon;
+  pthread_mutex_lock(&daemon->lock);
+  bool is_over = daemon->is_over;
+  if (!is_over) shard_post(daemon->threads[f->origin], forget_answer, f);
+  pthread_mutex_unlock(&daemon->lock);
+  if (is_over) free(f); // its connection goes with the process
+}
+
+static void forget_done(void *context, const struct forget_job *job) {
+  struct forgetting *f = context;
+  f->status = job->status;
+  f->error = job->error;
+  f->erased = job->erased;
+  f->quarantined = job->quarantined;
+  forget_return(f);
+}
+
+static void forget_begin(struct shard *shard, void *context) {
+  struct forgetting *f = context;
+  f->status = shard_allows(shard, TASK_EVENT, &f->error);
+  if (f->status == 0) f->status = intake_forget(shard->intake, f->lead, f->by, forget_done, f, &f->error);
+  if (f->status < 0) forget_return(f);
+}
+
+static void done_who(struct request *request) {
+  struct call call = call_of(request);
+  struct conn *conn = request->owner;
+  struct daemon *daemon = conn->shard->daemon;
+  const struct task *answer = best_of(request);
+  struct bytes text;
+  struct lead_id lead;
+  if (answer->status < 0) {
+    if (!conn->is_closed) answer_error(&call, &answer->error);
+    conn_end(conn, request);
+    return;
+  }
+  CHECK(mp_find(buf_bytes(&answer->answer), BYTES_LIT("lead"), &text) && mp_as_str(text, &text) &&
+        lead_id_parse(text, &lead) == 0);
+  struct forgetting *f = xcalloc(1, sizeof *f);
+  *f = (struct forgetting){.conn = conn,
+                           .daemon = daemon,
+                           .origin = conn->shard->index,
+                           .id = request->id,
+                           .has_reply = request->has_reply,
+                           .lead = lead};
+  snprintf(f->by, sizeof f->by, "uid %u", (unsigned)conn->uid);
+  conn_ref(conn);
+  atomic_fetch_add(&daemon->forgetting, 1);
+  unsigned owner = store_shard_of(daemon->store, store_partition_of_lead(daemon->store, lead));
+  shard_post(daemon->threads[owner], forget_begin, f);
+  conn_end(conn, request);
+}
+
+static bool lead_forget(const struct call *call) { return ask_then(call, TASK_WHO, done_who); }
+
 static void admin_stop(struct daemon *daemon, void *context) {
   (void)context;
   daemon_stop(daemon);
@@ -305,6 +409,7 @@ static const struct method {
     {"policy.status", 0, false, policy_status},
     {"server.info", 0, false, server_info},
     {"server.ping", 0, false, server_ping},
+    {"lead.forget", 1, true, lead_forget},
     {"policy.reload", 0, true, policy_reload},
     {"server.shutdown", 0, true, server_shutdown},
 };

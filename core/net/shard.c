@@ -134,6 +134,7 @@ void shard_do(struct shard *shard, struct task *task) {
     break;
   case TASK_LEAD: task->status = intake_lead(shard->intake, input, &task->answer, &task->error); break;
   case TASK_DECISION: task->status = intake_decision(shard->intake, input, &task->answer, &task->error); break;
+  case TASK_WHO: task->status = intake_who(shard->intake, input, &task->answer, &task->error); break;
   case TASK_EXPLAIN: task->status = intake_explain(shard->intake, input, &task->answer, &task->error); break;
   case TASK_MESSAGES: CHECK(false); // they come another way: the courier
   }

@@ -17,9 +17,9 @@ struct recovering {
   struct store *store;
   struct recovery_result *result;
   struct scan scan;
-  uint64_t floor[256];    // progress of each partition: what LMDB has
-  uint64_t channels[256]; // the frame up to which LMDB has its channels
-  bool begins_number;     // the journal has no session of the directory's number of partitions yet
+  uint64_t floor[256];     // progress of each partition: what LMDB has
+  uint64_t channels[256];  // the frame up to which LMDB has its channels
+  bool begins_number;      // the journal has no session of the directory's number of partitions yet
   struct table lost;       // leads whose key is gone, and whose FORGET frame has not come yet
   struct forget_job *jobs; // what is left to do for those that were forgotten
 };

@@ -207,7 +207,8 @@ bool store_is_staged(struct store_shard *s, struct lead_id id) {
 
 int store_check(const struct store_shard *s, struct error *err) {
   if (journal_is_failed(s->journal)) return error_set(err, ITD_EIO, "a sync of the journal failed");
-  if (forget_is_broken(s->store->forget)) return error_set(err, ITD_EIO, "what was to be forgotten could not be erased");
+  if (forget_is_broken(s->store->forget))
+    return error_set(err, ITD_EIO, "what was to be forgotten could not be erased");
   return state_is_dead(s->store->state) ? error_set(err, ITD_EIO, "state: LMDB could not write its root page") : 0;
 }
 
