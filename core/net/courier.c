@@ -2,19 +2,24 @@
 
 #include "base/check.h"
 
-#define TURN_BATCHES 32 // bounds a turn's length and its commit
+#define TURN_BATCHES 32           // bounds a turn's length and its commit
+#define TURN_BYTES   (512u << 10) // likewise
 
 bool courier_take(struct fabric *fabric, unsigned shard, struct intake *intake, int64_t received_ms) {
-  unsigned taken = 0;
-  for (; taken < TURN_BATCHES; taken++) {
+  unsigned batches = 0;
+  size_t bytes = 0;
+  bool is_empty = false;
+  for (; !is_empty && batches < TURN_BATCHES && bytes < TURN_BYTES; batches++) {
     struct task *task = fabric_take_messages(fabric, shard);
-    if (!task) break;
+    is_empty = !task;
+    if (is_empty) break;
     struct error err = {0};
+    bytes += task->input.n;
     CHECK(intake_take(intake, buf_bytes(&task->input), received_ms, &err) == 0);
     fabric_return(fabric, shard, task);
   }
-  if (taken) fabric_flush(fabric, shard);
-  return taken == TURN_BATCHES;
+  if (batches) fabric_flush(fabric, shard);
+  return !is_empty;
 }
 
 void courier_drop(struct fabric *fabric, unsigned shard) {

@@ -26,7 +26,7 @@ struct outbox_options {
 #define OUTBOX_WINDOW       256u
 #define OUTBOX_WINDOW_BYTES (256u << 10)
 #define OUTBOX_RESEND_MS    1000
-#define OUTBOX_BATCH_BYTES  (1u << 20) // a batch that is as large takes no further message
+#define OUTBOX_BATCH_BYTES  (256u << 10) // a batch that is as large takes no further message
 
 struct outbox;
 struct outbox *outbox_new(const struct outbox_options *options);
