@@ -189,16 +189,24 @@ static int run(const struct args *args) {
   static const struct {
     const char *word;
     int (*run)(const struct args *args);
-  } words[] = {{"verify", journal_verify}, {"show", journal_show}, {"export", journal_export}, {"head", journal_head}};
+  } words[] = {{"verify", journal_verify},
+               {"show", journal_show},
+               {"export", journal_export},
+               {"head", journal_head},
+               {"hold", journal_hold}};
   const size_t count = sizeof words / sizeof *words;
-  const char *names[4], *word = args->operand[0];
+  const char *names[5], *word = args->operand[0];
+  struct error err = {0};
+  if (args->operand_count > 1 && strcmp(word, "hold") != 0) {
+    error_set(&err, ITD_EINVAL, "%.40s takes options only, not \"%.60s\"", word, args->operand[1]);
+    return command_fail(args, COMMAND_USAGE, &err);
+  }
   for (size_t i = 0; i < count; i++) {
     if (strcmp(word, words[i].word) == 0) return words[i].run(args);
     names[i] = words[i].word;
   }
-  struct error err = {0};
   const char *near = suggest(bytes_str(word), names, count);
-  error_set(&err, ITD_EINVAL, "there is verify, show, export and head, not \"%.40s\"%s%s%s", word,
+  error_set(&err, ITD_EINVAL, "there is verify, show, export, head and hold, not \"%.40s\"%s%s%s", word,
             near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
   return command_fail(args, COMMAND_USAGE, &err);
 }
@@ -213,23 +221,25 @@ static const struct option options[] = {
     {"lead", "ID", "show, export: of this lead (32 hexadecimal digits)"},
     {"partition", "P", "show, export: of this partition"},
     {"place", "X", "show, export: the frame at this place, as show tells it"},
-    {"since", "T", "show, export: received from then on: a time, or how long ago (2h)"},
+    {"since", "T", "show, export, hold: received from then on: a time, or how long ago (2h)"},
     {"until", "T", "show, export: received until then"},
     {"kind", "K", "show, export: event, timer, stopped, release, refused, forget or message"},
     {"limit", "N", "show, export: frames at most (show: default 100; 0: all)"},
     {"format", "F", "export: jsonl or msgpack (default jsonl)"},
     {"out", "FILE", "export, head: write there instead of to standard output"},
+    {"why", "TEXT", "hold: the reason; it is kept with the hold"},
+    {"release", NULL, "hold: the hold ends"},
     {"personal", NULL, "export: open personal values; the directory's keys must be there"},
     {0}};
 
 const struct command command_journal = {
     .name = "journal",
-    .operands = "verify|show|export|head",
+    .operands = "verify|show|export|head|hold [NAME]",
     .operands_min = 1,
-    .operands_max = 1,
+    .operands_max = 2,
     .summary = "is the journal whole and untouched? what is in it? where does it stand?",
     .help =
-        "Reads the files alone, of a running daemon too, and changes nothing.\n\n"
+        "Works on the files alone, of a running daemon too; all but hold change nothing.\n\n"
         "verify: every checksum, sequence and chain, from the first frame to the last, and the indexes of sealed "
         "segments.\n"
         "Names what was damaged or is missing by file and offset. Exit code 0: whole; 1: not. What a crash leaves (a "
@@ -239,13 +249,17 @@ const struct command command_journal = {
         "head: a signed statement of where every partition stands, to be kept elsewhere: verify --head then finds a "
         "journal\n"
         "that was cut back or replaced.\n"
-        "show, export: frames, one a line. Personal values stay sealed.\n\n"
+        "show, export: frames, one a line. Personal values stay sealed.\n"
+        "hold: NAME keeps the journal from --since on, with --why, whatever retention says, until --release; without a "
+        "name:\n"
+        "what is held.\n\n"
         "  intent journal verify --data data\n"
         "  intent journal head --make-key audit.key\n"
         "  intent journal head --data data --sign audit.key --out head.txt\n"
         "  intent journal verify --data copy --head head.txt --key audit.key.pub\n"
         "  intent journal show --data data --since 2h --kind stopped\n"
-        "  intent journal export --data data --format jsonl --out frames.jsonl",
+        "  intent journal export --data data --format jsonl --out frames.jsonl\n"
+        "  intent journal hold case-7 --since 2026-01-05 --why \"asked by the regulator\"",
     .options = options,
     .run = run,
 };

@@ -21,8 +21,7 @@ struct request {
   struct lead_id lead;
 };
 
-// A time, or how long ago.
-static int read_time(const struct args *args, const char *name, int64_t *out, struct error *err) {
+int journal_time(const struct args *args, const char *name, int64_t *out, struct error *err) {
   const char *text = args_text(args, name);
   int64_t ago;
   if (!text || time_parse(bytes_str(text), out) == 0) return 0;
@@ -54,8 +53,8 @@ static int read_request(const struct args *args, int64_t limit, struct request *
   const char *lead = args_text(args, "lead"), *place = args_text(args, "place");
   int rc = args_number(args, "partition", -1, 0, 255, &partition, err);
   if (rc == 0) rc = args_number(args, "limit", limit, 0, INT64_MAX, &limit, err);
-  if (rc == 0) rc = read_time(args, "since", &f->since_ms, err);
-  if (rc == 0) rc = read_time(args, "until", &f->until_ms, err);
+  if (rc == 0) rc = journal_time(args, "since", &f->since_ms, err);
+  if (rc == 0) rc = journal_time(args, "until", &f->until_ms, err);
   if (rc == 0) rc = read_kind(args, &f->kinds, err);
   if (rc == 0 && lead && lead_id_parse(bytes_str(lead), &r->lead))
     rc = error_set(err, ITD_EINVAL, "--lead: \"%.60s\" is no lead id (32 hexadecimal digits, as decisions show it)",
