@@ -330,6 +330,12 @@ static void cut_power(void) {
   for (;;) pause();
 }
 
+void disk_faults_power(void) {
+  pthread_mutex_lock(&lock);
+  cut_power();
+  pthread_mutex_unlock(&lock);
+}
+
 // ---- the calls ----
 // What happens to an operation: an errno, or 0; *part says whether only a part of it is done.
 static int fate(enum disk_operation operation, const char *path, bool *part) {

@@ -41,6 +41,8 @@ int disk_faults_start(const char *plan, struct error *err) ITD_MUST_USE;
 void disk_faults_stop(void); // all is well from now on; what could have been lost is kept
 // Called instead of killing the process when the power goes, with the disk held still; what it does not lose stays.
 void disk_faults_on_power(void (*goes)(void));
+// The power goes now: calls what disk_faults_on_power was given, with the disk held still.
+void disk_faults_power(void);
 // Takes from the folder `copy`, a copy of `dir`, what a power cut now could take from `dir` (which may be `copy` itself).
 void disk_faults_lose(const char *dir, const char *copy);
 

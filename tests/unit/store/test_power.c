@@ -110,7 +110,7 @@ static void power_may_go_at_any_time(void **state) {
     if (disk_faults_start(plan, &err)) fail_msg("%s", err.text);
     world_must_open(&w, &options);
     ingest(&w, 0, sync == SYNC_ALWAYS ? EVENTS : 1 + draw(&chance, EVENTS), answer, 0);
-    power_goes();
+    disk_faults_power();
     if (sync != SYNC_ALWAYS) told = 0;
     disk_faults_stop();
     world_close(&w);
