@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "store/journal_format.h"
+#include "store/opener.h"
 #include "store/select.h"
 
 #include <errno.h>
@@ -170,6 +171,8 @@ static void put_frame(struct buf *out, const struct frame *f, uint64_t place, st
 struct exporting {
   FILE *to;
   bool is_json;
+  struct opener *opener; // NULL: personal values stay sealed
+  uint64_t forgotten;    // frames that cannot be opened any more
   struct buf object, text, event;
   struct progress bar;
 };
@@ -179,6 +182,18 @@ static int export_frame(void *context, const struct frame *f, uint64_t place, st
   struct bytes event = f->event;
   buf_clear(&e->object);
   buf_clear(&e->text);
+  buf_clear(&e->event);
+  if (e->opener) {
+    int rc = opener_event(e->opener, f, &e->event, err);
+    if (rc && rc != ITD_ENOTFOUND) {
+      char text[PLACE_TEXT];
+      place_format(place, text);
+      error_prefix(err, "%s", text);
+      return rc;
+    }
+    e->forgotten += rc != 0;
+    if (rc == 0) event = buf_bytes(&e->event);
+  }
   put_frame(&e->object, f, place, event);
   if (e->is_json) {
     mp_to_json(buf_bytes(&e->object), &e->text);
@@ -221,7 +236,13 @@ int journal_export(const struct args *args) {
     rc = error_set(&err, ITD_EINVAL, "--format: \"%.40s\" is not allowed; allowed: jsonl, msgpack", format);
   if (rc < 0) return command_fail(args, COMMAND_USAGE, &err);
   struct exporting e = {.is_json = !format || strcmp(format, "jsonl") == 0};
+  if (args_flag(args, "personal") && (rc = opener_new(journal_data(args), &e.opener, &err)))
+    return command_fail(args, journal_exit_of(rc), &err);
   int code = export_to(args, &r, &e);
+  if (e.forgotten)
+    fprintf(stderr, "%llu frames are of leads that were forgotten: their personal values are no more\n",
+            (unsigned long long)e.forgotten);
+  opener_free(e.opener);
   buf_deinit(&e.object), buf_deinit(&e.text), buf_deinit(&e.event);
   return code;
 }

@@ -312,6 +312,13 @@ describe("intent journal (SEED=" .. SEED .. ")", function()
       count = count + (frame.kind == "event" and 1 or 0)
     end
     assert.equal(decisions, count)
+    local open, open_code = journal("export", "--data", daemon.data, "--lead", lead, "--kind", "event", "--personal")
+    assert.equal(0, open_code)
+    for line in open:gmatch "[^\n]+" do
+      local frame = assert(json.decode(line))
+      assert.equal("u7", frame.event.userId)
+    end
+    assert.equal(1, select(2, journal("export", "--data", copy(daemon.data), "--personal"))) -- no keys in a copy of the journal
     local one = json.decode((journal("show", "--json", "--data", daemon.data, "--place", last)))
     assert.equal(last, one.place)
     local page = journal("show", "--data", daemon.data, "--place", last)
