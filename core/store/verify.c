@@ -47,6 +47,9 @@ struct verifying {
   bool is_damaged; // somewhere before: the tips begin anew
 };
 
+// A changed format number is damage like any other; of a journal that a later program wrote, verify says that it cannot read it.
+static bool is_finding(int status) { return status == ITD_ECORRUPT || status == ITD_EVERSION; }
+
 // ---- findings ----
 static void find(struct verifying *v, enum verify_kind kind, const char *file, uint64_t offset, const char *text) {
   struct verify_result *r = v->result;
@@ -74,7 +77,7 @@ static void segment_name(char out[64], const struct segment_info *info, bool sea
 static int take_problem(void *context, const struct segment_info *info, int status, const struct error *what,
                         struct error *err) {
   struct verifying *v = context;
-  if (status != ITD_ECORRUPT) {
+  if (!is_finding(status)) {
     if (err) *err = *what;
     return status;
   }
@@ -118,9 +121,12 @@ static void at_tip(void *context, unsigned partition, const struct journal_tip *
 }
 
 static int take_bases(struct verifying *v, struct error *err) {
-  int rc = base_list(v->options->dir, &v->base, &v->bases, err);
-  if (rc == ITD_ENOTFOUND) return 0;
+  struct error listed = {0};
+  int rc = base_list(v->options->dir, &v->base, &v->bases, &listed);
   v->first_base_mark = v->marks;
+  if (is_finding(rc)) find_error(v, VERIFY_DAMAGE, "bases", &listed);
+  if (is_finding(rc) || rc == ITD_ENOTFOUND) return 0;
+  if (rc && err) *err = listed;
   for (size_t i = 0; rc == 0 && i < v->bases; i++) {
     const struct base_info *b = &v->base[i];
     char path[4096], name[64];
@@ -130,7 +136,7 @@ static int take_bases(struct verifying *v, struct error *err) {
     int checked = b->is_whole ? base_check(v->options->dir, b, &e) : ITD_ECORRUPT;
     if (access(path, F_OK)) continue; // let go since it was listed
     if (!b->is_whole) error_set(&e, ITD_ECORRUPT, "%s: its head or its end does not hold", name);
-    if (checked && checked != ITD_ECORRUPT) {
+    if (checked && !is_finding(checked)) {
       if (err) *err = e;
       rc = checked;
     } else if (checked) {
@@ -179,7 +185,7 @@ static int check_sealed(struct verifying *v, const struct segment_info *info, bo
     v->result->sealed++;
     return 0;
   }
-  if (rc != ITD_ECORRUPT) {
+  if (!is_finding(rc)) {
     if (err) *err = e;
     return rc;
   }
@@ -234,7 +240,7 @@ static int check_segments(struct verifying *v, struct last last[256], struct err
       find_error(v, VERIFY_MISSING, name, &e);
     }
     int scanned = scan_segment(&v->scan, info, &end, &e);
-    if (scanned == ITD_ECORRUPT) {
+    if (is_finding(scanned)) {
       find_error(v, VERIFY_DAMAGE, name, &e);
       begin_anew(v);
     } else if (scanned) {
@@ -350,11 +356,11 @@ static int check_vault(struct verifying *v, struct error *err) {
        (rc = vault_scan(v->options->dir, beginning, no_record, NULL, tips, &e)) == ITD_ECORRUPT && tries < 5; tries++)
     usleep(20000);
   free(tips);
-  if (rc == ITD_ECORRUPT)
+  if (is_finding(rc))
     find_error(v, VERIFY_DAMAGE, "vault", &e);
   else if (rc && err)
     *err = e;
-  return rc == ITD_ECORRUPT ? 0 : rc;
+  return is_finding(rc) ? 0 : rc;
 }
 
 static bool is_failure(const struct verify_options *o, enum verify_kind kind) {

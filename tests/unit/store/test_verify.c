@@ -198,6 +198,39 @@ static void a_forger_who_seals_anew_is_found(void **state) {
   scratch_free(w.dir);
 }
 
+// Any bit of any file, of a log and of a sealed segment: every one of the bytes that say which format it is, and many others.
+static void any_flipped_bit_is_found(void **state) {
+  (void)state;
+  struct draw d = {seed + 7};
+  struct place_of_journal w = make_journal(&d, 2, 12);
+  struct error err = {0};
+  struct sealed_result r;
+  assert_int_equal(seal_segment(w.dir, 0, 1, 3, NULL, &r, &err), 0);
+  for (int sealed = 0; sealed < 2; sealed++) {
+    char path[SEGMENT_PATH_MAX];
+    if (sealed)
+      sealed_path(path, w.dir, 0, 1);
+    else
+      segment_path(path, w.dir, 1, 1);
+    struct buf file = read_whole(path);
+    int fd = open(path, O_RDWR);
+    for (uint64_t n = 0; n < 400; n++) {
+      uint64_t byte = draw(&d, file.n);
+      if (n < 128) byte = sealed ? file.n - SEALED_FOOTER_SIZE + n : n; // the footer, the header
+      uint8_t x = (uint8_t)(file.p[byte] ^ (1u << draw(&d, 8)));
+      assert_int_equal(pwrite(fd, &x, 1, (off_t)byte), 1);
+      struct verify_result *v = verify(&w, NULL, true);
+      if (v->is_whole || !v->count) fail_msg("byte %llu of %s", (unsigned long long)byte, path);
+      verify_free(v);
+      assert_int_equal(pwrite(fd, &file.p[byte], 1, (off_t)byte), 1);
+    }
+    close(fd);
+    buf_deinit(&file);
+  }
+  must_be_whole(&w, NULL);
+  scratch_free(w.dir);
+}
+
 static void what_was_taken_away_is_missed(void **state) {
   (void)state;
   struct draw d = {seed + 2};
@@ -430,10 +463,10 @@ int main(void) {
   seed = seed_of_run();
   log_set_level(LOG_ERROR);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_is_whole_is_called_whole),        cmocka_unit_test(a_forger_who_seals_anew_is_found),
-      cmocka_unit_test(what_was_taken_away_is_missed),        cmocka_unit_test(a_head_says_what_was_signed),
-      cmocka_unit_test(nothing_is_found_while_it_is_written), cmocka_unit_test(select_finds_what_a_walk_finds),
-      cmocka_unit_test(places_read_as_they_are_shown),
+      cmocka_unit_test(what_is_whole_is_called_whole),  cmocka_unit_test(a_forger_who_seals_anew_is_found),
+      cmocka_unit_test(any_flipped_bit_is_found),       cmocka_unit_test(what_was_taken_away_is_missed),
+      cmocka_unit_test(a_head_says_what_was_signed),    cmocka_unit_test(nothing_is_found_while_it_is_written),
+      cmocka_unit_test(select_finds_what_a_walk_finds), cmocka_unit_test(places_read_as_they_are_shown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
