@@ -41,6 +41,19 @@ static int open_parts(struct store *store, struct error *err) {
   return rc;
 }
 
+// Logs of a start with more shards: nothing is added to them, but what recovery read there must stay.
+static int settle_vault(struct store *store, const struct recovery_result *result, struct error *err) {
+  int rc = 0;
+  for (unsigned i = store->options.shards; rc == 0 && i < 256; i++) {
+    struct vault_tip tip = store->vault_tip[i], seen = result->vault_seen[i];
+    struct vault *vault = NULL;
+    if (!tip.end || (tip.number == seen.number && tip.end == seen.end)) continue;
+    rc = vault_open(store->dir.path, i, tip, seen, &vault, err);
+    vault_close(vault);
+  }
+  return rc;
+}
+
 static int open_logs(struct store *store, const struct recovery_result *result, struct error *err) {
   for (unsigned i = 0; i < store->options.shards; i++) {
     struct journal_options o = store->options.journal;
@@ -157,6 +170,7 @@ static int open_rest(struct store *store, struct store_recovery *recovery, struc
   int rc = open_parts(store, err);
   for (unsigned i = 0; rc == 0 && i < store->options.shards; i++) store->shard[i] = shard_new(store, i);
   if (rc == 0) rc = recover(store, result, err);
+  if (rc == 0) rc = settle_vault(store, result, err);
   if (rc == 0) rc = open_logs(store, result, err);
   if (rc == 0) forget_start(store->forget);
   if (rc == 0) start_checkpoint(store);

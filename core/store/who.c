@@ -250,12 +250,14 @@ struct forget_job *shard_forget(struct store_shard *s, struct lead_id id, int64_
   struct lead_entry *e = shard_key(s, id);
   if (e) job->key_address = e->key_address;
   for (size_t i = 0; i < job->count; i++) {
+    CHECK(!s->vault || shard_owns(s, store_partition_of(s->store, job->identity[i].hash))); // but in recovery
     struct store_shard *of = shard_of(s->store, store_partition_of(s->store, job->identity[i].hash));
     struct identity_entry *known = table_find(&of->identities, job->identity[i].hash);
     if (known && lead_id_eq(known->lead, id)) known->head.flags = IDENTITY_IS_GONE;
   }
   forget_mark(s->store->forget, id);
   drop_lead(s, shard_entry(s, id), id);
+  if (s->record.p) explicit_bzero(s->record.p, s->record.cap);
   return job;
 }
 
