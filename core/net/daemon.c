@@ -312,9 +312,9 @@ static void start_threads(struct daemon *daemon) {
 
 static void log_recovery(const struct daemon *daemon) {
   const struct store_recovery *r = &daemon->recovery;
-  log_line(LOG_INFO, "recovered", "frames=%llu skipped=%llu torn_bytes=%llu leads=%llu ms=%lld",
+  log_line(LOG_INFO, "recovered", "frames=%llu skipped=%llu torn_bytes=%llu leads=%llu forgotten=%llu ms=%lld",
            (unsigned long long)r->frames, (unsigned long long)r->skipped, (unsigned long long)r->torn_bytes,
-           (unsigned long long)r->leads, (long long)r->took_ms);
+           (unsigned long long)r->leads, (unsigned long long)r->forgotten, (long long)r->took_ms);
 }
 
 static unsigned shards_of(const struct config *config) {

@@ -64,34 +64,35 @@ bool store_find(struct store_shard *s, struct hash128 identity, struct lead_id *
 }
 
 // ---- keys ----
-static bool ask_key(struct store_shard *s, struct lead_id id, struct lead_entry *e, struct error *err) {
+// What LMDB and the vault say of a lead's key, into an entry that is made for it.
+static struct lead_entry *ask_key(struct store_shard *s, struct lead_id id) {
   uint64_t address, last;
   struct vault_record r;
+  struct error err = {0};
   buf_clear(&s->scratch);
-  int rc = state_key(s->state, id, &address, &s->scratch, err);
-  if (rc && rc != ITD_ENOTFOUND) shard_die_of(err);
-  if (rc || !read_record(s, address, VAULT_LEAD, &r)) return false;
-  if (!lead_id_eq(r.lead, id)) rc = error_set(err, ITD_ECORRUPT, "the state names another lead's key");
+  int rc = state_key(s->state, id, &address, &s->scratch, &err);
+  if (rc && rc != ITD_ENOTFOUND) shard_die_of(&err);
+  if (rc || !read_record(s, address, VAULT_LEAD, &r)) return NULL;
+  if (!lead_id_eq(r.lead, id)) rc = error_set(&err, ITD_ECORRUPT, "the state names another lead's key");
   struct buf opened = {0};
-  if (rc == 0) rc = seal_open(&s->seal, r.key, id, buf_bytes(&s->scratch), &opened, err);
-  if (rc || opened.n != sizeof last) shard_die_of(err);
+  if (rc == 0) rc = seal_open(&s->seal, r.key, id, buf_bytes(&s->scratch), &opened, &err);
+  if (rc == 0 && opened.n != sizeof last) rc = error_set(&err, ITD_ECORRUPT, "the state has no address of an identity");
+  if (rc) shard_die_of(&err);
   memcpy(&last, opened.p, sizeof last);
   buf_deinit(&opened);
+  struct lead_entry *e = shard_entry(s, id);
   memcpy(e->key, r.key, LEAD_KEY_SIZE);
   e->key_address = address;
   e->last_identity = le64toh(last);
   e->head.flags |= LEAD_HAS_KEY;
   explicit_bzero(r.key, sizeof r.key);
-  return true;
+  return e;
 }
 
 struct lead_entry *shard_key(struct store_shard *s, struct lead_id id) {
   struct lead_entry *e = table_find(&s->leads, lead_key(id));
-  struct error err = {0};
   if (e && e->head.flags & (LEAD_HAS_KEY | LEAD_IS_FORGOTTEN)) return e->head.flags & LEAD_HAS_KEY ? e : NULL;
-  if (!shard_may_ask_state(s)) return NULL;
-  if (!e) e = shard_entry(s, id);
-  return ask_key(s, id, e, &err) ? e : NULL;
+  return shard_may_ask_state(s) ? ask_key(s, id) : NULL;
 }
 
 void store_seal(struct store_shard *s, struct lead_id lead, struct bytes secret, struct buf *sealed) {
