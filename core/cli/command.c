@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const struct command *const commands[] = {&command_send,    &command_import, &command_simulate, &command_lead,
-                                                 &command_explain, &command_tail,   &command_check,    &command_test,
-                                                 &command_policy,  &command_replay, &command_journal};
+static const struct command *const commands[] = {
+    &command_send,  &command_import, &command_simulate, &command_lead,   &command_explain, &command_tail,
+    &command_check, &command_test,   &command_policy,   &command_replay, &command_journal, &command_reshard};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static void put_overview(struct buf *out) {

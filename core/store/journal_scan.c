@@ -268,28 +268,36 @@ static int damage(const struct walk *w, uint32_t offset, struct error *err, cons
   return error_set(err, ITD_ECORRUPT, "%s, offset %u: %s", w->path, offset, what);
 }
 
-// The first opening of another number of partitions: all of the new ones begin where all of the old ones ended.
-static int cross_boundary(struct walk *w, const struct trailer *t, struct error *err) {
+// The first opening of another number of partitions: all of the new ones begin where all of the old ones ended. Where
+// these were walked from their first frames the new ones have been, too.
+static int cross_boundary(struct walk *w, const struct trailer *t, unsigned before, struct error *err) {
   struct scan *scan = w->scan;
   bool is_whole = !scan->floor;
-  uint64_t greatest = 0;
+  uint64_t greatest = 0, from = 0;
   struct journal_tip tip[256];
-  for (unsigned p = 0; p < scan->partitions; p++) {
+  for (unsigned p = 0; p < before; p++) {
     const struct scan_tip *known = &scan->tip[p];
     is_whole = is_whole && known->is_known;
     tip[p] = known->tip;
     if (known->is_known && tip[p].seq > greatest) greatest = tip[p].seq;
+    if (known->is_known && known->from > from) from = known->from;
   }
+  memset(scan->tip, 0, sizeof scan->tip);
   struct journal_boundary due;
-  if (is_whole) journal_boundary_of(scan->partitions, tip, t->count, &due);
+  if (is_whole) journal_boundary_of(before, tip, t->count, &due);
   for (size_t i = 0; i < t->count; i++) {
     struct trailer_entry e = trailer_entry_get(t, i), first = trailer_entry_get(t, 0);
     bool fits = is_whole ? e.seq == due.seq && memcmp(e.chain, due.chain, CHAIN_SIZE) == 0
                          : e.seq > greatest && e.seq == first.seq && memcmp(e.chain, first.chain, CHAIN_SIZE) == 0;
     if (!fits)
       return error_set(err, ITD_ECORRUPT,
-                       "%s: partition %zu of %u does not go on from where the %u partitions before ended", w->path, i,
-                       t->count, scan->partitions);
+                       "%s, offset %u: partition %zu of %u does not go on from where the %u partitions before ended",
+                       w->path, w->at, i, t->count, before);
+    if (!is_whole || from) continue;
+    scan->tip[i].is_known = true;
+    scan->tip[i].tip.seq = e.seq;
+    memcpy(scan->tip[i].tip.chain, e.chain, CHAIN_SIZE);
+    if (scan->at_tip) scan->at_tip(scan->context, (unsigned)i, &scan->tip[i].tip);
   }
   return 0;
 }
@@ -298,21 +306,26 @@ static int cross_boundary(struct walk *w, const struct trailer *t, struct error 
 static int take_number(struct walk *w, const struct trailer *t, struct error *err) {
   struct scan *scan = w->scan;
   uint32_t session = w->info->header.session;
+  unsigned before = scan->partitions;
   bool is_resharded = t->flags & TRAILER_RESHARDED, begins = t->flags & TRAILER_BEGINS;
   if (t->count != w->info->header.partitions)
     return damage(w, w->at, err, "the opening is of another number of partitions than its segment");
-  if (scan->partitions == t->count && (!is_resharded || session == scan->numbered)) return 0;
-  int rc = 0;
-  if (scan->partitions && is_resharded && begins && scan->partitions != t->count)
-    rc = cross_boundary(w, t, err);
-  else if (scan->partitions && !scan->floor) // a walk that leaves segments out may come anywhere
-    rc = error_set(err, ITD_ECORRUPT,
-                   "%s: it is of %u partitions, the session before had %u, and no reshard lies between", w->path,
-                   t->count, scan->partitions);
-  if (scan->partitions) memset(scan->tip, 0, sizeof scan->tip);
+  if (before == t->count && (!is_resharded || session == scan->numbered)) return 0;
   scan->partitions = t->count;
   scan->numbered = session;
-  return rc;
+  const struct journal_boundary *since = scan->since;
+  for (size_t i = 0; since && is_resharded && i < t->count; i++) {
+    struct trailer_entry e = trailer_entry_get(t, i);
+    if (e.seq == since->seq && memcmp(e.chain, since->chain, CHAIN_SIZE) != 0)
+      return damage(w, w->at, err, "partitions do not begin at the boundary that the directory names");
+  }
+  if (before && is_resharded && begins && before != t->count) return cross_boundary(w, t, before, err);
+  if (before) memset(scan->tip, 0, sizeof scan->tip);
+  if (before && !scan->floor) // a walk that leaves segments out may come anywhere
+    return error_set(err, ITD_ECORRUPT,
+                     "%s, offset %u: it is of %u partitions, the session before had %u, and no reshard lies between",
+                     w->path, w->at, t->count, before);
+  return 0;
 }
 
 // An opening must go on from what is known of the partitions that this log writes.

@@ -54,6 +54,7 @@ struct scan {
   // Of each partition: a gap up to this frame is no damage where segments in between were left out; NULL: none is
   // allowed, and where the number of partitions changes the new ones must go on from all the old ones.
   const uint64_t *floor;
+  const struct journal_boundary *since; // where the newest number of partitions began; NULL: nobody knows
   // The directory may be written meanwhile: a log ends at the first segment whose successor is not in use when it was
   // read, even if it is by the time that one would be read.
   bool is_live;

@@ -352,7 +352,8 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
 int recover(struct store *store, struct recovery_result *result, struct error *err) {
   struct recovering *v = xcalloc(1, sizeof *v);
   *v = (struct recovering){.store = store, .result = result};
-  v->scan = (struct scan){.dir = store->dir.path, .visit = take_frame, .context = v, .floor = v->floor};
+  v->scan = (struct scan){
+      .dir = store->dir.path, .visit = take_frame, .context = v, .floor = v->floor, .since = &store->dir.since};
   uint64_t began_ns = clock_mono_ns();
   struct segment_info *list = NULL;
   size_t count = 0;

@@ -159,6 +159,13 @@ void shard_take_record(struct store_shard *shard, uint64_t address, const struct
 struct forget_job *shard_forget(struct store_shard *shard, struct lead_id lead, int64_t at_ms);
 void shard_give_forgotten(struct store_shard *shard);
 
+// store.c
+// A last checkpoint. False: it failed, or what is in memory is not to be trusted.
+bool store_checkpoint(struct store *store);
+void store_close_parts(struct store *store); // all but the directory's lock and secret
+int store_open_parts(struct store *store, struct store_recovery *recovery,
+                     struct error *err) ITD_MUST_USE; // again; a failure leaves them to store_close_parts
+
 // history.c
 int history_event(struct store_shard *shard, const struct frame *frame, struct buf *map,
                   struct error *err) ITD_MUST_USE;

@@ -132,8 +132,7 @@ struct sealer_stats store_sealing(const struct store *store) {
   return sealer_stats(store->sealer);
 }
 
-// All but the directory's lock and secret.
-static void close_parts(struct store *store) {
+void store_close_parts(struct store *store) {
   keeper_stop(store->keeper);
   archiver_stop(store->archiver);
   sealer_stop(store->sealer);
@@ -157,13 +156,13 @@ static void close_parts(struct store *store) {
 }
 
 static void free_all(struct store *store) {
-  close_parts(store);
+  store_close_parts(store);
   datadir_close(&store->dir);
   pthread_mutex_destroy(&store->release_lock);
   free(store);
 }
 
-static int open_rest(struct store *store, struct store_recovery *recovery, struct error *err) {
+int store_open_parts(struct store *store, struct store_recovery *recovery, struct error *err) {
   struct recovery_result *result = xcalloc(1, sizeof *result);
   store->release_ms = INT64_MIN;
   atomic_store(&store->last_release, 0);
@@ -191,7 +190,7 @@ int store_open(const struct store_options *options, struct store **out, struct s
   store->dir.lock_fd = -1;
   pthread_mutex_init(&store->release_lock, NULL);
   int rc = open_dir(store, err);
-  if (rc == 0) rc = open_rest(store, recovery, err);
+  if (rc == 0) rc = store_open_parts(store, recovery, err);
   if (rc)
     free_all(store);
   else
@@ -202,18 +201,18 @@ int store_open(const struct store_options *options, struct store **out, struct s
 int store_reopen(struct store *store, struct store_recovery *recovery, struct error *err) {
   for (unsigned i = 0; i < store->options.shards; i++)
     if (store->shard[i]) shard_abandon(store->shard[i]);
-  close_parts(store);
-  int rc = open_rest(store, recovery, err);
-  if (rc) close_parts(store);
+  store_close_parts(store);
+  int rc = store_open_parts(store, recovery, err);
+  if (rc) store_close_parts(store);
   return rc;
 }
 
 // The last checkpoint: what a running cycle still lacks, and then one more for what changed since.
-static void last_checkpoint(struct store *store) {
-  if (!store->checkpoint) return; // closed by a store_reopen that failed
+bool store_checkpoint(struct store *store) {
+  if (!store->checkpoint) return false; // closed by a store_reopen that failed
   for (unsigned i = 0; i < store->options.shards; i++)
     if (!shard_can_give(store->shard[i]) || store_check(store->shard[i], NULL))
-      return; // memory is ahead of the journal: the next start recovers
+      return false; // memory is ahead of the journal: the next start recovers
   for (int round = 0; round < 2; round++) {
     uint32_t cycle = checkpoint_begin(store->checkpoint);
     for (unsigned i = 0; i < store->options.shards; i++)
@@ -221,16 +220,17 @@ static void last_checkpoint(struct store *store) {
       }
     if (!checkpoint_wait(store->checkpoint, cycle)) {
       log_line(LOG_WARN, "last_checkpoint", "outcome=failed note=\"the next start recovers from the journal\"");
-      return;
+      return false;
     }
   }
+  return true;
 }
 
 void store_close(struct store *store) {
   if (!store) return;
   keeper_stop(store->keeper);
   store->keeper = NULL;
-  last_checkpoint(store);
+  store_checkpoint(store);
   free_all(store);
 }
 

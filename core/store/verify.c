@@ -19,7 +19,7 @@ const char *verify_kind_name(enum verify_kind kind) {
 }
 
 struct mark { // something that the chain of a partition must pass through: a head's tip, or a base's
-  unsigned partition;
+  unsigned partitions, partition;
   uint64_t seq;
   const uint8_t *chain;
   bool is_met, is_other; // passed with this chain; with another one
@@ -93,9 +93,9 @@ static int take_problem(void *context, const struct segment_info *info, int stat
 }
 
 // ---- marks ----
-static void add_mark(struct verifying *v, unsigned partition, uint64_t seq, const uint8_t *chain) {
+static void add_mark(struct verifying *v, unsigned partitions, unsigned partition, uint64_t seq, const uint8_t *chain) {
   v->mark = xrealloc(v->mark, (v->marks + 1) * sizeof *v->mark);
-  v->mark[v->marks] = (struct mark){.partition = partition, .seq = seq, .chain = chain};
+  v->mark[v->marks] = (struct mark){.partitions = partitions, .partition = partition, .seq = seq, .chain = chain};
   size_t *n = &v->of_count[partition];
   v->of_partition[partition] = xrealloc(v->of_partition[partition], (*n + 1) * sizeof(size_t));
   v->of_partition[partition][(*n)++] = v->marks++;
@@ -113,7 +113,7 @@ static void at_tip(void *context, unsigned partition, const struct journal_tip *
   }
   for (size_t i = 0; i < v->of_count[partition]; i++) {
     struct mark *m = &v->mark[v->of_partition[partition][i]];
-    if (m->seq != tip->seq) continue;
+    if (m->seq != tip->seq || m->partitions != v->scan.partitions) continue;
     bool same = memcmp(m->chain, tip->chain, SHA256_SIZE) == 0;
     m->is_met |= same;
     m->is_other |= !same;
@@ -142,7 +142,7 @@ static int take_bases(struct verifying *v, struct error *err) {
     } else if (checked) {
       find_error(v, VERIFY_DAMAGE, name, &e);
     } else {
-      add_mark(v, b->head.partition, b->head.seq, b->head.chain);
+      add_mark(v, b->head.partitions, b->head.partition, b->head.seq, b->head.chain);
       v->result->bases++;
     }
   }
@@ -284,12 +284,17 @@ static void check_marks(struct verifying *v) {
     bool is_base = i >= v->first_base_mark;
     if (m->is_met && !m->is_other) continue;
     if (v->is_damaged && !m->is_other) continue;                  // it may lie where the walk could not go
+    bool is_former = m->partitions != v->scan.partitions;         // of another number of partitions
+    if (is_base && is_former && !m->is_other) continue;           // its journal may be gone, or it is of no reshard
     if (is_base && tip->is_known && m->seq < tip->from) continue; // older than what is left of the journal
     if (!m->seq && !m->is_other && !is_base) continue;            // a head of a partition that had nothing
     unsigned long long seq = m->seq;
     if (m->is_other)
       snprintf(text, sizeof text, "partition %u has another chain at frame %llu than %s says", m->partition, seq,
                is_base ? "its base" : "the head");
+    else if (is_former)
+      snprintf(text, sizeof text, "of the %u partitions that the head is of, partition %u has no commit at frame %llu",
+               m->partitions, m->partition, seq);
     else if (tip->is_known && m->seq > tip->tip.seq)
       snprintf(text, sizeof text, "partition %u ends with frame %llu, but %s has frame %llu", m->partition,
                (unsigned long long)tip->tip.seq, is_base ? "a base" : "the head", seq);
@@ -414,7 +419,7 @@ static int verify_once(const struct verify_options *options, struct verify_resul
   int rc = open_list(v, err);
   if (rc == 0 && options->head) // of a former number of partitions, too: no sequence number comes twice
     for (unsigned p = 0; p < options->head->partitions; p++)
-      add_mark(v, p, options->head->tip[p].seq, options->head->tip[p].chain);
+      add_mark(v, options->head->partitions, p, options->head->tip[p].seq, options->head->tip[p].chain);
   v->first_base_mark = v->marks;
   if (rc == 0) rc = take_bases(v, err);
   if (rc == 0) check_first_segments(v);

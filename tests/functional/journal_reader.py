@@ -99,6 +99,7 @@ class Segment:
 class Walk:
     def __init__(self):
         self.tips, self.frames, self.torn, self.closed = {}, 0, 0, {}
+        self.began = 0  # the session that was the first of its number of partitions
 
     def segment(self, segment):
         at = 128
@@ -132,7 +133,21 @@ class Walk:
         self.fold(segment, first, frames, record)
         return at
 
+    def boundary(self, segment, record):
+        before = [self.tips[p] for p in range(len(self.tips))]
+        text = b"intentd reshard\0" + struct.pack("<2I", len(before), segment.partitions)
+        text += b"".join(struct.pack("<Q", seq) + chain for seq, chain in before)
+        tip = (max(seq for seq, _ in before) + 1, hashlib.sha256(text).digest())
+        for partition, _, _, seq, chain in entries(record):
+            need((seq, chain) == tip, f"{segment.path}: partition {partition} does not begin at the boundary")
+        self.tips = {p: tip for p in range(segment.partitions)}
+        self.began = segment.session
+
     def opening(self, segment, record):
+        flags = struct.unpack_from("<H", record, 10)[0]
+        if self.tips and flags & 8 and segment.session != self.began:
+            self.boundary(segment, record)
+        need(not self.tips or len(self.tips) == segment.partitions, f"{segment.path}: another number of partitions")
         for partition, flags, _, seq, chain in entries(record):
             known = self.tips.get(partition)
             if known is not None and flags & 1:
