@@ -352,6 +352,11 @@ int outbox_load(struct outbox *o, unsigned partition, struct bytes saved, uint64
   return rc ? error_set(err, rc, "the channels of partition %u do not read", partition) : 0;
 }
 
+struct outbox_numbers outbox_numbers(const struct outbox *o, unsigned partition, unsigned other) {
+  return (struct outbox_numbers){.sent = channel_of(o, partition, other)->sent,
+                                 .received = inlet_of(o, partition, other)->received};
+}
+
 int outbox_settle(struct outbox *sender, const struct outbox *receiver, struct error *err) {
   for (unsigned i = 0; i < sender->owned; i++)
     for (unsigned p = receiver->options.index; p < receiver->options.partitions; p += receiver->options.shards) {

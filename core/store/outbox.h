@@ -51,6 +51,10 @@ bool outbox_save(struct outbox *outbox, unsigned partition, uint64_t seq, struct
 // Back, into a new outbox. *seq: frames up to it are in. ITD_ECORRUPT, ITD_EVERSION.
 int outbox_load(struct outbox *outbox, unsigned partition, struct bytes saved, uint64_t *seq,
                 struct error *err) ITD_MUST_USE;
+struct outbox_numbers {
+  uint64_t sent, received; // the last to the other partition, and from it
+};
+struct outbox_numbers outbox_numbers(const struct outbox *outbox, unsigned partition, unsigned other);
 // Where both ends are known after recovery: what `receiver` has of the channels of `sender`'s partitions is acknowledged.
 // ITD_ECORRUPT: it has numbers that were never sent.
 int outbox_settle(struct outbox *sender, const struct outbox *receiver, struct error *err) ITD_MUST_USE;

@@ -211,7 +211,7 @@ int state_row_entity(struct bytes value, struct buf *block, struct error *err) {
 
 // What outbox_save gave may be larger than one value should be.
 #define PIECE_BYTES (1u << 20)
-static void piece_key(unsigned partition, uint32_t piece, uint8_t out[6]) {
+void state_channels_key(unsigned partition, uint32_t piece, uint8_t out[STATE_CHANNELS_KEY]) {
   uint16_t p = htobe16((uint16_t)partition);
   uint32_t n = htobe32(piece);
   memcpy(out, &p, 2);
@@ -219,12 +219,12 @@ static void piece_key(unsigned partition, uint32_t piece, uint8_t out[6]) {
 }
 
 int state_channels(struct state_reader *r, unsigned partition, struct buf *saved, struct error *err) {
-  uint8_t key[6];
+  uint8_t key[STATE_CHANNELS_KEY];
   MDB_val v = {.mv_size = PIECE_BYTES};
   int rc = 0;
   uint32_t piece = 0;
   for (; rc == 0 && v.mv_size == PIECE_BYTES; piece++) {
-    piece_key(partition, piece, key);
+    state_channels_key(partition, piece, key);
     rc = get(r, CHANNELS, key, sizeof key, &v, err);
     if (rc) break;
     buf_append(saved, v.mv_data, v.mv_size);
@@ -416,17 +416,17 @@ int state_put_entity(struct state_txn *t, struct lead_id id, struct bytes block,
 }
 
 int state_put_channels(struct state_txn *t, unsigned partition, struct bytes saved, struct error *err) {
-  uint8_t key[6];
+  uint8_t key[STATE_CHANNELS_KEY];
   uint32_t piece = 0;
   for (; saved.n; piece++) {
     size_t n = saved.n < PIECE_BYTES ? saved.n : PIECE_BYTES;
-    piece_key(partition, piece, key);
+    state_channels_key(partition, piece, key);
     int rc = put(t, CHANNELS, key, sizeof key, saved.p, n, err);
     if (rc) return rc;
     saved = bytes_of(saved.p + n, saved.n - n);
   }
   for (int e = 0; e == 0; piece++) { // what it had more of before
-    piece_key(partition, piece, key);
+    state_channels_key(partition, piece, key);
     MDB_val k = val(key, sizeof key);
     e = mdb_del(t->txn, t->state->table[CHANNELS], &k, NULL);
     if (e && e != MDB_NOTFOUND) return failed(e, err, "channels");
@@ -568,8 +568,8 @@ static int rows_of_slots(struct state_snapshot *s, int table, uint8_t row, unsig
 
 int state_snapshot_rows(struct state_snapshot *s, unsigned partition, unsigned partitions, state_visit visit,
                         void *context, struct error *err) {
-  uint8_t piece[6];
-  piece_key(partition, 0, piece);
+  uint8_t piece[STATE_CHANNELS_KEY];
+  state_channels_key(partition, 0, piece);
   int rc = rows_of_slots(s, LEADS, ROW_LEAD, partition, partitions, visit, context, err);
   if (rc == 0) rc = rows_of_slots(s, ENTITIES, ROW_ENTITY, partition, partitions, visit, context, err);
   if (rc == 0) rc = rows_of(s, CHANNELS, ROW_CHANNELS, bytes_of(piece, 2), visit, context, err);

@@ -91,6 +91,8 @@ void state_snapshot_close(struct state_snapshot *snapshot); // NULL does nothing
 int state_snapshot_progress(struct state_snapshot *snapshot, unsigned partition, struct state_progress *progress,
                             struct error *err) ITD_MUST_USE; // ITD_ENOTFOUND
 // Tables as bases name them; these numbers never change.
+#define STATE_CHANNELS_KEY 6
+void state_channels_key(unsigned partition, uint32_t piece, uint8_t out[STATE_CHANNELS_KEY]); // of a ROW_CHANNELS
 enum state_row {
   ROW_LEAD = 1,
   ROW_ENTITY = 2,

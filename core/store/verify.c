@@ -8,9 +8,11 @@
 
 #include "base/check.h"
 #include "store/base.h"
+#include "store/channel_check.h"
 #include "store/hold.h"
 #include "store/journal_scan.h"
 #include "store/source.h"
+#include "store/state.h"
 #include "store/vault.h"
 
 const char *verify_kind_name(enum verify_kind kind) {
@@ -45,6 +47,8 @@ struct verifying {
   unsigned first_partitions;
   uint32_t first_session;
   bool is_damaged; // somewhere before: the tips begin anew
+  struct channel_check *channels;
+  uint32_t numbered; // the session in which they began
 };
 
 // A changed format number is damage like any other; of a journal that a later program wrote, verify says that it cannot read it.
@@ -195,7 +199,54 @@ static int check_sealed(struct verifying *v, const struct segment_info *info, bo
   return 0;
 }
 
+// What a base holds of its partition's channels.
+static int base_channels(struct verifying *v, const struct base_info *b, struct buf *saved, struct error *err) {
+  struct base_reader *reader;
+  int rc = base_open(v->options->dir, b, &reader, err);
+  if (rc) return rc;
+  for (uint32_t piece = 0; rc == 0; piece++) {
+    uint8_t key[STATE_CHANNELS_KEY];
+    state_channels_key(b->head.partition, piece, key);
+    rc = base_lookup(reader, ROW_CHANNELS, bytes_of(key, sizeof key), saved, err);
+  }
+  base_close(reader);
+  return rc == ITD_ENOTFOUND ? 0 : rc;
+}
+
+// Holds the bases of a partition after frame `seq` against the numbers of its channels there.
+static void check_bases_at(struct verifying *v, unsigned partition, uint64_t seq) {
+  char what[200], name[64];
+  for (size_t i = 0; i < v->of_count[partition]; i++) {
+    size_t mark = v->of_partition[partition][i];
+    if (mark < v->first_base_mark || v->mark[mark].seq != seq) continue;
+    const struct base_info *b = base_at(v->base, v->bases, partition, seq);
+    if (!b || b->head.seq != seq || b->head.partitions != v->scan.partitions) continue;
+    struct buf saved = {0};
+    struct error e = {0};
+    snprintf(name, sizeof name, "bases/%02x-%016llx.base", partition, (unsigned long long)seq);
+    if (base_channels(v, b, &saved, &e) == 0 && !channel_check_base(v->channels, partition, buf_bytes(&saved), what))
+      find(v, VERIFY_DAMAGE, name, 0, what);
+    buf_deinit(&saved);
+  }
+}
+
+static int see_frame(void *context, const struct frame *f, uint64_t place, struct error *err) {
+  (void)err;
+  struct verifying *v = context;
+  char what[200], name[64];
+  if (v->scan.numbered != v->numbered) {
+    v->numbered = v->scan.numbered;
+    channel_check_begin(v->channels, v->scan.partitions);
+  }
+  if (v->of_count[f->partition]) check_bases_at(v, f->partition, f->seq - 1);
+  if (channel_check_frame(v->channels, f, what)) return 0;
+  snprintf(name, sizeof name, "journal/%02x-%08x.log", place_log(place), place_segment(place));
+  find(v, VERIFY_DAMAGE, name, place_offset(place), what);
+  return 0;
+}
+
 static void begin_anew(struct verifying *v) {
+  channel_check_lose(v->channels);
   for (unsigned p = 0; p < 256; p++) v->scan.tip[p].is_known = false;
   v->is_damaged = true;
 }
@@ -343,6 +394,12 @@ static void check_logs(struct verifying *v, const struct last last[256]) {
   }
 }
 
+// Logs are read one after the other: of one that is written meanwhile, more may be seen than of the one that sent.
+static void check_channels(struct verifying *v) {
+  char what[200];
+  if (v->result->is_closed && !channel_check_end(v->channels, what)) find(v, VERIFY_DAMAGE, "journal", 0, what);
+}
+
 static int no_record(void *context, uint64_t address, const struct vault_record *record, struct error *err) {
   (void)context, (void)address, (void)record, (void)err;
   return 0;
@@ -415,7 +472,8 @@ static int verify_once(const struct verify_options *options, struct verify_resul
   *v = (struct verifying){.options = options, .result = result};
   free(result->tip);
   *result = (struct verify_result){0};
-  v->scan = (struct scan){.dir = options->dir, .context = v, .at_tip = at_tip, .is_live = true};
+  v->scan = (struct scan){.dir = options->dir, .visit = see_frame, .context = v, .at_tip = at_tip, .is_live = true};
+  v->channels = channel_check_new();
   int rc = open_list(v, err);
   if (rc == 0 && options->head) // of a former number of partitions, too: no sequence number comes twice
     for (unsigned p = 0; p < options->head->partitions; p++)
@@ -428,6 +486,7 @@ static int verify_once(const struct verify_options *options, struct verify_resul
     check_beginnings(v);
     check_marks(v);
     check_logs(v, last);
+    check_channels(v);
     rc = check_vault(v, err);
   }
   if (rc == 0) {
@@ -439,6 +498,7 @@ static int verify_once(const struct verify_options *options, struct verify_resul
   }
   for (unsigned p = 0; p < 256; p++) free(v->of_partition[p]);
   free(v->mark);
+  channel_check_free(v->channels);
   base_list_free(v->base);
   segment_list_free(v->list, v->count);
   free(v);

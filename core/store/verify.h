@@ -3,7 +3,7 @@
 //
 // Checked: every checksum; every partition's sequence, epochs and chain over all its frames, from log to log and session to session; openings and
 // closings; numbers of segments without holes; both indexes and the footer of sealed segments against their records; bases, whose chain the
-// journal must have where they stand; the vault's structure; and that the journal has what a signed head says.
+// journal must have where they stand; the messages of every channel: applied once, in order, and none that was not sent; the vault's structure; and that the journal has what a signed head says.
 #pragma once
 #include "store/head.h"
 #include "store/journal_scan.h"

@@ -15,8 +15,10 @@
 #include "base/log.h"
 #include "post.h"
 #include "store/base.h"
+#include "store/channel_check.h"
 #include "store/disk_faults.h"
 #include "store/replay.h"
+#include "store/verify.h"
 
 enum { COMMANDS_MAX = 20000, USERS = 20 };
 static uint64_t seed;
@@ -31,6 +33,69 @@ static struct store_options options_of(const char *dir, struct draw *d) {
   o.outbox_window = 1 + (unsigned)draw(d, 20);
   o.dedupe_window_ms = 3000; // commands: a start reads no journal that is older, and that the checkpoint has
   return o;
+}
+
+// ---- what a journal proves ----
+
+// The directory's journal is whole, messages included.
+static void verify(const char *dir, bool is_closed) {
+  struct verify_options options = {.dir = dir, .must_be_closed = is_closed};
+  struct verify_result *result = xcalloc(1, sizeof *result);
+  struct error err = {0};
+  if (store_verify(&options, result, &err)) fail_msg("%s", err.text);
+  if (!result->is_whole) fail_msg("%s", result->finding[0].text);
+  assert_true(!is_closed || result->is_closed);
+  free(result->tip);
+  free(result);
+}
+
+// A frame of partition p that sends to partition `to` (-1: to none) and applied `from_n` of `from`.
+static bool show(struct channel_check *check, unsigned p, uint64_t seq, int to, unsigned from, uint64_t from_n) {
+  struct buf body = {0}, list = {0};
+  char what[200];
+  tally_put_add(&body, BYTES_LIT("k"), 1, (struct bytes){0});
+  if (to >= 0) message_put(&list, (struct lead_id){{(uint8_t)to}}, MESSAGE_TALLY_ADD, buf_bytes(&body));
+  struct frame f = {.kind = from_n ? FRAME_MESSAGE : FRAME_EVENT,
+                    .partition = (uint16_t)p,
+                    .seq = seq,
+                    .from = (uint16_t)from,
+                    .from_n = from_n,
+                    .messages = buf_bytes(&list)};
+  bool ok = channel_check_frame(check, &f, what);
+  buf_deinit(&body);
+  buf_deinit(&list);
+  return ok;
+}
+
+static void a_journal_shows_what_was_doubled_or_lost_or_made_up(void **state) {
+  (void)state;
+  char what[200];
+  for (int which = 0; which < 6; which++) {
+    struct channel_check *check = channel_check_new();
+    channel_check_begin(check, 2);
+    assert_true(show(check, 0, 1, 1, 0, 0)); // 0 -> 1: 1
+    assert_true(show(check, 0, 2, 1, 0, 0)); // 0 -> 1: 2
+    assert_true(show(check, 1, 1, -1, 0, 1));
+    if (which == 0) assert_false(show(check, 1, 2, -1, 0, 1)); // twice
+    if (which == 1) assert_false(show(check, 1, 2, -1, 0, 3)); // one was left out
+    if (which == 2) assert_false(show(check, 1, 2, -1, 7, 1)); // from nowhere
+    if (which >= 3) assert_true(show(check, 1, 2, -1, 0, 2));
+    if (which == 3) assert_true(channel_check_end(check, what));
+    if (which == 4) assert_true(show(check, 1, 3, -1, 0, 3)); // what was never sent
+    if (which == 4) assert_false(channel_check_end(check, what));
+    if (which == 5) { // frames are missing: no more is known, but order
+      channel_check_lose(check);
+      assert_true(show(check, 1, 9, -1, 0, 77));
+      assert_false(show(check, 1, 10, -1, 0, 79));
+      assert_true(channel_check_end(check, what));
+      channel_check_begin(check, 4); // a reshard begins channels anew
+      assert_true(show(check, 3, 20, 2, 0, 0));
+      assert_true(show(check, 2, 20, -1, 3, 1));
+      assert_true(channel_check_end(check, what));
+      assert_false(show(check, 2, 21, -1, 3, 3));
+    }
+    channel_check_free(check);
+  }
 }
 
 // ---- in one process ----
@@ -50,7 +115,7 @@ static void settle_and_check(struct world *w, struct post *post, uint64_t comman
 
 static void everything_arrives_once_and_in_order(void **state) {
   (void)state;
-  enum { COMMANDS = 400 };
+  enum { COMMANDS = 250 };
   struct draw d = {seed};
   char *dir = scratch_new();
   struct store_options options = small_options(dir, 4);
@@ -79,6 +144,8 @@ static void everything_arrives_once_and_in_order(void **state) {
   assert_int_equal(sum.applied, sum.sent);
   assert_true(sum.sent && sum.resent && sum.duplicates);
   world_close(&w);
+
+  verify(dir, true);
 
   // What a start finds: everything is acknowledged, and nothing is sent again.
   options = small_options(dir, 3);
@@ -140,7 +207,7 @@ static void nothing_leaves_before_it_is_on_disk(void **state) {
 // same everything arrives.
 static void small_outboxes_do_not_lock(void **state) {
   (void)state;
-  enum { COMMANDS = 300 };
+  enum { COMMANDS = 120 };
   struct draw d = {seed};
   char *dir = scratch_new();
   struct store_options options = small_options(dir, 8);
@@ -204,7 +271,7 @@ static void wait_for_bases(struct world *w) {
 // LMDB is gone, and the journal before the bases with it: what is under way, what was received, and the sums are in the bases.
 static void the_state_is_built_anew_while_messages_wait(void **state) {
   (void)state;
-  enum { EACH = 300, ROUNDS = 4 };
+  enum { EACH = 200, ROUNDS = 3 };
   struct draw d = {seed};
   char *dir = scratch_new();
   struct store_options options = small_options(dir, 3);
@@ -248,6 +315,7 @@ static void the_state_is_built_anew_while_messages_wait(void **state) {
   if (wrong) fail_msg("%s", wrong);
   free(all.is_applied);
   world_close(&w);
+  verify(dir, true);
   struct replay_options replay = {.dir = dir, .threads = 2, .vm = VM_LIMITS_DEFAULT};
   struct replay_result result;
   if (store_replay(&replay, &result, &err)) fail_msg("%s", err.text);
@@ -422,9 +490,11 @@ static void no_message_is_lost_or_doubled_by_an_end(void **state) {
   uint64_t acked = 0;
   for (int i = 0; i < rounds && acked < COMMANDS_MAX - 1000; i++) {
     acked = one_life(dir, acked, &d);
+    verify(dir, false);
     if (draw(&d, 4) == 0) check_all(dir, acked, &d); // else the next child recovers from the kill alone
   }
   check_all(dir, acked, &d);
+  verify(dir, true);
   assert_true(acked > 0);
   struct replay_options replay = {.dir = dir, .threads = 2, .vm = VM_LIMITS_DEFAULT};
   struct replay_result result;
@@ -441,6 +511,7 @@ int main(void) {
   log_set_level(LOG_ERROR);
   shipped_policy();
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_journal_shows_what_was_doubled_or_lost_or_made_up),
       cmocka_unit_test(everything_arrives_once_and_in_order),
       cmocka_unit_test(nothing_leaves_before_it_is_on_disk),
       cmocka_unit_test(small_outboxes_do_not_lock),
