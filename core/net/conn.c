@@ -57,8 +57,13 @@ void conn_ref(struct conn *c) { c->refs++; }
 
 void conn_begin(struct conn *c, struct request *request, size_t weight) {
   conn_ref(c);
-  request->weight = weight;
-  c->under_way += weight;
+  request->weight = 0;
+  conn_weigh(c, request, weight);
+}
+
+void conn_weigh(struct conn *c, struct request *request, size_t more) {
+  request->weight += more;
+  c->under_way += more;
 }
 
 void conn_end(struct conn *c, const struct request *request) {

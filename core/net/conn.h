@@ -46,6 +46,7 @@ void conn_close(struct conn *conn);
 void conn_close_after_flush(struct conn *conn);
 // A request of this connection begins, with `weight` bytes, and ends: between the two the connection's memory stays.
 void conn_begin(struct conn *conn, struct request *request, size_t weight);
+void conn_weigh(struct conn *conn, struct request *request, size_t more); // an answer of it waits for the commit
 void conn_end(struct conn *conn, const struct request *request);
 void conn_ref(struct conn *conn);
 void conn_unref(struct conn *conn);   // frees when closed and nothing is under way

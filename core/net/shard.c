@@ -152,10 +152,12 @@ void shard_submit(struct shard *shard, struct request *request, uint32_t slot, e
     shard_do(shard, task);
     // The last one's answer is written in this turn, and waits with it. What others are still waited for may be written in
     // a later turn: this task then counts only once it is durable.
-    if (request->left == 1)
+    if (request->left == 1) {
       request_settle(request);
-    else
+    } else {
+      conn_weigh(request->owner, request, task->answer.n);
       task_list_add(&shard->answered, task);
+    }
   } else {
     CHECK(origin_send(shard->origin, owner, task));
   }

@@ -253,6 +253,13 @@ local function new(options)
   return self
 end
 
+--- A daemon that is not started yet: `launch` it.
+function harness.new(options)
+  local self = new(options)
+  self.is_over = true
+  return self
+end
+
 --- Starts a daemon and waits until it is ready. Options are the daemon's own (false: leave a default of the harness
 --- out); `flags`: words for the end of its command line; `folder`: to share with another one; `env`: its environment
 --- ({NAME = value}), which a `restart` may change.
@@ -378,7 +385,7 @@ function harness.finish()
       local ok, why = pcall(daemon.stop, daemon)
       if not ok then problems[#problems + 1] = tostring(why) end
     end
-    if not daemon:wait_exit() then
+    if daemon.pid and not daemon:wait_exit() then
       C.kill(daemon.pid, SIGKILL)
       daemon:wait_exit(true)
     end
