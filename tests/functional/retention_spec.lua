@@ -1,4 +1,4 @@
---- Bases and retention on a running daemon: the journal before a base goes, a hold keeps it, what is left can be played again.
+--- Bases and retention on a running daemon: the journal before a base goes, a hold keeps it, and a daemon that lost its LMDB is as it was.
 local json = require "dkjson"
 local lfs = require "lfs"
 
@@ -60,7 +60,7 @@ describe("retention (SEED=" .. SEED .. ")", function()
     return n
   end
 
-  it("lets old journal go behind bases, and goes on", function()
+  it("lets old journal go behind bases, and starts without LMDB", function()
     local daemon = harness.start(OPTIONS)
     harness.wait("journal to go", function()
       ingest(daemon, 400)
@@ -80,6 +80,8 @@ describe("retention (SEED=" .. SEED .. ")", function()
     assert.equal(0, (select(2, intent("journal", "verify", "--data", daemon.data))))
 
     daemon:stop()
+    os.remove(daemon.data .. "/state/data.mdb")
+    os.remove(daemon.data .. "/state/lock.mdb")
     daemon:restart()
     client = daemon:connect()
     for i = 1, 40 do

@@ -173,6 +173,12 @@ static uint64_t one_life(const char *dir, uint64_t acked, struct draw *d) {
   return acked;
 }
 
+static void remove_state(const char *dir) {
+  char path[700];
+  snprintf(path, sizeof path, "%s/state", dir);
+  nftw(path, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static uint64_t digest_of(const char *dir) {
   struct draw d = {1};
   struct store_options options = options_of(dir, &d);
@@ -222,6 +228,7 @@ static void acknowledged_is_kept(void **state) {
   char *dir = scratch_new(), *reference = scratch_new();
   uint64_t acked = 0;
   for (int i = 0; i < rounds && acked < EVENTS_MAX - 2000; i++) {
+    if (draw(&d, 6) == 0) remove_state(dir); // then it is built anew, from bases, journal and vault
     acked = one_life(dir, acked, &d);
     if (draw(&d, 3) == 0) check_all(dir, acked, &d); // else the next child recovers from the kill alone
   }
