@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "store/hold.h"
 #include "store/journal_format.h"
 #include "store/opener.h"
 #include "store/select.h"
@@ -217,9 +218,12 @@ static int export_to(const struct args *args, const struct request *r, struct ex
     return command_fail(args, COMMAND_USAGE, &err);
   }
   struct select_stats stats;
+  int shared =
+      path ? holds_share(journal_data(args)) : -1; // nothing is let go meanwhile; a pipe may be read by somebody slow
   progress_begin(&e->bar, "exporting");
   int rc = journal_select(journal_data(args), &r->filter, export_frame, e, path ? export_progress : NULL, &stats, &err);
   progress_end(&e->bar);
+  holds_unlock(shared);
   if (path && (fflush(e->to) || fsync(fileno(e->to))))
     rc = rc ? rc : error_set(&err, ITD_EIO, "%s: %s", path, strerror(errno));
   if (path && fclose(e->to)) rc = rc ? rc : error_set(&err, ITD_EIO, "%s: %s", path, strerror(errno));

@@ -24,6 +24,7 @@
 #define AGAIN_MAX  60000
 #define END_MS     5000 // a program has to end when it is asked to
 #define COPY_CHUNK (1u << 20)
+#define SYNC_EVERY (4u << 20) // small syncs leave the disk to commits in between
 #define NICE       10
 #define FILE_MAX   65536
 
@@ -121,6 +122,7 @@ static int copy_bytes(const struct archiver *a, int from, int to, struct error *
     if (rc == 0 && atomic_load(&a->is_stopping)) rc = error_set(err, ITD_ESHUTDOWN, "stopped before its end");
     if (!got) break;
     at += (off_t)got;
+    if (rc == 0 && at % SYNC_EVERY == 0 && (e = disk_sync(to))) rc = error_set(err, disk_status(e), "%s", strerror(e));
   }
   free(chunk);
   return rc;

@@ -76,7 +76,8 @@ void sealed_index_leads(struct sealed_index *x, struct buf *out);
 struct sealed_result {
   uint64_t raw_bytes, file_bytes;
 };
-// Seals the segment whose log lies open at `log_fd` into the empty file `out_fd`: every record is judged on the way. Syncs nothing.
+// Seals the segment whose log lies open at `log_fd` into the empty file `out_fd`: every record is judged on the way. Syncs now and then,
+// and leaves the last sync to the caller.
 // `stop` (may be NULL) becoming true ends it soon. ITD_ECORRUPT: it is not whole commits up to zeros. ITD_EFULL, ITD_EIO, ITD_ESHUTDOWN.
 int sealed_write(int log_fd, unsigned log, uint32_t segment, int level, int out_fd, const _Atomic bool *stop,
                  struct sealed_result *result, struct error *err) ITD_MUST_USE;

@@ -10,6 +10,7 @@
 #include "base/check.h"
 
 #define READ_CHUNK (1u << 20)
+#define SYNC_EVERY (4u << 20) // small syncs leave the disk to commits in between
 
 static int must_go_on(const _Atomic bool *stop, struct error *err) {
   return stop && atomic_load(stop) ? error_set(err, ITD_ESHUTDOWN, "stopped before its end") : 0;
@@ -204,7 +205,7 @@ static int stream_piece(struct stream *s, size_t *n, size_t *need, struct error 
 struct writer {
   int fd;
   const _Atomic bool *stop;
-  uint64_t end; // of the file so far
+  uint64_t end, synced; // of the file so far
   ZSTD_CCtx *zstd;
   struct buf block, packed, index; // the open block; one zstd frame; entries of the blocks
   uint32_t block_raw;              // where the open block begins
@@ -215,7 +216,10 @@ static int put_out(struct writer *w, struct bytes b, struct error *err) {
   int e = disk_write(w->fd, b.p, b.n, (off_t)w->end);
   if (e) return error_set(err, disk_status(e), "%s", strerror(e));
   w->end += b.n;
-  return 0;
+  if (w->end - w->synced < SYNC_EVERY) return 0;
+  w->synced = w->end;
+  e = disk_sync(w->fd);
+  return e ? error_set(err, disk_status(e), "%s", strerror(e)) : 0;
 }
 
 // Packs the open block.
@@ -255,7 +259,8 @@ static int add_piece(struct writer *w, const uint8_t *p, size_t n, bool is_recor
   if (is_record) sealed_index_record(w->x, p);
   if (n > SEALED_BLOCK) return add_long(w, p, n, err);
   buf_append(&w->block, p, n);
-  return 0;
+  // Header and opening alone make the first block: who looks at many segments unpacks a few hundred bytes of each.
+  return w->x->blocks == 1 && is_record ? flush(w, err) : 0;
 }
 
 // Takes what is whole of the stream into blocks. *is_over: no number of further bytes makes a record of what comes next.

@@ -286,6 +286,40 @@ describe("intent journal (SEED=" .. SEED .. ")", function()
     assert.is_truthy(log:find("absolute", 1, true), log)
   end)
 
+  it("is whole when its beginning was let go, as long as bases stand for it", function()
+    local daemon = harness.start {
+      shards = 1,
+      partitions = 4,
+      ["checkpoint.interval"] = "100ms",
+      ["base.journal"] = "1m",
+      ["base.interval"] = "1m",
+      ["retention.bytes"] = "1m",
+      ["dedupe.window"] = "1s",
+    }
+    harness.wait("retention", function()
+      send(daemon, 50, BIG)
+      local result, code = verify(daemon.data)
+      assert.equal(0, code, json.encode(result.findings))
+      return daemon:metric "intentd_journal_let_go_segments_total" >= 2
+    end)
+    daemon:stop()
+    local result, code = verify(daemon.data, "--closed")
+    assert.equal(0, code, json.encode(result.findings))
+    assert.is_true(result.bases >= 4 and result.partitions[1].from > 0)
+    assert.equal(1, select(2, verify(copy(daemon.data)))) -- without them nobody knows what lay before
+    local bases = {}
+    for name in lfs.dir(daemon.data .. "/bases") do
+      if name:find "base$" then bases[#bases + 1] = daemon.data .. "/bases/" .. name end
+    end
+    local path = bases[random(#bases)]
+    local text = harness.read(path)
+    local at = random(#text)
+    harness.write(path, text:sub(1, at - 1) .. string.char(bit.bxor(text:byte(at), 1)) .. text:sub(at + 1))
+    result, code = verify(daemon.data)
+    assert.equal(1, code, ("byte %d of %s"):format(at, path))
+    assert.is_truthy(has_kind(result, "damage"), json.encode(result.findings))
+  end)
+
   it("shows and exports frames", function()
     local daemon = harness.start { shards = 2 }
     send(daemon, 80, 100)
