@@ -68,6 +68,8 @@ int main(int argc, char **argv) {
     status = daemon_run(&config, &err);
   }
   config_deinit(&config);
-  if (status < 0) log_line(LOG_ERROR, "failed", "code=%s why=%s", status_code(status), log_quote(err.text));
+  if (status < 0)
+    log_line(LOG_ERROR, "failed", "code=%s why=%s%s", status_code(status), log_quote(err.text),
+             status == ITD_ECORRUPT ? " note=\"intent doctor says what can be had, and what to do\"" : "");
   return exit_status(status);
 }

@@ -19,4 +19,5 @@ int command_fail(const struct args *args, int exit_code, const struct error *err
 int command_exit_of(int status);
 
 extern const struct command command_send, command_import, command_lead, command_explain, command_tail, command_check,
-    command_test, command_policy, command_replay, command_simulate, command_journal, command_reshard;
+    command_test, command_policy, command_replay, command_simulate, command_journal, command_reshard, command_backup,
+    command_restore, command_doctor;

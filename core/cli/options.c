@@ -56,6 +56,7 @@ static int take_option(struct args *args, int argc, char *const *argv, int *at, 
   int i = find(args, name);
   if (i < 0) return unknown(args, name, err);
   const struct option *option = args->option[i];
+  if (args->given_count == GIVEN_MAX) return error_set(err, ITD_EINVAL, "more than %d options", GIVEN_MAX);
   if (!option->value) {
     if (equals) return error_set(err, ITD_EINVAL, "--%s takes no value", option->name);
     args->value[i] = "";
@@ -67,6 +68,8 @@ static int take_option(struct args *args, int argc, char *const *argv, int *at, 
     args->value[i] = argv[++*at];
   else
     return error_set(err, ITD_EINVAL, "--%s needs a value: --%s %s", option->name, option->name, option->value);
+  args->given[args->given_count].option = (uint8_t)i;
+  args->given[args->given_count++].value = args->value[i];
   return 0;
 }
 
@@ -104,6 +107,14 @@ int args_parse(const struct command *command, int argc, char *const *argv, struc
     }
   }
   return check_operands(args, err);
+}
+
+size_t args_all(const struct args *args, const char *name, const char *out[], size_t max) {
+  int option = find(args, bytes_str(name));
+  size_t n = 0;
+  for (size_t i = 0; i < args->given_count && n < max; i++)
+    if (args->given[i].option == option) out[n++] = args->given[i].value;
+  return n;
 }
 
 const char *args_text(const struct args *args, const char *name) {

@@ -5,6 +5,7 @@
 
 #define OPTIONS_MAX  24 // of one command, shared ones included
 #define OPERANDS_MAX 16
+#define GIVEN_MAX    64 // options on one command line
 
 struct option {
   const char *name;  // without the dashes; NULL ends a list of rows
@@ -34,6 +35,11 @@ struct args {
   const struct option *option[OPTIONS_MAX]; // all that the command has
   const char *value[OPTIONS_MAX];           // what was given ("" for a flag), NULL: not given
   size_t option_count;
+  struct {
+    uint8_t option;
+    const char *value;
+  } given[GIVEN_MAX]; // all of them, in their order
+  size_t given_count;
   const char *operand[OPERANDS_MAX];
   size_t operand_count;
   bool help;
@@ -46,6 +52,8 @@ int args_parse(const struct command *command, int argc, char *const *argv, struc
                struct error *err) ITD_MUST_USE;
 // An option that the command has (else it is a programmer's error): its text or NULL; whether it was given; its number.
 const char *args_text(const struct args *args, const char *name);
+// All values of an option that may be given several times; returns how many, at most `max`.
+size_t args_all(const struct args *args, const char *name, const char *out[], size_t max);
 bool args_flag(const struct args *args, const char *name);
 // A whole number from `min` to `max`, or `otherwise` when it was not given. ITD_EINVAL.
 int args_number(const struct args *args, const char *name, int64_t otherwise, int64_t min, int64_t max, int64_t *out,

@@ -40,6 +40,20 @@ void show_count(struct buf *out, uint64_t n) {
   }
 }
 
+void show_size(struct buf *out, uint64_t bytes) {
+  static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  unsigned unit = 0;
+  uint64_t rest = 0;
+  for (; bytes >= 1024 && unit < 6; unit++) {
+    rest = bytes % 1024;
+    bytes /= 1024;
+  }
+  if (!unit)
+    buf_printf(out, "%" PRIu64 " %s", bytes, units[0]);
+  else
+    buf_printf(out, "%" PRIu64 ".%" PRIu64 " %s", bytes, rest * 10 / 1024, units[unit]);
+}
+
 void show_score(struct buf *out, int64_t milli) {
   uint64_t size = milli < 0 ? 0 - (uint64_t)milli : (uint64_t)milli;
   uint64_t tenths = size / 100, rest = size % 100;

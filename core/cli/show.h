@@ -5,6 +5,7 @@
 
 void show_text(struct buf *out, struct bytes text); // control characters and broken UTF-8 as "·"
 void show_count(struct buf *out, uint64_t n);       // 262,200
+void show_size(struct buf *out, uint64_t bytes);    // 812 bytes, 1.5 KiB, 64.0 MiB
 void show_score(struct buf *out, int64_t milli);    // thousandths of a point as 76.1, half to even
 void show_milli(struct buf *out, int64_t milli);    // all of them: -0.250
 void show_time(struct buf *out, int64_t time_ms);   // 2026-01-05 09:00:00Z, with .250 only when not zero

@@ -94,20 +94,23 @@ static int read_format(struct datadir *d, const char *path, struct error *err) {
   return rc;
 }
 
-unsigned store_partitions_in(const char *dir) {
-  struct datadir d = {0};
-  char format[PATH_MAX];
-  snprintf(format, sizeof format, "%s/format", dir);
-  return read_format(&d, format, NULL) == 0 ? d.partitions : 0;
+int datadir_read_file(const char *file, struct datadir *out, struct error *err) {
+  struct datadir d = {.lock_fd = -1};
+  int rc = read_format(&d, file, err);
+  if (rc == 0) *out = d;
+  return rc;
 }
 
-bool datadir_secret(const char *path, uint8_t out[STORE_SECRET_SIZE]) {
-  struct datadir d = {0};
+int datadir_read(const char *path, struct datadir *out, struct error *err) {
   char format[PATH_MAX];
   snprintf(format, sizeof format, "%s/format", path);
-  if (read_format(&d, format, NULL) != 0) return false;
-  memcpy(out, d.secret, STORE_SECRET_SIZE);
-  return true;
+  int rc = datadir_read_file(format, out, err);
+  return rc == ITD_ENOTFOUND ? error_set(err, rc, "%s is no data directory: it has no file \"format\"", path) : rc;
+}
+
+unsigned store_partitions_in(const char *dir) {
+  struct datadir d;
+  return datadir_read(dir, &d, NULL) == 0 ? d.partitions : 0;
 }
 
 static bool has_content(const char *path, const char *name) {

@@ -20,5 +20,8 @@ int datadir_open(const char *path, unsigned partitions, const uint8_t *seed, str
 int datadir_renumber(struct datadir *d, unsigned partitions, const struct journal_boundary *since,
                      struct error *err) ITD_MUST_USE;
 void datadir_close(struct datadir *d);
-// The secret of the directory at `path`, without opening it. False: DIR/format is not there or does not read.
-bool datadir_secret(const char *path, uint8_t out[STORE_SECRET_SIZE]);
+// What a file `format` says, without holding the directory: partitions, since, secret. ITD_ENOTFOUND, ITD_EVERSION,
+// ITD_ECORRUPT, ITD_EIO.
+int datadir_read_file(const char *file, struct datadir *out, struct error *err) ITD_MUST_USE;
+// The same of the directory at `path`. ITD_ENOTFOUND: it is no data directory.
+int datadir_read(const char *path, struct datadir *out, struct error *err) ITD_MUST_USE;

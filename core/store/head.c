@@ -105,7 +105,9 @@ int head_take(const char *dir, int64_t now_ms, struct journal_head *head, struct
 bool head_directory(const char *dir, char out[DIRECTORY_ID]) {
   static const char purpose[] = "directory";
   uint8_t in[STORE_SECRET_SIZE + sizeof purpose - 1], sum[SHA256_SIZE];
-  if (!datadir_secret(dir, in)) return false;
+  struct datadir d;
+  if (datadir_read(dir, &d, NULL) != 0) return false;
+  memcpy(in, d.secret, sizeof d.secret);
   memcpy(in + STORE_SECRET_SIZE, purpose, sizeof purpose - 1);
   sha256_of(bytes_of(in, sizeof in), sum);
   hex_encode(bytes_of(sum, 16), out);

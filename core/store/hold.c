@@ -13,18 +13,22 @@
 
 #define FILE_MAX (1u << 20)
 
-int holds_lock(const char *dir, int *lock, struct error *err) {
+static int take_lock(const char *dir, int how, int *lock, struct error *err) {
   char path[PATH_MAX];
   snprintf(path, sizeof path, "%s/holds.lock", dir);
   int fd = -1, e = disk_open(path, O_RDWR | O_CREAT, &fd);
-  if (e == 0 && flock(fd, LOCK_EX)) {
+  if (e == 0 && flock(fd, how)) {
     e = errno;
     close(fd);
   }
+  if (e == EWOULDBLOCK) return error_set(err, ITD_EBUSY, "%s: somebody reads the journal whole", path);
   if (e) return error_set(err, disk_status(e), "%s: %s", path, strerror(e));
   *lock = fd;
   return 0;
 }
+
+int holds_lock(const char *dir, int *lock, struct error *err) { return take_lock(dir, LOCK_EX, lock, err); }
+int holds_try(const char *dir, int *lock, struct error *err) { return take_lock(dir, LOCK_EX | LOCK_NB, lock, err); }
 
 int holds_share(const char *dir) {
   char path[PATH_MAX];

@@ -19,6 +19,8 @@ struct hold {
 };
 // Between the two no hold is added or released: whoever lets journal go has them from here on. ITD_EIO.
 int holds_lock(const char *dir, int *lock, struct error *err) ITD_MUST_USE;
+// The same, without waiting: a backup may read for hours. ITD_EBUSY.
+int holds_try(const char *dir, int *lock, struct error *err) ITD_MUST_USE;
 // For who reads the journal whole: nothing is let go meanwhile. -1 where nobody ever could (a copy, a directory that
 // is not written).
 int holds_share(const char *dir);

@@ -163,7 +163,8 @@ static void let_go(struct keeper *k) {
   k->stats.bytes_gone += result.bytes;
   pthread_mutex_unlock(&k->lock);
   if (result.segments) log_line(LOG_INFO, "journal_let_go", "segments=%llu", (unsigned long long)result.segments);
-  if (rc) log_line(LOG_ERROR, "retention_failed", "code=%s error=%s", status_code(rc), log_quote(err.text));
+  if (rc && rc != ITD_EBUSY)
+    log_line(LOG_ERROR, "retention_failed", "code=%s error=%s", status_code(rc), log_quote(err.text));
 }
 
 // ---- the thread ----
@@ -218,7 +219,7 @@ struct keeper *keeper_start(const struct keeper_options *options) {
   k->has_set = k->stats.base_ms != 0;
   if (k->has_set) k->base_ms = k->stats.base_ms;
   int lock; // for who reads the journal whole, from the beginning
-  if (holds_lock(options->dir, &lock, NULL) == 0) holds_unlock(lock);
+  if (holds_try(options->dir, &lock, NULL) == 0) holds_unlock(lock);
   pthread_mutex_init(&k->lock, NULL);
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);

@@ -242,7 +242,7 @@ int retention_apply(const struct retention *retention, int64_t now_ms, struct re
   int lock;
   *result = (struct retention_result){0};
   CHECK(retention->bases >= 2);
-  int rc = holds_lock(retention->dir, &lock, err);
+  int rc = holds_try(retention->dir, &lock, err);
   if (rc) return rc;
   rc = segment_list(retention->dir, &g.list, &g.count, err);
   if (rc == 0) rc = base_list(retention->dir, &g.bases, &g.base_count, err);

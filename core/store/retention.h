@@ -24,6 +24,6 @@ struct retention {
 struct retention_result {
   uint64_t segments, bytes; // of journal that went
 };
-// ITD_ECORRUPT: the holds do not read, so nothing went. ITD_EFULL, ITD_EIO: what went before it stays gone.
+// ITD_EBUSY: somebody reads the journal whole (holds_share). ITD_ECORRUPT: the holds do not read, so nothing went. ITD_EFULL, ITD_EIO: what went before it stays gone.
 int retention_apply(const struct retention *retention, int64_t now_ms, struct retention_result *result,
                     struct error *err) ITD_MUST_USE;

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <lmdb.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/file.h"
@@ -595,4 +597,77 @@ int state_visit_progress(unsigned partition, const struct state_progress *progre
   size_t n = progress_key(partition, key);
   put_progress(value, progress);
   return visit(context, ROW_PROGRESS, bytes_of(key, n), bytes_of(value, sizeof value), err);
+}
+
+// ---- looking at it from outside ----
+// "pid thread transaction", a line each behind a line of headings; "-": a place without a snapshot.
+static int take_reader(const char *line, void *context) {
+  struct state_look *look = context;
+  long pid;
+  char txn[32];
+  if (sscanf(line, "%ld %*s %31s", &pid, txn) != 2 || pid == (long)getpid()) return 0;
+  look->readers++;
+  look->stale += kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+  if (*txn == '-') return 0;
+  uint64_t at = strtoull(txn, NULL, 10), behind = look->transactions > at ? look->transactions - at : 0;
+  if (look->has_oldest && behind <= look->oldest_behind) return 0;
+  look->has_oldest = true;
+  look->oldest_pid = pid;
+  look->oldest_behind = behind;
+  return 0;
+}
+
+static int look_at_env(MDB_env *env, struct state_look *out, struct error *err) {
+  MDB_envinfo info;
+  MDB_stat stat;
+  int e = mdb_env_info(env, &info);
+  if (e == 0) e = mdb_env_stat(env, &stat);
+  if (e) return failed(e, err, "info");
+  out->map_bytes = info.me_mapsize;
+  out->used_bytes = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+  out->transactions = info.me_last_txnid;
+  out->readers_max = info.me_maxreaders;
+  return mdb_reader_list(env, take_reader, out) < 0 ? failed(EIO, err, "readers") : 0;
+}
+
+static int look_at_progress(MDB_env *env, unsigned partitions, struct state_look *out, struct error *err) {
+  MDB_txn *txn;
+  MDB_dbi meta;
+  int rc = 0, e = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+  if (e) return failed(e, err, "begin");
+  e = mdb_dbi_open(txn, TABLE_NAMES[META], 0, &meta);
+  for (unsigned p = 0; e == 0 && rc == 0 && p < partitions; p++) {
+    char key[24];
+    MDB_val k = val(key, progress_key(p, key)), v;
+    e = mdb_get(txn, meta, &k, &v);
+    if (e == MDB_NOTFOUND) {
+      e = 0;
+      continue;
+    }
+    if (e == 0) rc = get_progress(bytes_of(v.mv_data, v.mv_size), p, &out->progress[p], err);
+    out->has_progress[p] = e == 0 && rc == 0;
+  }
+  mdb_txn_abort(txn);
+  return e && e != MDB_NOTFOUND ? failed(e, err, "meta") : rc;
+}
+
+int state_look(const char *dir, unsigned partitions, struct state_look *out, struct error *err) {
+  char path[PATH_MAX], lock[PATH_MAX + 16], data[PATH_MAX + 16];
+  snprintf(path, sizeof path, "%s/state", dir);
+  snprintf(lock, sizeof lock, "%s/lock.mdb", path);
+  snprintf(data, sizeof data, "%s/data.mdb", path);
+  if (access(data, F_OK)) return error_set(err, ITD_ENOTFOUND, "%s is not there", data);
+  *out = (struct state_look){0};
+  MDB_env *env;
+  int e = mdb_env_create(&env);
+  if (e) return failed(e, err, path);
+  // Without a file of readers nobody has it open: none is made, it would be of this user.
+  unsigned flags = MDB_RDONLY | MDB_NOTLS | (access(lock, R_OK | W_OK) ? MDB_NOLOCK : 0);
+  e = mdb_env_set_maxdbs(env, TABLES);
+  if (e == 0) e = mdb_env_set_maxreaders(env, READERS_MAX);
+  if (e == 0) e = mdb_env_open(env, path, flags, 0600);
+  int rc = e ? failed(e, err, path) : look_at_env(env, out, err);
+  if (rc == 0) rc = look_at_progress(env, partitions, out, err);
+  mdb_env_close(env);
+  return rc;
 }

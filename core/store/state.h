@@ -112,3 +112,18 @@ int state_visit_progress(unsigned partition, const struct state_progress *progre
 int state_row_lead(struct bytes value, struct buf *sealed, struct error *err) ITD_MUST_USE;
 // The same of a ROW_ENTITY.
 int state_row_entity(struct bytes value, struct buf *block, struct error *err) ITD_MUST_USE;
+
+// ---- looking at it from outside: another process may hold it ----
+struct state_look {
+  uint64_t map_bytes, used_bytes; // address space as it was at the last writing; and how much of it is in use
+  uint64_t transactions;          // committed so far
+  unsigned readers, readers_max;  // places for readers: taken, and how many there are
+  unsigned stale;                 // taken by processes that are gone
+  bool has_oldest;                // a snapshot is held: by this process, from so many transactions ago
+  long oldest_pid;
+  uint64_t oldest_behind;
+  bool has_progress[256];
+  struct state_progress progress[256];
+};
+// Reads only, and changes nothing. ITD_ENOTFOUND: there is none. Else as state_open.
+int state_look(const char *dir, unsigned partitions, struct state_look *out, struct error *err) ITD_MUST_USE;

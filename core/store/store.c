@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "store/forget_first.h"
 #include "store/hold.h"
 #include "store/shard.h"
 
@@ -176,6 +177,9 @@ int store_open_parts(struct store *store, struct store_recovery *recovery, struc
   if (rc == 0) rc = start_archiver(store, err);
   if (rc == 0) start_keeper(store);
   if (rc == 0 && store->options.seal) start_sealer(store);
+  uint64_t first = 0;
+  if (rc == 0) rc = forget_first_apply(store, &first, err);
+  result->recovery.forgotten += first;
   if (rc == 0 && recovery) *recovery = result->recovery;
   free(result);
   return rc;

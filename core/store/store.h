@@ -4,6 +4,7 @@
 // DIR/journal/…      logs (store/journal.h)       DIR/vault/…   who is who: identity -> lead, and each lead's key; outside of the journal
 // DIR/state/…        LMDB: leads, addresses in the vault, due timers, progress of the checkpoint   DIR/versions/HASH  bundles ever active
 // DIR/forgotten      leads that were forgotten (store/forget.h)
+// DIR/forget-first   in a restored directory, leads to forget before anything is served (store/forget_first.h)
 // DIR/quarantine/…   events that were refused, bounded                            DIR/intentd.sock  administration (net/)
 //
 // State = fold(LMDB, journal since). Everything in LMDB carries the sequence number of the last frame folded into it. A lead or

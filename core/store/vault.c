@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -702,8 +703,21 @@ static int erase_all(const char *dir, uint64_t *address, size_t count, struct er
   return rc;
 }
 
-int vault_erase(const char *dir, const uint64_t *addresses, size_t count, struct error *err) {
-  if (!count) return 0;
+static int lock_folder(const char *dir, int how) {
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "%s/vault", dir);
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0) flock(fd, how);
+  return fd;
+}
+
+int vault_hold(const char *dir) { return lock_folder(dir, LOCK_SH); }
+
+void vault_release(int hold) {
+  if (hold >= 0) close(hold);
+}
+
+static int erase_listed(const char *dir, const uint64_t *addresses, size_t count, struct error *err) {
   int e = keep_list(dir, addresses, count);
   if (e) return error_set(err, disk_status(e), "%s/vault/erasing: %s", dir, strerror(e));
   uint64_t *sorted = xmalloc(count * sizeof *sorted);
@@ -713,6 +727,14 @@ int vault_erase(const char *dir, const uint64_t *addresses, size_t count, struct
   if (rc) return rc;
   e = keep_list(dir, NULL, 0);
   return e ? error_set(err, disk_status(e), "%s/vault/erasing: %s", dir, strerror(e)) : 0;
+}
+
+int vault_erase(const char *dir, const uint64_t *addresses, size_t count, struct error *err) {
+  if (!count) return 0;
+  int lock = lock_folder(dir, LOCK_EX); // waits for who copies
+  int rc = erase_listed(dir, addresses, count, err);
+  vault_release(lock);
+  return rc;
 }
 
 int vault_erase_rest(const char *dir, struct error *err) {

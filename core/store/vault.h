@@ -67,5 +67,8 @@ int vault_scan(const char *dir, const struct vault_tip from[256], vault_visit vi
 // then each head becomes that of an erased record, then the bodies become zeros, then the list is emptied; each is synced
 // before the next. Erased already is no failure. ITD_EFULL (nothing was done), ITD_EIO, ITD_ECORRUPT (no record there).
 int vault_erase(const char *dir, const uint64_t *addresses, size_t count, struct error *err) ITD_MUST_USE;
+// Nothing is erased until vault_release: for who copies the vault. -1: there is none, or it can't be opened.
+int vault_hold(const char *dir);
+void vault_release(int hold); // -1 does nothing
 // At a start, before anything is read: ends what vault_erase had begun.
 int vault_erase_rest(const char *dir, struct error *err) ITD_MUST_USE;

@@ -1,0 +1,410 @@
+// The directory itself: who holds it, rights, room, versions, who is who, what was left behind.
+#include "store/doctor.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "store/backup.h"
+#include "store/datadir.h"
+#include "store/disk.h"
+#include "store/doctor_private.h"
+#include "store/hold.h"
+#include "store/source.h"
+#include "store/store.h"
+#include "store/vault.h"
+
+#define DAY_MS      86400000ll
+#define FILES_MAX   (1u << 24)
+#define QUICK_VAULT (256ull << 20) // a larger one is read only with is_deep
+#define CLOCK_MS    60000          // that clocks may differ
+
+// ---- the report ----
+const char *doctor_severity_name(enum doctor_severity severity) {
+  static const char *const names[] = {"ok", "note", "warning", "error"};
+  return names[severity];
+}
+
+void doctor_report_deinit(struct doctor_report *r) {
+  free(r->finding);
+  *r = (struct doctor_report){0};
+}
+
+enum doctor_severity doctor_worst(const struct doctor_report *r) {
+  enum doctor_severity worst = DOCTOR_OK;
+  for (size_t i = 0; i < r->count; i++)
+    if (r->finding[i].severity > worst) worst = r->finding[i].severity;
+  return worst;
+}
+
+void doctor_add(struct doctor_report *r, enum doctor_severity severity, const char *subject, const char *advice,
+                const char *format, ...) {
+  if (r->count == r->cap) r->finding = xrealloc(r->finding, (r->cap = r->cap ? r->cap * 2 : 16) * sizeof *r->finding);
+  struct doctor_finding *f = &r->finding[r->count++];
+  *f = (struct doctor_finding){.severity = severity};
+  snprintf(f->subject, sizeof f->subject, "%s", subject);
+  snprintf(f->advice, sizeof f->advice, "%s", advice);
+  va_list list;
+  va_start(list, format);
+  vsnprintf(f->text, sizeof f->text, format, list);
+  va_end(list);
+}
+
+static void path_in(char out[PATH_MAX], const struct doctor *d, const char *name) {
+  snprintf(out, PATH_MAX, "%s/%s", d->dir, name);
+}
+
+static unsigned long long mib(uint64_t bytes) { return (bytes + (1u << 20) - 1) >> 20; }
+
+// ---- is it one? ----
+static bool look_at_folder(struct doctor *d) {
+  struct stat st;
+  if (stat(d->dir, &st)) {
+    FINDING(d, DOCTOR_ERROR, "directory", "name the data directory with --data", "%s: %s", d->dir, strerror(errno));
+    return false;
+  }
+  if (!S_ISDIR(st.st_mode)) {
+    FINDING(d, DOCTOR_ERROR, "directory", "name the data directory with --data", "%s is no folder", d->dir);
+    return false;
+  }
+  if (access(d->dir, R_OK | X_OK)) {
+    FINDING(d, DOCTOR_ERROR, "permissions", "run this as the user that owns the directory, or as root",
+            "%s is of user %u and may not be read by this one (%u)", d->dir, st.st_uid, geteuid());
+    return false;
+  }
+  return true;
+}
+
+static bool look_at_format(struct doctor *d) {
+  struct datadir format = {0};
+  struct error err = {0};
+  int rc = datadir_read(d->dir, &format, &err);
+  d->partitions = format.partitions;
+  d->since = format.since;
+  if (rc == 0) {
+    FINDING(d, DOCTOR_OK, "format", "", "version %d, %u partitions", STORE_FORMAT, d->partitions);
+    return true;
+  }
+  const char *advice =
+      "take the file from a backup of this directory: it never changes, and without its secret nobody is "
+      "known";
+  char journal[PATH_MAX];
+  path_in(journal, d, "journal");
+  if (rc == ITD_EVERSION)
+    advice = "use the program of the version that wrote it; nothing was changed";
+  else if (rc == ITD_ENOTFOUND && access(journal, F_OK))
+    advice = "name the data directory with --data; a daemon makes a new one where there is none";
+  FINDING(d, DOCTOR_ERROR, "format", advice, "%s", err.text);
+  return false;
+}
+
+// ---- who holds it ----
+// Without taking the lock ourselves, which could make a daemon that starts just now fail.
+static void look_at_lock(struct doctor *d) {
+  char path[PATH_MAX], line[256];
+  struct stat st;
+  path_in(path, d, "intentd.lock");
+  FILE *locks = stat(path, &st) == 0 ? fopen("/proc/locks", "re") : NULL;
+  while (locks && fgets(line, sizeof line, locks)) {
+    long pid;
+    unsigned long inode;
+    if (sscanf(line, "%*d: FLOCK %*s WRITE %ld %*x:%*x:%lu", &pid, &inode) != 2 || inode != st.st_ino) continue;
+    d->is_held = true;
+    d->holder = pid;
+  }
+  if (locks) fclose(locks);
+  if (d->is_held)
+    FINDING(d, DOCTOR_OK, "lock", "", "a daemon runs on it (process %ld)", d->holder);
+  else
+    FINDING(d, DOCTOR_OK, "lock", "", "no daemon runs on it");
+}
+
+static void look_at_rights(struct doctor *d) {
+  static const char *const folders[] = {"journal", "bases", "vault", "versions", "state"};
+  struct stat st;
+  bool is_well = true;
+  if (stat(d->dir, &st) == 0 && st.st_mode & (S_IRWXG | S_IRWXO)) {
+    FINDING(d, DOCTOR_WARNING, "permissions", "chmod 700 the directory",
+            "%s may be used by others than its user (mode %03o): it holds personal data and the keys to it", d->dir,
+            st.st_mode & 0777u);
+    is_well = false;
+  }
+  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+    char path[PATH_MAX];
+    path_in(path, d, folders[i]);
+    if (access(path, F_OK) || access(path, R_OK | X_OK) == 0) continue;
+    FINDING(d, DOCTOR_ERROR, "permissions",
+            "give everything in the directory to the daemon's user, with mode 700 and 600", "%s may not be read", path);
+    is_well = false;
+  }
+  if (is_well) FINDING(d, DOCTOR_OK, "permissions", "", "for its user only");
+}
+
+// ---- room ----
+// Bytes of the segments that were written in the day before the newest frame.
+static uint64_t bytes_of_a_day(const struct doctor *d) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < d->count; i++) {
+    char path[SEGMENT_PATH_MAX];
+    struct stat st;
+    const struct segment_info *s = &d->list[i], *next = segment_after(d->list, d->count, s);
+    if (!s->has_opening || (next && next->received_ms < d->newest_ms - DAY_MS)) continue;
+    if (s->is_sealed)
+      sealed_path(path, d->dir, s->log, s->number);
+    else
+      segment_path(path, d->dir, s->log, s->number);
+    if (stat(path, &st) == 0) bytes += (uint64_t)st.st_size;
+  }
+  return bytes;
+}
+
+static void look_at_room(struct doctor *d) {
+  struct statvfs fs;
+  if (statvfs(d->dir, &fs)) {
+    FINDING(d, DOCTOR_WARNING, "disk", "", "%s: %s", d->dir, strerror(errno));
+    return;
+  }
+  static const char make_room[] = "make room, or let old journal go (retention.age, retention.bytes). Full: nothing is "
+                                  "acknowledged until there is room; nothing that was is at risk";
+  uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize, day = bytes_of_a_day(d);
+  if (fs.f_flag & ST_RDONLY)
+    FINDING(d, DOCTOR_ERROR, "disk",
+            "a daemon needs to write: mount it so; a file system that failed is remounted "
+            "read-only by the system, see its log",
+            "the file system is read-only");
+  if (left < d->options->free_bytes)
+    FINDING(d, DOCTOR_WARNING, "disk", make_room, "%llu MiB are free", mib(left));
+  else if (day && left / day < 3)
+    FINDING(d, DOCTOR_WARNING, "disk", make_room, "%llu MiB are free; the journal grew by %llu MiB in its last day",
+            mib(left), mib(day));
+  else
+    FINDING(d, DOCTOR_OK, "disk", "", "%llu MiB are free; the journal grew by %llu MiB in its last day", mib(left),
+            mib(day));
+  if (fs.f_files && fs.f_favail < 1000)
+    FINDING(d, DOCTOR_WARNING, "disk", "take files away", "the file system has room for %llu more files only",
+            (unsigned long long)fs.f_favail);
+}
+
+// ---- versions of the policy ----
+static void look_at_versions(struct doctor *d) {
+  char path[PATH_MAX], hash[65], line[128];
+  unsigned number, count = 0, missing = 0, first_missing = 0;
+  path_in(path, d, "versions/numbers");
+  FILE *numbers = fopen(path, "re");
+  if (!numbers && d->newest_ms)
+    FINDING(d, DOCTOR_ERROR, "versions", "take the folder versions/ from a backup: it only ever grows", "%s: %s", path,
+            strerror(errno));
+  if (!numbers) return;
+  while (fgets(line, sizeof line, numbers)) {
+    if (sscanf(line, "%u %64[0-9a-f]", &number, hash) != 2) {
+      FINDING(d, DOCTOR_ERROR, "versions", "take it from a backup", "%s: line %u does not read", path, count + 1);
+      break;
+    }
+    char archive[PATH_MAX];
+    snprintf(archive, sizeof archive, "%.3900s/versions/%s", d->dir, hash);
+    if (access(archive, R_OK) && !missing++) first_missing = number;
+    count++;
+  }
+  fclose(numbers);
+  if (missing)
+    FINDING(d, DOCTOR_ERROR, "versions", "take the folder versions/ from a backup: it only ever grows",
+            "%u of %u versions of the policy are missing, the first is number %u: decisions of theirs can't be folded",
+            missing, count, first_missing);
+  else
+    FINDING(d, DOCTOR_OK, "versions", "", "%u of the policy", count);
+}
+
+// ---- who is who, who was forgotten, who was refused ----
+static uint64_t folder_bytes(const char *path, size_t *files) {
+  char **names;
+  size_t count;
+  uint64_t bytes = 0;
+  *files = 0;
+  if (access(path, F_OK) || dir_list(path, FILES_MAX, &names, &count, NULL)) return 0;
+  for (size_t i = 0; i < count; i++) {
+    char file[PATH_MAX];
+    struct stat st;
+    snprintf(file, sizeof file, "%.3000s/%.1000s", path, names[i]);
+    if (stat(file, &st) == 0) bytes += (uint64_t)st.st_size;
+  }
+  *files = count;
+  dir_list_free(names, count);
+  return bytes;
+}
+
+struct counted {
+  uint64_t leads, identities;
+};
+
+static int count_record(void *context, uint64_t address, const struct vault_record *r, struct error *err) {
+  (void)address, (void)err;
+  struct counted *c = context;
+  c->leads += r->type == VAULT_LEAD;
+  c->identities += r->type == VAULT_IDENTITY;
+  return 0;
+}
+
+static void look_at_vault(struct doctor *d) {
+  char path[PATH_MAX];
+  size_t files;
+  path_in(path, d, "vault");
+  uint64_t bytes = folder_bytes(path, &files);
+  if (access(path, F_OK)) {
+    if (d->newest_ms)
+      FINDING(d, DOCTOR_ERROR, "vault",
+              "restore a backup: without the vault nobody is known and nothing personal opens", "%s is not there",
+              path);
+    return;
+  }
+  if (!d->options->is_deep && bytes > QUICK_VAULT) {
+    FINDING(d, DOCTOR_OK, "vault", "", "%llu MiB in %zu files; not read (--deep)", mib(bytes), files);
+    return;
+  }
+  struct counted c = {0};
+  struct error err = {0};
+  struct vault_tip from[256] = {0}, to[256];
+  if (vault_scan(d->dir, from, count_record, &c, to, &err) < 0)
+    FINDING(d, DOCTOR_ERROR, "vault", "take this file from a backup that is newer than the damage, or restore", "%s",
+            err.text);
+  else
+    FINDING(d, DOCTOR_OK, "vault", "", "%llu leads, %llu identities", (unsigned long long)c.leads,
+            (unsigned long long)c.identities);
+}
+
+static void look_at_forgotten(struct doctor *d) {
+  char path[PATH_MAX];
+  struct buf text = {0};
+  unsigned lines = 0;
+  path_in(path, d, "forgotten");
+  if (disk_load(path, 1u << 30, &text, NULL) == 0) {
+    for (size_t i = 0; i < text.n; i++) lines += text.p[i] == '\n';
+    FINDING(d, DOCTOR_OK, "forgotten", "", "%u leads", lines);
+  }
+  buf_deinit(&text);
+}
+
+static void look_at_quarantine(struct doctor *d) {
+  char path[PATH_MAX];
+  size_t files;
+  path_in(path, d, "quarantine");
+  uint64_t bytes = folder_bytes(path, &files);
+  if (bytes)
+    FINDING(d, DOCTOR_NOTE, "quarantine", "look at why, then take the files away: they hold personal data in clear",
+            "%llu KiB of refused events are kept", (unsigned long long)((bytes + 1023) >> 10));
+}
+
+// ---- holds ----
+static void look_at_holds(struct doctor *d) {
+  struct hold *list;
+  size_t count;
+  struct error err = {0};
+  if (holds_read(d->dir, &list, &count, &err) < 0) {
+    FINDING(d, DOCTOR_ERROR, "holds", "mend the line, or take the file from a backup", "%s", err.text);
+    return;
+  }
+  for (size_t i = 0; i < count; i++) {
+    int64_t age_ms = clock_wall_ms() - list[i].made_ms;
+    if (age_ms > d->options->hold_age_ms)
+      FINDING(d, DOCTOR_NOTE, "holds", "release it when it is not needed any more",
+              "\"%s\" has kept the journal for %lld days: %s", list[i].name, (long long)(age_ms / DAY_MS), list[i].why);
+  }
+  if (count) FINDING(d, DOCTOR_OK, "holds", "", "%zu", count);
+  free(list);
+}
+
+// ---- the clock ----
+static void look_at_clock(struct doctor *d) {
+  int64_t ahead_ms = d->newest_ms - clock_wall_ms();
+  if (ahead_ms > CLOCK_MS)
+    FINDING(d, DOCTOR_WARNING, "clock", "mend the machine's clock before a daemon starts",
+            "the newest frame was received %lld seconds from now: the clock was set back",
+            (long long)(ahead_ms / 1000));
+}
+
+// ---- rests ----
+static bool is_rest(const char *name) {
+  size_t n = strlen(name);
+  return (n > 4 && strcmp(name + n - 4, ".new") == 0) || (n > 5 && strcmp(name + n - 5, ".part") == 0);
+}
+
+static void look_at_rests(struct doctor *d) {
+  static const char *const folders[] = {".", "journal", "bases", "vault", "versions", "quarantine", "dedupe"};
+  unsigned count = 0;
+  char first[PATH_MAX] = "";
+  if (d->is_held) return; // it may be writing them
+  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+    char path[PATH_MAX];
+    path_in(path, d, folders[i]);
+    DIR *dir = opendir(path);
+    if (!dir) continue;
+    for (struct dirent *e; (e = readdir(dir));)
+      if (is_rest(e->d_name) && !count++) snprintf(first, sizeof first, "%s/%.255s", folders[i], e->d_name);
+    closedir(dir);
+  }
+  if (count)
+    FINDING(d, DOCTOR_NOTE, "leftovers", "the next start takes them away or writes over them",
+            "%u files were being made when the daemon ended, such as %s", count, first);
+}
+
+// ---- a backup ----
+static void look_at_backup(struct doctor *d) {
+  struct manifest m;
+  struct error err = {0};
+  unsigned missing = 0;
+  if (manifest_read(d->dir, &m, &err) < 0) {
+    FINDING(d, DOCTOR_ERROR, "backup", "make a new backup in an empty folder", "%s", err.text);
+    return;
+  }
+  for (size_t i = 0; i < m.count; i++) {
+    char path[PATH_MAX];
+    struct stat st;
+    path_in(path, d, m.file[i].stored);
+    if (stat(path, &st) == 0 && (uint64_t)st.st_size >= m.file[i].size) continue;
+    if (!missing++)
+      FINDING(d, DOCTOR_ERROR, "backup", "make a new backup in an empty folder", "%s is missing or cut", path);
+  }
+  int64_t age_ms = clock_wall_ms() - m.began_ms;
+  if (!missing)
+    FINDING(d, DOCTOR_OK, "backup", "intent restore verifies every byte of it",
+            "a backup with %zu files, made %lld hours ago", m.count, (long long)(age_ms / 3600000));
+  manifest_deinit(&m);
+}
+
+// ---- all of it ----
+void doctor_look(const struct doctor_options *options, struct doctor_report *report) {
+  struct doctor d = {.options = options, .report = report, .dir = options->dir};
+  char backup[PATH_MAX];
+  if (!look_at_folder(&d)) return;
+  manifest_path(backup, d.dir);
+  if (access(backup, F_OK) == 0) {
+    look_at_backup(&d);
+    return;
+  }
+  if (!look_at_format(&d)) return;
+  d.scan = xcalloc(1, sizeof *d.scan);
+  look_at_lock(&d);
+  look_at_rights(&d);
+  doctor_state(&d); // before the journal, which only grows meanwhile
+  doctor_list_bases(&d);
+  doctor_journal(&d);
+  doctor_bases(&d);
+  doctor_lag(&d);
+  look_at_room(&d);
+  look_at_versions(&d);
+  look_at_vault(&d);
+  look_at_forgotten(&d);
+  look_at_quarantine(&d);
+  look_at_holds(&d);
+  look_at_clock(&d);
+  look_at_rests(&d);
+  segment_list_free(d.list, d.count);
+  base_list_free(d.base);
+  free(d.scan);
+}

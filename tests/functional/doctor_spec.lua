@@ -1,0 +1,198 @@
+--- intent doctor: each thing that can be wrong with a directory is named, with what to do; nothing is changed, and what is
+--- well is not complained of.
+local lfs = require "lfs"
+
+local harness = require "harness"
+
+local function doctor(data, words)
+  local out = harness.folder() .. "/out"
+  local status = os.execute(
+    ("'%s/intent' doctor --json --data '%s' --min-free 1 %s >'%s' 2>&1"):format(harness.bin, data, words or "", out)
+  )
+  local findings = {}
+  local text = harness.read(out)
+  for finding in text:gmatch "{[^{}]*}" do
+    findings[#findings + 1] = {
+      severity = finding:match '"severity":"(%a+)"',
+      subject = finding:match '"subject":"(%a+)"',
+      text = finding:match '"text":"(.-)","',
+      advice = finding:match '"advice":"(.-)"',
+    }
+  end
+  return { all = findings, raw = text, status = status > 255 and math.floor(status / 256) or status }
+end
+
+--- The finding of a severity about a subject whose text has `words`.
+local function has(report, severity, subject, words)
+  for _, finding in ipairs(report.all) do
+    if finding.severity == severity and finding.subject == subject and finding.text:find(words, 1, true) then
+      return finding
+    end
+  end
+  error(("no %s of %s with %q in %s"):format(severity, subject, words, report.raw), 2)
+end
+
+local function is_well(report)
+  for _, finding in ipairs(report.all) do
+    assert.is_true(finding.severity == "ok" or finding.severity == "note", report.raw)
+  end
+  assert.equal(0, report.status)
+end
+
+describe("intent doctor", function()
+  after_each(harness.finish)
+
+  local function fill(daemon, from, to)
+    local requests = {}
+    for i = from, to do
+      requests[#requests + 1] = {
+        "event.ingest",
+        harness.event { userId = "u" .. i % 40, messageId = i, properties = { n = i, text = ("x"):rep(300) } },
+      }
+    end
+    for _, answer in ipairs(daemon:connect():pipeline(requests)) do
+      assert.is_nil(answer.error, answer.error and answer.error.detail)
+    end
+  end
+
+  local function stopped(options)
+    local daemon = harness.start(options or { shards = 2, partitions = 4 })
+    fill(daemon, 1, 1000)
+    daemon:stop()
+    return daemon
+  end
+
+  local function segments(data)
+    local list = {}
+    for name in lfs.dir(data .. "/journal") do
+      if name:match "^%x%x%-%x+%.%a+$" then list[#list + 1] = name end
+    end
+    table.sort(list)
+    return list
+  end
+
+  local function change(path, at, text)
+    local file = assert(io.open(path, "r+b"))
+    file:seek("set", at)
+    file:write(text)
+    file:close()
+  end
+
+  it("finds nothing wrong with a daemon that runs, and with one that was stopped or killed", function()
+    local daemon = harness.start { shards = 2, partitions = 4 }
+    fill(daemon, 1, 500)
+    local report = doctor(daemon.data, "--deep")
+    is_well(report)
+    has(report, "ok", "lock", "process " .. daemon.pid)
+    daemon:kill()
+    report = doctor(daemon.data, "--deep")
+    is_well(report)
+    has(report, "ok", "lock", "no daemon")
+    daemon:restart()
+    daemon:stop()
+    report = doctor(daemon.data, "--deep")
+    is_well(report)
+    has(report, "ok", "checkpoint", "0 frames behind")
+  end)
+
+  it("tells a torn end from damage, and says what can be had", function()
+    local daemon = harness.start { shards = 2, partitions = 4 }
+    fill(daemon, 1, 1000)
+    daemon:kill()
+    local path = daemon.data .. "/journal/00-00000001.log"
+    local text = harness.read(path)
+    local last = #text
+    while text:byte(last) == 0 do
+      last = last - 1
+    end
+    change(path, last + 40 - last % 8, "torn")
+    local report = doctor(daemon.data)
+    is_well(report)
+    has(report, "note", "journal", "not whole")
+    change(path, 40000, "damage")
+    report = doctor(daemon.data)
+    assert.equal(1, report.status)
+    has(report, "error", "journal", "00-00000001.log, offset ")
+    has(report, "note", "journal", "0 to frame ")
+    local status, log = harness.start_fails { data = daemon.data, shards = 2 }
+    assert.equal(70, status)
+    assert.is_truthy(log:find("intent doctor", 1, true), log)
+  end)
+
+  it("names a segment that is missing", function()
+    local daemon = stopped()
+    daemon:restart()
+    fill(daemon, 1001, 1100)
+    daemon:stop()
+    daemon:restart()
+    daemon:stop()
+    local list = {}
+    for _, name in ipairs(segments(daemon.data)) do
+      if name:match "^00" then list[#list + 1] = name end
+    end
+    assert.is_true(#list >= 3)
+    os.remove(daemon.data .. "/journal/" .. list[2])
+    local report = doctor(daemon.data)
+    assert.equal(1, report.status)
+    assert.is_truthy(has(report, "error", "journal", "00-00000002").advice:find("backup", 1, true))
+  end)
+
+  it("does not mind that LMDB is missing, and minds what it can't read", function()
+    local daemon = stopped()
+    os.remove(daemon.data .. "/state/data.mdb")
+    local report = doctor(daemon.data)
+    is_well(report)
+    has(report, "note", "state", "not there")
+    harness.write(daemon.data .. "/state/data.mdb", ("\0"):rep(65536))
+    report = doctor(daemon.data)
+    assert.equal(1, report.status)
+    assert.is_truthy(has(report, "error", "state", "state").advice:find("anew", 1, true))
+  end)
+
+  it("tells a wrong version, a folder that is none, and one that is not there", function()
+    local daemon = stopped()
+    local format = harness.read(daemon.data .. "/format")
+    harness.write(daemon.data .. "/format", (format:gsub("^intentd %d+", "intentd 99")))
+    has(doctor(daemon.data), "error", "format", "version 99")
+    os.remove(daemon.data .. "/format")
+    assert.is_truthy(has(doctor(daemon.data), "error", "format", "format").advice:find("secret", 1, true))
+    local report = doctor(harness.folder() .. "/nowhere")
+    assert.equal(1, report.status)
+    has(report, "error", "directory", "nowhere")
+    has(doctor(harness.folder()), "error", "format", "no data directory")
+  end)
+
+  it("sees what others may read, what a daemon left, and a disk that is almost full", function()
+    local daemon = stopped()
+    os.execute("chmod 755 '" .. daemon.data .. "'")
+    harness.write(daemon.data .. "/bases.part", "x")
+    local report = doctor(daemon.data, "--min-free 999999999")
+    assert.equal(1, report.status)
+    has(report, "warning", "permissions", "755")
+    has(report, "note", "leftovers", "bases.part")
+    has(report, "warning", "disk", "MiB are free")
+  end)
+
+  it("sees the lock that another process holds, and its long reader", function()
+    local daemon = harness.start { shards = 2, partitions = 4 }
+    fill(daemon, 1, 200)
+    has(doctor(daemon.data), "ok", "lock", "process " .. daemon.pid)
+    local report = doctor(daemon.data, "--max-behind 0")
+    for _, finding in ipairs(report.all) do
+      assert.is_true(finding.severity ~= "error", report.raw)
+    end
+  end)
+
+  it("looks at a backup", function()
+    local daemon = stopped()
+    local to = harness.folder() .. "/backup"
+    assert.equal(0, os.execute(("'%s/intent' backup '%s' --data '%s' >/dev/null"):format(harness.bin, to, daemon.data)))
+    local report = doctor(to)
+    is_well(report)
+    has(report, "ok", "backup", "files")
+    os.remove(to .. "/format")
+    report = doctor(to)
+    assert.equal(1, report.status)
+    has(report, "error", "backup", "format")
+  end)
+end)
