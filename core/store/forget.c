@@ -18,7 +18,7 @@
 #include "store/table.h"
 
 #define BATCH       256 // leads that are forgotten together: one transaction, one rewriting of the quarantine
-#define RETRY_MS    1000
+#define RETRY_MS    200
 #define LEDGER_MAX  (1u << 30)
 #define SETTLE_TAIL 65536 // of the ledger: lines that a process may have left unsynced
 
@@ -289,7 +289,8 @@ static struct forget_job *take(struct forget *f) {
 static void wait_ms(struct forget *f, int64_t ms) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
-  t.tv_sec += (time_t)(ms / 1000);
+  t.tv_nsec += (long)ms * 1000000;
+  if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
   pthread_cond_timedwait(&f->work, &f->lock, &t);
 }
 

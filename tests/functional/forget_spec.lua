@@ -140,6 +140,31 @@ describe("lead.forget", function()
     assert.equal(15, tonumber(text:match '"decisions":(%d+)'))
   end)
 
+  it("is done in the end when the disk fails meanwhile", function()
+    local daemon = harness.start { env = { INTENTD_DISK_FAULTS = "sync:vault/erasing:1:EIO;write:vault/erasing:3:ENOSPC" } }
+    daemon:expect_errors "forget_failed"
+    daemon:expect_errors "storage_failed"
+    daemon:expect_errors "recovery_failed"
+    local client, admin = daemon:connect(), daemon:admin()
+    local leads = {}
+    for i = 1, 2 do
+      leads[i] = client:must("event.ingest", event { userId = "u" .. i }).lead
+    end
+    local answer = admin:answer(admin:send("lead.forget", "u1"))
+    if answer.error then assert.equal("storage_failed", answer.error.code) end
+    harness.wait("the lead to be forgotten", function()
+      local _, err = client:call("lead.get", leads[1])
+      return err.code == "not_found" and err.detail:find("was forgotten", 1, true)
+    end)
+    harness.wait("everything to be well", function() return daemon:get "/readyz" == "ready\n" end)
+    harness.wait("the line", function() return (harness.read(daemon.data .. "/forgotten") or ""):find(leads[1], 1, true) end)
+    assert.equal(leads[2], client:must("lead.get", "u2").lead.lead)
+    for path, bytes in pairs(files(daemon.data .. "/vault")) do
+      assert.is_nil(bytes:find("u1\0", 1, true), path)
+    end
+    admin:must("lead.forget", "u2")
+  end)
+
   it("goes on while the lead's events come, and others' are answered", function()
     local daemon = harness.start { shards = 4, ["checkpoint.interval"] = "100ms" }
     local client, admin = daemon:connect(), daemon:admin()

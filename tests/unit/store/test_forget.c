@@ -165,10 +165,22 @@ static char *killed(const char *dir) {
   return to;
 }
 
-static void lose_lmdb(const char *dir) {
-  char path[1200];
-  snprintf(path, sizeof path, "%s/state/data.mdb", dir);
-  unlink(path);
+static void run(const char *format, const char *a, const char *b) {
+  char command[1300];
+  snprintf(command, sizeof command, format, a, b);
+  assert_int_equal(system(command), 0);
+}
+static void lose_lmdb(const char *dir) { run("rm -f %s/state/data.mdb%s", dir, ""); }
+static void keep_lmdb(const char *dir) { run("cp --sparse=always %s/state/data.mdb %s/older", dir, dir); }
+static void put_lmdb_back(const char *dir) { run("mv %s/older %s/state/data.mdb", dir, dir); }
+
+static void make_bases(struct world *w) {
+  uint64_t before = store_keep_stats(w->store).bases;
+  for (int i = 0; i < 20000 && store_keep_stats(w->store).bases == before; i++) {
+    world_turn(w);
+    usleep(1000);
+  }
+  assert_true(store_keep_stats(w->store).bases > before);
 }
 
 static void must_be(struct world *w, const struct everybody *expected) {
@@ -177,7 +189,7 @@ static void must_be(struct world *w, const struct everybody *expected) {
 }
 
 // Whoever was forgotten is nowhere, in memory and on disk, and the others are as they were: running, started again,
-// after a crash, without LMDB.
+// after a crash, without LMDB, with an older one, from bases.
 static void nothing_is_left_and_nobody_else_notices(void **state) {
   (void)state;
   struct draw d = {seed};
@@ -185,9 +197,10 @@ static void nothing_is_left_and_nobody_else_notices(void **state) {
   struct store_options options = small_options(dir, 3);
   struct world w;
   struct error err = {0};
+  options.keep.base_bytes = 1; // whenever anything was written
   world_must_open(&w, &options);
   ingest(&w, 0, 300);
-  checkpoint_now(&w, true);
+  make_bases(&w);
   ingest(&w, 300, 400);
   struct everybody expected = everybody(&w);
   for (int round = 0; round < 8; round++) {
@@ -198,10 +211,16 @@ static void nothing_is_left_and_nobody_else_notices(void **state) {
     struct error reason = {.code = ITD_EEVENT, .text = "a test"};
     store_quarantine(p.shard, &reason, bytes_str(p.name), 1);
     assert_true(files_with(dir, p.name) >= 2);
-    switch (draw(&d, 4)) {
+    checkpoint_now(&w, true);
+    keep_lmdb(dir);
+    ingest(&w, 2000 + (uint64_t)round * 20, 2020 + (uint64_t)round * 20);
+    expected = everybody(&w);
+    assert_true(lead_of(&w, n, &id));
+    switch (draw(&d, 5)) {
     case 0: checkpoint_now(&w, true); break;
     case 1: checkpoint_now(&w, false); break; // it is being written
-    case 2:                                   // it is being gathered
+    case 3: make_bases(&w); break;
+    case 2: // it is being gathered
       checkpoint_begin(w.store->checkpoint);
       world_turn(&w);
       break;
@@ -215,7 +234,8 @@ static void nothing_is_left_and_nobody_else_notices(void **state) {
     assert_true(store_is_forgotten(p.shard, id));
     assert_int_equal(intake_forget(p.intake, id, "test", on_done, NULL, &err), ITD_ENOTFOUND);
     char *copy = killed(dir);
-    if (round % 2) lose_lmdb(copy);
+    if (round % 3 == 1) lose_lmdb(copy);
+    if (round % 3 == 2) put_lmdb_back(copy);
     options = small_options(copy, 1 + (unsigned)draw(&d, 5));
     struct world after;
     world_must_open(&after, &options);
@@ -462,6 +482,50 @@ static void many_at_once(void **state) {
   scratch_free(dir);
 }
 
+// No room for a step: it is done when there is. A disk that fails at one: the store recovers from its files and has done it.
+static void it_is_done_in_the_end_on_a_failing_disk(void **state) {
+  (void)state;
+  static const char *const plans[] = {"write:vault/erasing:1:ENOSPC", "open:vault/erasing:1:EMFILE",
+                                      "write:*/forgotten:1:EDQUOT",   "rename:quarantine/*:1:EROFS",
+                                      "sync:vault/erasing:1:EIO",     "sync:vault/*.vault:1:EIO",
+                                      "sync:vault/*.vault:2:EIO",     "sync:*/forgotten:1:EIO",
+                                      "write:vault/*.vault:2:EIO",    "sync:quarantine/*:1:EIO"};
+  for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
+    char *dir = scratch_new();
+    struct store_options options = small_options(dir, 2);
+    struct world w;
+    struct error err = {0};
+    world_must_open(&w, &options);
+    ingest(&w, 0, 60);
+    unsigned n = 0;
+    struct lead_id id;
+    while (!lead_of(&w, n, &id)) n++;
+    struct everybody expected = everybody(&w);
+    expected.digest[n] = 0;
+    struct person p = person_of(&w, n);
+    struct error reason = {.code = ITD_EEVENT, .text = "a test"};
+    store_quarantine(p.shard, &reason, bytes_str(p.name), 1);
+    struct done done;
+    begin_forgetting(&w, n, &done);
+    if (disk_faults_start(plans[i], &err)) fail_msg("%s", err.text);
+    assert_int_equal(world_commit(&w, &err), 0);
+    while (!atomic_load(&done.is_done)) usleep(1000);
+    disk_faults_stop();
+    bool is_broken = strstr(plans[i], "EIO") != NULL;
+    if (done.status != (is_broken ? ITD_EIO : 0)) fail_msg("%s: status %d", plans[i], done.status);
+    assert_int_equal(store_check(p.shard, &err), is_broken ? ITD_EIO : 0);
+    if (is_broken) {
+      for (unsigned k = 0; k < w.shards; k++) intake_free(w.intake[k]), w.intake[k] = NULL;
+      if (store_reopen(w.store, NULL, &err)) fail_msg("%s: %s", plans[i], err.text);
+    }
+    must_be(&w, &expected);
+    if (!expected.digest[n ^ 1]) assert_int_equal(files_with(dir, p.name), 0);
+    assert_true(store_is_forgotten(store_shard(w.store, 0), id));
+    world_close(&w);
+    scratch_free(dir);
+  }
+}
+
 int main(void) {
   seed = seed_of_run();
   log_set_level(LOG_ERROR);
@@ -471,6 +535,7 @@ int main(void) {
       cmocka_unit_test(it_is_ended_after_any_crash),
       cmocka_unit_test(replay_leaves_them_out),
       cmocka_unit_test(many_at_once),
+      cmocka_unit_test(it_is_done_in_the_end_on_a_failing_disk),
   };
   int rc = cmocka_run_group_tests(tests, NULL, NULL);
   policy_release(shipped_policy());
