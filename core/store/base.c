@@ -13,9 +13,9 @@
 #include "base/file.h"
 #include "base/le.h"
 #include "store/disk.h"
+#include "store/formats.h"
 #include "store/ids.h"
 
-#define BASE_FORMAT  1
 #define HEADER_SIZE  256u
 #define BLOCK_HEADER 16u
 #define ROW_HEADER   8u
@@ -58,8 +58,7 @@ static void put_header(uint8_t out[HEADER_SIZE], const struct base_head *h) {
 
 static int get_header(const uint8_t in[HEADER_SIZE], struct base_head *h, struct error *err) {
   if (memcmp(in, MAGIC, sizeof MAGIC) != 0) return error_set(err, ITD_ECORRUPT, "does not begin like a base");
-  if (get32(in + 8) != BASE_FORMAT)
-    return error_set(err, ITD_EVERSION, "base format %u; this program reads %d", get32(in + 8), BASE_FORMAT);
+  if (get32(in + 8) != BASE_FORMAT) return format_refuse(err, "a base", get32(in + 8), BASE_FORMAT);
   if (get32(in + 12) != crc32c(0, bytes_of(in + 16, HEADER_SIZE - 16)))
     return error_set(err, ITD_ECORRUPT, "offset 0: the checksum of the header does not hold");
   if (strncmp((const char *)in + 120, "crc32c", 16) != 0 || strncmp((const char *)in + 136, "sha256", 16) != 0)

@@ -6,6 +6,8 @@
 #pragma once
 #include "store/journal.h"
 
+#define BASE_FORMAT 1
+
 struct base_head {
   unsigned partition, partitions;
   uint64_t seq;               // of the last frame that is folded in

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "store/disk.h"
+#include "store/formats.h"
 #include "store/store.h"
 
 static int take_lock(struct datadir *d, struct error *err) {
@@ -70,8 +71,7 @@ static int parse_format(struct datadir *d, const char *path, struct bytes text, 
   unsigned version = 0;
   if (sscanf((const char *)text.p, "intentd %u\n", &version) != 1)
     return error_set(err, ITD_ECORRUPT, "%s: not a data directory of intentd", path);
-  if (version != STORE_FORMAT)
-    return error_set(err, ITD_EVERSION, "%s: version %u; this program reads %d", path, version, STORE_FORMAT);
+  if (version != STORE_FORMAT) return format_refuse(err, path, version, STORE_FORMAT);
   bool reads =
       sscanf((const char *)text.p, "intentd %*u\npartitions %u\nsecret %64[0-9a-f]\n", &d->partitions, secret) == 2 &&
       d->partitions >= 1 && d->partitions <= 256 && hex_decode(bytes_str(secret), d->secret, sizeof d->secret) == 0 &&
@@ -122,7 +122,8 @@ static bool has_content(const char *path, const char *name) {
 int datadir_open(const char *path, unsigned partitions, const uint8_t *seed, struct datadir *out, struct error *err) {
   char format[PATH_MAX];
   struct datadir d = {.lock_fd = -1};
-  int rc = dir_make(path, err);
+  int rc = formats_check(path, err);
+  if (rc == 0) rc = dir_make(path, err);
   if (rc) return rc;
   d.path = xstrdup(path);
   rc = take_lock(&d, err);

@@ -2,6 +2,7 @@
 // as tables.
 #include "store/journal_format.h"
 #include "base/le.h"
+#include "store/formats.h"
 
 #include <stdio.h>
 
@@ -33,7 +34,7 @@ int segment_header_get(const uint8_t in[SEGMENT_HEADER_SIZE], struct segment_hea
   if (memcmp(in, MAGIC, sizeof MAGIC) != 0)
     return error_set(err, ITD_ECORRUPT, "does not begin like a journal segment");
   if (get32(in + 8) != JOURNAL_FORMAT)
-    return error_set(err, ITD_EVERSION, "journal format %u; this program reads %u", get32(in + 8), JOURNAL_FORMAT);
+    return format_refuse(err, "a segment of the journal", get32(in + 8), JOURNAL_FORMAT);
   if (get32(in + 12) != crc32c(0, bytes_of(in + 16, SEGMENT_HEADER_SIZE - 16)))
     return error_set(err, ITD_ECORRUPT, "checksum of the segment header does not hold");
   if (strncmp((const char *)in + 48, CHECKSUM_NAME, 16) != 0 || strncmp((const char *)in + 64, CHAIN_NAME, 16) != 0)

@@ -2,6 +2,7 @@
 #include "store/sealed.h"
 #include "base/le.h"
 #include "store/disk.h"
+#include "store/formats.h"
 #include "store/sealed_private.h"
 
 #include <errno.h>
@@ -51,9 +52,7 @@ static int read_footer(struct sealed *s, uint8_t f[SEALED_FOOTER_SIZE], struct e
   if (get32(f) != SEALED_MAGIC_FOOTER || get32(f + 4) != SEALED_FOOTER_SIZE - 8 ||
       memcmp(f + 8, SEALED_NAME, sizeof SEALED_NAME - 1) != 0)
     return bad(at, err, "the footer of the sealed segment is cut or damaged");
-  if (get32(f + 16) != SEALED_FORMAT)
-    return error_set(err, ITD_EVERSION, "sealed segment of format %u; this program reads %u", get32(f + 16),
-                     SEALED_FORMAT);
+  if (get32(f + 16) != SEALED_FORMAT) return format_refuse(err, "a sealed segment", get32(f + 16), SEALED_FORMAT);
   if (get32(f + 20) != crc32c(0, bytes_of(f + 24, SEALED_FOOTER_SIZE - 24)))
     return bad(at, err, "the checksum of the sealed segment's footer does not hold");
   s->info = (struct sealed_info){.log = get32(f + 24),

@@ -17,16 +17,16 @@
 #include "base/file.h"
 #include "base/le.h"
 #include "store/disk.h"
+#include "store/formats.h"
 
-#define FILE_HEADER  32u
-#define HEAD         16u // of a record; records are aligned to it, so that no head lies in two sectors
-#define COMMIT_SIZE  32u
-#define FILL         (256u << 10) // zeros in a new file: a sync into them changes no metadata
-#define FILL_MORE    (1u << 20)
-#define ROLL         (64u << 20)          // a file that long gets a successor
-#define FILE_MAX     (ROLL + (64u << 20)) // and takes no more than this while there is none
-#define RECORD_MAX   (HEAD + 40 + VAULT_VALUE_MAX + HEAD)
-#define VAULT_FORMAT 2
+#define FILE_HEADER 32u
+#define HEAD        16u // of a record; records are aligned to it, so that no head lies in two sectors
+#define COMMIT_SIZE 32u
+#define FILL        (256u << 10) // zeros in a new file: a sync into them changes no metadata
+#define FILL_MORE   (1u << 20)
+#define ROLL        (64u << 20)          // a file that long gets a successor
+#define FILE_MAX    (ROLL + (64u << 20)) // and takes no more than this while there is none
+#define RECORD_MAX  (HEAD + 40 + VAULT_VALUE_MAX + HEAD)
 static const uint8_t MAGIC[8] = {'I', 'T', 'D', 'V', 'A', 'U', 'L', 'T'};
 
 // A file, as far as its records' sums need it.
@@ -149,9 +149,7 @@ static int get_header(struct bytes b, struct place *f, struct error *err) {
   if (b.n < FILE_HEADER || memcmp(b.p, MAGIC, sizeof MAGIC) != 0 || get32(b.p + 28) != crc32c(0, bytes_of(b.p, 28)) ||
       get32(b.p + 12) != f->log || get32(b.p + 16) != f->number)
     return ITD_ENOTFOUND;
-  if (get32(b.p + 8) != VAULT_FORMAT)
-    return error_set(err, ITD_EVERSION, "vault/%02x-%08x.vault: format %u; this program reads %d", f->log, f->number,
-                     get32(b.p + 8), VAULT_FORMAT);
+  if (get32(b.p + 8) != VAULT_FORMAT) return format_refuse(err, "a file of the vault", get32(b.p + 8), VAULT_FORMAT);
   f->salt = get64(b.p + 20);
   return 0;
 }

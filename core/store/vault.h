@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "engine/lead.h"
 
+#define VAULT_FORMAT  2
 #define LEAD_KEY_SIZE 32
 
 enum vault_type { VAULT_LEAD = 1, VAULT_IDENTITY = 2, VAULT_COMMIT = 3, VAULT_ERASED = 255 };

@@ -1,5 +1,6 @@
 --- What comes in wrong: bytes that are no protocol, messages that never end, senders who do not listen, broken policies
 --- and models, directories of others, options. Each gets a clear error, is counted, and changes nothing.
+local bit = require "bit"
 local lfs = require "lfs"
 local socket = require "socket"
 
@@ -499,13 +500,76 @@ describe("a data directory", function()
     assert.equal("pong", daemon:admin():must "server.ping") -- its socket was not taken away
   end)
 
-  it("of another version is refused, and not changed", function()
+  -- The names of all files and the sums of what is in them.
+  local function sums(data)
+    local pipe = io.popen(("cd '%s' && find . -type f -exec sha256sum {} + | sort -k 2"):format(data))
+    local text = pipe:read "*a"
+    pipe:close()
+    return text
+  end
+
+  local function u32(n) return string.char(n % 256, math.floor(n / 256) % 256, math.floor(n / 65536) % 256, math.floor(n / 16777216)) end
+
+  local function crc32c(text)
+    local crc = bit.bnot(0)
+    for i = 1, #text do
+      crc = bit.bxor(crc, text:byte(i))
+      for _ = 1, 8 do
+        crc = bit.bxor(bit.rshift(crc, 1), bit.band(crc, 1) == 1 and 0x82F63B78 or 0)
+      end
+    end
+    return bit.bnot(crc) % 4294967296
+  end
+
+  local function first_file(data, folder, suffix)
+    for name in lfs.dir(data .. "/" .. folder) do
+      if name:sub(-#suffix) == suffix then return ("%s/%s/%s"):format(data, folder, name) end
+    end
+    error("no file of " .. folder)
+  end
+
+  -- Another number after the eight bytes that name a file.
+  local function ahead(path, has_sum)
+    local text = harness.read(path)
+    local head = text:sub(1, 8) .. u32(9) .. text:sub(13, 28)
+    harness.write(path, head .. (has_sum and u32(crc32c(head)) or text:sub(29, 32)) .. text:sub(33))
+  end
+
+  local NEWER, OLDER = "a newer intentd wrote it: upgrade this one", "an older intentd wrote it: use that one"
+  local others = {
+    ["format 1"] = { OLDER, function(data) harness.edit(data .. "/format", "intentd 2", "intentd 1") end },
+    ["format 3"] = { NEWER, function(data) harness.edit(data .. "/format", "intentd 2", "intentd 3") end },
+    journal = { NEWER, function(data) ahead(first_file(data, "journal", ".log")) end },
+    vault = { NEWER, function(data) ahead(first_file(data, "vault", ".vault"), true) end },
+    base = {
+      NEWER,
+      function(data)
+        lfs.mkdir(data .. "/bases")
+        harness.write(data .. "/bases/03-0000000000000009.base", "ITDBASE\n" .. u32(9) .. ("\0"):rep(500))
+      end,
+    },
+    ["sealed segment"] = {
+      NEWER,
+      function(data) harness.write(data .. "/journal/0e-00000001.seg", ("\0"):rep(72) .. "ITDSEAL\n" .. u32(9) .. ("\0"):rep(108)) end,
+    },
+  }
+
+  it("of another version, in part or as a whole, is refused by the daemon and the tools, and not changed", function()
     local daemon = lived_in()
-    local format = daemon.data .. "/format"
-    local text = harness.read(format)
-    harness.write(format, (text:gsub("^intentd 1", "intentd 2")))
-    refuses(daemon, 70, "wrong_version", "version 2; this program reads 1")
-    harness.write(format, text)
+    for what, other in pairs(others) do
+      local data = harness.folder() .. "/data"
+      assert.equal(0, os.execute(("cp -r '%s' '%s'"):format(daemon.data, data)))
+      other[2](data)
+      local before = sums(data)
+      refuses({ data = data }, 70, "wrong_version", other[1], "Nothing was changed")
+      for _, words in ipairs { "replay", "reshard --partitions 5" } do
+        local out = harness.folder() .. "/out"
+        local status = os.execute(("'%s/intent' %s --data '%s' >'%s' 2>&1"):format(harness.bin, words, data, out))
+        assert.equal(4, status / 256, what .. ": " .. words)
+        holds(harness.read(out), other[1])
+      end
+      assert.equal(before, sums(data), what)
+    end
     daemon:restart()
     assert.equal(1, daemon:connect():must("lead.get", "u7").lead.decisions)
   end)
