@@ -133,6 +133,44 @@ describe("backup and restore (SEED=" .. SEED .. ")", function()
     assert.equal(source:match '"hash":"(%x+)"', out:match '"hash":"(%x+)"')
   end)
 
+  it("follows another number of partitions", function()
+    local daemon, answers = start(), {}
+    local to = harness.folder() .. "/backup"
+    send(daemon:connect(), 1, 600, answers)
+    backup(daemon, to)
+    daemon:stop()
+    assert.equal(0, select(2, intent(("reshard --data '%s' --partitions 12"):format(daemon.data))))
+    daemon:restart { partitions = false }
+    send(daemon:connect(), 601, 700, answers)
+    backup(daemon, to)
+    local copy = harness.folder() .. "/data"
+    local out, status = restore(to, copy)
+    assert.equal(0, status, out)
+    assert.equal(0, number(out, "different"))
+    check(harness.start { data = copy, clock = "event", shards = 4 }, answers, 700)
+    out, status = intent(("doctor --deep --data '%s'"):format(daemon.data))
+    assert.equal(0, status, out)
+  end)
+
+  it("refuses to copy what is damaged, and keeps the backup of before", function()
+    local daemon, answers = start(), {}
+    local to = harness.folder() .. "/backup"
+    send(daemon:connect(), 1, 300, answers)
+    backup(daemon, to)
+    send(daemon:connect(), 301, 600, answers)
+    daemon:stop()
+    local path = daemon.data .. "/journal/00-00000001.log"
+    local text = harness.read(path)
+    harness.write(path, text:sub(1, 50000) .. "damage" .. text:sub(50007))
+    local out, status = intent(("backup '%s' --data '%s'"):format(to, daemon.data))
+    assert.equal(4, status, out)
+    assert.is_truthy(out:find("00-00000001.log, offset ", 1, true), out)
+    local copy = harness.folder() .. "/data"
+    out, status = restore(to, copy)
+    assert.equal(0, status, out)
+    check(harness.start { data = copy, clock = "event" }, answers, 300)
+  end)
+
   it("keeps the backup of before when it is killed", function()
     local daemon, answers = start(), {}
     local to = harness.folder() .. "/backup"
