@@ -1,6 +1,8 @@
 // intent doctor: what is wrong with a data directory or a daemon, and what to do about it.
 #include "store/doctor.h"
+#include "cli/client.h"
 #include "cli/command.h"
+#include "cli/doctor_daemon.h"
 #include "cli/grid.h"
 #include "cli/show.h"
 
@@ -8,6 +10,7 @@
 
 static const struct option options[] = {
     {"data", "DIR", "the data directory, a copy, or a backup (default ./data); a daemon may run on it"},
+    {"to", "HOST:PORT", "ask a daemon instead: it tells less than its directory"},
     {"deep", NULL, "read every byte of journal, bases and vault, and follow the chain"},
     {"min-free", "MIB", "less room on the disk than this is a warning (default 1024)"},
     {"max-behind", "N", "a reader of LMDB that holds a snapshot so many transactions old is a warning (default 1000)"},
@@ -75,13 +78,33 @@ static void put_table(const struct doctor_report *r, bool all, struct buf *out) 
                all ? "" : " (--all shows them)");
 }
 
+// 0, or the exit code after the error was printed.
+static int ask(const struct args *args, const struct doctor_options *o, struct doctor_report *r) {
+  static const uint8_t nothing[] = {0x90};
+  struct client *client;
+  struct error err = {0};
+  struct buf info = {0};
+  if (client_open(args_text(args, "to"), &client, &err) < 0)
+    return command_fail(args, err.code == ITD_EINVAL ? COMMAND_USAGE : COMMAND_UNREACHABLE, &err);
+  int status = client_call(client, "server.info", bytes_of(nothing, sizeof nothing), &info, &err);
+  if (status == 0) doctor_daemon(buf_bytes(&info), o, r);
+  client_close(client);
+  buf_deinit(&info);
+  return status < 0 ? command_fail(args, COMMAND_FAILED, &err) : 0;
+}
+
 static int run(const struct args *args) {
   struct error err = {0};
   struct doctor_options o;
   struct doctor_report r = {0};
   struct buf out = {0};
   if (read_options(args, &o, &err) < 0) return command_fail(args, COMMAND_USAGE, &err);
-  doctor_look(&o, &r);
+  if (args_text(args, "to")) {
+    int code = ask(args, &o, &r);
+    if (code) return code;
+  } else {
+    doctor_look(&o, &r);
+  }
   if (args_flag(args, "json")) {
     put_json(&r, &out);
     show_json(buf_bytes(&out));
@@ -106,7 +129,8 @@ const struct command command_doctor = {
             "Without --deep only structure and ends are read, which takes a moment however large the directory is.\n"
             "Exit code 1 when there is an error or a warning.\n\n"
             "  intent doctor --data /var/lib/intentd\n"
-            "  intent doctor --data /mnt/copy --deep",
+            "  intent doctor --data /mnt/copy --deep\n"
+            "  intent doctor --to 127.0.0.1:7411",
     .options = options,
     .run = run,
 };

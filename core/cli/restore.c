@@ -1,4 +1,5 @@
 // intent restore: a data directory from a backup, verified before a daemon can start on it.
+#include "base/log.h"
 #include "cli/command.h"
 #include "cli/grid.h"
 #include "cli/progress.h"
@@ -108,6 +109,7 @@ static int run(const struct args *args) {
   if (status < 0) return fail(args, status, &err);
   bool is_played = !args_flag(args, "no-verify");
   if (is_played) {
+    log_set_level(LOG_ERROR); // that it recovers, and how, is no news here
     struct replay_options replay = {.dir = o.to, .threads = (unsigned)threads, .vm = VM_LIMITS_DEFAULT};
     status = store_replay(&replay, &played, &err);
   }

@@ -110,7 +110,7 @@ static void put_port(struct buf *out, const char *name, int port) {
 }
 
 void daemon_put_info(struct daemon *daemon, struct buf *out) {
-  mp_put_map(out, 11);
+  mp_put_map(out, 12);
   mp_put_cstr(out, "version");
   mp_put_cstr(out, INTENTD_VERSION);
   mp_put_cstr(out, "pid");
@@ -142,6 +142,8 @@ void daemon_put_info(struct daemon *daemon, struct buf *out) {
   mp_put_uint(out, recovery.leads);
   mp_put_cstr(out, "ms");
   mp_put_int(out, recovery.took_ms);
+  mp_put_cstr(out, "storage");
+  daemon_put_storage(daemon, out);
 }
 
 // ---- start ----

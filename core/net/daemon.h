@@ -47,9 +47,10 @@ struct daemon {
 int daemon_run(const struct config *config, struct error *err);
 
 // ---- any thread ----
-void daemon_put_status(struct daemon *daemon, struct buf *out); // policy.status
-void daemon_put_info(struct daemon *daemon, struct buf *out);   // server.info
-void daemon_metrics(struct daemon *daemon, struct buf *out);    // Prometheus text: metrics.c
+void daemon_put_status(struct daemon *daemon, struct buf *out);  // policy.status
+void daemon_put_info(struct daemon *daemon, struct buf *out);    // server.info
+void daemon_metrics(struct daemon *daemon, struct buf *out);     // Prometheus text: metrics.c
+void daemon_put_storage(struct daemon *daemon, struct buf *out); // of server.info: metrics.c
 // Why a shard takes no events, for /readyz; NULL: it takes them. And the first shard's trouble; false: none has any.
 void daemon_trouble(struct daemon *daemon, unsigned shard, const struct error *why);
 bool daemon_get_trouble(struct daemon *daemon, unsigned *shard, struct error *why);

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 // ---- what each thread counts ----
 
@@ -310,6 +311,55 @@ static void put_limits(const struct config *config, struct buf *out) {
 #undef XX
   prometheus_number(out, "intentd_limit", (const char *const[]){"name", "net.inflight", "unit", "", NULL},
                     ORIGIN_CREDITS);
+}
+
+// What `intent doctor --to` judges by.
+void daemon_put_storage(struct daemon *daemon, struct buf *out) {
+  struct statvfs fs = {0};
+  struct error why = {0};
+  unsigned shard;
+  bool has_room_left = statvfs(daemon->config->data, &fs) == 0;
+  bool is_in_trouble = daemon_get_trouble(daemon, &shard, &why);
+  pthread_mutex_lock(&daemon->lock);
+  struct store_sums *sums = read_sums(daemon), all = sums[0];
+  pthread_mutex_unlock(&daemon->lock);
+  for (unsigned s = 1; s < daemon->shards; s++) {
+    all.store.forget_failures += sums[s].store.forget_failures;
+    all.store.journal.full += sums[s].store.journal.full;
+    if (sums[s].store.outbox.oldest_ms > all.store.outbox.oldest_ms)
+      all.store.outbox.oldest_ms = sums[s].store.outbox.oldest_ms;
+  }
+  free(sums);
+  const struct {
+    const char *name;
+    uint64_t value;
+  } numbers[] = {{"free_bytes", has_room_left ? (uint64_t)fs.f_bavail * fs.f_frsize : 0},
+                 {"dirty_bytes", all.store.dirty_bytes},
+                 {"dirty_limit", (uint64_t)daemon->config->checkpoint_dirty},
+                 {"checkpoint_failures", all.store.checkpoint_failures},
+                 {"base_ms", (uint64_t)all.keep.base_ms},
+                 {"base_failures", all.keep.failures},
+                 {"snapshot_ms", (uint64_t)all.keep.snapshot_ms},
+                 {"seal_waiting_ms", (uint64_t)all.sealing.waiting_ms},
+                 {"seal_failures", all.sealing.failures},
+                 {"archive_waiting_ms", (uint64_t)all.archiving.waiting_ms},
+                 {"archive_failures", all.archiving.failures},
+                 {"forget_failures", all.store.forget_failures},
+                 {"journal_full", all.store.journal.full},
+                 {"outbox_oldest_ms", all.store.outbox.oldest_ms},
+                 {"recovery_failures", atomic_load(&daemon->recovery_failures)},
+                 {"paused_shards", atomic_load(&daemon->paused_shards)}};
+  const size_t n = sizeof numbers / sizeof *numbers;
+  mp_put_map(out, (uint32_t)n + 1);
+  mp_put_cstr(out, "trouble");
+  if (is_in_trouble)
+    mp_put_cstr(out, why.text);
+  else
+    mp_put_nil(out);
+  for (size_t i = 0; i < n; i++) {
+    mp_put_cstr(out, numbers[i].name);
+    mp_put_uint(out, numbers[i].value);
+  }
 }
 
 void daemon_metrics(struct daemon *daemon, struct buf *out) {

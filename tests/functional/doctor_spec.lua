@@ -183,6 +183,19 @@ describe("intent doctor", function()
     end
   end)
 
+  it("asks a daemon", function()
+    local daemon = harness.start { shards = 2, partitions = 4 }
+    fill(daemon, 1, 100)
+    local report = doctor(daemon.data, "--to 127.0.0.1:" .. daemon.ports.listen)
+    is_well(report)
+    has(report, "ok", "daemon", "2 shards")
+    report = doctor(daemon.data, "--min-free 999999999 --to 127.0.0.1:" .. daemon.ports.listen)
+    has(report, "warning", "disk", "MiB are free")
+    local port = daemon.ports.listen
+    daemon:stop()
+    assert.equal(3, doctor(daemon.data, "--to 127.0.0.1:" .. port).status)
+  end)
+
   it("looks at a backup", function()
     local daemon = stopped()
     local to = harness.folder() .. "/backup"
