@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "engine/message.h"
 #include "store/hold.h"
 #include "store/journal_format.h"
 #include "store/opener.h"
@@ -107,6 +108,38 @@ static void put_place(struct buf *out, const char *name, uint64_t place) {
   if (!place) mp_put_nil(out);
 }
 
+static const char *kind_name(unsigned kind) {
+  const struct message_kind *known = message_kind_of(kind);
+  return known ? known->name : "unknown";
+}
+
+// What the frame sends: [{to, kind, body}]; nil when it sends nothing, the bytes when they do not read.
+static void put_messages(struct buf *out, struct bytes list) {
+  struct buf each = {0};
+  struct message m;
+  struct bytes left = list;
+  uint32_t count = 0;
+  int more;
+  for (; (more = message_next(&left, &m, NULL)) > 0; count++) {
+    char to[LEAD_ID_TEXT];
+    lead_id_format(m.to, to);
+    mp_put_map(&each, 3);
+    mp_put_cstr(&each, "to"), mp_put_cstr(&each, to);
+    mp_put_cstr(&each, "kind"), mp_put_cstr(&each, kind_name(m.kind));
+    mp_put_cstr(&each, "body"), mp_put_raw(&each, m.body);
+  }
+  mp_put_cstr(out, "messages");
+  if (more < 0) {
+    mp_put_bin(out, list);
+  } else if (!count) {
+    mp_put_nil(out);
+  } else {
+    mp_put_array(out, count);
+    buf_append_bytes(out, buf_bytes(&each));
+  }
+  buf_deinit(&each);
+}
+
 static void put_secret(struct buf *out, struct bytes secret) {
   mp_put_cstr(out, "secret");
   if (!secret.n) {
@@ -126,7 +159,7 @@ static void put_frame(struct buf *out, const struct frame *f, uint64_t place, st
   if (f->message.hi || f->message.lo)
     snprintf(message, sizeof message, "%016llx%016llx", (unsigned long long)f->message.hi,
              (unsigned long long)f->message.lo);
-  mp_put_map(out, 27);
+  mp_put_map(out, 28);
   put_place(out, "place", place);
   mp_put_cstr(out, "kind"), mp_put_cstr(out, frame_kind_name(f->kind));
   put_number(out, "partition", f->partition);
@@ -138,6 +171,7 @@ static void put_frame(struct buf *out, const struct frame *f, uint64_t place, st
     mp_put_nil(out);
   else
     mp_put_cstr(out, lead);
+  mp_put_cstr(out, "entity"), mp_put_cstr(out, entity_kind_name(f->entity_kind));
   put_number(out, "number", f->number);
   put_place(out, "previous", f->previous);
   mp_put_cstr(out, "now"), mp_put_int(out, f->now_ms);
@@ -159,7 +193,7 @@ static void put_frame(struct buf *out, const struct frame *f, uint64_t place, st
   put_secret(out, f->secret);
   put_section(out, "shared", f->shared, false);
   put_section(out, "effects", f->effects, false);
-  put_section(out, "messages", f->messages, false);
+  put_messages(out, f->messages);
   put_section(out, "decision", f->decision, true);
   mp_put_cstr(out, "cause");
   if (f->cause.n)
@@ -269,6 +303,10 @@ static void put_what(struct buf *cell, const struct frame *f) {
     if (field(event, "event").n) buf_append_u8(cell, ' '), show_text(cell, field_text(event, "event"));
   }
   if (f->kind == FRAME_RELEASE) buf_printf(cell, "policy %u", f->policy);
+  if (f->kind == FRAME_MESSAGE && event.n) {
+    buf_append_str(cell, kind_name((unsigned)field_int(event, "kind", 0)));
+    if (f->from_n) buf_printf(cell, ", %llu from partition %u", (unsigned long long)f->from_n, f->from);
+  }
   if (decision.n && field(decision, "scores.combined").n) {
     buf_append_str(cell, cell->n ? " -> " : "-> ");
     show_text(cell, field_text(decision, "stage"));

@@ -7,6 +7,11 @@
 
 #include <stdlib.h>
 
+const char *entity_kind_name(unsigned kind) {
+  static const char *const names[ENTITY_KIND_END] = {"lead", "tally"};
+  return kind < ENTITY_KIND_END ? names[kind] : "unknown";
+}
+
 struct entity *entity_new(enum entity_kind kind, struct lead_id id, uint16_t workspace) {
   struct entity *e = xcalloc(1, sizeof *e);
   e->id = id;

@@ -9,6 +9,8 @@ enum entity_kind {
   ENTITY_KIND_END   // one more than the last
 };
 
+const char *entity_kind_name(unsigned kind); // "lead", "tally"; "unknown"
+
 #define ENTITY_FORMAT    1
 #define ENTITY_STATE_MAX (1u << 20)
 // Entities and leads share one space of ids: byte 0 is the slot.

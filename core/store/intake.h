@@ -61,6 +61,10 @@ int intake_take(struct intake *intake, struct bytes batch, int64_t received_ms, 
 // no such body.
 int intake_tell(struct intake *intake, const struct message *message, struct hash128 id, struct bytes cause,
                 int64_t received_ms, struct buf *answer, struct error *err) ITD_MUST_USE;
+// For a tool that holds the directory alone, on one thread: until no message of any shard waits, commits included. Of each
+// shard its intake, with a release in force. The errors of store_commit.
+int intake_settle(struct store *store, struct intake *const *intakes, int64_t received_ms,
+                  struct error *err) ITD_MUST_USE;
 
 // ---- questions; all answers are MessagePack maps, ITD_ENOTFOUND when there is none ----
 // A lead by its id (32 digits), or by userId or anonymousId. `intake_whose` says which partitions must be asked, the

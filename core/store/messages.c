@@ -3,6 +3,8 @@
 #include "store/shard.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 struct arrival { // what a frame says of how a message came
   uint16_t from;
@@ -96,4 +98,46 @@ int intake_tell(struct intake *in, const struct message *message, struct hash128
   apply(in, &m, &(struct arrival){.message = id, .cause = cause, .received_ms = received_ms});
   buf_append_bytes(answer, buf_bytes(&in->effects.answer));
   return 0;
+}
+
+// ---- alone ----
+static bool has_room(void *context, unsigned shard) {
+  const struct buf *batch = context;
+  return batch[shard].n == 0;
+}
+
+static void give(void *context, unsigned shard, struct bytes batch) {
+  buf_append_bytes((struct buf *)context + shard, batch);
+}
+
+// One turn of a shard. *has_come: there was something for it.
+static int settle_turn(struct intake *in, struct buf *batches, int64_t received_ms, bool *has_come, struct error *err) {
+  struct buf *mine = &batches[in->index];
+  int64_t due_ms;
+  int rc = mine->n ? intake_take(in, buf_bytes(mine), received_ms, err) : 0;
+  *has_come |= mine->n != 0;
+  buf_clear(mine);
+  if (rc == 0) rc = store_commit(in->shard, err);
+  if (rc) return rc;
+  store_turn(in->shard, received_ms);
+  store_give(in->shard, (int64_t)(clock_mono_ns() / 1000000),
+             &(struct outbox_transport){.has_room = has_room, .give = give, .context = batches}, &due_ms);
+  return 0;
+}
+
+int intake_settle(struct store *store, struct intake *const *intakes, int64_t received_ms, struct error *err) {
+  unsigned shards = store->options.shards;
+  struct buf *batches = xcalloc(shards, sizeof *batches);
+  int rc = 0;
+  for (unsigned i = 0; i < shards; i++) outbox_recall(intakes[i]->shard->outbox);
+  for (uint64_t pending = 1; rc == 0 && pending;) {
+    bool has_come = false;
+    pending = 0;
+    for (unsigned i = 0; rc == 0 && i < shards; i++) rc = settle_turn(intakes[i], batches, received_ms, &has_come, err);
+    for (unsigned i = 0; i < shards; i++) pending += outbox_stats(intakes[i]->shard->outbox).pending + batches[i].n;
+    if (!has_come && pending) usleep(200); // for a sync by the thread beside
+  }
+  for (unsigned i = 0; i < shards; i++) buf_deinit(&batches[i]);
+  free(batches);
+  return rc;
 }

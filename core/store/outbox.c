@@ -474,6 +474,14 @@ bool outbox_give(struct outbox *o, int64_t now_ms, const struct outbox_transport
   return is_left;
 }
 
+void outbox_recall(struct outbox *o) {
+  for (size_t i = 0; i < o->busy.count; i++) {
+    struct channel *c = o->busy.at[i];
+    if (c->given > c->acked) give_up(c);
+    c->retries = 0;
+  }
+}
+
 int64_t outbox_due(const struct outbox *o) {
   int64_t due = INT64_MAX;
   for (size_t i = 0; i < o->busy.count; i++) {

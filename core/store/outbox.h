@@ -68,6 +68,8 @@ struct outbox_transport { // the way to other shards, and to this one; may lose,
 // Gives at most one batch a shard: acknowledgements, and messages within their channels' credits. `now_ms` is any clock
 // that does not go back. Returns whether something is left that could go at once (no room, or the batch was full).
 bool outbox_give(struct outbox *outbox, int64_t now_ms, const struct outbox_transport *transport);
+// What is under way is given up at once: who knows that it is lost calls this.
+void outbox_recall(struct outbox *outbox);
 // When outbox_give has to be called again even if nothing comes; INT64_MAX: never.
 int64_t outbox_due(const struct outbox *outbox);
 

@@ -59,21 +59,12 @@ static inline uint64_t post_pending(const struct world *w) {
   return n;
 }
 
-// Everything arrives: until no outbox holds anything.
+// Everything arrives: until no outbox holds anything. What is under way here is lost.
 static inline void post_settle(struct post *p) {
   struct error err = {0};
-  p->is_hostile = false;
-  uint64_t until_ns = clock_mono_ns() + 60000000000u;
-  for (bool has_come = true; post_pending(p->world);) {
-    CHECK(clock_mono_ns() < until_ns);
-    if (!has_come) usleep(200); // for a sync by the thread beside
-    has_come = false;
-    for (unsigned i = 0; i < p->world->shards; i++) {
-      while (post_deliver(p, i)) has_come = true;
-      CHECK(store_commit(store_shard(p->world->store, i), &err) == 0);
-      post_collect(p, i);
-    }
-  }
+  for (unsigned i = 0; i < 16; i++) p->count[i] = 0;
+  CHECK(intake_settle(p->world->store, p->world->intake, p->received_ms, &err) == 0);
+  CHECK(post_pending(p->world) == 0);
 }
 
 static inline void post_deinit(struct post *p) {
