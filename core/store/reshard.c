@@ -14,22 +14,6 @@
 #include "store/shard.h"
 
 // ---- what is under way between entities ----
-struct delivery {
-  struct buf batch;
-};
-
-static bool has_room(void *context, unsigned shard) {
-  (void)shard;
-  const struct delivery *d = context;
-  return !d->batch.n;
-}
-
-static void give(void *context, unsigned shard, struct bytes batch) {
-  (void)shard;
-  struct delivery *d = context;
-  buf_append_bytes(&d->batch, batch);
-}
-
 // A message is applied under the release that was in force last.
 static int prepare(struct store *store, struct intake *intake, struct error *err) {
   struct release release = {.number = store_last_release(store)};
@@ -41,29 +25,13 @@ static int prepare(struct store *store, struct intake *intake, struct error *err
   return rc;
 }
 
-static int deliver_all(struct store *store, struct intake *intake, struct error *err) {
-  struct store_shard *shard = store_shard(store, 0);
-  struct delivery d = {0};
-  struct outbox_transport transport = {.has_room = has_room, .give = give, .context = &d};
-  int64_t due_ms, now_ms = 0;
-  int rc = prepare(store, intake, err);
-  while (rc == 0 && (outbox_stats(shard->outbox).pending || store_is_dirty(shard))) {
-    rc = store_commit(shard, err);
-    if (rc == 0) store_give(shard, now_ms, &transport, &due_ms);
-    if (rc == 0 && d.batch.n) rc = intake_take(intake, buf_bytes(&d.batch), clock_wall_ms(), err);
-    buf_clear(&d.batch);
-    now_ms += OUTBOX_RESEND_MS;
-  }
-  buf_deinit(&d.batch);
-  return rc;
-}
-
 static int deliver(struct store *store, uint64_t *count, struct error *err) {
   *count = outbox_stats(store_shard(store, 0)->outbox).pending;
   if (!*count) return 0;
   struct intake_options in = {.clock = ENGINE_CLOCK_EVENT, .limits = EVENT_LIMITS_DEFAULT, .vm = VM_LIMITS_DEFAULT};
   struct intake *intake = intake_new(store, 0, &in);
-  int rc = deliver_all(store, intake, err);
+  int rc = prepare(store, intake, err);
+  if (rc == 0) rc = intake_settle(store, &intake, clock_wall_ms(), err);
   intake_free(intake);
   return rc;
 }
