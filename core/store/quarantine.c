@@ -31,6 +31,15 @@ static int reopen(struct quarantine *q) {
   return e;
 }
 
+// What a crash left of a file that was to take another's place: nobody would look there for what must be forgotten.
+static void remove_rests(const struct quarantine *q) {
+  char rest[PATH_MAX + 8];
+  snprintf(rest, sizeof rest, "%s.new", q->path);
+  (void)disk_unlink(rest);
+  snprintf(rest, sizeof rest, "%s.new", q->older);
+  (void)disk_unlink(rest);
+}
+
 int quarantine_open(const char *dir, size_t bytes_max, struct quarantine **out, struct error *err) {
   char folder[PATH_MAX];
   snprintf(folder, sizeof folder, "%s/quarantine", dir);
@@ -40,6 +49,7 @@ int quarantine_open(const char *dir, size_t bytes_max, struct quarantine **out, 
   q->max = bytes_max;
   snprintf(q->path, sizeof q->path, "%s/quarantine/events.mp", dir);
   snprintf(q->older, sizeof q->older, "%s/quarantine/events.1.mp", dir);
+  remove_rests(q);
   buf_init(&q->out);
   pthread_mutex_init(&q->lock, NULL);
   int e = reopen(q);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 
 #include "base/file.h"
 #include "scratch.h"
@@ -253,6 +254,85 @@ static void quarantine_is_bounded(void **state) {
   scratch_free(dir);
 }
 
+// ---- taking entries out ----
+static struct quarantine *filled; // by a second thread, while the first purges
+static void *fill_more(void *arg) {
+  (void)arg;
+  struct error reason = {.code = ITD_EEVENT, .text = "a test"};
+  for (int i = 0; i < 2000; i++) {
+    char text[64];
+    int n = snprintf(text, sizeof text, "more of person-%03d", 100 + i % 50);
+    assert_true(quarantine_add(filled, &reason, bytes_of(text, (size_t)n), i));
+  }
+  return NULL;
+}
+
+static size_t count_text(const char *dir, const char *text, size_t *entries) {
+  size_t found = 0;
+  *entries = 0;
+  for (int f = 0; f < 2; f++) {
+    char path[1200];
+    struct buf b = {0};
+    snprintf(path, sizeof path, "%s/quarantine/events%s.mp", dir, f ? "" : ".1");
+    int rc = file_read(path, 1 << 24, &b, NULL);
+    assert_true(rc == 0 || rc == ITD_ENOTFOUND);
+    for (struct mp m = mp_of(buf_bytes(&b)); !mp_done(&m); (*entries)++) {
+      struct bytes entry = mp_take(&m);
+      found += memmem(entry.p, entry.n, text, strlen(text)) != NULL;
+    }
+    buf_deinit(&b);
+  }
+  return found;
+}
+
+static void quarantine_forgets_whom_it_is_told(void **state) {
+  (void)state;
+  char *dir = scratch_new(), rest[1200];
+  struct error err = {0}, reason = {.code = ITD_EEVENT, .text = "a test"};
+  snprintf(rest, sizeof rest, "%s/quarantine", dir);
+  assert_int_equal(dir_make(rest, &err), 0);
+  snprintf(rest, sizeof rest, "%s/quarantine/events.mp.new", dir);
+  assert_int_equal(file_replace(rest, BYTES_LIT("what a crash left"), &err), 0);
+  assert_int_equal(quarantine_open(dir, 1 << 20, &filled, &err), 0);
+  assert_int_equal(access(rest, F_OK), -1);
+  struct buf event = {0};
+  for (int i = 0; i < 300; i++) {
+    buf_clear(&event);
+    mp_put_map(&event, 2);
+    mp_put_cstr(&event, "userId");
+    if (i % 3)
+      mp_put_int(&event, 7000 + i % 50); // does not show as text
+    else
+      buf_printf(&event, "%cperson-%03d", 0xa0 | 10, i % 50);
+    mp_put_cstr(&event, "type");
+    mp_put_cstr(&event, "nonsense");
+    assert_true(quarantine_add(filled, &reason, i % 2 ? buf_bytes(&event) : bytes_of(event.p, event.n - 3), i));
+  }
+  size_t entries, with, before;
+  with = count_text(dir, "person-003", &before);
+  assert_int_equal(with, 2);
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, fill_more, NULL), 0);
+  struct bytes text[] = {BYTES_LIT("person-003"), BYTES_LIT("7011"), BYTES_LIT("person-120"), BYTES_LIT("nobody")};
+  uint64_t removed[4] = {0}, again[4] = {0};
+  assert_int_equal(quarantine_purge(filled, text, 4, removed, &err), 0);
+  pthread_join(thread, NULL);
+  assert_int_equal(quarantine_purge(filled, text, 4, again, &err), 0);
+  assert_int_equal(removed[0] + again[0], 2);
+  assert_int_equal(removed[1], 4); // whole maps with that number; what is cut can't be read as one
+  assert_int_equal(removed[2] + again[2], 40);
+  assert_int_equal(removed[3] + again[3], 0);
+  assert_int_equal(count_text(dir, "person-003", &entries), 0);
+  assert_int_equal(count_text(dir, "person-120", &entries), 0);
+  assert_int_equal(count_text(dir, "more of person-119", &entries), 40);
+  assert_int_equal(entries, before + 2000 - 2 - 4 - 40);
+  assert_true(quarantine_add(filled, &reason, BYTES_LIT("and on"), 1));
+  assert_int_equal(count_text(dir, "and on", &entries), 1);
+  quarantine_close(filled);
+  buf_deinit(&event);
+  scratch_free(dir);
+}
+
 int main(void) {
   seed = seed_of_run();
   const struct CMUnitTest tests[] = {
@@ -260,6 +340,7 @@ int main(void) {
       cmocka_unit_test(a_full_map_says_so),
       cmocka_unit_test(one_daemon_a_directory),
       cmocka_unit_test(quarantine_is_bounded),
+      cmocka_unit_test(quarantine_forgets_whom_it_is_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
