@@ -88,6 +88,7 @@ static void walk(struct doctor *d, bool all) {
     const struct segment_info *s = &d->list[i];
     struct scan_end end = {0};
     struct error err = {0};
+    is_broken[s->log] |= s->is_unreadable; // said already
     if ((!all && !is_last(d, i) && s->has_opening) || is_broken[s->log]) continue;
     if (scan_segment(d->scan, s, &end, &err) == 0) {
       put_torn(d, s, &end);
@@ -138,25 +139,33 @@ static void add_up(struct doctor *d, unsigned *sealed, unsigned *waiting) {
   }
 }
 
+// A hole in the numbers of a log, or a file whose head does not read: the others are looked at all the same.
+static int take_problem(void *context, const struct segment_info *info, int status, const struct error *what,
+                        struct error *err) {
+  (void)info, (void)err;
+  struct doctor *d = context;
+  FINDING(d, DOCTOR_ERROR, "journal",
+          status == ITD_EVERSION
+              ? "use the program of the version that wrote it"
+              : "the same segment from a backup, under either name, mends it. Else restore the newest "
+                "backup (intent restore); keep this directory until that is done",
+          "%s", what->text);
+  d->is_damaged = true;
+  return 0;
+}
+
 void doctor_journal(struct doctor *d) {
   struct error err = {0};
   unsigned sealed, waiting;
   int lock = holds_share(d->dir);
-  int rc = segment_list(d->dir, &d->list, &d->count, &err);
+  int rc = segment_list_all(d->dir, &d->list, &d->count, take_problem, d, &err);
   if (rc == 0) {
     add_up(d, &sealed, &waiting);
     walk(d, d->options->is_deep && !verify(d));
   }
   holds_unlock(lock);
-  if (rc == ITD_EVERSION) {
-    FINDING(d, DOCTOR_ERROR, "journal", "use the program of the version that wrote it", "%s", err.text);
-    return;
-  }
   if (rc) {
-    FINDING(
-        d, DOCTOR_ERROR, "journal",
-        "the same segment from a backup, under either name, mends it. Else restore the newest backup (intent restore)",
-        "%s", err.text);
+    FINDING(d, DOCTOR_ERROR, "journal", "", "%s", err.text);
     d->is_damaged = true;
     return;
   }

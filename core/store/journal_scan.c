@@ -53,9 +53,11 @@ static void window_forget(struct window *w, uint64_t from) {
 // ---- what a directory has ----
 static int read_opening(const struct source *source, struct sealed_cache *cache, struct segment_info *info,
                         struct error *err) {
-  uint8_t *b = xmalloc(trailer_size(256));
+  // No more than it: what follows it in a sealed segment may be damaged, and is not what is asked for.
+  const size_t size = trailer_size(info->header.partitions);
+  uint8_t *b = xmalloc(size);
   size_t got, need;
-  int rc = source_read(source, cache, SEGMENT_HEADER_SIZE, b, trailer_size(256), &got, err);
+  int rc = source_read(source, cache, SEGMENT_HEADER_SIZE, b, size, &got, err);
   uint64_t place = place_of(info->log, info->number, SEGMENT_HEADER_SIZE);
   struct trailer t;
   if (rc == 0 && record_check(bytes_of(b, got), place, &need) && record_kind(b) == FRAME_COMMIT) {
