@@ -176,17 +176,28 @@ static int copy_behind(struct backing *b, const struct feed *feed, const struct 
   return 0;
 }
 
-// The first `end` bytes of a segment's records.
-static int copy_records(struct backing *b, unsigned log, uint32_t segment, struct source *source,
-                        struct sealed_cache *cache, uint64_t end, struct error *err) {
-  char name[64];
-  snprintf(name, sizeof name, "journal/%02x-%08x.log", log, segment);
-  struct feed feed = {.source = source, .cache = cache, .path = source_path(source)};
-  struct manifest_file entry = {.path = name, .size = end};
+// When a file was changed last; 0: so short ago that it may be changed again without another time.
+static int64_t changed_ns(const struct stat *st, bool may_change) {
+  int64_t ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+  return may_change && clock_wall_ms() * 1000000 - ns < RACY_NS ? 0 : ns;
+}
+
+static bool is_as_copied(const struct backing *b, const struct manifest_file *old, const struct stat *st) {
+  char path[PATH_MAX];
+  path_in(path, b->options->to, old->stored);
+  return old->source_ns && old->source_ns == changed_ns(st, false) && old->source_size == (uint64_t)st->st_size &&
+         size_of(path) >= old->size;
+}
+
+// The first `end` bytes of a segment's records. `st`: of its log, when nobody writes it any more; else NULL.
+static int copy_records(struct backing *b, const struct feed *feed, const char *name, uint64_t end,
+                        const struct stat *st, struct error *err) {
+  struct manifest_file entry = {.path = (char *)(uintptr_t)name, .size = end};
+  if (st) entry.source_size = (uint64_t)st->st_size, entry.source_ns = changed_ns(st, true);
   const struct manifest_file *old = manifest_find(&b->old, name);
   bool is_done = false;
-  int rc = old ? copy_behind(b, &feed, old, &entry, &is_done, err) : 0;
-  return rc || is_done ? rc : copy_new(b, &feed, &entry, err);
+  int rc = old ? copy_behind(b, feed, old, &entry, &is_done, err) : 0;
+  return rc || is_done ? rc : copy_new(b, feed, &entry, err);
 }
 
 enum copy_kind {
@@ -196,7 +207,7 @@ enum copy_kind {
 
 // One file as it is, unless the backup has it. One that is not there is no failure: *there says so.
 static int copy_file(struct backing *b, const char *name, enum copy_kind kind, bool *there, struct error *err) {
-  char path[PATH_MAX], copy[PATH_MAX];
+  char path[PATH_MAX];
   struct stat st;
   path_in(path, b->options->dir, name);
   struct feed feed = {.path = path};
@@ -205,17 +216,13 @@ static int copy_file(struct backing *b, const char *name, enum copy_kind kind, b
   if (e == ENOENT) return 0;
   if (e) return error_set(err, disk_status(e), "%s: %s", path, strerror(e));
   CHECK(fstat(feed.fd, &st) == 0);
-  int64_t ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-  bool is_racy = kind == COPY_CHANGES && clock_wall_ms() * 1000000 - ns < RACY_NS;
   struct manifest_file entry = {.path = (char *)(uintptr_t)name,
                                 .size = (uint64_t)st.st_size,
                                 .source_size = (uint64_t)st.st_size,
-                                .source_ns = is_racy ? 0 : ns};
+                                .source_ns = changed_ns(&st, kind == COPY_CHANGES)};
   const struct manifest_file *old = manifest_find(&b->old, name);
-  if (old) path_in(copy, b->options->to, old->stored);
   int rc = 0;
-  if (old && old->source_ns && old->source_ns == ns && old->source_size == entry.source_size &&
-      size_of(copy) >= old->size) {
+  if (old && is_as_copied(b, old, &st)) {
     keep(b, old);
   } else {
     rc = copy_new(b, &feed, &entry, err);
@@ -255,15 +262,10 @@ static int copy_bases(struct backing *b, const struct base_info *list, size_t co
 static bool has_segment(struct backing *b, const struct segment_info *s) {
   char name[64], path[PATH_MAX];
   struct stat st;
-  snprintf(name, sizeof name, "journal/%02x-%08x.seg", s->log, s->number);
-  const struct manifest_file *old = manifest_find(&b->old, name);
-  if (!old || !s->is_sealed) return false;
+  snprintf(name, sizeof name, "journal/%02x-%08x.%s", s->log, s->number, s->is_sealed ? "seg" : "log");
   path_in(path, b->options->dir, name);
-  if (stat(path, &st) || (uint64_t)st.st_size != old->source_size ||
-      (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec != old->source_ns)
-    return false;
-  path_in(path, b->options->to, old->stored);
-  if (size_of(path) < old->size) return false;
+  const struct manifest_file *old = manifest_find(&b->old, name);
+  if (!old || stat(path, &st) || !is_as_copied(b, old, &st)) return false;
   keep(b, old);
   return true;
 }
@@ -271,18 +273,28 @@ static bool has_segment(struct backing *b, const struct segment_info *s) {
 static int copy_segment(struct backing *b, const struct segment_info *s, uint64_t end, struct error *err) {
   char name[64];
   bool is_there = false;
+  struct stat st;
   struct source *source;
   int rc = source_open(b->options->dir, s->log, s->number, &source, err);
   if (rc) return rc;
-  if (!source_sealed(source)) {
-    rc = copy_records(b, s->log, s->number, source, NULL, end, err);
+  bool is_sealed = source_sealed(source) != NULL;
+  snprintf(name, sizeof name, "journal/%02x-%08x.%s", s->log, s->number, is_sealed ? "seg" : "log");
+  if (!is_sealed) {
+    CHECK(fstat(source_fd(source), &st) == 0);
+    rc = copy_records(b, &(struct feed){.source = source, .path = source_path(source)}, name, end, &st, err);
   } else {
-    snprintf(name, sizeof name, "journal/%02x-%08x.seg", s->log, s->number);
     rc = copy_file(b, name, COPY_FIXED, &is_there, err);
     if (rc == 0 && !is_there) rc = error_set(err, ITD_EIO, "%s is gone", source_path(source));
   }
   source_close(source);
   return rc;
+}
+
+static int copy_end(struct backing *b, const struct cut *cut, const struct cut_end *e, struct error *err) {
+  char name[64];
+  snprintf(name, sizeof name, "journal/%02x-%08x.log", e->log, e->segment);
+  struct feed feed = {.source = e->source, .cache = cut->cache, .path = source_path(e->source)};
+  return copy_records(b, &feed, name, e->end, NULL, err);
 }
 
 // Walks a segment: is it whole? `end`: how much of it is.
@@ -308,8 +320,7 @@ static int copy_journal(struct backing *b, const struct cut *cut, struct error *
     if (rc == 0 && !is_last && end > SEGMENT_HEADER_SIZE) rc = copy_segment(b, s, end, err);
   }
   free(scan);
-  for (size_t i = 0; rc == 0 && i < cut->count; i++)
-    rc = copy_records(b, cut->end[i].log, cut->end[i].segment, cut->end[i].source, cut->cache, cut->end[i].end, err);
+  for (size_t i = 0; rc == 0 && i < cut->count; i++) rc = copy_end(b, cut, &cut->end[i], err);
   for (unsigned p = 0; p < b->manifest->partitions; p++) {
     b->manifest->tip[p].seq = cut->tip[p].seq;
     memcpy(b->manifest->tip[p].chain, cut->tip[p].chain, SHA256_SIZE);

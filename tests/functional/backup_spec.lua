@@ -7,7 +7,7 @@ local harness = require "harness"
 local lives = require "lives"
 
 local SEED = tonumber(os.getenv "SEED") or os.time() % 1000000
-local ROUNDS = tonumber(os.getenv "ROUNDS") or 4
+local ROUNDS = tonumber(os.getenv "ROUNDS") or 2
 
 local function intent(words)
   local out = harness.folder() .. "/out"
@@ -30,7 +30,7 @@ end
 describe("backup and restore (SEED=" .. SEED .. ")", function()
   after_each(harness.finish)
   local random = harness.random(SEED)
-  local stream = lives.stream(SEED, 4000, 150, 60)
+  local stream = lives.stream(SEED, math.max(3000, 1000 * ROUNDS), 150, 60)
 
   -- A daemon whose segments are full soon, and whose bases come often.
   local function start(options)
@@ -87,22 +87,29 @@ describe("backup and restore (SEED=" .. SEED .. ")", function()
     return harness.read(folder .. "/out")
   end
 
-  it("holds what was acknowledged before it, while events go on", function()
+  it("holds what was acknowledged before it, while events go on and the daemon is killed", function()
     local daemon, answers = start(), {}
     local client, to = daemon:connect(), harness.folder() .. "/backup"
-    send(client, 1, 1500, answers)
-    local sent = 1500
-    for round = 1, 2 do
+    send(client, 1, 1000, answers)
+    local sent = 1000
+    for round = 1, ROUNDS do
       local before = sent
+      local is_killed = round > 1
       backup_meanwhile(daemon, to, function()
-        if sent + 50 > #stream then return end
-        send(client, sent + 1, sent + 50, answers)
-        sent = sent + 50
+        if sent + 50 <= #stream then
+          send(client, sent + 1, sent + 50, answers)
+          sent = sent + 50
+        end
+        if is_killed and random(3) == 1 then
+          daemon:kill()
+          daemon:restart { shards = random(4) }
+          client, is_killed = daemon:connect(), random(2) == 1
+        end
       end)
       local copy = harness.folder() .. "/data"
-      local out, status = restore(to, copy, round == 2 and "--no-later-forgets" or "--no-later-forgets --no-verify")
+      local out, status = restore(to, copy, round == 1 and "--no-later-forgets" or "--no-later-forgets --no-verify")
       assert.equal(0, status, out)
-      if round == 2 then assert.equal(0, number(out, "different")) end
+      if round == 1 then assert.equal(0, number(out, "different")) end
       local again = harness.start { data = copy, shards = random(4), clock = "event" }
       check(again, answers, before)
       local repeated = {} -- what it knows is a duplicate: the same answer, but for the last byte, which says so
