@@ -14,11 +14,13 @@
 #include "base/le.h"
 #include "base/log.h"
 #include "post.h"
+#include "store/backup.h"
 #include "store/base.h"
 #include "store/disk_faults.h"
 #include "store/journal_scan.h"
 #include "store/replay.h"
 #include "store/reshard.h"
+#include "store/retention.h"
 #include "store/verify.h"
 
 enum { USERS = 40, EVENTS = 600, HALF = 120 };
@@ -426,6 +428,76 @@ static void messages_arrive(void **state) {
   scratch_free(dir);
 }
 
+// The journal of a former number of partitions goes as a whole, and its bases with it; what is left begins at the boundary.
+static void former_journal_goes(void **state) {
+  (void)state;
+  char *dir = copy_of(half);
+  struct world w;
+  struct error err = {0};
+  struct reshard_result r = reshard(dir, 5);
+  open_world(&w, dir);
+  ingest(&w, HALF, HALF + 40, false);
+  world_close(&w);
+  r = reshard(dir, 32);
+  open_world(&w, dir);
+  ingest(&w, HALF + 40, HALF + 80, false);
+  world_close(&w);
+  open_world(&w, dir); // its opening says how late it is
+  uint64_t expected = digest_of(&w);
+  world_close(&w);
+  struct retention keep = {.dir = dir, .partitions = 32, .since_seq = r.seq, .age_ms = 1, .bases = 2};
+  struct retention_result gone;
+  if (retention_apply(&keep, INT64_MAX / 2, &gone, &err)) fail_msg("%s", err.text);
+  assert_true(gone.segments > 0);
+  struct segment_info *list;
+  struct base_info *bases;
+  size_t count;
+  assert_int_equal(segment_list(dir, &list, &count, &err), 0);
+  for (size_t i = 0; i < count; i++) assert_true(!list[i].has_opening || list[i].header.partitions == 32);
+  segment_list_free(list, count);
+  assert_int_equal(base_list(dir, &bases, &count, &err), 0);
+  assert_int_equal(count, 32);
+  for (size_t i = 0; i < count; i++) assert_int_equal(bases[i].head.partitions, 32);
+  base_list_free(bases);
+  must_be_whole(dir);
+  struct replay_result played = replayed(dir, 2);
+  assert_true(played.decisions >= 40 && played.unreached == 0);
+  lose_state(dir);
+  open_world(&w, dir);
+  assert_int_equal(digest_of(&w), expected);
+  world_close(&w);
+  reshard(dir, 2);
+  must_be_whole(dir);
+  scratch_free(dir);
+}
+
+// A backup of a directory that was resharded is restored without LMDB, from bases and journal.
+static void a_backup_is_restored(void **state) {
+  (void)state;
+  char *dir = copy_of(half), *to = scratch_new(), *back = scratch_new();
+  struct world w;
+  struct error err = {0};
+  struct backup_result b;
+  struct restore_result r;
+  for (int i = 0; i < 2; i++) {
+    reshard(dir, i ? 32 : 5);
+    open_world(&w, dir);
+    ingest(&w, HALF + 20 * (uint64_t)i, HALF + 20 + 20 * (uint64_t)i, false);
+    if (store_backup(&(struct backup_options){.dir = dir, .to = to}, &b, &err)) fail_msg("%s", err.text);
+    manifest_deinit(&b.manifest);
+    world_close(&w);
+  }
+  if (store_restore(&(struct restore_options){.from = to, .to = back}, &r, &err)) fail_msg("%s", err.text);
+  manifest_deinit(&r.manifest);
+  open_world(&w, back);
+  assert_int_equal(store_partitions(w.store), 32);
+  ingest(&w, HALF + 40, HALF + 60, false);
+  explain_some(&w, HALF + 60);
+  world_close(&w);
+  must_be_whole(back);
+  scratch_free(dir), scratch_free(to), scratch_free(back);
+}
+
 static void what_cannot_be_is_said(void **state) {
   (void)state;
   struct reshard_result r;
@@ -449,8 +521,10 @@ int main(void) {
   chance = (struct draw){seed};
   log_set_level(LOG_ERROR);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_stream_goes_on),   cmocka_unit_test(the_power_goes),  cmocka_unit_test(the_disk_fails),
-      cmocka_unit_test(tampering_is_found), cmocka_unit_test(messages_arrive), cmocka_unit_test(what_cannot_be_is_said),
+      cmocka_unit_test(a_stream_goes_on),     cmocka_unit_test(the_power_goes),
+      cmocka_unit_test(the_disk_fails),       cmocka_unit_test(tampering_is_found),
+      cmocka_unit_test(messages_arrive),      cmocka_unit_test(former_journal_goes),
+      cmocka_unit_test(a_backup_is_restored), cmocka_unit_test(what_cannot_be_is_said),
   };
   return cmocka_run_group_tests(tests, prepare, clean);
 }
