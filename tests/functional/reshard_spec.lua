@@ -6,7 +6,8 @@ local harness = require "harness"
 local lives = require "lives"
 
 local EVENTS, LEADS = 900, 80
-local SEED = tonumber(os.getenv "SEED") or 20260109
+local SEED = tonumber(os.getenv "SEED") or os.time() % 100000
+local ROUNDS = tonumber(os.getenv "ROUNDS") or 3
 
 local function intent(words)
   local out = harness.folder() .. "/out"
@@ -86,6 +87,31 @@ describe("another number of partitions (SEED=" .. SEED .. ")", function()
       assert.equal(said.frames, seen.frames)
       assert.equal(32, #seen.partitions)
     end
+  end)
+
+  it("is one number or the other after a SIGKILL at any moment", function()
+    local random, decisions = harness.random(SEED), {}
+    local daemon = start(2)
+    send(daemon, 1, 300, decisions)
+    local was = 16
+    for round = 1, ROUNDS do
+      daemon:kill()
+      local partitions = ({ 5, 16, 32 })[random(3)]
+      local words = ("timeout -s KILL %.3f '%s/intent' reshard --data '%s' --partitions %d >/dev/null 2>&1; flock '%s/intentd.lock' true")
+      os.execute(words:format(random(150) / 1000, harness.bin, daemon.data, partitions, daemon.data))
+      local is = tonumber(harness.read(daemon.data .. "/format"):match "\npartitions (%d+)")
+      assert.is_true(is == was or is == partitions)
+      was = is
+      daemon:restart { shards = random(5) }
+      local from = random(250)
+      send(daemon, from, from + 50, decisions) -- duplicates: decided as before
+      local new = 301 + round % 60 * 10
+      send(daemon, new, new + 9, decisions)
+    end
+    daemon:stop()
+    local text, status = intent(("journal verify --data '%s'"):format(daemon.data))
+    assert.equal(0, status, text)
+    replayed(daemon.data)
   end)
 
   it("is refused where it cannot be, and then changes nothing", function()
