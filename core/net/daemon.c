@@ -22,7 +22,7 @@
 // Files that are no connection, with room to spare: of the process (LMDB, sockets, a policy being loaded), of a shard
 // (segments being written, made and read, vault, epoll).
 #define FILES_OWN   64
-#define FILES_SHARD 40
+#define FILES_SHARD 60
 
 struct sockets {
   int listen, http, forward, admin;

@@ -117,6 +117,8 @@ static bool says_number(struct bytes event, struct bytes text) {
   static const char *const keys[] = {"userId", "anonymousId", "previousId"};
   struct mp_limits limits = {.depth_max = 64, .objects_max = UINT32_MAX, .bytes_max = SIZE_MAX};
   size_t n;
+  for (size_t i = 0; i < text.n; i++)
+    if ((text.p[i] < '0' || text.p[i] > '9') && (i || text.p[i] != '-')) return false;
   if (text.n > 20 || mp_scan(event, &limits, &n, NULL) != 1) return false;
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
     struct bytes found;

@@ -218,6 +218,59 @@ static void tears_are_passed_over_and_damage_is_named(void **state) {
   scratch_free(dir);
 }
 
+// Whatever a file holds: its beginning is read as it was, or the damage is named.
+static int see_in_order(void *context, uint64_t address, const struct vault_record *r, struct error *err) {
+  (void)err;
+  size_t *at = context;
+  assert_true(*at < kept_count);
+  assert_int_equal(address, kept[*at].address);
+  assert_int_equal(digest_of(r), kept[(*at)++].digest);
+  return 0;
+}
+
+static void write_file(const char *path, struct bytes b) { // as it is: nothing here needs a sync
+  int fd = open(path, O_WRONLY | O_TRUNC);
+  assert_int_equal(write(fd, b.p, b.n), b.n);
+  close(fd);
+}
+
+static void any_bytes_are_survived(void **state) {
+  (void)state;
+  struct draw d = {seed + 5};
+  char *dir = fresh_dir(), path[1200];
+  struct error err = {0};
+  struct vault *v = must_open(dir);
+  commit_some(v, &d, 12);
+  vault_close(v);
+  snprintf(path, sizeof path, "%s/vault/03-00000001.vault", dir);
+  struct buf whole = {0}, changed = {0};
+  assert_int_equal(file_read(path, 1 << 20, &whole, &err), 0);
+  unsigned read = 0, named = 0;
+  for (int i = 0; i < 300; i++) {
+    buf_clear(&changed);
+    buf_append_bytes(&changed, buf_bytes(&whole));
+    for (uint64_t n = draw(&d, 4); n; n--) {
+      size_t at = (size_t)draw(&d, changed.n), to = (size_t)draw(&d, changed.n), many = (size_t)draw(&d, 100);
+      if (many > changed.n - (at > to ? at : to)) continue;
+      if (draw(&d, 2))
+        memmove(changed.p + to, changed.p + at, many);
+      else
+        draw_bytes(&d, changed.p + at, many);
+    }
+    if (draw(&d, 3) == 0) changed.n = (size_t)draw(&d, changed.n + 1);
+    write_file(path, buf_bytes(&changed));
+    size_t at = 0;
+    int rc = vault_scan(dir, nowhere, see_in_order, &at, tips, &err);
+    assert_true(rc == 0 || rc == ITD_ECORRUPT || rc == ITD_EVERSION);
+    read += rc == 0, named += rc != 0;
+    uint64_t address = kept[draw(&d, kept_count)].address;
+    (void)!vault_erase(dir, &address, 1, &err);
+  }
+  assert_true(read && named);
+  buf_deinit(&whole), buf_deinit(&changed);
+  scratch_free(dir);
+}
+
 // ---- erasing ----
 static bool holds_bytes(const char *dir, struct bytes what) {
   char path[1200], **names;
@@ -392,6 +445,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(records_come_back),
       cmocka_unit_test(tears_are_passed_over_and_damage_is_named),
+      cmocka_unit_test(any_bytes_are_survived),
       cmocka_unit_test(erased_records_are_gone_and_the_others_stay),
       cmocka_unit_test(an_erasing_is_ended_after_any_crash),
       cmocka_unit_test(sealed_bytes_open_only_whole),
