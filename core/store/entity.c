@@ -3,15 +3,8 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/log.h"
 #include "store/intake.h"
 #include "store/shard.h"
-
-// Damage in LMDB cannot be answered for: an entity that does not read would begin anew.
-_Noreturn static void die_of(const struct error *err) {
-  log_line(LOG_ERROR, "state_damaged", "error=%s", log_quote(err->text));
-  check_failed("the state reads", __FILE__, __LINE__);
-}
 
 static bool waits(const struct store_shard *s, const struct entity_entry *e) {
   return e->round && e->round != s->round;
@@ -39,7 +32,7 @@ struct entity *store_entity(struct store_shard *s, struct lead_id id) {
   int rc = state_entity(s->state, id, &s->scratch, &err);
   if (rc == ITD_ENOTFOUND) return NULL;
   if (rc == 0) rc = entity_check(buf_bytes(&s->scratch), &err);
-  if (rc) die_of(&err);
+  if (rc) shard_die_of(&err); // it would begin anew
   count_up(&s->counters.entities);
   e->entity = xmalloc(s->scratch.n);
   memcpy(e->entity, s->scratch.p, s->scratch.n);
