@@ -42,8 +42,10 @@ static void verify(const char *dir, bool is_closed) {
   struct verify_options options = {.dir = dir, .must_be_closed = is_closed};
   struct verify_result *result = xcalloc(1, sizeof *result);
   struct error err = {0};
-  if (store_verify(&options, result, &err)) fail_msg("%s", err.text);
-  if (!result->is_whole) fail_msg("%s", result->finding[0].text);
+  int rc = store_verify(&options, result, &err);
+  bool has_none = rc == ITD_ENOTFOUND && !is_closed; // it ended before there was a journal
+  if (rc && !has_none) fail_msg("%s", err.text);
+  if (!has_none && !result->is_whole) fail_msg("%s", result->finding[0].text);
   assert_true(!is_closed || result->is_closed);
   free(result->tip);
   free(result);
@@ -413,7 +415,8 @@ _Noreturn static void write_until_killed(const char *dir, uint64_t from, int ack
       for (unsigned i = 0; i < 16; i++) c.post.count[i] = 0; // they were to other shards
     }
   }
-  for (;;) pause();
+  raise(SIGKILL); // there are no more commands
+  abort();
 }
 
 // What the journal has: commands without a gap from the first, and every channel in its order, which no frame of the other
