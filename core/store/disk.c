@@ -97,7 +97,7 @@ int disk_settle(int fd, off_t at, off_t end) {
     at += (off_t)n;
   }
   free(b);
-  return e ? e : disk_sync(fd);
+  return e ? e : disk_sync_whole(fd);
 }
 
 // ---- whole files ----

@@ -29,7 +29,8 @@ int disk_sync_folder(const char *dir,
                      const char *name); // dir/name, so that files made in it stay; EIO for any failure of the sync
 
 // What was read from `at` to `end` may never have reached the disk: a process that was killed before its sync, or a sync
-// that failed, leaves bytes that the kernel shows and the disk has not. Writes them again and syncs, so that they count.
+// that failed, leaves bytes that the kernel shows and the disk has not. Writes them again and syncs, so that they count; so
+// does then where the file ends.
 int disk_settle(int fd, off_t at, off_t end);
 
 // As file_read and file_replace (base/file.h), through this door. The errors' texts name the path.

@@ -38,6 +38,8 @@ struct lost { // a page of a file as it was when it was last synced
   size_t n;
   uint8_t *was;
   bool is_lost; // a sync failed: only writing it again brings it to the disk
+  bool
+      is_cut; // by a truncation, which the file system's own journal keeps: a sync that failed may be followed by a good one
 };
 
 struct name_change {
@@ -184,11 +186,44 @@ static bool is_in(const char *path, const char *folder) {
 }
 
 // ---- what is not on disk yet ----
+static void forget_page(struct lost *page) {
+  free(page->path);
+  free(page->was);
+}
+
+static void insert(size_t where, struct lost page) {
+  if (lost_count == lost_cap) lost = xrealloc(lost, (lost_cap = lost_cap ? lost_cap * 2 : 256) * sizeof *lost);
+  memmove(lost + where + 1, lost + where, (lost_count++ - where) * sizeof *lost);
+  lost[where] = page;
+}
+
 static void keep_page(int fd, const char *path, off_t at, size_t n) {
   struct lost page = {.path = xstrdup(path), .at = at, .n = n, .was = xcalloc(1, n)};
   if (pread(fd, page.was, n, at) < 0) memset(page.was, 0, n); // beyond the end: zeros; opened for writing only: too
-  if (lost_count == lost_cap) lost = xrealloc(lost, (lost_cap = lost_cap ? lost_cap * 2 : 256) * sizeof *lost);
-  lost[lost_count++] = page;
+  insert(lost_count, page);
+}
+
+static struct lost part_of(const struct lost *page, off_t from, off_t to) {
+  struct lost part = *page;
+  part.path = xstrdup(page->path);
+  part.at = from;
+  part.n = (size_t)(to - from);
+  part.was = memcpy(xmalloc(part.n), page->was + (from - page->at), part.n);
+  return part;
+}
+
+// What is written again may reach the disk after all; what lies around it may not.
+static void write_again(const char *path, off_t from, off_t to) {
+  for (size_t i = 0; i < lost_count; i++) {
+    struct lost page = lost[i];
+    off_t end = page.at + (off_t)page.n, first = from > page.at ? from : page.at, last = to < end ? to : end;
+    if (!page.is_lost || first >= last || strcmp(page.path, path) != 0) continue;
+    if (page.at < first) insert(i++, part_of(&page, page.at, first));
+    lost[i] = part_of(&page, first, last);
+    lost[i].is_lost = false;
+    if (last < end) insert(++i, part_of(&page, last, end));
+    forget_page(&page);
+  }
 }
 
 static bool is_zero(const uint8_t *p, size_t n) {
@@ -198,21 +233,13 @@ static bool is_zero(const uint8_t *p, size_t n) {
 }
 
 static void keep_pages(int fd, const char *path, off_t at, size_t n) {
-  for (size_t i = 0; i < lost_count; i++) // what is written again may reach the disk after all
-    if (lost[i].is_lost && strcmp(lost[i].path, path) == 0 && lost[i].at >= at &&
-        lost[i].at + (off_t)lost[i].n <= at + (off_t)n)
-      lost[i].is_lost = false;
+  write_again(path, at, at + (off_t)n);
   while (n) {
     size_t part = PAGE - (size_t)at % PAGE;
     if (part > n) part = n;
     keep_page(fd, path, at, part);
     at += (off_t)part, n -= part;
   }
-}
-
-static void forget_page(struct lost *page) {
-  free(page->path);
-  free(page->was);
 }
 
 static void put_back(const struct lost *page, const char *path, unsigned how) {
@@ -234,11 +261,11 @@ static void synced(const char *path, bool failed) {
   size_t left = 0;
   if (at_once)
     for (size_t i = lost_count; i-- > 0;)
-      if (strcmp(lost[i].path, path) == 0) put_back(&lost[i], path, how);
+      if (strcmp(lost[i].path, path) == 0 && !lost[i].is_cut) put_back(&lost[i], path, how);
   for (size_t i = 0; i < lost_count; i++) {
     bool is_its = strcmp(lost[i].path, path) == 0;
-    if (is_its && failed) lost[i].is_lost = true;
-    if (is_its && (at_once || (!failed && !lost[i].is_lost)))
+    if (is_its && failed && !lost[i].is_cut) lost[i].is_lost = true;
+    if (is_its && ((at_once && !lost[i].is_cut) || (!failed && !lost[i].is_lost)))
       forget_page(&lost[i]);
     else
       lost[left++] = lost[i];
@@ -414,6 +441,7 @@ int faulty_truncate(int fd, off_t size) {
   int e = fate(DISK_TRUNCATE, path, NULL);
   size_t before = lost_count;
   if (e == 0 && fstat(fd, &st) == 0 && st.st_size > size) keep_pages(fd, path, size, (size_t)(st.st_size - size));
+  for (size_t i = before; i < lost_count; i++) lost[i].is_cut = true;
   while (lost_count > before && is_zero(lost[lost_count - 1].was, lost[lost_count - 1].n))
     forget_page(&lost[--lost_count]); // a file that ends in zeros may as well be cut
   if (e == 0 && ftruncate(fd, size)) e = errno;

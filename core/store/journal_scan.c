@@ -465,7 +465,7 @@ static int walk_commit(struct walk *w, struct error *err) {
     if (rc == 0) rc = show_frames(w, err);
     if (rc) return rc;
     w->at = offset + (uint32_t)size;
-    w->synced = t.flags & TRAILER_CLOSES ? w->at : t.synced; // one that closes says that all is well
+    w->synced = t.synced;
     window_drop(&w->window, w->at);
     return 1;
   }
@@ -572,7 +572,8 @@ static int judge_rest(struct walk *w, struct scan_end *end, struct error *err) {
     return damage(w, w->at, err, "a sealed segment ends in whole commits; this one does not");
   w->scan->has_ended[w->info->log] = w->scan->is_live && !used && !sealed;
   *end = (struct scan_end){.end = w->at,
-                           .synced = sealed ? w->at : w->synced,
+                           .synced = w->synced,
+                           .is_settled = sealed || w->is_closed,
                            .bad = w->bad,
                            .is_closed = w->is_closed,
                            .is_torn = rest.dirty_end != 0,

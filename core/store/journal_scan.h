@@ -75,6 +75,7 @@ struct scan_end {
   bool is_closed;      // the last commit is a closing
   bool is_torn;        // bytes follow that were never a whole synced commit
   uint32_t synced;     // what lies before is proven to have reached the disk; between here and `end` it may not have
+  bool is_settled;     // it was closed in order, or is sealed: all of it has, and nothing behind it was cut
   uint64_t torn_bytes; // from `end` to the last 8 bytes that are not zero
 };
 // Walks one segment. Segments must come in the order of segment_list. ITD_ECORRUPT: damage, with file and offset.

@@ -265,7 +265,8 @@ static int begin_number(struct recovering *v, struct error *err) {
 struct cut {
   const struct segment_info *info;
   uint32_t end;    // 0: the file goes
-  uint32_t synced; // of a log's end
+  uint32_t synced; // these two: of a log's end
+  bool is_settled;
 };
 
 static int open_segment(const struct store *store, const struct segment_info *s, int *fd, char path[SEGMENT_PATH_MAX]) {
@@ -274,11 +275,11 @@ static int open_segment(const struct store *store, const struct segment_info *s,
 }
 
 // The end of each log was read, and is answered for from now on (a duplicate is acknowledged); but whoever wrote it may
-// have been killed before its sync, or seen it fail.
+// have been killed before its sync, or seen it fail. So may a recovery that cut it.
 static int settle_ends(const struct store *store, const struct cut ends[256], struct error *err) {
   char path[SEGMENT_PATH_MAX];
   for (unsigned i = 0; i < 256; i++) {
-    if (!ends[i].info || ends[i].synced >= ends[i].end) continue;
+    if (!ends[i].info || ends[i].is_settled) continue;
     int fd = -1;
     int e = open_segment(store, ends[i].info, &fd, path);
     if (e == 0) e = disk_settle(fd, ends[i].synced, ends[i].end);
@@ -326,7 +327,8 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
     v->result->recovery.torn_bytes += end.torn_bytes;
     bool is_empty = end.end <= SEGMENT_HEADER_SIZE;
     if (is_empty || end.is_torn) cut[cuts++] = (struct cut){.info = s, .end = is_empty ? 0 : end.end};
-    if (!is_empty) ends[s->log] = (struct cut){.info = s, .end = end.end, .synced = end.synced};
+    if (!is_empty)
+      ends[s->log] = (struct cut){.info = s, .end = end.end, .synced = end.synced, .is_settled = end.is_settled};
   }
   if (rc == 0 && v->begins_number) rc = begin_number(v, err);
   for (unsigned p = 0; rc == 0 && p < v->store->dir.partitions; p++)
