@@ -75,8 +75,9 @@ static void put_table(const struct backup_options *o, const struct backup_result
   show_time(grid_cell(&t), m->began_ms);
   grid_end(&t);
   grid_add_str(&t, "left out");
-  grid_add_str(&t, m->has_quarantine ? "state/ and dedupe/, which are built anew from the rest"
-                                     : "state/ and dedupe/, which are built anew from the rest; quarantine/ (--with-quarantine)");
+  grid_add_str(&t, m->has_quarantine
+                       ? "state/ and dedupe/, which are built anew from the rest"
+                       : "state/ and dedupe/, which are built anew from the rest; quarantine/ (--with-quarantine)");
   grid_add_str(&t, "took");
   show_span(grid_cell(&t), r->took_ms);
   grid_end(&t);

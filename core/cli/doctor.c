@@ -5,6 +5,7 @@
 #include "cli/doctor_daemon.h"
 #include "cli/grid.h"
 #include "cli/show.h"
+#include "store/backup.h"
 
 #include <stdio.h>
 
@@ -15,6 +16,7 @@ static const struct option options[] = {
     {"min-free", "MIB", "less room on the disk than this is a warning (default 1024)"},
     {"max-behind", "N", "a reader of LMDB that holds a snapshot so many transactions old is a warning (default 1000)"},
     {"all", NULL, "show what is well, too"},
+    {"salvage", "TO", "of a stopped directory with damage: make a backup of what can be had in the empty folder TO"},
     {0}};
 
 static int read_options(const struct args *args, struct doctor_options *o, struct error *err) {
@@ -93,12 +95,63 @@ static int ask(const struct args *args, const struct doctor_options *o, struct d
   return status < 0 ? command_fail(args, COMMAND_FAILED, &err) : 0;
 }
 
+static void put_salvage(const struct backup_result *r, const struct salvage *s, const char *to, struct buf *out) {
+  if (!s->is_damaged) {
+    buf_printf(out, "the journal is whole: %s is a backup of all of it\n", to);
+    return;
+  }
+  buf_printf(out, "damage: ");
+  show_text(out, bytes_str(s->damage));
+  if (s->begins_behind) {
+    buf_append_str(out, "\nwhat is kept begins behind it, with bases that were made at ");
+    show_time(out, s->bases_ms);
+    buf_printf(out,
+               ": no state is lost. Decisions of the %u segments that are left out can't be explained or replayed\n",
+               s->segments_left);
+  } else {
+    buf_append_str(out, "\nwhat is kept ends before it. Lost are at least ");
+    show_count(out, s->lost);
+    buf_printf(out, " frames, and %u segments are left out: what was acknowledged in them is gone\n", s->segments_left);
+  }
+  show_count(out, r->reached);
+  buf_printf(out, " frames are reached. %s is a backup; make a directory of it:\n", to);
+  buf_printf(out, "  intent restore %s --to NEW --no-later-forgets\n", to);
+}
+
+static int salvage(const struct args *args, const struct doctor_options *o) {
+  struct salvage s;
+  struct backup_result r;
+  struct error err = {0};
+  struct buf out = {0};
+  struct backup_options b = {.dir = o->dir, .to = args_text(args, "salvage"), .salvage = &s};
+  int status = store_backup(&b, &r, &err);
+  if (status < 0)
+    return command_fail(args, status == ITD_EINVAL || status == ITD_ENOTFOUND ? COMMAND_USAGE : COMMAND_FAILED, &err);
+  if (args_flag(args, "json")) {
+    mp_put_map(&out, 5);
+    mp_put_cstr(&out, "damage"), mp_put_cstr(&out, s.is_damaged ? s.damage : "");
+    mp_put_cstr(&out, "begins_behind"), mp_put_bool(&out, s.begins_behind);
+    mp_put_cstr(&out, "lost"), mp_put_uint(&out, s.lost);
+    mp_put_cstr(&out, "segments_left_out"), mp_put_uint(&out, s.segments_left);
+    mp_put_cstr(&out, "frames"), mp_put_uint(&out, r.reached);
+    show_json(buf_bytes(&out));
+    buf_clear(&out);
+  } else {
+    put_salvage(&r, &s, b.to, &out);
+  }
+  show_print(&out);
+  buf_deinit(&out);
+  manifest_deinit(&r.manifest);
+  return COMMAND_OK;
+}
+
 static int run(const struct args *args) {
   struct error err = {0};
   struct doctor_options o;
   struct doctor_report r = {0};
   struct buf out = {0};
   if (read_options(args, &o, &err) < 0) return command_fail(args, COMMAND_USAGE, &err);
+  if (args_text(args, "salvage")) return salvage(args, &o);
   if (args_text(args, "to")) {
     int code = ask(args, &o, &r);
     if (code) return code;
@@ -127,7 +180,12 @@ const struct command command_doctor = {
             "holds, clock,\n"
             "and at what interrupted operations left. Changes nothing; a daemon may run on the directory.\n"
             "Without --deep only structure and ends are read, which takes a moment however large the directory is.\n"
-            "Exit code 1 when there is an error or a warning.\n\n"
+            "Exit code 1 when there is an error or a warning.\n"
+            "--salvage copies from a directory whose journal is damaged what holds together: what lies behind the "
+            "damage, if a\n"
+            "set of bases does (no state is lost then), else what lies before it; and says what is lost. A backup of "
+            "the same\n"
+            "segment is better, and so may be the newest backup: compare how many frames each reaches.\n\n"
             "  intent doctor --data /var/lib/intentd\n"
             "  intent doctor --data /mnt/copy --deep\n"
             "  intent doctor --to 127.0.0.1:7411",

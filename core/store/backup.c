@@ -248,10 +248,17 @@ static int copy_folder(struct backing *b, const char *folder, enum copy_kind kin
 }
 
 // ---- the parts ----
-static int copy_bases(struct backing *b, const struct base_info *list, size_t count, struct error *err) {
+static int copy_bases(struct backing *b, const struct cut *cut, const struct base_info *list, size_t count,
+                      struct error *err) {
+  const struct salvage *salvage = b->options->salvage;
   int rc = 0;
   for (size_t i = 0; rc == 0 && i < count; i++) {
     char path[4096];
+    const struct base_head *h = &list[i].head;
+    bool is_here = !salvage || !salvage->is_damaged || // else not behind the end, nor before the beginning
+                   (h->partitions == cut->partitions && h->seq <= cut->tip[h->partition].seq &&
+                    (h->made_ms >= salvage->bases_ms || base_at(list, count, h->partition, UINT64_MAX) == &list[i]));
+    if (!is_here || (salvage && base_check(b->options->dir, &list[i], NULL))) continue;
     base_path(path, b->options->dir, list[i].head.partition, list[i].head.seq);
     if (list[i].is_whole) rc = copy_file(b, path + strlen(b->options->dir) + 1, COPY_FIXED, NULL, err);
   }
@@ -333,7 +340,8 @@ static int copy_journal(struct backing *b, const struct cut *cut, struct error *
 // whoever is erased here is forgotten by a frame of the cut.
 static int copy_who(struct backing *b, struct cut *cut, struct error *err) {
   int hold = vault_hold(b->options->dir);
-  int rc = cut_find(b->options->dir, cut, err);
+  int rc = b->options->salvage ? salvage_find(b->options->dir, b->manifest->partitions, cut, b->options->salvage, err)
+                               : cut_find(b->options->dir, cut, err);
   if (rc == 0) rc = copy_folder(b, "vault", COPY_CHANGES, err);
   if (rc == 0) rc = copy_file(b, "forgotten", COPY_CHANGES, NULL, err);
   vault_release(hold);
@@ -448,9 +456,10 @@ static int copy_all(struct backing *b, struct error *err) {
   add_sizes(b);
   // Bases before the cut: each is of a frame that was on disk when it was made. Versions after it.
   int rc = base_list(b->options->dir, &bases, &base_count, err);
-  if (rc == 0) rc = copy_file(b, "bases/newest", COPY_FIXED, NULL, err);
+  bool has_newest = !b->options->salvage; // which set is whole is not known then
+  if (rc == 0 && has_newest) rc = copy_file(b, "bases/newest", COPY_FIXED, NULL, err);
   if (rc == 0) rc = copy_who(b, &cut, err);
-  if (rc == 0) rc = copy_bases(b, bases, base_count, err);
+  if (rc == 0) rc = copy_bases(b, &cut, bases, base_count, err);
   if (rc == 0) rc = copy_journal(b, &cut, err);
   cut_close(&cut);
   base_list_free(bases);
@@ -462,6 +471,9 @@ static int begin(struct backing *b, struct error *err) {
   struct datadir d;
   int rc = datadir_read(b->options->dir, &d, err);
   if (rc) return rc;
+  long pid;
+  if (b->options->salvage && datadir_is_held(b->options->dir, &pid))
+    return error_set(err, ITD_EBUSY, "%s: a daemon runs on it (process %ld): stop it first", b->options->dir, pid);
   if (!head_directory(b->options->dir, b->manifest->directory))
     return error_set(err, ITD_EIO, "%s/format does not read", b->options->dir);
   b->manifest->partitions = d.partitions;

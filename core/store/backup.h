@@ -6,13 +6,15 @@
 // directory, with "@RUN" behind those that changed. Only what the newest manifest names belongs to it.
 #pragma once
 #include "store/manifest.h"
+#include "store/salvage.h"
 
 typedef void (*copy_progress)(void *context, uint64_t done, uint64_t total); // bytes
 
 struct backup_options {
   const char *dir, *to;
   bool with_quarantine;
-  copy_progress progress; // NULL: none
+  struct salvage *salvage; // not NULL: of a stopped, damaged directory, what can be had; filled in
+  copy_progress progress;  // NULL: none
   void *context;
 };
 struct backup_result {
@@ -24,7 +26,8 @@ struct backup_result {
 };
 // What was acknowledged before the call is in it (with journal.sync = always; else what was written). On failure the
 // backup that was there before still holds. ITD_ENOTFOUND: `dir` is no data directory. ITD_EINVAL: `to` is something
-// else, or a backup of another directory. ITD_EBUSY: another backup runs there. ITD_ECORRUPT: damage in what was to be
+// else, or a backup of another directory. ITD_EBUSY: another backup runs there, or a daemon
+// on what is to be salvaged. ITD_ECORRUPT: damage in what was to be
 // copied, named; ITD_EVERSION, ITD_EFULL, ITD_EIO.
 int store_backup(const struct backup_options *options, struct backup_result *out, struct error *err) ITD_MUST_USE;
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -92,6 +93,23 @@ static int read_format(struct datadir *d, const char *path, struct error *err) {
   if (rc == 0) rc = parse_format(d, path, bytes_of(b.p, b.n - 1), err);
   buf_deinit(&b);
   return rc;
+}
+
+bool datadir_is_held(const char *path, long *pid) {
+  char lock[PATH_MAX], line[256];
+  struct stat st;
+  bool is_held = false;
+  snprintf(lock, sizeof lock, "%s/intentd.lock", path);
+  FILE *locks = stat(lock, &st) == 0 ? fopen("/proc/locks", "re") : NULL;
+  while (locks && fgets(line, sizeof line, locks)) {
+    long holder;
+    unsigned long inode;
+    if (sscanf(line, "%*d: FLOCK %*s WRITE %ld %*x:%*x:%lu", &holder, &inode) != 2 || inode != st.st_ino) continue;
+    is_held = true;
+    *pid = holder;
+  }
+  if (locks) fclose(locks);
+  return is_held;
 }
 
 int datadir_read_file(const char *file, struct datadir *out, struct error *err) {

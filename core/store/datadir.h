@@ -20,6 +20,8 @@ int datadir_open(const char *path, unsigned partitions, const uint8_t *seed, str
 int datadir_renumber(struct datadir *d, unsigned partitions, const struct journal_boundary *since,
                      struct error *err) ITD_MUST_USE;
 void datadir_close(struct datadir *d);
+// Does a daemon hold it, and which process? Without taking the lock, which could make one that starts just now fail.
+bool datadir_is_held(const char *path, long *pid);
 // What a file `format` says, without holding the directory: partitions, since, secret. ITD_ENOTFOUND, ITD_EVERSION,
 // ITD_ECORRUPT, ITD_EIO.
 int datadir_read_file(const char *file, struct datadir *out, struct error *err) ITD_MUST_USE;

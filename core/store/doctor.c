@@ -106,20 +106,8 @@ static bool look_at_format(struct doctor *d) {
 }
 
 // ---- who holds it ----
-// Without taking the lock ourselves, which could make a daemon that starts just now fail.
 static void look_at_lock(struct doctor *d) {
-  char path[PATH_MAX], line[256];
-  struct stat st;
-  path_in(path, d, "intentd.lock");
-  FILE *locks = stat(path, &st) == 0 ? fopen("/proc/locks", "re") : NULL;
-  while (locks && fgets(line, sizeof line, locks)) {
-    long pid;
-    unsigned long inode;
-    if (sscanf(line, "%*d: FLOCK %*s WRITE %ld %*x:%*x:%lu", &pid, &inode) != 2 || inode != st.st_ino) continue;
-    d->is_held = true;
-    d->holder = pid;
-  }
-  if (locks) fclose(locks);
+  d->is_held = datadir_is_held(d->dir, &d->holder);
   if (d->is_held)
     FINDING(d, DOCTOR_OK, "lock", "", "a daemon runs on it (process %ld)", d->holder);
   else

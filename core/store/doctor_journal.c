@@ -64,7 +64,9 @@ static void put_damage(struct doctor *d, const struct segment_info *s, const str
           ? "the state has what these frames did, so that decisions go on; what lies in the gap can't be explained or "
             "replayed. The same segment from a backup, under either name, mends it"
           : "the same segment from a backup, under either name, mends it when it is older than the backup. Else "
-            "restore the newest backup (intent restore); keep this directory until that is done",
+            "restore the newest backup (intent restore), or take what can be had (--salvage TO); keep this directory "
+            "until "
+            "that is done",
       "damage: %s", err->text);
   FINDING(d, DOCTOR_NOTE, "journal", "", "in spite of the damage these partitions read: %.500s. All others are whole",
           count ? (char *)text.p : "all, to their ends");

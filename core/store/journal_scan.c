@@ -603,6 +603,7 @@ static int scan_one(struct scan *scan, const struct segment_info *info, struct s
     rc = walk_on(w, err);
   }
   if (rc == 0 && !is_gone) rc = judge_rest(w, end, err);
+  if (rc) *end = (struct scan_end){.end = w->at};
   source_close(w->window.source);
   sealed_cache_free(w->window.cache);
   for (int i = 0; i < 256; i++) sha256_free(w->hash[i]);

@@ -78,6 +78,7 @@ struct scan_end {
   bool is_settled;     // it was closed in order, or is sealed: all of it has, and nothing behind it was cut
   uint64_t torn_bytes; // from `end` to the last 8 bytes that are not zero
 };
-// Walks one segment. Segments must come in the order of segment_list. ITD_ECORRUPT: damage, with file and offset.
+// Walks one segment. Segments must come in the order of segment_list. ITD_ECORRUPT: damage, with file and offset; end->end
+// then says how far it was whole.
 int scan_segment(struct scan *scan, const struct segment_info *info, struct scan_end *end,
                  struct error *err) ITD_MUST_USE;

@@ -42,7 +42,12 @@ end
 describe("intent doctor", function()
   after_each(harness.finish)
 
+  -- In several commits.
   local function fill(daemon, from, to)
+    if to - from > 99 then
+      fill(daemon, from, from + 99)
+      return fill(daemon, from + 100, to)
+    end
     local requests = {}
     for i = from, to do
       requests[#requests + 1] = {
@@ -50,9 +55,11 @@ describe("intent doctor", function()
         harness.event { userId = "u" .. i % 40, messageId = i, properties = { n = i, text = ("x"):rep(300) } },
       }
     end
-    for _, answer in ipairs(daemon:connect():pipeline(requests)) do
+    local client = daemon:connect()
+    for _, answer in ipairs(client:pipeline(requests)) do
       assert.is_nil(answer.error, answer.error and answer.error.detail)
     end
+    client:close()
   end
 
   local function stopped(options)
@@ -145,6 +152,62 @@ describe("intent doctor", function()
     fill(daemon, 1501, 1510)
   end)
 
+  local function salvage(daemon)
+    local to, copy = harness.folder() .. "/salvaged", harness.folder() .. "/data"
+    local out = harness.folder() .. "/out"
+    local status =
+      os.execute(("'%s/intent' doctor --json --data '%s' --salvage '%s' >'%s' 2>&1"):format(harness.bin, daemon.data, to, out))
+    assert.equal(0, status, harness.read(out))
+    status = os.execute(("'%s/intent' restore '%s' --to '%s' --no-later-forgets >'%s.2' 2>&1"):format(harness.bin, to, copy, out))
+    assert.equal(0, status, harness.read(out) .. harness.read(out .. ".2"))
+    is_well(doctor(copy, "--deep"))
+    return copy, harness.read(out)
+  end
+
+  it("salvages what lies before the damage", function()
+    local daemon = stopped()
+    daemon:restart() -- its openings say how far the partitions were
+    daemon:stop()
+    local name = harness.read(daemon.data .. "/journal/00-00000001.log") and "log" or "seg"
+    local path = daemon.data .. "/journal/00-00000001." .. name
+    change(path, math.floor(#harness.read(path) / 2), "damage")
+    local copy, text = salvage(daemon)
+    assert.is_truthy(text:find('"begins_behind":false', 1, true), text)
+    local lost, frames = tonumber(text:match '"lost":(%d+)'), tonumber(text:match '"frames":(%d+)')
+    assert.is_true(lost > 0 and frames > 0 and lost + frames >= 1000, text)
+    local again = harness.start { data = copy, shards = 2 }
+    fill(again, 2001, 2010)
+  end)
+
+  it("salvages what lies behind the damage when bases do", function()
+    local daemon = harness.start { shards = 2, partitions = 4, ["base.journal"] = "1m", ["checkpoint.interval"] = "100ms" }
+    for part = 0, 5 do
+      fill(daemon, part * 300 + 1, part * 300 + 300)
+    end
+    daemon:stop()
+    daemon:restart { ["base.journal"] = "1m" }
+    local last = 2000
+    harness.wait("another set of bases", function()
+      fill(daemon, last + 1, last + 100)
+      last = last + 100
+      return daemon:metric "intentd_bases_total" > 0
+    end)
+    local before, client = {}, daemon:connect()
+    for i = 0, 39 do
+      before[i] = client:must("lead.get", "u" .. i).lead.decisions
+    end
+    daemon:stop()
+    local name = harness.read(daemon.data .. "/journal/00-00000001.seg") and "seg" or "log"
+    change(daemon.data .. "/journal/00-00000001." .. name, 20000, "damage")
+    local copy, text = salvage(daemon)
+    assert.is_truthy(text:find('"begins_behind":true', 1, true), text)
+    assert.is_truthy(text:find('"lost":0', 1, true), text)
+    client = harness.start({ data = copy, shards = 2 }):connect()
+    for i = 0, 39 do
+      assert.equal(before[i], client:must("lead.get", "u" .. i).lead.decisions)
+    end
+  end)
+
   it("names a segment that is missing", function()
     local daemon = stopped()
     daemon:restart()
@@ -161,6 +224,9 @@ describe("intent doctor", function()
     local report = doctor(daemon.data)
     assert.equal(1, report.status)
     assert.is_truthy(has(report, "error", "journal", "00-00000002").advice:find("backup", 1, true))
+    local copy, text = salvage(daemon)
+    assert.is_truthy(text:find('"begins_behind":false', 1, true), text)
+    fill(harness.start { data = copy, shards = 2 }, 3001, 3010)
   end)
 
   it("does not mind that LMDB is missing, and minds what it can't read", function()
