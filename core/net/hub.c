@@ -114,6 +114,19 @@ static void deliver(struct shard *shard, void *context) {
   free(decisions);
 }
 
+void hub_forget(struct shard *shard, struct lead_id lead) {
+  struct buf kept = {0};
+  char id[LEAD_ID_TEXT];
+  lead_id_format(lead, id);
+  for (struct mp m = mp_of(buf_bytes(&shard->publish)); !mp_done(&m);) {
+    struct bytes decision = mp_take(&m), whose;
+    bool is_theirs = mp_find(decision, BYTES_LIT("lead"), &whose) && mp_as_str(whose, &whose) && bytes_is(whose, id);
+    if (!is_theirs) buf_append_bytes(&kept, decision);
+  }
+  buf_deinit(&shard->publish);
+  shard->publish = kept;
+}
+
 void hub_publish(struct shard *shard) {
   if (!shard->publish.n) return;
   struct daemon *daemon = shard->daemon;

@@ -9,5 +9,7 @@
 int hub_join(struct conn *conn, struct bytes filter, struct error *err) ITD_MUST_USE;
 void hub_leave(struct conn *conn);
 bool hub_is_wanted(const struct daemon *daemon); // any thread
+// A lead is forgotten: what this turn decided about it does not go out any more.
+void hub_forget(struct shard *shard, struct lead_id lead);
 // After a commit: the decisions in shard->publish go out, and the buffer is cleared.
 void hub_publish(struct shard *shard);

@@ -345,6 +345,7 @@ static void forget_begin(struct shard *shard, void *context) {
   struct forgetting *f = context;
   f->status = shard_allows(shard, TASK_EVENT, &f->error);
   if (f->status == 0) f->status = intake_forget(shard->intake, f->lead, f->by, forget_done, f, &f->error);
+  if (f->status == 0) hub_forget(shard, f->lead);
   if (f->status < 0) forget_return(f);
 }
 

@@ -165,6 +165,28 @@ describe("lead.forget", function()
     admin:must("lead.forget", "u2")
   end)
 
+  it("tells subscribers nothing of the lead from then on", function()
+    local daemon = harness.start { shards = 2 }
+    local client, admin, subscriber = daemon:connect(), daemon:admin(), daemon:connect()
+    subscriber:must "decision.subscribe"
+    for round = 1, 20 do
+      local lead = client:must("event.ingest", event { userId = "u" .. round }).lead
+      local sent = client:send("event.ingest", event { userId = "u" .. round, messageId = "with it" })
+      admin:must("lead.forget", lead)
+      local last = client:answer(sent).result
+      local marker = client:must("event.ingest", event { userId = "marker" }).decision_id
+      local is_over = false -- what came before the answer may still be read
+      repeat
+        local _, params = subscriber:notification()
+        local decision = params[1]
+        if decision.lead == lead then
+          assert.is_true(decision.decision_id == lead .. "-1" or decision.decision_id == last.decision_id)
+        end
+        is_over = decision.decision_id == marker
+      until is_over
+    end
+  end)
+
   it("goes on while the lead's events come, and others' are answered", function()
     local daemon = harness.start { shards = 4, ["checkpoint.interval"] = "100ms" }
     local client, admin = daemon:connect(), daemon:admin()
