@@ -162,6 +162,7 @@ static int open_store(struct daemon *daemon, uint8_t seed[32], struct error *err
   options.journal.sync = (unsigned)c->sync;
   options.journal.interval_ms = (unsigned)c->sync_interval_ms;
   options.dedupe_window_ms = c->dedupe_window_ms;
+  options.dedupe_recent_ms = c->dedupe_recent_ms;
   options.dedupe_max = (size_t)c->dedupe_entries;
   options.map_bytes = (uint64_t)c->state_map;
   options.dirty_max = (size_t)c->checkpoint_dirty;

@@ -69,7 +69,9 @@ struct store_sums {
   XX(intake.new_leads, "counter", "new_leads_total", "leads first seen")                                               \
   XX(store.leads_in_memory, "gauge", "leads_in_memory", "leads held in memory")                                        \
   XX(store.identities_in_memory, "gauge", "identities_in_memory", "identities held in memory")                         \
-  XX(store.dedupe_entries, "gauge", "dedupe_entries", "messageIds remembered; bound: dedupe.entries over all shards")  \
+  XX(store.dedupe_entries, "gauge", "dedupe_entries", "messageIds in memory; bound: dedupe.entries over all shards")   \
+  XX(store.dedupe_file_hits, "counter", "dedupe_file_hits_total", "duplicates found in files, not in memory")          \
+  XX(store.dedupe_false_positives, "counter", "dedupe_false_positives_total", "files looked at in vain")               \
   XX(store.lead_reads, "counter", "lead_reads_total", "leads read from LMDB")                                          \
   XX(store.quarantined, "counter", "quarantined_total", "refused events kept in quarantine")                           \
   XX(store.entities_in_memory, "gauge", "entities_in_memory", "entities that are no leads, held in memory")            \
@@ -88,6 +90,11 @@ struct store_sums {
   XX(store.journal.full, "counter", "journal_full_total", "commits put off because the disk was full")
 // The same for what all shards share: one sample.
 #define STORE_FAMILIES(XX)                                                                                             \
+  XX(store.dedupe_files, "gauge", "dedupe_files", "files of messageIds")                                               \
+  XX(store.dedupe_file_entries, "gauge", "dedupe_file_entries", "messageIds in files")                                 \
+  XX(store.dedupe_filter_bytes, "gauge", "dedupe_filter_bytes", "memory that the files' filters and indexes take")     \
+  XX(store.dedupe_merges, "counter", "dedupe_merges_total", "files of messageIds merged")                              \
+  XX(store.dedupe_failures, "counter", "dedupe_failures_total", "files of messageIds that could not be written")       \
   XX(store.dirty_bytes, "gauge", "dirty_bytes", "changed leads not yet in the checkpoint; bound: checkpoint.dirty")    \
   XX(store.checkpoints, "counter", "checkpoints_total", "checkpoints ended")                                           \
   XX(store.checkpoint_failures, "counter", "checkpoint_failures_total", "checkpoints that failed, to be tried again")  \
@@ -286,6 +293,7 @@ static void put_daemon(struct daemon *daemon, struct buf *out) {
   XX("journal.segment", journal_segment, "bytes", 1)                                                                   \
   XX("journal.compression", journal_compression, "", 1)                                                                \
   XX("dedupe.window", dedupe_window_ms, "seconds", 1000)                                                               \
+  XX("dedupe.recent", dedupe_recent_ms, "seconds", 1000)                                                               \
   XX("dedupe.entries", dedupe_entries, "", 1)                                                                          \
   XX("state.map", state_map, "bytes", 1)                                                                               \
   XX("checkpoint.dirty", checkpoint_dirty, "bytes", 1)                                                                 \

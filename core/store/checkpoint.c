@@ -118,6 +118,7 @@ void checkpoint_part_free(struct checkpoint_part *part) {
   if (part->who) explicit_bzero(part->who, part->who_count * sizeof *part->who);
   free(part->who);
   for (unsigned i = 0; i < part->count; i++) buf_deinit(&part->channels[i]);
+  buf_deinit(&part->messages.records);
   free(part);
 }
 
@@ -242,6 +243,8 @@ static int write_cycle(struct checkpoint *c, struct checkpoint_chunk *chunks, st
   seal_init(&b.seal);
   int rc = 0;
   for (unsigned i = 0; rc == 0 && i < c->options.shards; i++) rc = journal_sync(c->options.shard[i].journal, err);
+  for (unsigned i = 0; rc == 0 && i < c->options.shards; i++)
+    dedupe_files_log(c->options.dedupe, &c->part[i]->messages, atomic_load(&c->cycle));
   for (unsigned i = 0; rc == 0 && i < c->options.shards; i++) rc = write_who(&b, c->part[i], err);
   if (rc == 0) rc = write_leads(&b, chunks, err);
   rc = finish_batch(&b, rc, err);

@@ -3,11 +3,13 @@
 // A cycle: the checkpointer's thread asks for it; each shard, at its next store_turn with nothing staged, notes how far
 // its partitions are, and hands over a copy of every lead that changed until then, as it was then, slice by slice: the
 // state of a partition in LMDB after a cycle is the fold of its frames up to the noted one, exactly. When all have, the
-// journals are synced (where the mode does not do it anyway), everything is written to LMDB sorted by key in
+// journals are synced (where the mode does not do it anyway), the messages seen are put down (dedupe_files.h), everything
+// is written to LMDB sorted by key in
 // transactions of 1,000, each synced, then how far the partitions and the vault are. A lead's block is sealed under its
 // key on the way, and what was forgotten meanwhile is left out. What fails is tried again; nothing is lost meanwhile: it
 // is in the journal and in the vault.
 #pragma once
+#include "store/dedupe_files.h"
 #include "store/forget.h"
 
 struct checkpoint_shard { // what the checkpointer needs of a shard; all thread-safe
@@ -19,6 +21,7 @@ struct checkpoint_options {
   unsigned shards;
   const struct checkpoint_shard *shard;
   struct forget *forget;
+  struct dedupe_files *dedupe; // whose sidecars grow with each cycle
   int64_t interval_ms;
   size_t dirty_max;
 };
@@ -71,6 +74,7 @@ struct checkpoint_part {
   struct state_progress progress[256];
   uint64_t made[SLOTS]; // lead ids, by slot; 0: none, or another shard's
   struct buf channels[256];
+  struct dedupe_log messages; // of this shard, new since the cycle before
 };
 void checkpoint_part_free(struct checkpoint_part *part); // NULL does nothing
 void checkpoint_done(struct checkpoint *c, unsigned shard,

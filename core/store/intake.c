@@ -134,12 +134,12 @@ int intake_route(const struct store *store, const struct intake_options *options
 
 // ---- duplicates ----
 
-// Appends the decision of a frame with `duplicate` set; a stopped event's duplicate gets its error again.
+// Appends the decision of a frame with `duplicate` set; the duplicate of a stopped or refused event gets its error again.
 static int answer_again(const struct frame *frame, struct buf *answer, struct error *err) {
-  if (frame->kind == FRAME_STOPPED) {
+  if (frame->kind == FRAME_STOPPED || frame->kind == FRAME_REFUSED) {
     struct bytes code, detail = {0};
     if (!mp_find(frame->decision, BYTES_LIT("code"), &code) || !mp_as_str(code, &code))
-      return error_set(err, ITD_ECORRUPT, "a stopped event's frame lacks its error");
+      return error_set(err, ITD_ECORRUPT, "the frame of a stopped or refused event lacks its error");
     if (mp_find(frame->decision, BYTES_LIT("detail"), &detail) && !mp_as_str(detail, &detail)) detail.n = 0;
     char name[64] = {0};
     memcpy(name, code.p, code.n < sizeof name - 1 ? code.n : sizeof name - 1);
@@ -222,6 +222,24 @@ static int refuse(struct intake *in, int status, const struct error *why, struct
   return status;
 }
 
+// Whether an event's time is within bounds depends on when it is asked: the answer is kept for its duplicates. What
+// depends on the event's bytes alone is judged again.
+static int refuse_event(struct intake *in, int status, const struct error *why, const struct event *event,
+                        const struct who *who, struct hash128 message, int64_t received_ms) {
+  if (status == ITD_ETIME && event->message_id.n) {
+    buf_clear(&in->error);
+    error_put(&in->error, why);
+    struct frame frame = {.kind = FRAME_REFUSED,
+                          .partition = (uint16_t)who->partition,
+                          .received_ms = received_ms,
+                          .message = message,
+                          .decision = buf_bytes(&in->error)};
+    intake_stamp(in, &frame);
+    store_append(in->shard, &frame);
+  }
+  return refuse(in, status, why, event->raw, received_ms);
+}
+
 void intake_refuse(struct intake *in, const struct error *reason, struct bytes bytes, int64_t received_ms) {
   count(&in->counters.refused);
   store_quarantine(in->shard, reason, bytes, received_ms);
@@ -265,13 +283,13 @@ static int take(struct intake *in, const struct event *event, const struct who *
   struct lead *lead;
   bool is_new;
   int status = lead_of(in, event, who, received_ms, &lead, &is_new, err);
-  if (status < 0) return refuse(in, status, err, event->raw, received_ms);
+  if (status < 0) return refuse_event(in, status, err, event, who, message, received_ms);
   struct engine_result result;
   for (;;) {
     status = engine_event(in->engine, &lead, event, received_ms, &in->options.limits, &result, err);
     if (status < 0 && status != ITD_ESTOPPED) {
       if (is_new) lead_free(lead);
-      return refuse(in, status, err, event->raw, received_ms);
+      return refuse_event(in, status, err, event, who, message, received_ms);
     }
     append_timers(in, lead, &result, received_ms);
     if (!result.timer_stopped) break; // else the event was not reached: once more, without that timer
@@ -302,13 +320,12 @@ int intake_event(struct intake *in, struct bytes map, int64_t received_ms, struc
   struct event event;
   struct event_digits digits;
   int status = event_decode(map, received_ms, &in->options.limits, &digits, &event, err);
-  if (status == 0) status = check_future(in, &event, received_ms, err);
   if (status < 0) return refuse(in, status, err, map, received_ms);
   struct who who = who_of(in->store, in->options.workspace, &event);
   struct hash128 message = {0};
   if (event.message_id.n) {
     message = store_message(in->store, who.identity, event.message_id);
-    uint64_t place = store_seen(in->shard, message);
+    uint64_t place = store_seen(in->shard, message, received_ms);
     if (place) {
       struct frame frame;
       count(&in->counters.duplicates);
@@ -319,6 +336,8 @@ int intake_event(struct intake *in, struct bytes map, int64_t received_ms, struc
       return answer_again(&frame, answer, err);
     }
   }
+  status = check_future(in, &event, received_ms, err);
+  if (status < 0) return refuse_event(in, status, err, &event, &who, message, received_ms);
   return take(in, &event, &who, message, received_ms, answer, err);
 }
 

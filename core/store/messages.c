@@ -85,7 +85,9 @@ int intake_tell(struct intake *in, const struct message *message, struct hash128
                 int64_t received_ms, struct buf *answer, struct error *err) {
   int rc = message_check(message->kind, message->body, err);
   if (rc) return rc;
-  uint64_t place = id.hi || id.lo ? store_seen(in->shard, id) : 0;
+  bool has_id = id.hi || id.lo;
+  if (has_id) id = message_in_slot(id, lead_id_slot(message->to));
+  uint64_t place = has_id ? store_seen(in->shard, id, received_ms) : 0;
   if (place) {
     struct frame frame;
     rc = store_read(in->shard, place, &in->raw, &frame, err);

@@ -22,6 +22,8 @@ struct recovering {
   bool begins_number;      // the journal has no session of the directory's number of partitions yet
   struct table lost;       // leads whose key is gone, and whose FORGET frame has not come yet
   struct forget_job *jobs; // what is left to do for those that were forgotten
+  const uint64_t *covered; // the frame up to which the files of dedupe have its messages
+  int64_t edge_ms;         // messages before it are out of the window
 };
 
 // ---- vault and LMDB ----
@@ -132,6 +134,30 @@ static int check_lost(const struct recovering *v, struct error *err) {
   return 0;
 }
 
+// ---- messages ----
+static void take_message(void *context, const struct dedupe_record *r) {
+  struct recovering *v = context;
+  unsigned partition = slot_partition(message_slot(r->message), v->store->dir.partitions);
+  dedupe_load(&shard_of(v->store, partition)->dedupe, r);
+}
+
+static void take_messages(struct recovering *v) {
+  dedupe_files_load(v->store->dedupe, take_message, v);
+  v->covered = dedupe_files_covered(v->store->dedupe);
+  for (unsigned p = 0; p < v->store->dir.partitions; p++) shard_of(v->store, p)->dedupe.from[p] = v->covered[p];
+  for (unsigned i = 0; i < v->store->options.shards; i++)
+    v->store->shard[i]->dedupe.is_soon = dedupe_files_are_many(v->store->dedupe);
+}
+
+static int take_message_of(struct recovering *v, const struct frame *f, uint64_t place, struct error *err) {
+  if (!shard_has_message(f) || f->received_ms < v->edge_ms) return 0;
+  unsigned p = slot_partition(message_slot(f->message), v->store->dir.partitions); // now, whatever it was then
+  if (f->seq <= v->covered[p]) return 0;
+  struct store_shard *s = shard_of(v->store, p);
+  dedupe_add(&s->dedupe, f->message, place, f->received_ms);
+  return dedupe_spill(&s->dedupe, err);
+}
+
 // ---- frames ----
 static int name_frame(int rc, const struct frame *f, uint64_t place, struct error *err) {
   error_prefix(err, "journal/%02x-%08x.log, offset %u: partition %u, frame %llu", place_log(place),
@@ -173,15 +199,14 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
     if (!is_former) shard_release(s, f);
     return 0;
   }
-  if (is_former) s = shard_of(v->store, store_partition_of_lead(v->store, f->entity));
-  if (f->message.hi || f->message.lo) dedupe_add(&s->dedupe, f->message, place, f->received_ms);
+  int rc = take_message_of(v, f, place, err);
   r->skipped += is_former;
-  if (is_former) return 0;
+  if (rc || is_former || f->kind == FRAME_REFUSED) return rc;
   if (f->seq > v->floor[f->partition] && f->kind == FRAME_FORGET) {
     take_forget(v, s, f);
     return 0;
   }
-  int rc = take_channels(v, s, f, err);
+  rc = take_channels(v, s, f, err);
   if (rc == 0 && f->entity_kind != ENTITY_LEAD) rc = take_entity(v, s, f, place, err);
   if (rc) return name_frame(rc, f, place, err);
   if (f->entity_kind != ENTITY_LEAD) return 0;
@@ -212,12 +237,23 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
 }
 
 // ---- which segments ----
-// A segment may be left out when LMDB has everything of it and its messages are older than the window.
+// Of frames of another number of partitions the files of dedupe have all or nothing.
+static bool has_new_messages(const struct recovering *v, const struct segment_info *s, const struct segment_info *next,
+                             unsigned era) {
+  if (next->received_ms < v->edge_ms) return false;
+  if (s->era == era) return !segment_is_before(s, next, era, v->covered);
+  for (unsigned p = 0; p < v->store->dir.partitions; p++)
+    if (v->covered[p] < v->store->dir.since.seq) return true;
+  return false;
+}
+
+// A segment may be left out when LMDB has everything of it, and the files of dedupe have its messages or these are older
+// than the window.
 static bool is_needed(const struct recovering *v, const struct segment_info *list, size_t count,
-                      const struct segment_info *s, int64_t edge_ms) {
+                      const struct segment_info *s) {
   const struct segment_info *next = s->has_opening ? segment_after(list, count, s) : NULL;
   unsigned era = list[count - 1].era + v->begins_number;
-  return !next || next->received_ms >= edge_ms || !segment_is_before(s, next, era, v->floor);
+  return !next || has_new_messages(v, s, next, era) || !segment_is_before(s, next, era, v->floor);
 }
 
 // What the journal says of partitions must be what the directory says.
@@ -307,7 +343,7 @@ static int apply_cuts(const struct store *store, const struct cut *cut, size_t c
 
 static int take_segments(struct recovering *v, const struct segment_info *list, size_t count, struct error *err) {
   bool is_reading[256] = {false};
-  int64_t newest_ms = 0, edge_ms = 0;
+  int64_t newest_ms = 0;
   struct cut *cut = xcalloc(count + 1, sizeof *cut), *ends = xcalloc(256, sizeof *ends);
   size_t cuts = 0;
   int rc = 0;
@@ -316,11 +352,11 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
     if (list[i].has_opening && list[i].received_ms > newest_ms) newest_ms = list[i].received_ms;
   }
   rc = check_number(v, list, count, err);
-  if (__builtin_sub_overflow(newest_ms, v->store->options.dedupe_window_ms, &edge_ms)) edge_ms = INT64_MIN;
+  if (__builtin_sub_overflow(newest_ms, v->store->options.dedupe_window_ms, &v->edge_ms)) v->edge_ms = INT64_MIN;
   for (size_t i = 0; rc == 0 && i < count; i++) {
     const struct segment_info *s = &list[i];
     struct scan_end end;
-    if (!is_reading[s->log] && !is_needed(v, list, count, s, edge_ms)) continue;
+    if (!is_reading[s->log] && !is_needed(v, list, count, s)) continue;
     is_reading[s->log] = true;
     rc = scan_segment(&v->scan, s, &end, err);
     if (rc) break;
@@ -342,6 +378,11 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
       rc =
           error_set(err, ITD_ECORRUPT, "the journal of partition %u ends with frame %llu, but the state has frame %llu",
                     p, (unsigned long long)v->scan.tip[p].tip.seq, (unsigned long long)v->floor[p]);
+    else if (v->covered[p] > v->scan.tip[p].tip.seq)
+      rc = error_set(err, ITD_ECORRUPT,
+                     "the journal of partition %u ends with frame %llu, but dedupe/ knows of frame %llu: it is of "
+                     "another time; without that folder it is made again",
+                     p, (unsigned long long)v->scan.tip[p].tip.seq, (unsigned long long)v->covered[p]);
   if (rc == 0) rc = settle_channels(v->store, err);
   if (rc == 0) rc = check_lost(v, err);
   if (rc == 0) rc = apply_cuts(v->store, cut, cuts, err);
@@ -368,6 +409,7 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
   if (rc == 0) rc = take_made(v, err);
   if (rc == 0) rc = take_saved_channels(v, err);
   if (rc == 0) rc = state_each_due(store->shard[0]->state, take_due, store, err);
+  if (rc == 0) take_messages(v);
   if (rc == 0) rc = segment_list(store->dir.path, &list, &count, err);
   if (rc == 0) rc = take_segments(v, list, count, err);
   if (rc == 0) {
@@ -382,7 +424,6 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
     for (unsigned i = 0; i < store->options.shards; i++) {
       struct store_shard *s = store->shard[i];
       result->recovery.leads += atomic_load(&s->counters.leads);
-      atomic_store(&s->counters.messages, dedupe_count(&s->dedupe));
     }
     result->recovery.took_ms = (int64_t)((clock_mono_ns() - began_ns) / 1000000);
   }

@@ -252,6 +252,7 @@ static int play_message(struct player *p, struct played *played, const struct fr
 static int play(void *context, const struct frame *frame, uint64_t place, struct error *err) {
   (void)place;
   struct player *p = context;
+  if (frame->kind == FRAME_REFUSED) return 0;
   bool is_release = frame->kind == FRAME_RELEASE;
   unsigned slot = is_release ? 0 : lead_id_slot(frame->entity);
   if (is_release ? !p->counts_releases : !p->is_mine[slot]) return 0;

@@ -29,7 +29,14 @@ struct store_shard *shard_new(struct store *store, unsigned index) {
                                                   .window_bytes = OUTBOX_WINDOW_BYTES,
                                                   .resend_ms = store->options.outbox_resend_ms,
                                                   .now_ms = (int64_t)(clock_mono_ns() / 1000000)});
-  dedupe_init(&s->dedupe, store->options.dedupe_max / store->options.shards, store->options.dedupe_window_ms);
+  struct dedupe_options dedupe = {.files = store->dedupe,
+                                  .shard = index,
+                                  .max = store->options.dedupe_max / store->options.shards,
+                                  .window_ms = store->options.dedupe_window_ms,
+                                  .recent_ms = store->options.dedupe_recent_ms};
+  for (unsigned slot = 0; slot < SLOTS; slot++)
+    if (shard_owns(s, slot_partition(slot, store->dir.partitions))) slots_add(&dedupe.slots, slot);
+  dedupe_init(&s->dedupe, &dedupe);
   due_init(&s->due);
   seal_init(&s->seal);
   return s;
@@ -142,12 +149,27 @@ bool store_due(struct store_shard *s, int64_t now_ms, struct lead_id *lead) { re
 int64_t store_next_due(const struct store_shard *s) { return due_next(&s->due); }
 
 // ---- frames ----
-uint64_t store_seen(struct store_shard *s, struct hash128 message) { return dedupe_find(&s->dedupe, message); }
+// Whether a message was seen cannot be guessed either: the next start makes the files again from the journal.
+uint64_t store_seen(struct store_shard *s, struct hash128 message, int64_t received_ms) {
+  struct error err = {0};
+  uint64_t place;
+  if (dedupe_find(&s->dedupe, message, received_ms, &place, &err)) {
+    dedupe_files_distrust(s->store->dedupe);
+    shard_die_of(&err);
+  }
+  return place;
+}
+
+bool shard_has_message(const struct frame *frame) {
+  bool may_have = frame->kind == FRAME_EVENT || frame->kind == FRAME_STOPPED || frame->kind == FRAME_REFUSED ||
+                  frame->kind == FRAME_MESSAGE;
+  return may_have && (frame->message.hi || frame->message.lo);
+}
 
 static void remember_message(struct store_shard *s, const struct frame *frame, uint64_t place) {
-  if (!frame->message.hi && !frame->message.lo) return;
+  if (!shard_has_message(frame)) return;
+  CHECK(slot_partition(message_slot(frame->message), s->store->dir.partitions) == frame->partition);
   dedupe_add(&s->dedupe, frame->message, place, frame->received_ms);
-  atomic_store_explicit(&s->counters.messages, dedupe_count(&s->dedupe), memory_order_relaxed);
 }
 
 void shard_release(struct store_shard *s, const struct frame *frame) {
@@ -187,7 +209,7 @@ uint64_t store_append(struct store_shard *s, struct frame *frame) {
   struct lead_entry *e = NULL;
   frame->epoch = s->store->session;
   frame->seq = journal_seq(s->journal, frame->partition) + 1;
-  if (frame->kind != FRAME_RELEASE && frame->entity_kind == ENTITY_LEAD) {
+  if (frame->kind != FRAME_RELEASE && frame->kind != FRAME_REFUSED && frame->entity_kind == ENTITY_LEAD) {
     e = shard_entry(s, frame->entity);
     frame->previous = e->place;
   }
@@ -258,6 +280,13 @@ int store_read(struct store_shard *s, uint64_t place, struct buf *raw, struct fr
 // ---- the checkpoint's copies ----
 bool shard_can_give(const struct store_shard *s) { return !store_is_dirty(s); }
 
+static unsigned dedupe_tips(const struct store_shard *s, struct dedupe_tip tips[256]) {
+  unsigned count = 0;
+  for (unsigned p = s->index; p < s->store->dir.partitions; p += s->store->options.shards)
+    tips[count++] = (struct dedupe_tip){.partition = (uint16_t)p, .seq = journal_seq(s->journal, p)};
+  return count;
+}
+
 static void begin_giving(struct store_shard *s, uint32_t cycle) {
   bool is_first = s->cycle == 0;
   s->cycle = cycle;
@@ -282,6 +311,8 @@ static void begin_giving(struct store_shard *s, uint32_t cycle) {
     memcpy(progress->chain, tip.chain, sizeof progress->chain);
   }
   memcpy(part->made, s->made, sizeof part->made);
+  struct dedupe_tip tips[256];
+  dedupe_log_begin(&s->dedupe, &part->messages, tips, dedupe_tips(s, tips));
   part->who = s->fresh, part->who_count = s->fresh_count;
   s->fresh = NULL;
   s->fresh_count = s->fresh_cap = 0;
@@ -330,6 +361,7 @@ bool shard_give(struct store_shard *s, size_t bytes_max) {
     if (shard_waits(s, e)) given += shard_give_copy(s, e);
   }
   if (!entities_give(s, &given, bytes_max) || s->flush_at < s->flush_count) return false;
+  if (!dedupe_log_more(&s->dedupe, &s->part->messages, bytes_max / sizeof(struct dedupe_record) + 1024)) return false;
   if (s->chunk) checkpoint_give(c, s->chunk);
   s->chunk = NULL;
   s->is_giving = false;
@@ -340,8 +372,12 @@ bool shard_give(struct store_shard *s, size_t bytes_max) {
 
 bool store_turn(struct store_shard *s, int64_t now_ms) {
   (void)now_ms;
-  if (shard_can_give(s)) shard_give(s, SLICE_BYTES);
-  return checkpoint_is_full(s->store->checkpoint);
+  bool is_full = checkpoint_is_full(s->store->checkpoint);
+  if (!shard_can_give(s)) return is_full;
+  shard_give(s, SLICE_BYTES);
+  if (s->is_giving) return is_full; // a generation must not end within a cycle's cut
+  struct dedupe_tip tips[256];
+  return dedupe_turn(&s->dedupe, tips, dedupe_tips(s, tips)) || is_full;
 }
 
 // ---- the rest ----
@@ -351,13 +387,22 @@ void store_quarantine(struct store_shard *s, const struct error *reason, struct 
 
 struct store_stats store_stats(const struct store_shard *s) {
   const struct shard_counters *c = &s->counters;
+  const struct dedupe *d = &s->dedupe;
   struct checkpoint_stats checkpoint = checkpoint_stats(s->store->checkpoint);
   struct forget_stats forget = forget_stats(s->store->forget);
+  struct dedupe_files_stats files = dedupe_files_stats(s->store->dedupe);
 #define READ(name) atomic_load_explicit(&c->name, memory_order_relaxed)
   return (struct store_stats){.leads_in_memory = READ(leads),
                               .identities_in_memory = READ(identities),
                               .dirty_bytes = checkpoint_dirty_bytes(s->store->checkpoint),
-                              .dedupe_entries = READ(messages),
+                              .dedupe_entries = atomic_load_explicit(&d->entries, memory_order_relaxed),
+                              .dedupe_file_hits = atomic_load_explicit(&d->file_hits, memory_order_relaxed),
+                              .dedupe_false_positives = atomic_load_explicit(&d->false_positives, memory_order_relaxed),
+                              .dedupe_files = files.files,
+                              .dedupe_file_entries = files.entries,
+                              .dedupe_filter_bytes = files.filter_bytes,
+                              .dedupe_merges = files.merges,
+                              .dedupe_failures = files.failures,
                               .checkpoints = checkpoint.checkpoints,
                               .checkpoint_failures = checkpoint.failures,
                               .lead_reads = READ(lead_reads),

@@ -47,7 +47,7 @@ struct partition_state {
 };
 
 struct shard_counters {
-  _Atomic uint64_t leads, identities, messages, lead_reads, quarantined, entities;
+  _Atomic uint64_t leads, identities, lead_reads, quarantined, entities;
 };
 
 struct store_shard {
@@ -100,6 +100,7 @@ struct store {
   struct archiver *archiver; // NULL: nothing is archived
   struct forget *forget;
   struct vault_tip vault_tip[256]; // of each log, as recovery found it
+  struct dedupe_files *dedupe;
   uint8_t identity_key[16], message_key[16], entity_key[16];
   uint32_t session;
   _Atomic uint32_t last_release;
@@ -125,6 +126,7 @@ void shard_abandon(struct store_shard *shard); // its files stay as they are now
 struct lead_entry *shard_entry(struct store_shard *shard, struct lead_id id); // found or added
 bool shard_owns(const struct store_shard *shard, unsigned partition);
 void shard_release(struct store_shard *shard, const struct frame *frame); // remembers a FRAME_RELEASE
+bool shard_has_message(const struct frame *frame);                        // whose duplicates are to be found
 bool shard_give(struct store_shard *shard,
                 size_t bytes_max);                    // a slice of the running cycle; true: all given, or none runs
 bool shard_can_give(const struct store_shard *shard); // nothing staged

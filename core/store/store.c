@@ -20,6 +20,11 @@ static void derive(const struct store *store, const char *purpose, uint8_t key[1
   buf_deinit(&b);
 }
 
+static int sync_shard(void *context, unsigned shard, struct error *err) {
+  struct store *store = context;
+  return journal_sync(store->shard[shard]->journal, err);
+}
+
 static int open_dir(struct store *store, struct error *err) {
   const struct store_options *o = &store->options;
   int rc = datadir_open(o->dir, o->partitions, o->seed, &store->dir, err);
@@ -38,6 +43,12 @@ static int open_parts(struct store *store, struct error *err) {
   int rc = versions_open(o->dir, &store->versions, err);
   if (rc == 0) rc = quarantine_open(o->dir, o->quarantine_max, &store->quarantine, err);
   if (rc == 0) rc = state_open(o->dir, o->map_bytes, &store->state, err);
+  if (rc == 0)
+    store->dedupe = dedupe_files_open(&(struct dedupe_files_options){.dir = o->dir,
+                                                                     .partitions = store->dir.partitions,
+                                                                     .window_ms = o->dedupe_window_ms,
+                                                                     .sync = sync_shard,
+                                                                     .context = store});
   if (rc == 0) rc = forget_open(store->dir.path, store->state, store->quarantine, &store->forget, err);
   return rc;
 }
@@ -81,6 +92,7 @@ static void start_checkpoint(struct store *store) {
                                                                     .forget = store->forget,
                                                                     .shards = store->options.shards,
                                                                     .shard = shard,
+                                                                    .dedupe = store->dedupe,
                                                                     .interval_ms = store->options.checkpoint_ms,
                                                                     .dirty_max = store->options.dirty_max});
   for (unsigned i = 0; i < store->options.shards; i++) {
@@ -139,10 +151,12 @@ void store_close_parts(struct store *store) {
   sealer_stop(store->sealer);
   checkpoint_stop(store->checkpoint);
   forget_close(store->forget);
+  dedupe_files_stop(store->dedupe);
   for (unsigned i = 0; i < 256; i++) {
     shard_free(store->shard[i]);
     store->shard[i] = NULL;
   }
+  dedupe_files_close(store->dedupe);
   quarantine_close(store->quarantine);
   versions_close(store->versions);
   state_close(store->state);
@@ -154,6 +168,7 @@ void store_close_parts(struct store *store) {
   store->quarantine = NULL;
   store->versions = NULL;
   store->state = NULL;
+  store->dedupe = NULL;
 }
 
 static void free_all(struct store *store) {
@@ -172,6 +187,7 @@ int store_open_parts(struct store *store, struct store_recovery *recovery, struc
   if (rc == 0) rc = recover(store, result, err);
   if (rc == 0) rc = settle_vault(store, result, err);
   if (rc == 0) rc = open_logs(store, result, err);
+  if (rc == 0) rc = dedupe_files_start(store->dedupe, result->received_ms, err);
   if (rc == 0) forget_start(store->forget);
   if (rc == 0) start_checkpoint(store);
   if (rc == 0) rc = start_archiver(store, err);
@@ -280,7 +296,7 @@ unsigned store_partition_of_lead(const struct store *store, struct lead_id lead)
 
 struct hash128 store_message(const struct store *store, struct hash128 identity, struct bytes message_id) {
   uint64_t head[2] = {htole64(identity.hi), htole64(identity.lo)};
-  return keyed(store->message_key, head, sizeof head, message_id);
+  return message_in_slot(keyed(store->message_key, head, sizeof head, message_id), store_slot_of(identity));
 }
 
 // ---- versions ----

@@ -23,8 +23,10 @@ struct store_options {
   unsigned shards;                // 1..partitions
   struct journal_options journal; // dir and log are set by the store
   int64_t dedupe_window_ms;       // dedupe.window, default 24 h
-  size_t dedupe_max;              // dedupe.entries over all partitions, default 16 million; the oldest go first
-  uint64_t map_bytes;             // state.map, LMDB's address space, default 64 GiB (sparse)
+  int64_t dedupe_recent_ms;       // dedupe.recent, default 1 h: what is older lies in files
+  size_t
+      dedupe_max; // dedupe.entries in memory over all shards, default 4 million; at half of it files are written early
+  uint64_t map_bytes; // state.map, LMDB's address space, default 64 GiB (sparse)
   // checkpoint.dirty: bytes of changed leads before intake slows to the checkpoint's pace, default 512 MiB; as much again is held while
   // copies are written.
   size_t dirty_max;
@@ -53,7 +55,8 @@ struct store_options {
                           .shards = 1,                                                                                 \
                           .journal = {.segment_bytes = 64u << 20},                                                     \
                           .dedupe_window_ms = 86400000,                                                                \
-                          .dedupe_max = 16000000,                                                                      \
+                          .dedupe_recent_ms = 3600000,                                                                 \
+                          .dedupe_max = 4000000,                                                                       \
                           .map_bytes = 64ull << 30,                                                                    \
                           .dirty_max = 512u << 20,                                                                     \
                           .checkpoint_ms = 10000,                                                                      \
@@ -97,6 +100,7 @@ struct hash128 store_identity(const struct store *store, uint16_t workspace, enu
 unsigned store_slot_of(struct hash128 identity); // the slot of the lead that an identity founds
 unsigned store_partition_of(const struct store *store, struct hash128 identity);
 unsigned store_partition_of_lead(const struct store *store, struct lead_id lead);
+// Its first byte (of hi) is the identity's slot: a message leads to its shard whatever the number of partitions.
 struct hash128 store_message(const struct store *store, struct hash128 identity, struct bytes message_id);
 
 // ---- versions (any thread) ----
@@ -135,8 +139,8 @@ bool store_give(struct store_shard *shard, int64_t now_ms, const struct outbox_t
 // At outbox.bytes: no more events, but messages.
 bool store_outbox_full(struct store_shard *shard);
 
-// The place of the frame that decided a message first, 0: not seen in the window.
-uint64_t store_seen(struct store_shard *shard, struct hash128 message);
+// The place of the frame that decided a message first, when that arrived at most dedupe.window before `received_ms`; else 0.
+uint64_t store_seen(struct store_shard *shard, struct hash128 message, int64_t received_ms);
 // Stages a frame: fills epoch, seq and `previous`; remembers `message` for store_seen. Returns its place.
 uint64_t store_append(struct store_shard *shard, struct frame *frame);
 // ---- forgetting ----
@@ -181,8 +185,11 @@ int64_t store_next_due(const struct store_shard *shard); // INT64_MAX: none
 void store_quarantine(struct store_shard *shard, const struct error *reason, struct bytes event, int64_t received_ms);
 
 struct store_stats {
-  uint64_t leads_in_memory, identities_in_memory, dirty_bytes, dedupe_entries, checkpoints, checkpoint_failures,
-      lead_reads, quarantined, entities_in_memory, forgotten, forget_failures;
+  uint64_t leads_in_memory, identities_in_memory, dirty_bytes, checkpoints, checkpoint_failures, lead_reads,
+      quarantined, entities_in_memory, forgotten, forget_failures;
+  uint64_t dedupe_entries, dedupe_file_hits,
+      dedupe_false_positives; // in memory; found in files; files looked at in vain
+  uint64_t dedupe_files, dedupe_file_entries, dedupe_filter_bytes, dedupe_merges, dedupe_failures; // of all shards
   struct outbox_stats outbox;
   struct journal_stats journal;
 };

@@ -134,7 +134,9 @@ static inline unsigned make_command(struct buf *body, uint64_t seed, uint64_t n,
   return to;
 }
 
-static inline struct hash128 command_message(uint64_t n) { return (struct hash128){n + 1, hash_mix(n, 5)}; }
+static inline struct hash128 command_message(uint64_t n) {
+  return (struct hash128){(n + 1) << 8, hash_mix(n, 5)};
+} // its slot below
 
 // By when a command comes: the dedupe window can be said in commands.
 static inline int64_t command_ms(uint64_t n) { return 1800000000000 + (int64_t)n; }
@@ -195,7 +197,7 @@ static inline int told_visit(void *context, const struct frame *f, uint64_t plac
   }
   if (more < 0 || f->kind != FRAME_MESSAGE) return more;
   if (!f->from_n) {
-    uint64_t n = f->message.hi - 1;
+    uint64_t n = (f->message.hi >> 8) - 1;
     if (n >= t->commands_max || t->is_applied[n]++) return error_set(err, ITD_EINTERNAL, "a command was applied twice");
     t->commands++;
     return 0;

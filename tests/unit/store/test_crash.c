@@ -111,7 +111,7 @@ static void check_all(const char *dir, uint64_t acked, struct draw *d) {
   for (uint64_t n = 0; n < acked; n++) {
     make_event(&event, seed, n, USERS);
     buf_clear(&answer);
-    if (world_take(&w, buf_bytes(&event), 1900000000000, &answer, &err)) fail_msg("%s", err.text);
+    if (world_take(&w, buf_bytes(&event), 1800050000000, &answer, &err)) fail_msg("%s", err.text);
     assert_int_equal(answer.p[answer.n - 1], 0xc3); // a duplicate
     assert_int_equal(hash_of(&answer), answer_hash[n]);
   }

@@ -60,7 +60,7 @@ static void check_duplicates(struct world *w, const struct row *rows, uint64_t n
   for (uint64_t i = 0; i < n; i++) {
     make_event(&event, seed, i, USERS);
     buf_clear(&answer);
-    if (world_take(w, buf_bytes(&event), 1900000000000, &answer, &err)) fail_msg("%s", err.text);
+    if (world_take(w, buf_bytes(&event), 1800050000000, &answer, &err)) fail_msg("%s", err.text);
     assert_int_equal(answer.n, rows[i].answer.n);
     assert_memory_equal(answer.p, rows[i].answer.p, answer.n - 1);
     assert_int_equal(answer.p[answer.n - 1], 0xc3);
@@ -591,6 +591,105 @@ static void a_clock_set_back_keeps_the_newest_release(void **state) {
   assert_int_equal(store_partitions_in("/nowhere"), 0);
 }
 
+// ---- refused for its time ----
+static void make_timed(struct buf *b, const char *id, const char *user, int64_t timestamp_ms) {
+  buf_clear(b);
+  mp_put_map(b, 4);
+  put_pair(b, "messageId", id);
+  put_pair(b, "userId", user);
+  put_pair(b, "event", "Docs Viewed");
+  mp_put_cstr(b, "timestamp");
+  mp_put_int(b, timestamp_ms);
+}
+
+// The clock decides whether an event's time is within bounds: its duplicate gets what was answered first, whatever the
+// clock says by then, and so does the duplicate of an event that was taken.
+static void what_the_clock_decided_stands(void **state) {
+  (void)state;
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 2);
+  struct world w;
+  struct error first = {0}, err = {0};
+  struct buf early, fine, none, answer, again, anew;
+  buf_init(&early), buf_init(&fine), buf_init(&none), buf_init(&answer), buf_init(&again), buf_init(&anew);
+  const int64_t now = 1800000000000, day = 86400000;
+  make_timed(&early, "early", "somebody", now + 2 * day);
+  make_timed(&fine, "fine", "somebody", now + day / 2);
+  make_timed(&none, "", "nobody", now + 2 * day);
+  world_must_open(&w, &options);
+  assert_int_equal(world_take(&w, buf_bytes(&early), now, &answer, &first), ITD_ETIME);
+  assert_int_equal(world_take(&w, buf_bytes(&none), now, &answer, &err), ITD_ETIME); // no messageId: judged again
+  assert_int_equal(world_take(&w, buf_bytes(&none), now + 2 * day, &anew, &err), 0);
+  assert_int_equal(world_take(&w, buf_bytes(&early), now, &answer, &err), ITD_ETIME); // before it is even synced
+  assert_int_equal(world_take(&w, buf_bytes(&fine), now, &answer, &err), 0);
+  assert_int_equal(world_commit(&w, &err), 0);
+  for (int round = 0; round < 4; round++) {
+    // It would be within bounds by now, and the other one would not.
+    memset(&err, 0, sizeof err);
+    assert_int_equal(world_take(&w, buf_bytes(&early), now + day - 1000, &again, &err), ITD_ETIME);
+    assert_string_equal(err.text, first.text);
+    buf_clear(&again);
+    assert_int_equal(world_take(&w, buf_bytes(&fine), now - day, &again, &err), 0);
+    assert_int_equal(again.n, answer.n);
+    assert_memory_equal(again.p, answer.p, answer.n - 1);
+    assert_int_equal(again.p[again.n - 1], 0xc3);
+    buf_clear(&again);
+    assert_int_equal(world_commit(&w, &err), 0);
+    if (round == 1) wait_for_checkpoint(&w);
+    char *next = round == 2 ? NULL : killed(dir);
+    world_close(&w);
+    if (next) scratch_free(dir), dir = next;
+    options = small_options(dir, 1 + (unsigned)round * 2);
+    world_must_open(&w, &options);
+  }
+  // Outside of the window it is judged anew.
+  buf_clear(&again);
+  assert_int_equal(world_take(&w, buf_bytes(&early), now + 2 * day, &again, &err), 0);
+  world_close(&w);
+  buf_deinit(&early), buf_deinit(&fine), buf_deinit(&none), buf_deinit(&answer), buf_deinit(&again), buf_deinit(&anew);
+  scratch_free(dir);
+}
+
+// Without its folder, with damage in it, or with more messages than memory may hold: exactly once all the same.
+static void the_folder_of_messages_may_be_lost(void **state) {
+  (void)state;
+  enum { EVENTS = 2500 };
+  struct draw d = {seed + 3};
+  struct row *rows = xcalloc(EVENTS, sizeof *rows);
+  char *dir = scratch_new(), command[1200];
+  uint64_t at = 0;
+  for (int round = 0; round < 8; round++) {
+    struct store_options options = small_options(dir, 1 + (unsigned)draw(&d, 8));
+    options.dedupe_max = 400; // files all the time
+    options.dedupe_recent_ms = 50;
+    struct world w;
+    world_must_open(&w, &options);
+    for (unsigned p = 0; round % 4 == 1 && p < 8; p++) // all was there: since then there is a RELEASE frame
+      assert_int_equal(dedupe_files_covered(w.store->dedupe)[p],
+                       journal_seq(w.store->shard[p % w.shards]->journal, p) - 1);
+    ingest(&w, rows, at, at + EVENTS / 8, 10);
+    at += EVENTS / 8;
+    dedupe_files_wait(w.store->dedupe);
+    check_duplicates(&w, rows, at);
+    struct store_stats stats = store_stats(store_shard(w.store, 0));
+    assert_true(stats.dedupe_files > 0 && stats.dedupe_file_entries > 0 && stats.dedupe_failures == 0);
+    uint64_t hits = 0;
+    for (unsigned i = 0; i < w.shards; i++) {
+      stats = store_stats(store_shard(w.store, i));
+      hits += stats.dedupe_file_hits;
+      assert_true(stats.dedupe_entries <= 400);
+    }
+    assert_true(hits > 0);
+    world_close(&w);
+    static const char *const how[] = {"true", "rm -rf %s/dedupe", "rm %s/dedupe/*.run",
+                                      "truncate -s -1 %s/dedupe/manifest"};
+    snprintf(command, sizeof command, how[round % 4], dir);
+    assert_int_equal(system(command), 0);
+  }
+  rows_free(rows, EVENTS);
+  scratch_free(dir);
+}
+
 int main(void) {
   seed = seed_of_run();
   log_set_level(LOG_ERROR);
@@ -606,6 +705,8 @@ int main(void) {
       cmocka_unit_test(recovery_reads_what_it_needs),
       cmocka_unit_test(a_directory_of_another_shape_is_refused),
       cmocka_unit_test(a_clock_set_back_keeps_the_newest_release),
+      cmocka_unit_test(what_the_clock_decided_stands),
+      cmocka_unit_test(the_folder_of_messages_may_be_lost),
   };
   int rc = cmocka_run_group_tests(tests, NULL, NULL);
   policy_release(shipped_policy());

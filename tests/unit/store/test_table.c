@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 #include "scratch.h"
-#include "store/dedupe.h"
 #include "store/due.h"
 #include "store/ids.h"
 
@@ -64,29 +63,6 @@ static void a_table_is_a_queue_and_a_map(void **state) {
   run(0, 1000000, 300000);
   run(UINT32_MAX - 4095 - 2 * 4096, 5000, 60000); // numbers wrap on the way
   run(UINT32_MAX - 4095 - 2 * 4096, 200000, 300000);
-}
-
-static void messages_expire_by_age_and_by_number(void **state) {
-  (void)state;
-  struct dedupe d;
-  dedupe_init(&d, 100, 1000);
-  for (uint64_t i = 0; i < 1000; i++) dedupe_add(&d, key_of(i), i + 1, 5000);
-  assert_int_equal(dedupe_count(&d), 100);
-  assert_int_equal(dedupe_find(&d, key_of(899)), 0);
-  assert_int_equal(dedupe_find(&d, key_of(900)), 901);
-  dedupe_add(&d, key_of(950), 7777, 5001); // the first decision stands
-  assert_int_equal(dedupe_find(&d, key_of(950)), 951);
-  dedupe_add(&d, key_of(5000), 1, 6000); // exactly a window later: all are still there
-  assert_int_equal(dedupe_find(&d, key_of(999)), 1000);
-  dedupe_add(&d, key_of(5001), 2, 6001);
-  assert_int_equal(dedupe_find(&d, key_of(999)), 0);
-  assert_int_equal(dedupe_count(&d), 2);
-  dedupe_add(&d, key_of(5002), 3, -1000000); // a clock set back does no harm
-  assert_int_equal(dedupe_find(&d, key_of(5000)), 1);
-  dedupe_add(&d, key_of(5003), 4, INT64_MIN);
-  dedupe_add(&d, key_of(5004), 5, INT64_MAX);
-  assert_int_equal(dedupe_count(&d), 1);
-  dedupe_deinit(&d);
 }
 
 static void timers_come_in_order(void **state) {
@@ -149,7 +125,6 @@ int main(void) {
   seed = seed_of_run();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_table_is_a_queue_and_a_map),
-      cmocka_unit_test(messages_expire_by_age_and_by_number),
       cmocka_unit_test(timers_come_in_order),
       cmocka_unit_test(keys_keep_the_order_of_ids),
   };
