@@ -275,6 +275,60 @@ static void the_power_goes(void **state) {
   assert_true(!every || (seen[16] && seen[5]));
 }
 
+// A directory as it is right after the switch: `format` says 5, and the journal has no session of 5 yet.
+static char *switched(void) {
+  for (unsigned n = 6;; n++) { // bases come first
+    char plan[100], *dir = watched = copy_of(half);
+    struct reshard_result r;
+    struct error err = {0};
+    snprintf(plan, sizeof plan, "folder:*:%u:power", n);
+    assert_int_equal(disk_faults_start(plan, &err), 0);
+    int rc = store_reshard(&(struct reshard_options){.dir = dir, .partitions = 5}, &r, &err);
+    disk_faults_stop();
+    assert_int_equal(rc, 0);
+    scratch_free(dir);
+    char *after = snapshot;
+    snapshot = NULL;
+    assert_non_null(after);
+    struct segment_info *list;
+    size_t count;
+    assert_int_equal(segment_list(after, &list, &count, &err), 0);
+    bool has_begun = false;
+    for (size_t i = 0; i < count; i++) has_begun |= list[i].has_opening && list[i].header.partitions == 5;
+    segment_list_free(list, count);
+    if (store_partitions_in(after) == 5 && !has_begun) return after;
+    scratch_free(after);
+  }
+}
+
+// The first session of the new number, of up to four logs, is cut at some sync; then it is not the first any more, or still is.
+static void the_first_session_is_cut(void **state) {
+  (void)state;
+  disk_faults_on_power(power_goes);
+  char *begun = switched();
+  bool every = getenv("EVERY") != NULL;
+  for (unsigned n = 1 + (every ? 0 : (unsigned)draw(&chance, 6)); n < 40; n += every ? 1 : 7) {
+    char plan[100], *dir = watched = copy_of(begun);
+    struct world w;
+    struct error err = {0};
+    snprintf(plan, sizeof plan, "seed=%u;sync:*:%u:power", (unsigned)draw(&chance, 0), n);
+    assert_int_equal(disk_faults_start(plan, &err), 0);
+    struct store_options o = small_options(dir, 4);
+    o.dedupe_window_ms = INT64_MAX / 4;
+    world_must_open(&w, &o);
+    disk_faults_stop();
+    world_close(&w);
+    char *after = snapshot;
+    snapshot = NULL;
+    scratch_free(dir);
+    if (!after) break;
+    assert_int_equal(store_partitions_in(after), 5);
+    goes_on(after);
+    scratch_free(after);
+  }
+  scratch_free(begun);
+}
+
 static void the_disk_fails(void **state) {
   (void)state;
   static const char *const fault[] = {"write:bases/*:%u:ENOSPC",
@@ -524,10 +578,11 @@ int main(void) {
   chance = (struct draw){seed};
   log_set_level(LOG_ERROR);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_stream_goes_on),     cmocka_unit_test(the_power_goes),
-      cmocka_unit_test(the_disk_fails),       cmocka_unit_test(tampering_is_found),
-      cmocka_unit_test(messages_arrive),      cmocka_unit_test(former_journal_goes),
-      cmocka_unit_test(a_backup_is_restored), cmocka_unit_test(what_cannot_be_is_said),
+      cmocka_unit_test(a_stream_goes_on),         cmocka_unit_test(the_power_goes),
+      cmocka_unit_test(the_first_session_is_cut), cmocka_unit_test(the_disk_fails),
+      cmocka_unit_test(tampering_is_found),       cmocka_unit_test(messages_arrive),
+      cmocka_unit_test(former_journal_goes),      cmocka_unit_test(a_backup_is_restored),
+      cmocka_unit_test(what_cannot_be_is_said),
   };
   return cmocka_run_group_tests(tests, prepare, clean);
 }
