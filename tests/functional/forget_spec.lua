@@ -175,7 +175,7 @@ describe("lead.forget", function()
       admin:must("lead.forget", lead)
       local last = client:answer(sent).result
       local marker = client:must("event.ingest", event { userId = "marker" }).decision_id
-      local is_over = false -- what came before the answer may still be read
+      local is_over -- what came before the answer may still be read
       repeat
         local _, params = subscriber:notification()
         local decision = params[1]
