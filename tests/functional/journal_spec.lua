@@ -320,6 +320,31 @@ describe("intent journal (SEED=" .. SEED .. ")", function()
     assert.is_truthy(has_kind(result, "damage"), json.encode(result.findings))
   end)
 
+  it("is whole, and has its old heads, after its number of partitions has changed", function()
+    local daemon = harness.start { shards = 2, partitions = 4 }
+    local key, head = harness.folder() .. "/key", harness.folder() .. "/head"
+    journal("head", "--make-key", key)
+    for _, partitions in ipairs { 7, 2, 2 } do
+      send(daemon, 40, 200)
+      assert.equal(0, select(2, journal("head", "--data", daemon.data, "--sign", key, "--out", head .. partitions)))
+      send(daemon, 10, 200)
+      daemon:stop()
+      os.execute(("'%s/intent' reshard --data %s --partitions %d >/dev/null"):format(harness.bin, quote(daemon.data), partitions))
+      daemon:restart()
+      local result, code = verify(daemon.data, "--head", head .. partitions, "--key", key .. ".pub")
+      assert.equal(0, code, json.encode(result.findings))
+    end
+    send(daemon, 40, 200)
+    daemon:stop()
+    local result, code = verify(daemon.data, "--closed", "--head", head .. 7, "--key", key .. ".pub")
+    assert.equal(0, code, json.encode(result.findings))
+    assert.equal(2, #result.partitions)
+    local out = journal("export", "--data", daemon.data)
+    assert.equal(result.frames, select(2, out:gsub("\n", "")))
+    harness.edit(head .. 7, "\n0 ", "\n0 1") -- not as it was signed
+    assert.equal(1, select(2, journal("verify", "--data", daemon.data, "--head", head .. 7, "--key", key .. ".pub")))
+  end)
+
   it("shows and exports frames", function()
     local daemon = harness.start { shards = 2 }
     send(daemon, 80, 100)
