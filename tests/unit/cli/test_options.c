@@ -57,6 +57,11 @@ static void test_odd_but_right(void **state) {
   assert_string_equal(args.operand[0], "--count");
   assert_int_equal(PARSE("x", "--name=a=b", "--name="), 0);
   assert_string_equal(args_text(&args, "name"), ""); // the last one counts, and it is empty, not missing
+  const char *all[4];
+  assert_int_equal(args_all(&args, "name", all, 4), 2);
+  assert_string_equal(all[0], "a=b");
+  assert_int_equal(args_all(&args, "name", all, 1), 1);
+  assert_int_equal(args_all(&args, "count", all, 4), 0);
   assert_int_equal(PARSE("--bogus", "-h"), 0);
   assert_true(args.help);
   assert_int_equal(PARSE("x", "--", "--help"), 0);

@@ -140,6 +140,14 @@ static void test_numbers(void **state) {
   assert_string_equal(text(), "1,000");
   show_count(&out, UINT64_MAX);
   assert_string_equal(text(), "18,446,744,073,709,551,615");
+  show_size(&out, 812);
+  assert_string_equal(text(), "812 bytes");
+  show_size(&out, 1536);
+  assert_string_equal(text(), "1.5 KiB");
+  show_size(&out, 64u << 20);
+  assert_string_equal(text(), "64.0 MiB");
+  show_size(&out, UINT64_MAX);
+  assert_string_equal(text(), "15.9 EiB");
 }
 
 static void test_times(void **state) {

@@ -259,6 +259,36 @@ static void whatever_the_disk_does_there_is_a_backup(void **state) {
   scratch_free(scratch);
 }
 
+// ---- the manifest ----
+static void a_manifest_names_nothing_outside(void **state) {
+  (void)state;
+  static const char *const outside[] = {"../format", "/etc/passwd", "journal/../../x", "a/b/c",
+                                        "",          ".hidden",     "journal/"};
+  char *dir = scratch_new();
+  struct error err = {0};
+  for (size_t i = 0; i <= 2 * sizeof outside / sizeof *outside; i++) {
+    struct manifest m, back;
+    manifest_init(&m);
+    m.partitions = 3;
+    m.tip[2].seq = UINT64_C(1) << 60;
+    struct manifest_file f = {
+        .path = (char *)(uintptr_t) "format", .stored = (char *)(uintptr_t) "format@2", .size = 7};
+    if (i) *(i % 2 ? &f.path : &f.stored) = (char *)(uintptr_t)outside[(i - 1) / 2];
+    manifest_add(&m, &f);
+    if (manifest_write(dir, &m, &err)) fail_msg("%s", err.text);
+    int rc = manifest_read(dir, &back, &err);
+    assert_int_equal(rc, i ? ITD_ECORRUPT : 0);
+    if (rc == 0) {
+      assert_true(back.partitions == 3 && back.tip[2].seq == m.tip[2].seq && back.count == 1);
+      assert_string_equal(manifest_find(&back, "format")->stored, "format@2");
+      assert_null(manifest_find(&back, "journal"));
+      manifest_deinit(&back);
+    }
+    manifest_deinit(&m);
+  }
+  scratch_free(dir);
+}
+
 // ---- LMDB from outside ----
 static void a_long_reader_is_seen(void **state) {
   (void)state;
@@ -304,6 +334,7 @@ int main(void) {
   log_set_level(LOG_ERROR);
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_cut_has_no_message_without_its_sender),
                                      cmocka_unit_test(whatever_the_disk_does_there_is_a_backup),
+                                     cmocka_unit_test(a_manifest_names_nothing_outside),
                                      cmocka_unit_test(a_long_reader_is_seen)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
