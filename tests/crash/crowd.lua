@@ -34,6 +34,7 @@ function crowd.new(daemon, random)
   return setmetatable({
     daemon = daemon,
     random = random,
+    text_bytes = 300, -- of an event, at most
     events = {}, -- by number; its messageId is "m" and the number
     open = {}, -- numbers of events that were sent or shall be, and are not acknowledged
     decided = {}, -- number -> bytes of its decision, `duplicate` false
@@ -66,7 +67,7 @@ function crowd:new_event()
     userId = "u" .. random(LEADS),
     messageId = "m" .. number,
     channel = random(2) == 1 and "web" or "product",
-    properties = { n = number, text = ("x"):rep(random(300)) },
+    properties = { n = number, text = ("x"):rep(random(self.text_bytes)) },
   }
   if random(12) == 1 then
     event.type, event.event, event.traits = "identify", nil, { email = "a" .. number .. "@acme.example" }
