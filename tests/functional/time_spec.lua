@@ -181,3 +181,56 @@ describe("a question", function()
     end
   end)
 end)
+
+describe("a wall clock that is set", function()
+  after_each(harness.finish)
+
+  it("is logged once a step, fires timers once, and takes no lead back in time", function()
+    local shim = harness.bin .. "/shift_clock.so"
+    if not harness.read(shim) then
+      pending "the sanitizers do not let a clock be preloaded"
+      return
+    end
+    local policies = harness.policies()
+    harness.edit(policies .. "/b2b_saas/policy.lua", AFTER, 'go "nurture" { after = "30m"')
+    local clock = harness.folder() .. "/clock"
+    local function set(ms) harness.write(clock, tostring(ms)) end
+    set(0)
+    local daemon = harness.start { policies = policies, shards = 2, env = { LD_PRELOAD = shim, SHIFT_CLOCK = clock } }
+    local client = daemon:connect()
+    local function steps(count)
+      harness.wait(count .. " steps", function() return daemon:metric "intentd_clock_steps_total" == count end)
+    end
+    local traits = { email = "p@acme.example" }
+    local engaged = client:must("event.ingest", event { type = "identify", traits = traits, messageId = "m1" })
+    assert.equal("engaged", engaged.stage)
+    set(3600000) -- an hour ahead: the timer is due
+    local lead = harness.wait("the timer", function()
+      local found = client:must("lead.get", "u1")
+      return found.lead.stage == "nurture" and found
+    end)
+    assert.equal(engaged.at + 1800000, lead.decision.at)
+    steps(1)
+    local ahead = client:must("event.ingest", event { messageId = "m2" })
+    assert.is_true(ahead.at >= engaged.at + 3600000)
+    set(-7200000) -- and three hours back
+    steps(2)
+    local back = client:must("event.ingest", event { messageId = "m3" })
+    assert.is_true(back.at >= ahead.at)
+    for i, first in ipairs { engaged, ahead, back } do
+      local again = client:must("event.ingest", event { messageId = "m" .. i })
+      assert.is_true(again.duplicate)
+      assert.equal(first.decision_id, again.decision_id)
+    end
+    assert.equal(4, client:must("lead.get", "u1").lead.decisions)
+    client:must("event.ingest", event { userId = "other", messageId = "m4" })
+    local _, logged = daemon:log():gsub("event=clock_step", "")
+    assert.equal(2, logged)
+    daemon:kill()
+    daemon:restart() -- still three hours back
+    client = daemon:connect()
+    assert.is_true(client:must("event.ingest", event { messageId = "m2" }).duplicate)
+    assert.is_true(client:must("decision.explain", back.decision_id).reproduced)
+    assert.equal(4, client:must("lead.get", "u1").lead.decisions)
+  end)
+end)
