@@ -36,6 +36,10 @@ only 'lua\.h|lauxlib\.h|lualib\.h|luajit\.h|lua\.hpp' lua
 only 'event2/|event\.h' net
 [[ -d core/cli ]] && grep -rnE '#include "net/' core/cli | check "core/cli must not include core/net"
 
+# The store reaches its files through one door, where failures are told apart and faults are made (head.c writes elsewhere).
+grep -rnE '[^_a-z](pwrite|ftruncate|fsync|fdatasync|unlink|rename|posix_fallocate|file_replace)\(' core/store --include='*.c' |
+  grep -vE '^core/store/(disk|disk_faults|head)\.c:|//' | check "core/store changes files through store/disk.h only"
+
 # 3. Every header is included once, and stands at its top for what it is.
 grep -rL '#pragma once' core --include='*.h' | check "headers begin with #pragma once"
 for file in $(find core -name '*.h'); do head -1 "$file" | grep -q '^//' || echo "$file"; done | check "a header's first line says what it is for"
