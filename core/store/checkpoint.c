@@ -243,7 +243,7 @@ static int write_cycle(struct checkpoint *c, struct checkpoint_chunk *chunks, st
   seal_init(&b.seal);
   int rc = 0;
   for (unsigned i = 0; rc == 0 && i < c->options.shards; i++) rc = journal_sync(c->options.shard[i].journal, err);
-  for (unsigned i = 0; rc == 0 && i < c->options.shards; i++)
+  for (unsigned i = 0; rc == 0 && c->options.dedupe && i < c->options.shards; i++)
     dedupe_files_log(c->options.dedupe, &c->part[i]->messages, atomic_load(&c->cycle));
   for (unsigned i = 0; rc == 0 && i < c->options.shards; i++) rc = write_who(&b, c->part[i], err);
   if (rc == 0) rc = write_leads(&b, chunks, err);

@@ -22,7 +22,7 @@ struct recovering {
   bool begins_number;      // the journal has no session of the directory's number of partitions yet
   struct table lost;       // leads whose key is gone, and whose FORGET frame has not come yet
   struct forget_job *jobs; // what is left to do for those that were forgotten
-  const uint64_t *covered; // the frame up to which the files of dedupe have its messages
+  const uint64_t *covered; // the frame up to which the files of dedupe have its messages; NULL: nobody asks
   int64_t edge_ms;         // messages before it are out of the window
 };
 
@@ -142,6 +142,7 @@ static void take_message(void *context, const struct dedupe_record *r) {
 }
 
 static void take_messages(struct recovering *v) {
+  if (!v->store->dedupe) return;
   dedupe_files_load(v->store->dedupe, take_message, v);
   v->covered = dedupe_files_covered(v->store->dedupe);
   for (unsigned p = 0; p < v->store->dir.partitions; p++) shard_of(v->store, p)->dedupe.from[p] = v->covered[p];
@@ -150,7 +151,7 @@ static void take_messages(struct recovering *v) {
 }
 
 static int take_message_of(struct recovering *v, const struct frame *f, uint64_t place, struct error *err) {
-  if (!shard_has_message(f) || f->received_ms < v->edge_ms) return 0;
+  if (!v->covered || !shard_has_message(f) || f->received_ms < v->edge_ms) return 0;
   unsigned p = slot_partition(message_slot(f->message), v->store->dir.partitions); // now, whatever it was then
   if (f->seq <= v->covered[p]) return 0;
   struct store_shard *s = shard_of(v->store, p);
@@ -240,7 +241,7 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
 // Of frames of another number of partitions the files of dedupe have all or nothing.
 static bool has_new_messages(const struct recovering *v, const struct segment_info *s, const struct segment_info *next,
                              unsigned era) {
-  if (next->received_ms < v->edge_ms) return false;
+  if (!v->covered || next->received_ms < v->edge_ms) return false;
   if (s->era == era) return !segment_is_before(s, next, era, v->covered);
   for (unsigned p = 0; p < v->store->dir.partitions; p++)
     if (v->covered[p] < v->store->dir.since.seq) return true;
@@ -378,7 +379,7 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
       rc =
           error_set(err, ITD_ECORRUPT, "the journal of partition %u ends with frame %llu, but the state has frame %llu",
                     p, (unsigned long long)v->scan.tip[p].tip.seq, (unsigned long long)v->floor[p]);
-    else if (v->covered[p] > v->scan.tip[p].tip.seq)
+    else if (v->covered && v->covered[p] > v->scan.tip[p].tip.seq)
       rc = error_set(err, ITD_ECORRUPT,
                      "the journal of partition %u ends with frame %llu, but dedupe/ knows of frame %llu: it is of "
                      "another time; without that folder it is made again",

@@ -341,6 +341,7 @@ int store_replay(const struct replay_options *options, struct replay_result *res
     return error_set(err, ITD_ENOTFOUND, "%s is no data directory: it has no file \"format\"", options->dir);
   open.dir = options->dir;
   open.seal = false; // it is read, not kept
+  open.is_without_dedupe = true;
   open.journal.segment_bytes = SEGMENT_BYTES_MIN;
   open.keep = (struct keep_options){.base_interval_ms = INT64_MAX, .base_bytes = UINT64_MAX, .bases = UINT32_MAX};
   unsigned partitions = store_partitions_in(options->dir);

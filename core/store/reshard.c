@@ -223,6 +223,7 @@ int store_reshard(const struct reshard_options *options, struct reshard_result *
   if (options->map_bytes) open.map_bytes = options->map_bytes;
   open.journal.segment_bytes = 8u << 20; // hardly anything is written: messages
   open.seal = false;
+  open.is_without_dedupe = true;
   open.keep = (struct keep_options){.base_interval_ms = INT64_MAX, .base_bytes = UINT64_MAX, .bases = UINT32_MAX};
   struct resharding *r = xcalloc(1, sizeof *r);
   r->result = result;

@@ -390,7 +390,8 @@ struct store_stats store_stats(const struct store_shard *s) {
   const struct dedupe *d = &s->dedupe;
   struct checkpoint_stats checkpoint = checkpoint_stats(s->store->checkpoint);
   struct forget_stats forget = forget_stats(s->store->forget);
-  struct dedupe_files_stats files = dedupe_files_stats(s->store->dedupe);
+  struct dedupe_files_stats files = {0};
+  if (s->store->dedupe) files = dedupe_files_stats(s->store->dedupe);
 #define READ(name) atomic_load_explicit(&c->name, memory_order_relaxed)
   return (struct store_stats){.leads_in_memory = READ(leads),
                               .identities_in_memory = READ(identities),

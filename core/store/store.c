@@ -43,7 +43,7 @@ static int open_parts(struct store *store, struct error *err) {
   int rc = versions_open(o->dir, &store->versions, err);
   if (rc == 0) rc = quarantine_open(o->dir, o->quarantine_max, &store->quarantine, err);
   if (rc == 0) rc = state_open(o->dir, o->map_bytes, &store->state, err);
-  if (rc == 0)
+  if (rc == 0 && !o->is_without_dedupe)
     store->dedupe = dedupe_files_open(&(struct dedupe_files_options){.dir = o->dir,
                                                                      .partitions = store->dir.partitions,
                                                                      .window_ms = o->dedupe_window_ms,
@@ -187,7 +187,7 @@ int store_open_parts(struct store *store, struct store_recovery *recovery, struc
   if (rc == 0) rc = recover(store, result, err);
   if (rc == 0) rc = settle_vault(store, result, err);
   if (rc == 0) rc = open_logs(store, result, err);
-  if (rc == 0) rc = dedupe_files_start(store->dedupe, result->received_ms, err);
+  if (rc == 0 && store->dedupe) rc = dedupe_files_start(store->dedupe, result->received_ms, err);
   if (rc == 0) forget_start(store->forget);
   if (rc == 0) start_checkpoint(store);
   if (rc == 0) rc = start_archiver(store, err);

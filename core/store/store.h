@@ -23,6 +23,7 @@ struct store_options {
   unsigned shards;                // 1..partitions
   struct journal_options journal; // dir and log are set by the store
   int64_t dedupe_window_ms;       // dedupe.window, default 24 h
+  bool is_without_dedupe;         // no event is taken in this opening: DIR/dedupe is neither read nor written (tools)
   int64_t dedupe_recent_ms;       // dedupe.recent, default 1 h: what is older lies in files
   size_t
       dedupe_max; // dedupe.entries in memory over all shards, default 4 million; at half of it files are written early
