@@ -322,7 +322,7 @@ static int copy_journal(struct backing *b, const struct cut *cut, struct error *
     const struct segment_info *s = &cut->list[i];
     bool is_last = cut->first[s->log] && s->number >= cut->first[s->log];
     if (!is_last && has_segment(b, s)) continue;
-    if (!s->has_opening && s->number > cut->first[s->log]) continue; // made ahead
+    if (is_last && !s->has_opening) continue; // made ahead
     rc = walk(scan, s, &end, err);
     if (rc == 0 && !is_last && end > SEGMENT_HEADER_SIZE) rc = copy_segment(b, s, end, err);
   }

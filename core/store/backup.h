@@ -1,6 +1,6 @@
 // A consistent, incremental copy of a data directory, of a running daemon too, and back. Design:
-// docs/decisions/backup.md. One thread; reads the directory only, and takes part in nothing that the daemon does but the
-// lock that keeps retention from letting go meanwhile.
+// docs/decisions/backup.md. One thread; reads the directory only, and takes part in nothing that the daemon does but two
+// locks: retention lets nothing go meanwhile, and nothing is erased while the vault is copied.
 //
 // TO/backup.json (manifest.h) says what the backup is; beside it lie the copies under the names that they have in the
 // directory, with "@RUN" behind those that changed. Only what the newest manifest names belongs to it.
@@ -26,9 +26,8 @@ struct backup_result {
 };
 // What was acknowledged before the call is in it (with journal.sync = always; else what was written). On failure the
 // backup that was there before still holds. ITD_ENOTFOUND: `dir` is no data directory. ITD_EINVAL: `to` is something
-// else, or a backup of another directory. ITD_EBUSY: another backup runs there, or a daemon
-// on what is to be salvaged. ITD_ECORRUPT: damage in what was to be
-// copied, named; ITD_EVERSION, ITD_EFULL, ITD_EIO.
+// else, or a backup of another directory. ITD_EBUSY: another backup runs there, or a daemon on what is to be salvaged.
+// ITD_ECORRUPT: damage in what was to be copied, named; ITD_EVERSION, ITD_EFULL, ITD_EIO.
 int store_backup(const struct backup_options *options, struct backup_result *out, struct error *err) ITD_MUST_USE;
 
 struct restore_options {
