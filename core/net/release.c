@@ -146,11 +146,14 @@ int release_start(struct daemon *daemon, struct error *err) {
 
 // ---- watching ----
 
+#define REST_LOOKS 12 // about five seconds
+
 struct watch {
   struct daemon *daemon;
   struct event *timer;
   uint64_t loaded; // stamp of the files when they were last loaded
   uint64_t seen;   // stamp at the last look
+  unsigned rest;   // looks that are left out
 };
 
 static uint64_t stamp_file(uint64_t stamp, uint64_t place, const struct stat *st) {
@@ -199,6 +202,8 @@ static void on_look(evutil_socket_t fd, short what, void *arg) {
   (void)fd, (void)what;
   struct watch *watch = arg;
   struct daemon *daemon = watch->daemon;
+  if (atomic_load(&daemon->unavailable_shards)) return; // nothing can be put in force; afterwards it is seen
+  if (watch->rest && watch->rest--) return;
   uint64_t now = look(daemon);
   bool is_still = now == watch->seen;
   watch->seen = now;
@@ -212,7 +217,8 @@ static void on_look(evutil_socket_t fd, short what, void *arg) {
   status = daemon_reload(daemon, "files changed", &changed, &err);
   watch->seen = look(daemon);
   // What changed while it was read may not have been read: then it counts as not loaded, and is looked at again.
-  // What failed for want of room or files may work the next time.
+  // What failed for want of room or files may work later.
+  if (status_retryable(status)) watch->rest = REST_LOOKS;
   bool is_read = files == stamp_of(was) && folders == stamp_of_folders(daemon->config) && !status_retryable(status);
   watch->loaded = is_read ? watch->seen : ~watch->seen;
   policy_release(was);

@@ -260,6 +260,23 @@ describe("storage", function()
     daemon.is_over = true
   end)
 
+  it("without room puts no policy in force, and the one that was written meanwhile afterwards", function()
+    local policies = harness.policies()
+    start("write:journal/*:@%s:ENOSPC", { shards = 2, policies = policies })
+    known_leads(1)
+    local before = client:must("policy.status").version
+    break_disk()
+    local held = client:send("event.ingest", event { userId = "known1" })
+    wait_ready(503)
+    harness.edit(policies .. "/b2b_saas/policy.lua", 'after = "21d"', 'after = "20d"')
+    socket.sleep(1.2) -- seen by now, if anybody looks
+    assert.equal(before, client:must("policy.status").version)
+    mend_disk()
+    assert.is_truthy(client:answer(held).result)
+    harness.wait("the new version", function() return client:must("policy.status").version ~= before end)
+    assert.equal(0, daemon:metric "intentd_reload_failures_total")
+  end)
+
   it("without files refuses what needs one, and never ends", function()
     start("open:journal/*:@%s:EMFILE;open:versions/*:@%s:EMFILE", { shards = 1, ["journal.segment"] = "8m" })
     local decision = known_leads(1)[1]
