@@ -82,6 +82,8 @@ static const struct option options[] = {
     {"state.map", BYTES, AT(state_map), "68719476736", 64 * MIB, 1024 * GIB, NULL, "LMDB's address space (sparse)"},
     {"checkpoint.dirty", BYTES, AT(checkpoint_dirty), "536870912", MIB, 64 * GIB, NULL,
      "changed leads before intake slows"},
+    {"checkpoint.journal", BYTES, AT(checkpoint_journal), "4294967296", 16 * MIB, 1024 * GIB, NULL,
+     "journal since the last checkpoint before intake slows"},
     {"checkpoint.interval", DURATION, AT(checkpoint_interval_ms), "10s", 100, DAY, NULL, "between two checkpoints"},
     {"base.interval", DURATION, AT(base_interval_ms), "24h", 1000, 365 * DAY, NULL,
      "between two bases, while anything changes"},

@@ -28,8 +28,8 @@ struct config {
   int64_t frame_depth, frame_objects, frame_bytes;
   int64_t net_connections, net_answer_bytes, net_subscriber_bytes, net_stall_ms, net_batch;
   int64_t journal_segment, journal_seal, journal_compression, dedupe_window_ms, dedupe_recent_ms, dedupe_entries,
-      state_map, checkpoint_dirty, checkpoint_interval_ms, base_interval_ms, base_journal, base_keep, retention_age_ms,
-      retention_bytes, quarantine_bytes, outbox_bytes;
+      state_map, checkpoint_dirty, checkpoint_journal, checkpoint_interval_ms, base_interval_ms, base_journal,
+      base_keep, retention_age_ms, retention_bytes, quarantine_bytes, outbox_bytes;
   int64_t policy_memory, policy_build_memory, policy_build_instructions, policy_call_instructions;
   int64_t policy_guard; // 0 auto, 1 hook
   struct write_key write_key[CONFIG_WRITE_KEYS_MAX];

@@ -166,6 +166,7 @@ static int open_store(struct daemon *daemon, uint8_t seed[32], struct error *err
   options.dedupe_max = (size_t)c->dedupe_entries;
   options.map_bytes = (uint64_t)c->state_map;
   options.dirty_max = (size_t)c->checkpoint_dirty;
+  options.checkpoint_journal = (uint64_t)c->checkpoint_journal;
   options.checkpoint_ms = c->checkpoint_interval_ms;
   options.keep = (struct keep_options){.base_interval_ms = c->base_interval_ms,
                                        .base_bytes = (uint64_t)c->base_journal,

@@ -96,6 +96,8 @@ struct store_sums {
   XX(store.dedupe_merges, "counter", "dedupe_merges_total", "files of messageIds merged")                              \
   XX(store.dedupe_failures, "counter", "dedupe_failures_total", "files of messageIds that could not be written")       \
   XX(store.dirty_bytes, "gauge", "dirty_bytes", "changed leads not yet in the checkpoint; bound: checkpoint.dirty")    \
+  XX(store.journal_bytes, "gauge", "checkpoint_journal_bytes",                                                         \
+     "journal since the last checkpoint; bound: checkpoint.journal")                                                   \
   XX(store.checkpoints, "counter", "checkpoints_total", "checkpoints ended")                                           \
   XX(store.checkpoint_failures, "counter", "checkpoint_failures_total", "checkpoints that failed, to be tried again")  \
   XX(store.forgotten, "counter", "forgotten_total", "leads forgotten, to the last step")                               \
@@ -297,6 +299,7 @@ static void put_daemon(struct daemon *daemon, struct buf *out) {
   XX("dedupe.entries", dedupe_entries, "", 1)                                                                          \
   XX("state.map", state_map, "bytes", 1)                                                                               \
   XX("checkpoint.dirty", checkpoint_dirty, "bytes", 1)                                                                 \
+  XX("checkpoint.journal", checkpoint_journal, "bytes", 1)                                                             \
   XX("checkpoint.interval", checkpoint_interval_ms, "seconds", 1000)                                                   \
   XX("base.interval", base_interval_ms, "seconds", 1000)                                                               \
   XX("base.journal", base_journal, "bytes", 1)                                                                         \

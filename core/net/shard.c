@@ -379,7 +379,8 @@ static void finish(struct shard_thread *t) {
   t->is_behind = store_turn(shard->store, clock_wall_ms());
   give_messages(t);
   if (t->is_behind)
-    pause_intake(t, "\"the checkpoint must catch up (checkpoint.dirty)\"");
+    pause_intake(t, "\"the checkpoint must catch up (checkpoint.dirty, checkpoint.journal), or files of messageIds "
+                    "(dedupe.entries)\"");
   else if (store_outbox_full(shard->store))
     pause_intake(t, "\"messages must get away (outbox.bytes)\"");
   else

@@ -49,6 +49,8 @@ struct checkpoint {
   bool wants_snapshot;
   struct state_snapshot *snapshot; // taken, and waiting to be fetched
   _Atomic uint32_t cycle, finished;
+  uint64_t journal_begun;        // when this cycle began
+  _Atomic uint64_t journal_base; // when the last one that is durable did
   _Atomic size_t dirty;
   _Atomic bool has_vault;
   _Atomic uint64_t checkpoints, failures;
@@ -69,7 +71,22 @@ void checkpoint_dirty(struct checkpoint *c, size_t bytes) {
 void checkpoint_undirty(struct checkpoint *c, size_t bytes) {
   atomic_fetch_sub_explicit(&c->dirty, bytes, memory_order_relaxed);
 }
+static uint64_t journal_written(const struct checkpoint *c) {
+  uint64_t n = c->options.journal_before;
+  for (unsigned i = 0; i < c->options.shards; i++) n += journal_stats(c->options.shard[i].journal).bytes;
+  return n;
+}
+static uint64_t journal_since(const struct checkpoint *c) { return journal_written(c) - atomic_load(&c->journal_base); }
+
+uint64_t checkpoint_journal_bytes(struct checkpoint *c) {
+  uint64_t n = journal_since(c);
+  bool is_half = c->options.journal_max && n >= c->options.journal_max / 2;
+  if (is_half && atomic_load(&c->cycle) == atomic_load(&c->finished)) ask(c);
+  return n;
+}
+
 bool checkpoint_is_full(const struct checkpoint *c) {
+  if (c->options.journal_max && journal_since(c) >= c->options.journal_max) return true;
   return atomic_load_explicit(&c->dirty, memory_order_relaxed) >= c->options.dirty_max;
 }
 size_t checkpoint_dirty_bytes(const struct checkpoint *c) {
@@ -321,6 +338,7 @@ static void write_what_was_given(struct checkpoint *c) {
     c->chunks = NULL;
     c->given = 0;
     c->phase = IDLE;
+    atomic_store(&c->journal_base, c->journal_begun);
     atomic_store(&c->finished, cycle);
     take_snapshot(c);
   }
@@ -332,6 +350,7 @@ static void begin_cycle(struct checkpoint *c) {
   c->is_asked = false;
   c->phase = GATHER;
   atomic_store(&c->has_vault, false);
+  c->journal_begun = journal_written(c);
   atomic_fetch_add(&c->cycle, 1);
 }
 

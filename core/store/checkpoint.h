@@ -24,6 +24,8 @@ struct checkpoint_options {
   struct dedupe_files *dedupe; // whose sidecars grow with each cycle
   int64_t interval_ms;
   size_t dirty_max;
+  uint64_t journal_max;    // bytes of journal since the last checkpoint; 0: no bound
+  uint64_t journal_before; // of a former run, since then
 };
 struct checkpoint;
 struct checkpoint *checkpoint_start(const struct checkpoint_options *options);
@@ -33,7 +35,10 @@ void checkpoint_stop(struct checkpoint *c); // ends the thread; what was not wri
 // Bytes of leads that changed and are not in LMDB yet. At half of the bound a cycle begins early. True: at the bound.
 void checkpoint_dirty(struct checkpoint *c, size_t bytes);
 void checkpoint_undirty(struct checkpoint *c, size_t bytes); // of a lead that is no more
+// True as well when that much journal lies behind the last checkpoint: a start would have to read it.
 bool checkpoint_is_full(const struct checkpoint *c);
+// Bytes of journal since the last checkpoint. At half of the bound a cycle begins early: to be asked now and then.
+uint64_t checkpoint_journal_bytes(struct checkpoint *c);
 size_t checkpoint_dirty_bytes(const struct checkpoint *c);
 void checkpoint_vault_dirty(struct checkpoint *c); // there are new vault records
 // The cycle that shards are asked to give for; grows by one with each. And the last one that is durable.

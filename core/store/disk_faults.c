@@ -110,6 +110,7 @@ int disk_faults_start(const char *plan, struct error *err) {
   char *text = xstrdup(plan), *rest = NULL;
   int rc = 0;
   disk_faults_stop();
+  pthread_mutex_lock(&lock); // an operation may be under way
   rule_count = 0;
   dice = 1;
   for (char *item = strtok_r(text, "; \n", &rest); item && rc == 0; item = strtok_r(NULL, "; \n", &rest)) {
@@ -123,6 +124,7 @@ int disk_faults_start(const char *plan, struct error *err) {
                      "more than %d",
                      said, RULES_MAX);
   }
+  pthread_mutex_unlock(&lock);
   free(text);
   if (rc == 0) atomic_store(&disk_faults_are_on, true);
   return rc;

@@ -36,7 +36,7 @@ enum disk_operation {
   DISK_ANY
 };
 
-// Begins to fail by a plan, in place of the one before. ITD_EINVAL: what does not read, in words. Before other threads use the disk.
+// Begins to fail by a plan, in place of the one before. ITD_EINVAL: what does not read, in words.
 int disk_faults_start(const char *plan, struct error *err) ITD_MUST_USE;
 void disk_faults_stop(void); // all is well from now on; what could have been lost is kept
 // Called instead of killing the process when the power goes, with the disk held still; what it does not lose stays.

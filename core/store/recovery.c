@@ -9,9 +9,12 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "store/deal.h"
 #include "store/disk.h"
 #include "store/rebuild.h"
 #include "store/shard.h"
+
+#define SAY_NS 3000000000ull // between two lines that say how far it is
 
 struct recovering {
   struct store *store;
@@ -24,6 +27,10 @@ struct recovering {
   struct forget_job *jobs; // what is left to do for those that were forgotten
   const uint64_t *covered; // the frame up to which the files of dedupe have its messages; NULL: nobody asks
   int64_t edge_ms;         // messages before it are out of the window
+  struct deal *deal;       // frames go to the thread of their shard
+  pthread_mutex_t lock;    // of lost, jobs and the figures, for those threads
+  uint64_t said_ns;        // when it was last said how far it is
+  size_t at_segment, segments;
 };
 
 // ---- vault and LMDB ----
@@ -108,19 +115,23 @@ struct lost_lead {
 
 // A frame of a lead without a key: all is well if it is forgotten later in the journal.
 static void take_lost(struct recovering *v, struct lead_id lead, uint64_t place) {
-  struct lost_lead *l = table_find(&v->lost, lead_key(lead));
-  if (l) return;
-  l = table_add(&v->lost, lead_key(lead));
-  l->place = place;
+  pthread_mutex_lock(&v->lock);
+  if (!table_find(&v->lost, lead_key(lead))) {
+    struct lost_lead *l = table_add(&v->lost, lead_key(lead));
+    l->place = place;
+  }
+  pthread_mutex_unlock(&v->lock);
 }
 
 static void take_forget(struct recovering *v, struct store_shard *s, const struct frame *f) {
+  pthread_mutex_lock(&v->lock);
   struct lost_lead *l = table_find(&v->lost, lead_key(f->entity));
   if (l) l->place = 0;
   struct forget_job *job = shard_forget(s, f->entity, f->received_ms);
   job->next = v->jobs;
   v->jobs = job;
   v->result->recovery.forgotten += job->key_address != 0;
+  pthread_mutex_unlock(&v->lock);
 }
 
 static int check_lost(const struct recovering *v, struct error *err) {
@@ -160,6 +171,13 @@ static int take_message_of(struct recovering *v, const struct frame *f, uint64_t
 }
 
 // ---- frames ----
+static int skip(struct recovering *v) {
+  pthread_mutex_lock(&v->lock);
+  v->result->recovery.skipped++;
+  pthread_mutex_unlock(&v->lock);
+  return 0;
+}
+
 static int name_frame(int rc, const struct frame *f, uint64_t place, struct error *err) {
   error_prefix(err, "journal/%02x-%08x.log, offset %u: partition %u, frame %llu", place_log(place),
                place_segment(place), place_offset(place), f->partition, (unsigned long long)f->seq);
@@ -176,10 +194,7 @@ static int take_channels(struct recovering *v, struct store_shard *s, const stru
 static int take_entity(struct recovering *v, struct store_shard *s, const struct frame *f, uint64_t place,
                        struct error *err) {
   struct entity *entity = f->seq > v->floor[f->partition] ? store_entity(s, f->entity) : NULL;
-  if (f->seq <= v->floor[f->partition] || (entity && f->seq <= entity->seq)) {
-    v->result->recovery.skipped++;
-    return 0;
-  }
+  if (f->seq <= v->floor[f->partition] || (entity && f->seq <= entity->seq)) return skip(v);
   int rc = store_partition_of_lead(v->store, f->entity) == f->partition
                ? 0
                : error_set(err, ITD_ECORRUPT, "its entity is of another partition");
@@ -190,19 +205,18 @@ static int take_entity(struct recovering *v, struct store_shard *s, const struct
   return rc;
 }
 
+// On the thread of the frame's shard.
 static int take_frame(void *context, const struct frame *f, uint64_t place, struct error *err) {
   struct recovering *v = context;
   struct store_shard *s = shard_of(v->store, f->partition);
-  struct store_recovery *r = &v->result->recovery;
-  r->frames++;
   bool is_former = f->seq <= v->store->dir.since.seq; // of another number of partitions: all of it is in LMDB
   if (f->kind == FRAME_RELEASE) {
     if (!is_former) shard_release(s, f);
     return 0;
   }
   int rc = take_message_of(v, f, place, err);
-  r->skipped += is_former;
-  if (rc || is_former || f->kind == FRAME_REFUSED) return rc;
+  if (rc || f->kind == FRAME_REFUSED) return rc;
+  if (is_former) return skip(v);
   if (f->seq > v->floor[f->partition] && f->kind == FRAME_FORGET) {
     take_forget(v, s, f);
     return 0;
@@ -217,10 +231,7 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
     is_folded = false;
   }
   struct lead *lead = is_folded ? store_lead(s, f->entity) : NULL;
-  if (!is_folded || (lead && f->seq <= lead->seq)) {
-    r->skipped++;
-    return 0;
-  }
+  if (!is_folded || (lead && f->seq <= lead->seq)) return skip(v);
   struct lead *was = lead;
   rc = store_partition_of_lead(v->store, f->entity) == f->partition
            ? 0
@@ -235,6 +246,36 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
   else
     lead_free(lead);
   return name_frame(rc, f, place, err);
+}
+
+static void say_how_far(struct recovering *v) {
+  uint64_t now_ns = clock_mono_ns();
+  if (now_ns - v->said_ns < SAY_NS) return;
+  v->said_ns = now_ns;
+  log_line(LOG_INFO, "recovering", "frames=%llu segment=%zu of=%zu", (unsigned long long)v->result->recovery.frames,
+           v->at_segment + 1, v->segments);
+}
+
+// On the thread that reads: what says nothing new goes no further.
+static int deal_out(void *context, const struct frame *f, uint64_t place, struct error *err) {
+  struct recovering *v = context;
+  unsigned p = f->partition;
+  if (++v->result->recovery.frames % 4096 == 0) say_how_far(v);
+  bool is_former = f->seq <= v->store->dir.since.seq;
+  if (is_former && shard_has_message(f)) p = slot_partition(message_slot(f->message), v->store->dir.partitions);
+  bool is_new = f->seq > v->floor[f->partition] || f->seq > v->channels[f->partition] ||
+                (v->covered && f->seq > v->covered[p]);
+  if (!is_former && !is_new && f->kind != FRAME_RELEASE) return skip(v);
+  v->result->folded_bytes += frame_size(f);
+  return deal_frame(v->deal, p % v->store->options.shards, f, place, err);
+}
+
+// The shards' tables are independent of each other: a thread for each of them, as far as there are cores.
+static void start_dealing(struct recovering *v) {
+  unsigned threads = v->store->options.recovery_threads, shards = v->store->options.shards;
+  long cores = threads ? (long)threads : sysconf(_SC_NPROCESSORS_ONLN);
+  threads = cores < 2 ? 0 : cores < (long)shards ? (unsigned)cores : shards;
+  v->deal = deal_start(threads, take_frame, v);
 }
 
 // ---- which segments ----
@@ -354,11 +395,14 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
   }
   rc = check_number(v, list, count, err);
   if (__builtin_sub_overflow(newest_ms, v->store->options.dedupe_window_ms, &v->edge_ms)) v->edge_ms = INT64_MIN;
+  v->segments = count;
+  start_dealing(v);
   for (size_t i = 0; rc == 0 && i < count; i++) {
     const struct segment_info *s = &list[i];
     struct scan_end end;
     if (!is_reading[s->log] && !is_needed(v, list, count, s)) continue;
     is_reading[s->log] = true;
+    v->at_segment = i;
     rc = scan_segment(&v->scan, s, &end, err);
     if (rc) break;
     v->result->recovery.torn_bytes += end.torn_bytes;
@@ -367,6 +411,7 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
     if (!is_empty)
       ends[s->log] = (struct cut){.info = s, .end = end.end, .synced = end.synced, .is_settled = end.is_settled};
   }
+  rc = deal_end(v->deal, rc, err);
   if (rc == 0 && v->begins_number) rc = begin_number(v, err);
   for (unsigned p = 0; rc == 0 && p < v->store->dir.partitions; p++)
     if (v->scan.tip[p].from > v->floor[p])
@@ -397,10 +442,12 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
   struct recovering *v = xcalloc(1, sizeof *v);
   *v = (struct recovering){.store = store, .result = result};
   v->scan = (struct scan){
-      .dir = store->dir.path, .visit = take_frame, .context = v, .floor = v->floor, .since = &store->dir.since};
+      .dir = store->dir.path, .visit = deal_out, .context = v, .floor = v->floor, .since = &store->dir.since};
   uint64_t began_ns = clock_mono_ns();
   struct segment_info *list = NULL;
   size_t count = 0;
+  v->said_ns = began_ns;
+  pthread_mutex_init(&v->lock, NULL);
   table_init(&v->lost, sizeof(struct lost_lead));
   bool rebuilt;
   int rc = rebuild_state(store->dir.path, store->dir.partitions, &store->dir.since, store->state, &rebuilt, err);
@@ -432,6 +479,7 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
     next = v->jobs->next;
     forget_job_end(v->jobs, ITD_ESHUTDOWN, NULL);
   }
+  pthread_mutex_destroy(&v->lock);
   table_deinit(&v->lost);
   segment_list_free(list, count);
   free(v);

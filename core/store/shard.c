@@ -372,6 +372,7 @@ bool shard_give(struct store_shard *s, size_t bytes_max) {
 
 bool store_turn(struct store_shard *s, int64_t now_ms) {
   (void)now_ms;
+  checkpoint_journal_bytes(s->store->checkpoint);
   bool is_full = checkpoint_is_full(s->store->checkpoint);
   if (!shard_can_give(s)) return is_full;
   shard_give(s, SLICE_BYTES);
@@ -396,6 +397,7 @@ struct store_stats store_stats(const struct store_shard *s) {
   return (struct store_stats){.leads_in_memory = READ(leads),
                               .identities_in_memory = READ(identities),
                               .dirty_bytes = checkpoint_dirty_bytes(s->store->checkpoint),
+                              .journal_bytes = checkpoint_journal_bytes(s->store->checkpoint),
                               .dedupe_entries = atomic_load_explicit(&d->entries, memory_order_relaxed),
                               .dedupe_file_hits = atomic_load_explicit(&d->file_hits, memory_order_relaxed),
                               .dedupe_false_positives = atomic_load_explicit(&d->false_positives, memory_order_relaxed),

@@ -182,6 +182,7 @@ int history_row_lead(struct store_shard *shard, struct lead_id id, struct bytes 
 
 // recovery.c
 struct recovery_result {
+  uint64_t folded_bytes; // of frames behind the checkpoint
   struct journal_tip tip[256];
   int64_t received_ms;
   bool is_resharded; // the session that begins is the first of its number of partitions

@@ -84,7 +84,7 @@ static int open_logs(struct store *store, const struct recovery_result *result, 
   return 0;
 }
 
-static void start_checkpoint(struct store *store) {
+static void start_checkpoint(struct store *store, uint64_t journal_before) {
   struct checkpoint_shard shard[256];
   for (unsigned i = 0; i < store->options.shards; i++)
     shard[i] = (struct checkpoint_shard){.journal = store->shard[i]->journal, .vault = store->shard[i]->vault};
@@ -94,7 +94,9 @@ static void start_checkpoint(struct store *store) {
                                                                     .shard = shard,
                                                                     .dedupe = store->dedupe,
                                                                     .interval_ms = store->options.checkpoint_ms,
-                                                                    .dirty_max = store->options.dirty_max});
+                                                                    .dirty_max = store->options.dirty_max,
+                                                                    .journal_max = store->options.checkpoint_journal,
+                                                                    .journal_before = journal_before});
   for (unsigned i = 0; i < store->options.shards; i++) {
     const struct store_shard *s = store->shard[i];
     if (s->fresh_count) checkpoint_vault_dirty(store->checkpoint);
@@ -189,7 +191,7 @@ int store_open_parts(struct store *store, struct store_recovery *recovery, struc
   if (rc == 0) rc = open_logs(store, result, err);
   if (rc == 0 && store->dedupe) rc = dedupe_files_start(store->dedupe, result->received_ms, err);
   if (rc == 0) forget_start(store->forget);
-  if (rc == 0) start_checkpoint(store);
+  if (rc == 0) start_checkpoint(store, result->folded_bytes);
   if (rc == 0) rc = start_archiver(store, err);
   if (rc == 0) start_keeper(store);
   if (rc == 0 && store->options.seal) start_sealer(store);

@@ -31,6 +31,8 @@ struct store_options {
   // checkpoint.dirty: bytes of changed leads before intake slows to the checkpoint's pace, default 512 MiB; as much again is held while
   // copies are written.
   size_t dirty_max;
+  uint64_t
+      checkpoint_journal; // checkpoint.journal: bytes of journal since the last checkpoint before intake slows, default 4 GiB
   int64_t checkpoint_ms; // checkpoint.interval, default 10 s
   struct keep_options {
     int64_t base_interval_ms; // base.interval: between two bases while anything changes, default 24 h
@@ -49,6 +51,8 @@ struct store_options {
   size_t outbox_max;
   unsigned outbox_window;
   int64_t outbox_resend_ms;
+  unsigned
+      recovery_threads; // that fold the journal, at most one a shard; 1: none beside the reading one; 0: as many as cores
   const uint8_t *seed; // 32 bytes for a new directory: makes ids the same in every run (tests); NULL: random
 };
 #define STORE_OPTIONS_DEFAULT                                                                                          \
@@ -60,6 +64,7 @@ struct store_options {
                           .dedupe_max = 4000000,                                                                       \
                           .map_bytes = 64ull << 30,                                                                    \
                           .dirty_max = 512u << 20,                                                                     \
+                          .checkpoint_journal = 4ull << 30,                                                            \
                           .checkpoint_ms = 10000,                                                                      \
                           .keep = {.base_interval_ms = 86400000, .base_bytes = 4ull << 30, .bases = 4},                \
                           .seal = true,                                                                                \
@@ -186,8 +191,8 @@ int64_t store_next_due(const struct store_shard *shard); // INT64_MAX: none
 void store_quarantine(struct store_shard *shard, const struct error *reason, struct bytes event, int64_t received_ms);
 
 struct store_stats {
-  uint64_t leads_in_memory, identities_in_memory, dirty_bytes, checkpoints, checkpoint_failures, lead_reads,
-      quarantined, entities_in_memory, forgotten, forget_failures;
+  uint64_t leads_in_memory, identities_in_memory, dirty_bytes, journal_bytes, checkpoints, checkpoint_failures,
+      lead_reads, quarantined, entities_in_memory, forgotten, forget_failures;
   uint64_t dedupe_entries, dedupe_file_hits,
       dedupe_false_positives; // in memory; found in files; files looked at in vain
   uint64_t dedupe_files, dedupe_file_entries, dedupe_filter_bytes, dedupe_merges, dedupe_failures; // of all shards

@@ -591,6 +591,60 @@ static void a_clock_set_back_keeps_the_newest_release(void **state) {
   assert_int_equal(store_partitions_in("/nowhere"), 0);
 }
 
+// However many threads fold the journal, what comes of it is the same.
+static void recovery_is_the_same_on_any_threads(void **state) {
+  (void)state;
+  enum { EVENTS = 1500 };
+  struct row *rows = xcalloc(EVENTS, sizeof *rows);
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 4);
+  struct world w;
+  world_must_open(&w, &options);
+  ingest(&w, rows, 0, EVENTS, 17);
+  unsigned leads, found;
+  uint64_t expected = digest_of(&w, &leads);
+  char *copy = killed(dir);
+  world_close(&w);
+  for (unsigned i = 0; i < 12; i++) {
+    char *one = killed(copy);
+    options = small_options(one, i % 3 == 0 ? 1 : i % 3 == 1 ? 4 : 7);
+    options.recovery_threads = 1u << i / 3;
+    world_must_open(&w, &options);
+    assert_true(w.recovery.frames - w.recovery.skipped >= EVENTS);
+    assert_int_equal(digest_of(&w, &found), expected);
+    assert_int_equal(found, leads);
+    check_duplicates(&w, rows, EVENTS);
+    world_close(&w);
+    scratch_free(one);
+  }
+  scratch_free(copy);
+  scratch_free(dir);
+  rows_free(rows, EVENTS);
+}
+
+// What a start would have to read is bounded, whatever the interval: a cycle begins early, and intake waits for it.
+static void the_journal_behind_a_checkpoint_is_bounded(void **state) {
+  (void)state;
+  enum { EVENTS = 1500, BOUND = 400000 };
+  struct row *rows = xcalloc(EVENTS, sizeof *rows);
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 2);
+  options.checkpoint_journal = BOUND;
+  struct world w;
+  world_must_open(&w, &options);
+  for (uint64_t n = 0; n < EVENTS; n += 10) {
+    ingest(&w, rows, n, n + 10, 10);
+    while (store_turn(store_shard(w.store, 0), 0)) world_turn(&w), usleep(100);
+    assert_true(store_stats(store_shard(w.store, 1)).journal_bytes < BOUND);
+  }
+  assert_true(journal_stats(w.store->shard[0]->journal).bytes + journal_stats(w.store->shard[1]->journal).bytes >
+              4 * BOUND);
+  assert_true(store_stats(store_shard(w.store, 0)).checkpoints >= 4);
+  world_close(&w);
+  rows_free(rows, EVENTS);
+  scratch_free(dir);
+}
+
 // ---- refused for its time ----
 static void make_timed(struct buf *b, const char *id, const char *user, int64_t timestamp_ms) {
   buf_clear(b);
@@ -705,6 +759,8 @@ int main(void) {
       cmocka_unit_test(recovery_reads_what_it_needs),
       cmocka_unit_test(a_directory_of_another_shape_is_refused),
       cmocka_unit_test(a_clock_set_back_keeps_the_newest_release),
+      cmocka_unit_test(recovery_is_the_same_on_any_threads),
+      cmocka_unit_test(the_journal_behind_a_checkpoint_is_bounded),
       cmocka_unit_test(what_the_clock_decided_stands),
       cmocka_unit_test(the_folder_of_messages_may_be_lost),
   };
