@@ -106,7 +106,8 @@ local unpacker = require("mpack").Unpacker()
 local function rpc_sender(self)
   local sender = { client = self.daemon:connect(), sent = {} }
   function sender.send(numbers)
-    if self.random(3) == 1 then -- a batch
+    -- A batch, where it fits frame.bytes.
+    if self.random(3) == 1 and #numbers * (self.text_bytes + 1000) < 4000000 then
       local list = {}
       for i, number in ipairs(numbers) do
         list[i] = self.events[number]
@@ -135,6 +136,7 @@ local function rpc_sender(self)
       local response = sender.client:receive(patience)
       if not response then return end
       local what = sender.sent[response.id]
+      if not what then error("an answer to nothing: " .. tostring(response.error and response.error.detail)) end
       if type(what) == "number" then
         self:take(what, response.error, response.raw)
       elseif response.error then
