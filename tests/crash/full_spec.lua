@@ -12,7 +12,8 @@ describe("a full file system (SEED=" .. SEED .. ")", function()
   local mounted
   after_each(function()
     local ok, why = pcall(harness.finish)
-    if mounted then os.execute("umount " .. mounted) end
+    if mounted then os.execute("umount -l " .. mounted .. " && rmdir " .. mounted .. " " .. mounted:match "(.*)/") end
+    mounted = nil
     if not ok then error(why, 0) end
   end)
   local random = harness.random(SEED)
