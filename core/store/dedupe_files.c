@@ -18,6 +18,7 @@
 #define MANIFEST_MAX (16u << 20)
 #define IDLE_MS      10000
 #define RETRY_MS     200
+#define SAY_NS       10000000000ull // between two lines that say that it fails
 // Neighbours in time are merged while the older is at most twice the newer and both together span at most this part of
 // the window; so there are about 16 files and the logarithm of what a small one has to a large one. When there are
 // FILES_MAX of the same slots for another reason (a clock that jumps), the smallest pair is merged whatever it spans.
@@ -468,7 +469,9 @@ static int step(struct dedupe_files *f) {
   int rc = g ? place(f, g, &err) : tidy(f, &err);
   if (rc < 0 && rc != ITD_ESHUTDOWN) {
     atomic_fetch_add(&f->stats_failures, 1);
-    log_line(LOG_ERROR, "dedupe_failed", "code=%s error=%s", status_code(rc), log_quote(err.text));
+    bool is_said = f->said_ns && clock_mono_ns() - f->said_ns < SAY_NS; // a full disk stays full for a while
+    if (!is_said) f->said_ns = clock_mono_ns();
+    if (!is_said) log_line(LOG_ERROR, "dedupe_failed", "code=%s error=%s", status_code(rc), log_quote(err.text));
   }
   pthread_mutex_lock(&f->lock);
   return rc == 0 && g ? 1 : rc;

@@ -43,6 +43,7 @@ struct dedupe_files {
   uint64_t lineage; // changes when all is made again: what was there before speaks of runs that are no more
   struct dedupe_generation *first, *last, *garbage;
   _Atomic int64_t newest_ms;
+  uint64_t said_ns; // the thread's: when it last said that it fails
   // The thread's; of recovery before there is one.
   struct dedupe_run **run;
   unsigned run_count, run_cap;
