@@ -263,8 +263,8 @@ static int deal_out(void *context, const struct frame *f, uint64_t place, struct
   if (++v->result->recovery.frames % 4096 == 0) say_how_far(v);
   bool is_former = f->seq <= v->store->dir.since.seq;
   if (is_former && shard_has_message(f)) p = slot_partition(message_slot(f->message), v->store->dir.partitions);
-  bool is_new = f->seq > v->floor[f->partition] || f->seq > v->channels[f->partition] ||
-                (v->covered && f->seq > v->covered[p]);
+  bool is_new =
+      f->seq > v->floor[f->partition] || f->seq > v->channels[f->partition] || (v->covered && f->seq > v->covered[p]);
   if (!is_former && !is_new && f->kind != FRAME_RELEASE) return skip(v);
   v->result->folded_bytes += frame_size(f);
   return deal_frame(v->deal, p % v->store->options.shards, f, place, err);
