@@ -100,6 +100,7 @@ static const char *message_of(int code) {
   case ITD_EFULL: return "the disk is full; try again later";
   case ITD_EIO: return "the storage failed; try again later";
   case ITD_EUNAVAILABLE: return "nothing can be made durable now; send the same again later";
+  case ITD_EFORGOTTEN: return "the event was decided, and its lead has been forgotten since";
   case ITD_ECORRUPT: return "stored data is damaged";
   case ITD_EVERSION: return "the data is of another version";
   case ITD_EPOLICY: return "the policy has faults";
