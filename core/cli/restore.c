@@ -72,7 +72,8 @@ static void put_text(const struct restore_options *o, const struct restore_resul
   buf_append_str(out, " frames: every digest and every link of the chain holds\n");
   if (o->forgotten_count) {
     show_count(out, r->later);
-    buf_append_str(out, " leads that were forgotten later are erased in it\n");
+    buf_append_str(out, r->later == 1 ? " lead that was" : " leads that were");
+    buf_append_str(out, " forgotten later: erased in it\n");
   }
   if (!played) {
     buf_append_str(out, "not decided again (--no-verify): intent replay does it\n");
