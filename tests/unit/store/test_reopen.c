@@ -13,7 +13,7 @@
 #include "store/shard.h"
 #include "world.h"
 
-enum { USERS = 30, EVENTS = 400 };
+enum { USERS = 30, EVENTS = 250 };
 static uint64_t seed;
 static struct draw chance;
 static _Atomic uint64_t acked; // events
@@ -115,7 +115,7 @@ static uint64_t digest_of(struct world *w) {
 static void a_failing_disk_takes_nothing(void **state) {
   (void)state;
   const char *text = getenv("ROUNDS");
-  int rounds = text ? atoi(text) : 8;
+  int rounds = text ? atoi(text) : 3;
   static uint64_t answer[EVENTS];
   chance = (struct draw){seed};
   char *reference = scratch_new();
