@@ -21,6 +21,7 @@ struct daemon {
   struct net_limits limits;
   struct http *http;
   struct watch *watch;                      // release.c
+  uint64_t files_before;                    // stamp of the policy's folders before they were loaded first
   int listen_port, http_port, forward_port; // in use
   _Atomic bool is_ready, is_stopping;
   _Atomic unsigned forgetting;         // lead.forget under way

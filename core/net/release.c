@@ -123,7 +123,10 @@ int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct 
   return status;
 }
 
+static uint64_t stamp_of_folders(const struct config *c);
+
 int release_start(struct daemon *daemon, struct error *err) {
+  daemon->files_before = stamp_of_folders(daemon->config);
   struct policy *policy = NULL;
   int status = load(daemon, &policy, err);
   if (status == 0) {
@@ -228,7 +231,10 @@ void release_watch(struct daemon *daemon) {
   if (!daemon->config->watch) return;
   struct watch *watch = xcalloc(1, sizeof *watch);
   watch->daemon = daemon;
-  watch->loaded = watch->seen = look(daemon);
+  watch->seen = look(daemon);
+  // What changed since the start began to load may not have been read: then it is looked at again.
+  bool is_read = stamp_of_folders(daemon->config) == daemon->files_before;
+  watch->loaded = is_read ? watch->seen : ~watch->seen;
   watch->timer = event_new(daemon->control, -1, EV_PERSIST, on_look, watch);
   if (!watch->timer) out_of_memory(0);
   struct timeval tv = {.tv_usec = 400000};
