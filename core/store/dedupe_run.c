@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -99,12 +100,12 @@ int run_open(const char *dir, uint32_t number, struct dedupe_run **out, struct e
 }
 
 struct dedupe_run *run_hold(struct dedupe_run *run) {
-  __atomic_fetch_add(&run->holders, 1, __ATOMIC_RELAXED);
+  atomic_fetch_add_explicit(&run->holders, 1, memory_order_relaxed);
   return run;
 }
 
 void run_release(struct dedupe_run *run) {
-  if (!run || __atomic_sub_fetch(&run->holders, 1, __ATOMIC_ACQ_REL)) return;
+  if (!run || atomic_fetch_sub_explicit(&run->holders, 1, memory_order_acq_rel) != 1) return;
   free(run->map);
   close(run->fd);
   free(run);
