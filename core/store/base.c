@@ -15,6 +15,7 @@
 #include "store/disk.h"
 #include "store/formats.h"
 #include "store/ids.h"
+#include "store/journal_format.h"
 
 #define HEADER_SIZE  256u
 #define BLOCK_HEADER 16u
@@ -29,8 +30,6 @@
 
 static const uint8_t MAGIC[8] = {'I', 'T', 'D', 'B', 'A', 'S', 'E', '\n'};
 static const uint8_t END_MAGIC[8] = {'I', 'T', 'D', 'B', 'E', 'N', 'D', '\n'};
-
-static size_t align8(size_t n) { return (n + 7) & ~(size_t)7; }
 
 void base_path(char out[PATH_SIZE], const char *dir, unsigned partition, uint64_t seq) {
   int n = snprintf(out, PATH_SIZE, "%s/bases/%02x-%016llx.base", dir, partition, (unsigned long long)seq);

@@ -32,22 +32,6 @@ static void power_goes(void) {
   disk_faults_lose(watched, snapshot);
 }
 
-static uint64_t digest_of(struct world *w) {
-  uint64_t h = 0;
-  for (unsigned u = 0; u < USERS; u++)
-    for (enum identity_kind kind = IDENTITY_USER; kind <= IDENTITY_ANONYMOUS; kind++) {
-      char user[64];
-      snprintf(user, sizeof user, "user%u@company%u.example", u, u % 7);
-      struct hash128 identity = store_identity(w->store, 0, kind, bytes_str(user));
-      struct store_shard *s = store_shard(w->store, store_shard_of(w->store, store_partition_of(w->store, identity)));
-      struct lead_id id;
-      struct lead *lead;
-      if (store_find(s, identity, &id) && (lead = store_lead(s, id)))
-        h = hash_mix(hash_mix(h, lead_digest(lead)), lead_id_hash(id));
-    }
-  return h;
-}
-
 static void checkpoint_now(struct world *w) {
   uint32_t cycle = checkpoint_begin(w->store->checkpoint);
   for (unsigned i = 0; i < w->shards; i++)
@@ -92,7 +76,7 @@ static void power_may_go_at_any_time(void **state) {
   struct world w;
   world_must_open(&w, &options);
   ingest(&w, 0, EVENTS, answer, 0);
-  uint64_t expected = digest_of(&w);
+  uint64_t expected = world_digest(&w, USERS);
   world_close(&w);
   scratch_free(reference);
   disk_faults_on_power(power_goes);
@@ -122,7 +106,7 @@ static void power_may_go_at_any_time(void **state) {
       options = small_options(after, 1 + (unsigned)draw(&chance, 4));
       if (world_open(&w, &options, &err)) fail_msg("round %d: %s", i, err.text);
       ingest(&w, 0, EVENTS, answer, opening ? EVENTS : told);
-      assert_int_equal(digest_of(&w), expected);
+      assert_int_equal(world_digest(&w, USERS), expected);
       world_close(&w);
     }
     scratch_free(dir);

@@ -97,21 +97,6 @@ static void ingest(struct world *w, uint64_t *answer, uint64_t duplicates) {
   buf_deinit(&event), buf_deinit(&out);
 }
 
-static uint64_t digest_of(struct world *w) {
-  uint64_t h = 0;
-  for (unsigned u = 0; u < USERS; u++) {
-    char user[64];
-    snprintf(user, sizeof user, "user%u@company%u.example", u, u % 7);
-    struct hash128 identity = store_identity(w->store, 0, IDENTITY_USER, bytes_str(user));
-    struct store_shard *s = store_shard(w->store, store_shard_of(w->store, store_partition_of(w->store, identity)));
-    struct lead_id id;
-    struct lead *lead;
-    if (store_find(s, identity, &id) && (lead = store_lead(s, id)))
-      h = hash_mix(hash_mix(h, lead_digest(lead)), lead_id_hash(id));
-  }
-  return h;
-}
-
 static void a_failing_disk_takes_nothing(void **state) {
   (void)state;
   const char *text = getenv("ROUNDS");
@@ -124,7 +109,7 @@ static void a_failing_disk_takes_nothing(void **state) {
   world_must_open(&w, &options);
   acked = 0;
   ingest(&w, answer, 0);
-  uint64_t expected = digest_of(&w);
+  uint64_t expected = world_digest(&w, USERS);
   world_close(&w);
   scratch_free(reference);
   disk_faults_on_power(power_goes);
@@ -142,7 +127,7 @@ static void a_failing_disk_takes_nothing(void **state) {
     ingest(&w, answer, 0);
     disk_faults_power();
     disk_faults_stop();
-    assert_int_equal(digest_of(&w), expected);
+    assert_int_equal(world_digest(&w, USERS), expected);
     world_close(&w);
     char *after = snapshot;
     snapshot = NULL;
@@ -150,7 +135,7 @@ static void a_failing_disk_takes_nothing(void **state) {
     if (world_open(&w, &options, &err)) fail_msg("round %d: %s", i, err.text);
     acked = 0;
     ingest(&w, answer, told);
-    assert_int_equal(digest_of(&w), expected);
+    assert_int_equal(world_digest(&w, USERS), expected);
     world_close(&w);
     scratch_free(dir);
     scratch_free(after);

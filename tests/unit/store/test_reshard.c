@@ -71,22 +71,6 @@ static void ingest(struct world *w, uint64_t from, uint64_t to, bool is_first) {
   buf_deinit(&event), buf_deinit(&out);
 }
 
-static uint64_t digest_of(struct world *w) {
-  uint64_t h = 0;
-  for (unsigned u = 0; u < USERS; u++)
-    for (enum identity_kind kind = IDENTITY_USER; kind <= IDENTITY_ANONYMOUS; kind++) {
-      char user[64];
-      snprintf(user, sizeof user, "user%u@company%u.example", u, u % 7);
-      struct hash128 identity = store_identity(w->store, 0, kind, bytes_str(user));
-      struct store_shard *s = store_shard(w->store, store_shard_of(w->store, store_partition_of(w->store, identity)));
-      struct lead_id id;
-      struct lead *lead;
-      if (store_find(s, identity, &id) && (lead = store_lead(s, id)))
-        h = hash_mix(hash_mix(h, lead_digest(lead)), lead_id_hash(id));
-    }
-  return h;
-}
-
 static struct reshard_result reshard(const char *dir, unsigned partitions) {
   struct reshard_result r;
   struct error err = {0};
@@ -155,12 +139,12 @@ static int prepare(void **state) {
   char *dir = scratch_new();
   open_world(&w, dir);
   ingest(&w, 0, HALF, true);
-  digest_half = digest_of(&w);
+  digest_half = world_digest(&w, USERS);
   world_close(&w);
   half = copy_of(dir);
   open_world(&w, dir);
   ingest(&w, HALF, EVENTS, true);
-  digest_all = digest_of(&w);
+  digest_all = world_digest(&w, USERS);
   world_close(&w);
   replay_hash = replayed(dir, 2).hash;
   scratch_free(dir);
@@ -198,12 +182,12 @@ static void a_stream_goes_on(void **state) {
   assert_int_equal(at, EVENTS);
   must_be_whole(dir);
   open_world(&w, dir);
-  assert_int_equal(digest_of(&w), digest_all);
+  assert_int_equal(world_digest(&w, USERS), digest_all);
   world_close(&w);
   for (unsigned threads = 1; threads <= 3; threads += 2) assert_int_equal(replayed(dir, threads).hash, replay_hash);
   lose_state(dir);
   open_world(&w, dir);
-  assert_int_equal(digest_of(&w), digest_all);
+  assert_int_equal(world_digest(&w, USERS), digest_all);
   world_close(&w);
   scratch_free(dir);
 }
@@ -232,7 +216,7 @@ static void goes_on(const char *dir) {
   if (partitions == 5 && draw(&chance, 3) == 0) lose_state(dir);
   for (int opening = 0; opening < 2; opening++) {
     open_world(&w, dir);
-    if (!opening) assert_int_equal(digest_of(&w), digest_half);
+    if (!opening) assert_int_equal(world_digest(&w, USERS), digest_half);
     ingest(&w, HALF + 20 * (uint64_t)opening, HALF + 20 * (uint64_t)opening + 20, false);
     world_close(&w);
     nothing_is_left_over(dir);
@@ -501,7 +485,7 @@ static void former_journal_goes(void **state) {
   ingest(&w, HALF + 40, HALF + 80, false);
   world_close(&w);
   open_world(&w, dir); // its opening says how late it is
-  uint64_t expected = digest_of(&w);
+  uint64_t expected = world_digest(&w, USERS);
   world_close(&w);
   struct retention keep = {.dir = dir, .partitions = 32, .since_seq = r.seq, .age_ms = 1, .bases = 2};
   struct retention_result gone;
@@ -522,7 +506,7 @@ static void former_journal_goes(void **state) {
   assert_true(played.decisions >= 40 && played.unreached == 0);
   lose_state(dir);
   open_world(&w, dir);
-  assert_int_equal(digest_of(&w), expected);
+  assert_int_equal(world_digest(&w, USERS), expected);
   world_close(&w);
   reshard(dir, 2);
   must_be_whole(dir);

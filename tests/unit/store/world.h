@@ -136,3 +136,20 @@ static inline int world_take(struct world *w, struct bytes event, int64_t receiv
   if (rc) return rc;
   return intake_event(w->intake[store_shard_of(w->store, partition)], event, received_ms, answer, err);
 }
+
+// A hash over what is known of the first `users` of make_event's: who there is, and each one's state.
+static inline uint64_t world_digest(struct world *w, unsigned users) {
+  uint64_t h = 0;
+  for (unsigned u = 0; u < users; u++)
+    for (enum identity_kind kind = IDENTITY_USER; kind <= IDENTITY_ANONYMOUS; kind++) {
+      char user[64];
+      snprintf(user, sizeof user, "user%u@company%u.example", u, u % 7);
+      struct hash128 identity = store_identity(w->store, 0, kind, bytes_str(user));
+      struct store_shard *s = store_shard(w->store, store_shard_of(w->store, store_partition_of(w->store, identity)));
+      struct lead_id id;
+      struct lead *lead;
+      if (store_find(s, identity, &id) && (lead = store_lead(s, id)))
+        h = hash_mix(hash_mix(h, lead_digest(lead)), lead_id_hash(id));
+    }
+  return h;
+}
