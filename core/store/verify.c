@@ -124,13 +124,12 @@ static void at_tip(void *context, unsigned partition, const struct journal_tip *
   }
 }
 
-static int take_bases(struct verifying *v, struct error *err) {
-  struct error listed = {0};
-  int rc = base_list(v->options->dir, &v->base, &v->bases, &listed);
+// `rc`, `listed`: what listing them said.
+static int take_bases(struct verifying *v, int rc, const struct error *listed, struct error *err) {
   v->first_base_mark = v->marks;
-  if (is_finding(rc)) find_error(v, VERIFY_DAMAGE, "bases", &listed);
+  if (is_finding(rc)) find_error(v, VERIFY_DAMAGE, "bases", listed);
   if (is_finding(rc) || rc == ITD_ENOTFOUND) return 0;
-  if (rc && err) *err = listed;
+  if (rc && err) *err = *listed;
   for (size_t i = 0; rc == 0 && i < v->bases; i++) {
     const struct base_info *b = &v->base[i];
     char path[4096], name[64];
@@ -474,12 +473,15 @@ static int verify_once(const struct verify_options *options, struct verify_resul
   *result = (struct verify_result){0};
   v->scan = (struct scan){.dir = options->dir, .visit = see_frame, .context = v, .at_tip = at_tip, .is_live = true};
   v->channels = channel_check_new();
+  // Before the segments: a base that is made meanwhile may stand behind the last of them that is listed.
+  struct error listed = {0};
+  int bases = base_list(options->dir, &v->base, &v->bases, &listed);
   int rc = open_list(v, err);
   if (rc == 0 && options->head) // of a former number of partitions, too: no sequence number comes twice
     for (unsigned p = 0; p < options->head->partitions; p++)
       add_mark(v, options->head->partitions, p, options->head->tip[p].seq, options->head->tip[p].chain);
   v->first_base_mark = v->marks;
-  if (rc == 0) rc = take_bases(v, err);
+  if (rc == 0) rc = take_bases(v, bases, &listed, err);
   if (rc == 0) check_first_segments(v);
   if (rc == 0) rc = check_segments(v, last, err);
   if (rc == 0) {
@@ -505,16 +507,19 @@ static int verify_once(const struct verify_options *options, struct verify_resul
   return rc;
 }
 
-// Of two looks at the same directory: what both found. A daemon that writes, seals and lets go meanwhile may show something once.
+// Of two looks at the same directory: what both found. A daemon that writes, seals and lets go meanwhile may show something once. The texts of
+// what is missing tell whether it is the same that is missing; other texts may name a frame that moves on.
+static bool is_same(const struct verify_finding *a, const struct verify_finding *b) {
+  return a->kind == b->kind && strcmp(a->file, b->file) == 0 && a->offset == b->offset &&
+         (a->kind != VERIFY_MISSING || strcmp(a->text, b->text) == 0);
+}
+
 static void keep_common(const struct verify_options *o, struct verify_result *r, const struct verify_result *again) {
   size_t kept = 0;
   r->is_whole = true;
   for (size_t i = 0; i < r->count; i++) {
     bool is_there = false;
-    for (size_t k = 0; k < again->count; k++)
-      is_there |= again->finding[k].kind == r->finding[i].kind &&
-                  strcmp(again->finding[k].file, r->finding[i].file) == 0 &&
-                  again->finding[k].offset == r->finding[i].offset;
+    for (size_t k = 0; k < again->count; k++) is_there |= is_same(&again->finding[k], &r->finding[i]);
     if (!is_there) continue;
     r->is_whole &= !is_failure(o, r->finding[i].kind);
     r->finding[kept++] = r->finding[i];
@@ -522,25 +527,36 @@ static void keep_common(const struct verify_options *o, struct verify_result *r,
   r->count = kept;
 }
 
+static bool is_doubtful(const struct verify_result *r) {
+  for (size_t i = 0; i < r->count; i++)
+    if (r->finding[i].kind != VERIFY_OPEN) return true;
+  return false;
+}
+
+// Looks again until a look confirms all that the ones before it had in common.
+static int look_again(const struct verify_options *options, struct verify_result *result, struct error *err) {
+  struct verify_result *again = xcalloc(1, sizeof *again);
+  int rc = 0;
+  for (size_t before = 0; rc == 0 && is_doubtful(result) && result->count != before;) {
+    before = result->count;
+    rc = verify_once(options, again, err);
+    if (rc) break;
+    struct scan_tip *tip = result->tip;
+    result->tip = again->tip;
+    again->tip = tip;
+    keep_common(options, result, again);
+  }
+  free(again->tip);
+  free(again);
+  return rc;
+}
+
 int store_verify(const struct verify_options *options, struct verify_result *result, struct error *err) {
   char directory[DIRECTORY_ID];
   int shared = holds_share(options->dir); // nothing is let go while this reads
   *result = (struct verify_result){0};
   int rc = verify_once(options, result, err);
-  bool is_doubtful = false;
-  for (size_t i = 0; i < result->count; i++) is_doubtful |= result->finding[i].kind != VERIFY_OPEN;
-  if (rc == 0 && is_doubtful) {
-    struct verify_result *again = xcalloc(1, sizeof *again);
-    rc = verify_once(options, again, err);
-    if (rc == 0) {
-      struct scan_tip *tip = result->tip;
-      result->tip = again->tip;
-      again->tip = tip;
-      keep_common(options, result, again);
-    }
-    free(again->tip);
-    free(again);
-  }
+  if (rc == 0) rc = look_again(options, result, err);
   if (rc == 0 && options->head && head_directory(options->dir, directory) && options->head->directory[0]) {
     result->head_directory = true;
     if (strcmp(directory, options->head->directory) != 0 && result->count < VERIFY_FINDINGS_MAX) {

@@ -387,6 +387,48 @@ static void nothing_is_found_while_it_is_written(void **state) {
 }
 
 // ---- select ----
+// ---- a journal that changes from look to look ----
+struct changing {
+  const struct place_of_journal *w;
+  int looks;
+};
+
+// Away, or back.
+static void move_segment(const struct place_of_journal *w, unsigned log, uint32_t number, bool away) {
+  char path[SEGMENT_PATH_MAX], aside[SEGMENT_PATH_MAX + 8];
+  segment_path(path, w->dir, log, number);
+  snprintf(aside, sizeof aside, "%s.aside", path);
+  assert_int_equal(away ? rename(path, aside) : rename(aside, path), 0);
+}
+
+// At the end of each look: what was missing is back, and after the first something else is gone.
+static void change_between(void *context, uint64_t done, uint64_t total) {
+  struct changing *c = context;
+  if (done < total) return;
+  if (++c->looks == 1) {
+    move_segment(c->w, 0, 2, false);
+    move_segment(c->w, 1, 3, true);
+  } else if (c->looks == 2) {
+    move_segment(c->w, 1, 3, false);
+  }
+}
+
+static void what_comes_and_goes_is_not_missing(void **state) {
+  (void)state;
+  struct draw d = {seed + 7};
+  struct place_of_journal w = make_journal(&d, 1, 2000);
+  struct changing c = {.w = &w};
+  struct verify_options o = {.dir = w.dir, .must_be_closed = true, .progress = change_between, .context = &c};
+  struct verify_result *r = xcalloc(1, sizeof *r);
+  struct error err = {0};
+  move_segment(&w, 0, 2, true);
+  if (store_verify(&o, r, &err)) fail_msg("%s", err.text);
+  if (!r->is_whole || r->count) fail_msg("%s", r->count ? r->finding[0].text : "not whole, and nothing found");
+  assert_true(c.looks >= 2);
+  verify_free(r);
+  scratch_free(w.dir);
+}
+
 struct gathered {
   uint64_t hash, count;
   const struct select_filter *filter; // for the walk over everything
@@ -463,10 +505,11 @@ int main(void) {
   seed = seed_of_run();
   log_set_level(LOG_ERROR);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_is_whole_is_called_whole),  cmocka_unit_test(a_forger_who_seals_anew_is_found),
-      cmocka_unit_test(any_flipped_bit_is_found),       cmocka_unit_test(what_was_taken_away_is_missed),
-      cmocka_unit_test(a_head_says_what_was_signed),    cmocka_unit_test(nothing_is_found_while_it_is_written),
-      cmocka_unit_test(select_finds_what_a_walk_finds), cmocka_unit_test(places_read_as_they_are_shown),
+      cmocka_unit_test(what_is_whole_is_called_whole),      cmocka_unit_test(a_forger_who_seals_anew_is_found),
+      cmocka_unit_test(any_flipped_bit_is_found),           cmocka_unit_test(what_was_taken_away_is_missed),
+      cmocka_unit_test(a_head_says_what_was_signed),        cmocka_unit_test(nothing_is_found_while_it_is_written),
+      cmocka_unit_test(what_comes_and_goes_is_not_missing), cmocka_unit_test(select_finds_what_a_walk_finds),
+      cmocka_unit_test(places_read_as_they_are_shown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
