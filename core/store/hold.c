@@ -30,12 +30,6 @@ static int take_lock(const char *dir, int how, int *lock, struct error *err) {
 int holds_lock(const char *dir, int *lock, struct error *err) { return take_lock(dir, LOCK_EX, lock, err); }
 int holds_try(const char *dir, int *lock, struct error *err) { return take_lock(dir, LOCK_EX | LOCK_NB, lock, err); }
 
-int holds_prepare(const char *dir, struct error *err) {
-  int lock, rc = take_lock(dir, LOCK_SH | LOCK_NB, &lock, err);
-  if (rc == 0) holds_unlock(lock);
-  return rc == ITD_EBUSY ? 0 : rc; // it is there
-}
-
 int holds_share(const char *dir) {
   char path[PATH_MAX];
   snprintf(path, sizeof path, "%s/holds.lock", dir);

@@ -21,9 +21,6 @@ struct hold {
 int holds_lock(const char *dir, int *lock, struct error *err) ITD_MUST_USE;
 // The same, without waiting: a backup may read for hours. ITD_EBUSY.
 int holds_try(const char *dir, int *lock, struct error *err) ITD_MUST_USE;
-// Makes the file of the lock, so that whoever only reads can share it from the directory's first moment on.
-// ITD_EFULL, ITD_EIO.
-int holds_prepare(const char *dir, struct error *err) ITD_MUST_USE;
 // For who reads the journal whole: nothing is let go meanwhile. -1 where nobody ever could (a copy, a directory that
 // is not written).
 int holds_share(const char *dir);

@@ -163,7 +163,9 @@ static void let_go(struct keeper *k) {
   k->stats.bytes_gone += result.bytes;
   pthread_mutex_unlock(&k->lock);
   if (result.segments) log_line(LOG_INFO, "journal_let_go", "segments=%llu", (unsigned long long)result.segments);
-  if (rc && rc != ITD_EBUSY)
+  if (rc == ITD_EBUSY)
+    k->looked_ns = 0; // whoever reads the journal again and again leaves little time between
+  else if (rc)
     log_line(LOG_ERROR, "retention_failed", "code=%s error=%s", status_code(rc), log_quote(err.text));
 }
 

@@ -41,7 +41,6 @@ static int open_dir(struct store *store, struct error *err) {
 static int open_parts(struct store *store, struct error *err) {
   const struct store_options *o = &store->options;
   int rc = versions_open(o->dir, &store->versions, err);
-  if (rc == 0) rc = holds_prepare(o->dir, err);
   if (rc == 0) rc = quarantine_open(o->dir, o->quarantine_max, &store->quarantine, err);
   if (rc == 0) rc = state_open(o->dir, o->map_bytes, &store->state, err);
   if (rc == 0 && !o->is_without_dedupe)

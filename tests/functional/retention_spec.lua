@@ -66,6 +66,12 @@ describe("retention (SEED=" .. SEED .. ")", function()
       ingest(daemon, 400)
       return select(2, daemon:connect():call("decision.get", decisions[1].decision_id))
     end)
+    local out, code, err
+    for _ = 1, 3 do -- while more is written, and goes
+      ingest(daemon, 400)
+      out, code, err = intent("journal", "verify", "--data", daemon.data)
+      assert.equal(0, code, out .. err)
+    end
     local last = decisions[#decisions]
     local client = daemon:connect()
     local _, gone = client:call("decision.get", decisions[1].decision_id)
@@ -79,8 +85,8 @@ describe("retention (SEED=" .. SEED .. ")", function()
     end
 
     daemon:stop()
-    local said, code, why = intent("journal", "verify", "--closed", "--data", daemon.data)
-    assert.equal(0, code, said .. why)
+    out, code, err = intent("journal", "verify", "--closed", "--data", daemon.data)
+    assert.equal(0, code, out .. err)
     os.remove(daemon.data .. "/state/data.mdb")
     os.remove(daemon.data .. "/state/lock.mdb")
     daemon:restart()
@@ -90,7 +96,6 @@ describe("retention (SEED=" .. SEED .. ")", function()
     end
     ingest(daemon, 100)
     daemon:stop()
-    local out
     out, code = intent("replay", "--json", "--data", daemon.data)
     assert.equal(0, code, out)
     assert.is_true(json.decode(out).decisions > 0)
