@@ -16,6 +16,7 @@
 #include "store/datadir.h"
 #include "store/disk.h"
 #include "store/doctor_private.h"
+#include "store/forget_first.h"
 #include "store/hold.h"
 #include "store/source.h"
 #include "store/store.h"
@@ -227,6 +228,8 @@ static uint64_t folder_bytes(const char *path, size_t *files) {
   return bytes;
 }
 
+#define VAULT_ADVICE "take this file from a backup that is newer than the damage, or restore"
+
 struct counted {
   uint64_t leads, identities;
 };
@@ -237,6 +240,20 @@ static int count_record(void *context, uint64_t address, const struct vault_reco
   c->leads += r->type == VAULT_LEAD;
   c->identities += r->type == VAULT_IDENTITY;
   return 0;
+}
+
+// Each file of the vault up to where LMDB saw it end. A log whose files are all gone is missed by nothing else.
+static bool has_vault_files(struct doctor *d) {
+  for (unsigned log = 0; d->has_state && log < 256; log++) {
+    for (uint32_t number = 1; number <= d->state.vault[log].number; number++) {
+      char path[PATH_MAX];
+      snprintf(path, sizeof path, "%.3900s/vault/%02x-%08x.vault", d->dir, log, number);
+      if (access(path, F_OK) == 0) continue;
+      FINDING(d, DOCTOR_ERROR, "vault", VAULT_ADVICE, "%s is gone", path);
+      return false;
+    }
+  }
+  return true;
 }
 
 static void look_at_vault(struct doctor *d) {
@@ -251,6 +268,7 @@ static void look_at_vault(struct doctor *d) {
               path);
     return;
   }
+  if (!has_vault_files(d)) return;
   if (!d->options->is_deep && bytes > QUICK_VAULT) {
     FINDING(d, DOCTOR_OK, "vault", "", "%llu MiB in %zu files; not read (--deep)", mib(bytes), files);
     return;
@@ -259,23 +277,31 @@ static void look_at_vault(struct doctor *d) {
   struct error err = {0};
   struct vault_tip from[256] = {0}, to[256];
   if (vault_scan(d->dir, from, count_record, &c, to, &err) < 0)
-    FINDING(d, DOCTOR_ERROR, "vault", "take this file from a backup that is newer than the damage, or restore", "%s",
-            err.text);
+    FINDING(d, DOCTOR_ERROR, "vault", VAULT_ADVICE, "%s", err.text);
   else
     FINDING(d, DOCTOR_OK, "vault", "", "%llu leads, %llu identities", (unsigned long long)c.leads,
             (unsigned long long)c.identities);
 }
 
+// The ledger is as old as the directory: every start makes one where there is none.
 static void look_at_forgotten(struct doctor *d) {
+  static const char advice[] =
+      "take the file from the newest backup, and add what was forgotten since, a line "
+      "\"LEAD MILLISECONDS\" each (intent journal export --kind forget): without it a restore of "
+      "an older backup brings those leads back";
   char path[PATH_MAX];
-  struct buf text = {0};
-  unsigned lines = 0;
+  struct ledger_line *list = NULL;
+  size_t count = 0;
+  struct error err = {0};
   path_in(path, d, "forgotten");
-  if (disk_load(path, 1u << 30, &text, NULL) == 0) {
-    for (size_t i = 0; i < text.n; i++) lines += text.p[i] == '\n';
-    FINDING(d, DOCTOR_OK, "forgotten", "", "%u leads", lines);
-  }
-  buf_deinit(&text);
+  int rc = ledger_read(path, &list, &count, &err);
+  if (rc == 0)
+    FINDING(d, DOCTOR_OK, "forgotten", "", "%zu leads", count);
+  else if (rc != ITD_ENOTFOUND)
+    FINDING(d, DOCTOR_ERROR, "forgotten", advice, "%s", err.text);
+  else if (d->newest_ms)
+    FINDING(d, DOCTOR_WARNING, "forgotten", advice, "%s is not there", path);
+  free(list);
 }
 
 static void look_at_quarantine(struct doctor *d) {

@@ -156,6 +156,15 @@ static int take_problem(void *context, const struct segment_info *info, int stat
   return 0;
 }
 
+// A directory that holds nothing of its journal, though something was made from one.
+static bool is_lost(const struct doctor *d) {
+  bool has_frames = d->base_count > 0;
+  for (size_t i = 0; i < d->count; i++)
+    if (is_used(&d->list[i]) || d->list[i].is_unreadable) return false;
+  for (unsigned p = 0; p < d->partitions; p++) has_frames |= d->state.has_progress[p] && d->state.progress[p].seq > 0;
+  return has_frames;
+}
+
 void doctor_journal(struct doctor *d) {
   struct error err = {0};
   unsigned sealed, waiting;
@@ -170,6 +179,12 @@ void doctor_journal(struct doctor *d) {
     FINDING(d, DOCTOR_ERROR, "journal", "", "%s", err.text);
     d->is_damaged = true;
     return;
+  }
+  if (is_lost(d)) {
+    FINDING(d, DOCTOR_ERROR, "journal",
+            "put the folder journal/ back (the newest, no older copy), or restore a backup (intent restore)",
+            "the journal is gone: bases or LMDB were made from one, and there is no segment of it");
+    d->is_damaged = true;
   }
   if (d->scan->received_ms > d->newest_ms) d->newest_ms = d->scan->received_ms;
   if (waiting > BACKLOG && d->is_held)

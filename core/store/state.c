@@ -181,16 +181,19 @@ int state_key(struct state_reader *r, struct lead_id id, uint64_t *address, stru
 
 static size_t vault_key(unsigned log, char out[24]) { return (size_t)snprintf(out, 24, "vault%u", log); }
 
+static int get_vault_tip(MDB_val v, unsigned log, struct vault_tip *tip, struct error *err) {
+  const uint8_t *p = v.mv_data;
+  if (v.mv_size != 16 || u64_at(p + 8) != hash64(bytes_of(p, 8)))
+    return error_set(err, ITD_ECORRUPT, "state: the progress of the vault's log %u is damaged", log);
+  *tip = (struct vault_tip){(uint32_t)(u64_at(p) >> 32), (uint32_t)u64_at(p)};
+  return 0;
+}
+
 int state_vault(struct state_reader *r, unsigned log, struct vault_tip *tip, struct error *err) {
   char key[24];
   MDB_val v;
   int rc = get(r, META, key, vault_key(log, key), &v, err);
-  if (rc) return rc;
-  const uint8_t *p = v.mv_data;
-  if (v.mv_size != 16 || u64_at(p + 8) != hash64(bytes_of(p, 8)))
-    return end_read(r, error_set(err, ITD_ECORRUPT, "state: the progress of the vault's log %u is damaged", log));
-  *tip = (struct vault_tip){(uint32_t)(u64_at(p) >> 32), (uint32_t)u64_at(p)};
-  return end_read(r, 0);
+  return rc ? rc : end_read(r, get_vault_tip(v, log, tip, err));
 }
 
 static size_t progress_key(unsigned partition, char out[24]) {
@@ -646,6 +649,13 @@ static int look_at_progress(MDB_env *env, unsigned partitions, struct state_look
     }
     if (e == 0) rc = get_progress(bytes_of(v.mv_data, v.mv_size), p, &out->progress[p], err);
     out->has_progress[p] = e == 0 && rc == 0;
+  }
+  for (unsigned log = 0; e == 0 && rc == 0 && log < 256; log++) {
+    char key[24];
+    MDB_val k = val(key, vault_key(log, key)), v;
+    e = mdb_get(txn, meta, &k, &v);
+    if (e == 0) rc = get_vault_tip(v, log, &out->vault[log], err);
+    if (e == MDB_NOTFOUND) e = 0;
   }
   mdb_txn_abort(txn);
   return e && e != MDB_NOTFOUND ? failed(e, err, "meta") : rc;

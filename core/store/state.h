@@ -124,6 +124,7 @@ struct state_look {
   uint64_t oldest_behind;
   bool has_progress[256];
   struct state_progress progress[256];
+  struct vault_tip vault[256]; // of each log, as of the last checkpoint
 };
 // Reads only, and changes nothing. ITD_ENOTFOUND: there is none. Else as state_open.
 int state_look(const char *dir, unsigned partitions, struct state_look *out, struct error *err) ITD_MUST_USE;

@@ -102,6 +102,25 @@ describe("intent doctor", function()
     has(report, "ok", "checkpoint", "0 frames behind")
   end)
 
+  it("misses what is gone as a whole: the journal, a log of the vault, the ledger of the forgotten", function()
+    local daemon = stopped()
+    local function without(name, subject, words, severity)
+      local path, aside = daemon.data .. "/" .. name, harness.folder() .. "/aside"
+      assert(os.rename(path, aside))
+      local report = doctor(daemon.data)
+      has(report, severity or "error", subject, words)
+      assert.equal(1, report.status)
+      assert(os.rename(aside, path))
+    end
+    without("journal", "journal", "the journal is gone")
+    without("vault/01-00000001.vault", "vault", "01-00000001.vault is gone")
+    without("forgotten", "forgotten", "is not there", "warning")
+    harness.write(daemon.data .. "/forgotten", "somebody\n")
+    has(doctor(daemon.data), "error", "forgotten", "line 1")
+    harness.write(daemon.data .. "/forgotten", "")
+    is_well(doctor(daemon.data))
+  end)
+
   it("tells a torn end from damage, and says what can be had", function()
     local daemon = harness.start { shards = 2, partitions = 4 }
     fill(daemon, 1, 1000)
