@@ -280,10 +280,11 @@ static void set_storage(struct shard *shard, enum shard_storage storage, const s
 static void become_full(struct shard_thread *t, const struct error *why) {
   struct shard *shard = &t->shard;
   struct error refusal = {0};
-  error_set(
-      &refusal, ITD_EUNAVAILABLE,
-      "there is no room for it (%.300s). Make room; it is tried again by itself. Nothing was taken: send it again",
-      why->text);
+  error_set(&refusal, ITD_EUNAVAILABLE,
+            "nothing can be written (%.300s). Make room, or mend what it says; it is tried again by itself. Nothing "
+            "was taken: "
+            "send it again",
+            why->text);
   log_line(LOG_WARN, "storage_unavailable", "shard=%u why=%s", shard->index, log_quote(why->text));
   set_storage(shard, STORAGE_FULL, &refusal);
   intake_hold(shard->intake, true);

@@ -76,7 +76,7 @@ describe("storage", function()
     end)
     local body, status = readyz()
     assert.equal(503, status)
-    assert.is_truthy(body:find "^storage_unavailable: shard 0: there is no room for it %(journal/00%-.*No space left on device", body)
+    assert.is_truthy(body:find "^storage_unavailable: shard 0: nothing can be written %(journal/00%-.*No space left on device", body)
     local _, alive = daemon:get "/healthz"
     assert.equal(200, alive)
 
