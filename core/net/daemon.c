@@ -23,6 +23,9 @@
 // (segments being written, made and read, vault, epoll).
 #define FILES_OWN   64
 #define FILES_SHARD 60
+// With fewer it can't even start: event loops and threads end the process where they get no file.
+#define FILES_OWN_MIN   32
+#define FILES_SHARD_MIN 10
 
 struct sockets {
   int listen, http, forward, admin;
@@ -330,20 +333,26 @@ static unsigned shards_of(const struct config *config) {
 }
 
 // Connections must not take the files that the journal needs: without one for its next segment nothing is taken.
-static void fit_files(struct daemon *daemon) {
+static int fit_files(struct daemon *daemon, struct error *err) {
   struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return 0;
   rlim_t own = FILES_OWN + (rlim_t)FILES_SHARD * daemon->shards, users = daemon->shards + 1; // HTTP is one more
   rlim_t want = own + users * daemon->limits.connections_max;
   if (limit.rlim_cur < want) {
     struct rlimit more = {.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max, .rlim_max = limit.rlim_max};
     if (setrlimit(RLIMIT_NOFILE, &more) == 0) limit = more;
   }
-  if (limit.rlim_cur >= want) return;
+  if (limit.rlim_cur >= want) return 0;
+  rlim_t least = FILES_OWN_MIN + (rlim_t)FILES_SHARD_MIN * daemon->shards;
+  if (limit.rlim_cur < least)
+    return error_set(err, ITD_EFULL,
+                     "%llu open files are allowed; with %u shards it takes %llu: raise LimitNOFILE (ulimit -n)",
+                     (unsigned long long)limit.rlim_cur, daemon->shards, (unsigned long long)least);
   unsigned fits = limit.rlim_cur > own ? (unsigned)((limit.rlim_cur - own) / users) : 0;
   log_line(LOG_WARN, "few_files", "limit=%llu net.connections=%u instead=%u note=\"raise LimitNOFILE\"",
            (unsigned long long)limit.rlim_cur, daemon->limits.connections_max, fits ? fits : 1);
   daemon->limits.connections_max = fits ? fits : 1;
+  return 0;
 }
 
 static void setup(struct daemon *daemon, const struct config *config) {
@@ -355,7 +364,6 @@ static void setup(struct daemon *daemon, const struct config *config) {
                                          .hook = config->policy_guard == 1};
   pthread_mutex_init(&daemon->lock, NULL);
   log_set_level((enum log_level)config->log_level);
-  fit_files(daemon);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN); // a bound on the size of files is met as a full disk is
   signal(SIGHUP, SIG_IGN);  // while it starts; TERM and INT end it at once until catch_signals, which harms nothing
@@ -390,7 +398,8 @@ int daemon_run(const struct config *config, struct error *err) {
   struct sockets fds = {-1, -1, -1, -1};
   uint8_t seed[32];
   setup(&daemon, config);
-  int status = start_faults(err);
+  int status = fit_files(&daemon, err);
+  if (status == 0) status = start_faults(err);
   if (status == 0) status = open_store(&daemon, seed, err);
   if (status == 0) {
     log_recovery(&daemon);

@@ -289,6 +289,20 @@ describe("storage", function()
     assert.equal(decision.decision_id, client:must("decision.get", decision.decision_id).decision_id)
   end)
 
+  it("that are too few to start with say so", function()
+    local folder = harness.folder()
+    local status = os.execute(
+      ("ulimit -n 22; exec '%s/intentd' --data '%s/data' --shards 2 --listen 127.0.0.1:0 --http 127.0.0.1:0 2>'%s/log'"):format(
+        harness.bin,
+        folder,
+        folder
+      )
+    )
+    assert.equal(75, status > 255 and math.floor(status / 256) or status)
+    local log = harness.read(folder .. "/log")
+    assert.is_truthy(log:find("22 open files are allowed; with 2 shards it takes 52", 1, true), log)
+  end)
+
   it("and sockets without files wait at the door", function()
     start "seed=1"
     client:must "server.ping" -- it is in
