@@ -191,7 +191,8 @@ int segment_list_all(const char *dir, struct segment_info **list, size_t *count,
     struct error e = {0};
     if (before && s->number != before->number + 1)
       rc = problem(context, s,
-                   error_set(&e, ITD_ECORRUPT, "journal: segment %02x-%08x.log is missing", s->log, before->number + 1),
+                   error_set(&e, ITD_ECORRUPT, "journal: segment %02x-%08x (.log or .seg) is missing", s->log,
+                             before->number + 1),
                    &e, err);
     if (rc == 0 && (rc = read_info(dir, cache, s, &e))) {
       s->is_unreadable = true;

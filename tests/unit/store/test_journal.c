@@ -445,7 +445,7 @@ static void damage_in_a_full_segment_is_damage(void **state) {
   segment_path(path, dir, 1, 2);
   assert_int_equal(unlink(path), 0);
   walk(dir, o, ITD_ECORRUPT, NULL, &err);
-  assert_non_null(strstr(err.text, "01-00000002.log is missing"));
+  assert_non_null(strstr(err.text, "01-00000002 (.log or .seg) is missing"));
   oracle_free(o);
   scratch_free(dir);
 }
