@@ -54,6 +54,18 @@ static void count_row(struct grid *t, const char *name, uint64_t n) {
   grid_end(t);
 }
 
+// Nothing in a journal tells what retention let go from what somebody took away at its beginning: so it is said.
+static void put_beginning(const struct verify_result *r, struct buf *out) {
+  unsigned count = 0, first = 0;
+  for (unsigned p = 0; p < r->partitions; p++)
+    if (r->tip[p].from && !count++) first = p;
+  if (!count) return;
+  buf_printf(out, "%u of %u partitions do not begin with frame 1 (partition %u begins behind frame ", count,
+             r->partitions, first);
+  show_count(out, r->tip[first].from);
+  buf_append_str(out, "): retention let go what lay before, or it was taken away\n");
+}
+
 static void put_verified(const struct verify_result *r, const struct journal_head *head, struct buf *out) {
   struct grid t;
   grid_init(&t, "lr");
@@ -69,6 +81,7 @@ static void put_verified(const struct verify_result *r, const struct journal_hea
   grid_deinit(&t);
   buf_append_u8(out, '\n');
   put_findings(r, out);
+  put_beginning(r, out);
   if (head && r->is_whole) {
     buf_append_str(out, "the journal has what the head of ");
     show_time(out, head->time_ms);

@@ -306,6 +306,8 @@ describe("intent journal (SEED=" .. SEED .. ")", function()
     local result, code = verify(daemon.data, "--closed")
     assert.equal(0, code, json.encode(result.findings))
     assert.is_true(result.bases >= 4 and result.partitions[1].from > 0)
+    local out = journal("verify", "--data", daemon.data)
+    assert.is_truthy(out:find("do not begin with frame 1 (partition 0 begins behind frame ", 1, true), out)
     assert.equal(1, select(2, verify(copy(daemon.data)))) -- without them nobody knows what lay before
     local bases = {}
     for name in lfs.dir(daemon.data .. "/bases") do
