@@ -17,6 +17,7 @@
 #include "store/cut.h"
 #include "store/datadir.h"
 #include "store/disk.h"
+#include "store/forget_first.h"
 #include "store/hold.h"
 #include "store/vault.h"
 
@@ -336,6 +337,17 @@ static int copy_journal(struct backing *b, const struct cut *cut, struct error *
   return rc;
 }
 
+// A ledger that does not read would be found by a restore only, and no copy of it could be mended: its digest is kept.
+static int check_ledger(const struct backing *b, struct error *err) {
+  char path[PATH_MAX];
+  struct ledger_line *list = NULL;
+  size_t count;
+  path_in(path, b->options->dir, "forgotten");
+  int rc = ledger_read(path, &list, &count, err);
+  free(list);
+  return rc == ITD_ENOTFOUND ? 0 : rc;
+}
+
 // Who is who, after the cut, so that the key of every frame is there; and with nothing erased between the two, so that
 // whoever is erased here is forgotten by a frame of the cut.
 static int copy_who(struct backing *b, struct cut *cut, struct error *err) {
@@ -343,6 +355,7 @@ static int copy_who(struct backing *b, struct cut *cut, struct error *err) {
   int rc = b->options->salvage ? salvage_find(b->options->dir, b->manifest->partitions, cut, b->options->salvage, err)
                                : cut_find(b->options->dir, cut, err);
   if (rc == 0) rc = copy_folder(b, "vault", COPY_CHANGES, err);
+  if (rc == 0) rc = check_ledger(b, err);
   if (rc == 0) rc = copy_file(b, "forgotten", COPY_CHANGES, NULL, err);
   vault_release(hold);
   return rc;
