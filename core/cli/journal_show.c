@@ -406,5 +406,6 @@ int journal_show(const struct args *args) {
   if (rc < 0) return command_fail(args, journal_exit_of(rc), &err);
   if (r.filter.limit && stats.frames == r.filter.limit && !s.is_json && !s.is_one)
     fprintf(stderr, "the first %llu frames; --limit shows more\n", (unsigned long long)stats.frames);
+  if (!stats.frames) fputs("there is no such frame\n", stderr);
   return stats.frames ? COMMAND_OK : COMMAND_NO;
 }
