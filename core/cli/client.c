@@ -67,6 +67,8 @@ static int open_unix(const char *path, int *fd, struct error *err) {
   memcpy(address.sun_path, path, strlen(path) + 1);
   *fd = connect_to(AF_UNIX, (struct sockaddr *)&address, sizeof address);
   if (*fd >= 0) return 0;
+  if (errno == EACCES)
+    return error_set(err, ITD_ENOTFOUND, "%s: %s; it is for the daemon's user, or root, alone", path, strerror(errno));
   return error_set(err, ITD_ENOTFOUND, "no daemon at %s: %s; start one with intentd --data %.*s", path, strerror(errno),
                    (int)(strrchr(path, '/') - path), path);
 }
