@@ -48,8 +48,10 @@ static int failed(int code, struct error *err, const char *what) {
     status = ITD_ECORRUPT;
   else if (code == MDB_VERSION_MISMATCH)
     status = ITD_EVERSION;
-  return error_set(err, status, "state: %s: %s%s", what, mdb_strerror(code),
-                   code == MDB_MAP_FULL ? " (raise state.map)" : "");
+  const char *hint = code == MDB_MAP_FULL ? " (raise state.map)"
+                     : code == EIO ? " (the disk failed, or was full: LMDB says so of a write that was cut short)"
+                                   : "";
+  return error_set(err, status, "state: %s: %s%s", what, mdb_strerror(code), hint);
 }
 
 static MDB_val val(const void *p, size_t n) { return (MDB_val){.mv_size = n, .mv_data = (void *)(uintptr_t)p}; }
