@@ -425,10 +425,11 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
           error_set(err, ITD_ECORRUPT, "the journal of partition %u ends with frame %llu, but the state has frame %llu",
                     p, (unsigned long long)v->scan.tip[p].tip.seq, (unsigned long long)v->floor[p]);
     else if (v->covered && v->covered[p] > v->scan.tip[p].tip.seq)
-      rc = error_set(err, ITD_ECORRUPT,
-                     "the journal of partition %u ends with frame %llu, but dedupe/ knows of frame %llu: it is of "
-                     "another time; without that folder it is made again",
-                     p, (unsigned long long)v->scan.tip[p].tip.seq, (unsigned long long)v->covered[p]);
+      rc = error_set(
+          err, ITD_ECORRUPT,
+          "the journal of partition %u ends with frame %llu, but dedupe/ knows of frame %llu: either the journal "
+          "lost its end (restore a backup), or that folder is of another time (without it, it is made again)",
+          p, (unsigned long long)v->scan.tip[p].tip.seq, (unsigned long long)v->covered[p]);
   if (rc == 0) rc = settle_channels(v->store, err);
   if (rc == 0) rc = check_lost(v, err);
   if (rc == 0) rc = apply_cuts(v->store, cut, cuts, err);

@@ -233,8 +233,10 @@ int store_reopen(struct store *store, struct store_recovery *recovery, struct er
 bool store_checkpoint(struct store *store) {
   if (!store->checkpoint) return false; // closed by a store_reopen that failed
   for (unsigned i = 0; i < store->options.shards; i++)
-    if (!shard_can_give(store->shard[i]) || store_check(store->shard[i], NULL))
-      return false; // memory is ahead of the journal: the next start recovers
+    if (!shard_can_give(store->shard[i]) || store_check(store->shard[i], NULL)) { // memory is ahead of the journal
+      log_line(LOG_WARN, "last_checkpoint", "outcome=left_out note=\"the next start recovers from the journal\"");
+      return false;
+    }
   for (int round = 0; round < 2; round++) {
     uint32_t cycle = checkpoint_begin(store->checkpoint);
     for (unsigned i = 0; i < store->options.shards; i++)
