@@ -121,11 +121,50 @@ static void look_at_lock(struct doctor *d) {
     FINDING(d, DOCTOR_OK, "lock", "", "no daemon runs on it");
 }
 
+#define RIGHTS_ADVICE "give everything in the directory to the daemon's user, with mode 700 and 600"
+
+struct strangers { // files of another user than the directory's
+  uid_t owner, other;
+  unsigned count;
+  char first[PATH_MAX];
+};
+
+static void count_strangers(struct strangers *s, const char *folder) { // it ends with a slash
+  DIR *dir = opendir(folder);
+  if (!dir) return;
+  for (struct dirent *e; (e = readdir(dir));) {
+    struct stat st;
+    if (strcmp(e->d_name, "..") == 0 || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW)) continue;
+    if (st.st_uid == s->owner || s->count++) continue;
+    s->other = st.st_uid;
+    snprintf(s->first, sizeof s->first, "%.3800s%.255s", folder, e->d_name);
+  }
+  closedir(dir);
+}
+
+// What root did with a tool in the directory of a daemon that is not root's.
+static bool look_at_owners(struct doctor *d, const struct stat *st) {
+  static const char *const folders[] = {"",          "journal/", "bases/",  "vault/",
+                                        "versions/", "state/",   "dedupe/", "quarantine/"};
+  struct strangers s = {.owner = st->st_uid};
+  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+    char path[PATH_MAX];
+    path_in(path, d, folders[i]);
+    count_strangers(&s, path);
+  }
+  if (s.count)
+    FINDING(d, DOCTOR_ERROR, "permissions", RIGHTS_ADVICE "; run tools as that user",
+            "the directory is of user %u, but %s is of user %u (files of others: %u)", s.owner, s.first, s.other,
+            s.count);
+  return s.count == 0;
+}
+
 static void look_at_rights(struct doctor *d) {
   static const char *const folders[] = {"journal", "bases", "vault", "versions", "state"};
   struct stat st;
-  bool is_well = true;
-  if (stat(d->dir, &st) == 0 && st.st_mode & (S_IRWXG | S_IRWXO)) {
+  if (stat(d->dir, &st)) return;
+  bool is_well = look_at_owners(d, &st);
+  if (st.st_mode & (S_IRWXG | S_IRWXO)) {
     FINDING(d, DOCTOR_WARNING, "permissions", "chmod 700 the directory",
             "%s may be used by others than its user (mode %03o): it holds personal data and the keys to it", d->dir,
             st.st_mode & 0777u);
@@ -135,8 +174,7 @@ static void look_at_rights(struct doctor *d) {
     char path[PATH_MAX];
     path_in(path, d, folders[i]);
     if (access(path, F_OK) || access(path, R_OK | X_OK) == 0) continue;
-    FINDING(d, DOCTOR_ERROR, "permissions",
-            "give everything in the directory to the daemon's user, with mode 700 and 600", "%s may not be read", path);
+    FINDING(d, DOCTOR_ERROR, "permissions", RIGHTS_ADVICE, "%s may not be read", path);
     is_well = false;
   }
   if (is_well) FINDING(d, DOCTOR_OK, "permissions", "", "for its user only");

@@ -284,6 +284,14 @@ describe("intent doctor", function()
     has(report, "warning", "disk", "MiB are free")
   end)
 
+  it("sees what root left in the directory of another user", function()
+    local daemon = stopped()
+    if os.execute(("chown 65534 '%s/format' 2>/dev/null"):format(daemon.data)) ~= 0 then return pending "only root can give files away" end
+    local report = doctor(daemon.data)
+    has(report, "error", "permissions", daemon.data .. "/format is of user 65534 (files of others: 1)")
+    assert.equal(1, report.status)
+  end)
+
   it("sees the lock that another process holds, and its long reader", function()
     local daemon = harness.start { shards = 2, partitions = 4 }
     fill(daemon, 1, 200)
