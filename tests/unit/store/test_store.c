@@ -97,9 +97,10 @@ static uint64_t digest_of(struct world *w, unsigned *leads) {
   return h;
 }
 
-// The files as a kill leaves them, while nothing is being written.
-static char *killed(const char *dir) {
+// The files as a kill leaves them: copied while nothing is being written, for a copy takes its time. `w`: who has the directory; NULL: nobody.
+static char *killed(struct world *w, const char *dir) {
   char *to = scratch_new(), command[1200];
+  if (w) dedupe_files_wait(w->store->dedupe);
   snprintf(command, sizeof command, "cp -r --sparse=always %s/. %s/", dir, to);
   assert_int_equal(system(command), 0);
   return to;
@@ -149,7 +150,7 @@ static void it_is_all_there_after_every_end(void **state) {
     at = to;
     was_killed = draw(&d, 2);
     if (was_killed) {
-      char *next = killed(dir);
+      char *next = killed(&w, dir);
       world_close(&w);
       scratch_free(dir);
       dir = next;
@@ -282,7 +283,7 @@ static void damage_is_named_and_nothing_changed(void **state) {
   struct error err = {0};
   world_must_open(&w, &options);
   ingest(&w, rows, 0, EVENTS, 10);
-  char *copy = killed(dir);
+  char *copy = killed(&w, dir);
   world_close(&w);
   segment_path(path, copy, (unsigned)draw(&d, 2), 1);
   int fd = open(path, O_RDWR);
@@ -332,7 +333,7 @@ static void a_changed_state_is_found_by_its_digest(void **state) {
   ingest(&w, rows, 0, 30, 10);
   wait_for_checkpoint(&w);
   ingest(&w, rows, 30, EVENTS, 10);
-  char *copy = killed(dir);
+  char *copy = killed(&w, dir);
   // A lead in LMDB that is not what the journal says it was: the next frame's digest does not hold.
   struct state *s;
   struct state_txn *t;
@@ -603,10 +604,10 @@ static void recovery_is_the_same_on_any_threads(void **state) {
   ingest(&w, rows, 0, EVENTS, 17);
   unsigned leads, found;
   uint64_t expected = digest_of(&w, &leads);
-  char *copy = killed(dir);
+  char *copy = killed(&w, dir);
   world_close(&w);
   for (unsigned i = 0; i < 12; i++) {
-    char *one = killed(copy);
+    char *one = killed(NULL, copy);
     options = small_options(one, i % 3 == 0 ? 1 : i % 3 == 1 ? 4 : 7);
     options.recovery_threads = 1u << i / 3;
     world_must_open(&w, &options);
@@ -690,7 +691,7 @@ static void what_the_clock_decided_stands(void **state) {
     buf_clear(&again);
     assert_int_equal(world_commit(&w, &err), 0);
     if (round == 1) wait_for_checkpoint(&w);
-    char *next = round == 2 ? NULL : killed(dir);
+    char *next = round == 2 ? NULL : killed(&w, dir);
     world_close(&w);
     if (next) scratch_free(dir), dir = next;
     options = small_options(dir, 1 + (unsigned)round * 2);
