@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "store/disk.h"
 #include "store/ids.h"
+#include "store/store.h"
 #include "store/table.h"
 
 #define BATCH       256 // leads that are forgotten together: one transaction, one rewriting of the quarantine
@@ -119,11 +120,49 @@ static int read_lines(struct forget *f, struct bytes text, struct error *err) {
   return 0;
 }
 
+struct lost_ledger {
+  struct buf lines;
+  uint64_t frames, leads;
+};
+
+static void put_line(struct buf *out, struct lead_id lead, int64_t at_ms) {
+  char id[LEAD_ID_TEXT];
+  lead_id_format(lead, id);
+  buf_printf(out, "%s %lld\n", id, (long long)at_ms);
+}
+
+static int see_frame(void *context, const struct frame *frame, uint64_t place, struct error *err) {
+  (void)place, (void)err;
+  struct lost_ledger *l = context;
+  l->frames++;
+  if (frame->kind != FRAME_FORGET) return 0;
+  put_line(&l->lines, frame->entity, frame->received_ms);
+  l->leads++;
+  return 0;
+}
+
+// A directory that was in use has a ledger. Without one, what the journal still says of the forgotten is written again, lest the restore of
+// an older copy bring them back.
+static int make_ledger(struct forget *f, const char *path, struct error *err) {
+  struct lost_ledger lost = {0};
+  int rc = store_walk(f->dir, -1, see_frame, &lost, err);
+  if (rc == 0 && lost.lines.n) rc = disk_replace(path, buf_bytes(&lost.lines), err);
+  if (rc == 0 && lost.frames)
+    log_line(LOG_WARN, "ledger_rebuilt",
+             "file=forgotten leads=%llu why=\"it was missing; forgettings from before the journal that is left are not "
+             "in it\"",
+             (unsigned long long)lost.leads);
+  buf_deinit(&lost.lines);
+  return rc;
+}
+
 static int open_ledger(struct forget *f, struct error *err) {
   char path[PATH_MAX];
   struct buf b = {0};
   snprintf(path, sizeof path, "%s/forgotten", f->dir);
   bool is_new = access(path, F_OK) != 0;
+  int made = is_new ? make_ledger(f, path, err) : 0;
+  if (made) return made;
   int e = disk_open(path, O_RDWR | O_CREAT, &f->fd);
   if (e == 0 && is_new) e = disk_sync_folder(f->dir, ".");
   if (e) return error_set(err, disk_status(e), "%s: %s", path, strerror(e));
@@ -139,10 +178,7 @@ static int open_ledger(struct forget *f, struct error *err) {
 static int add_lines(struct forget *f, const struct forget_job *jobs, struct error *err) {
   struct buf b = {0};
   for (const struct forget_job *job = jobs; job; job = job->next) {
-    char id[LEAD_ID_TEXT];
-    if (is_in_ledger(f, job->lead)) continue;
-    lead_id_format(job->lead, id);
-    buf_printf(&b, "%s %lld\n", id, (long long)job->at_ms);
+    if (!is_in_ledger(f, job->lead)) put_line(&b, job->lead, job->at_ms);
   }
   int e = b.n ? disk_write(f->fd, b.p, b.n, f->end) : 0;
   if (e == 0 && b.n) e = disk_sync(f->fd);

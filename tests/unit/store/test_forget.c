@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "store/disk_faults.h"
+#include "store/forget_first.h"
 #include "store/replay.h"
 #include "store/shard.h"
 #include "world.h"
@@ -438,6 +439,19 @@ static void replay_leaves_them_out(void **state) {
   assert_int_equal(after.forgotten, 2);
   assert_int_equal(after.different, 0);
   assert_true(after.decisions < before.decisions);
+  // A ledger that is lost is written again.
+  char ledger[1200];
+  snprintf(ledger, sizeof ledger, "%s/forgotten", dir);
+  assert_int_equal(unlink(ledger), 0);
+  world_must_open(&w, &options);
+  world_close(&w);
+  struct ledger_line *line;
+  size_t lines;
+  struct error err = {0};
+  assert_int_equal(ledger_read(ledger, &line, &lines, &err), 0);
+  assert_int_equal(lines, 2);
+  for (int i = 0; i < 2; i++) assert_true(ledger_has(line, lines, id[i]));
+  free(line);
   // A key that is gone without that is damage.
   world_must_open(&w, &options);
   unsigned m = n[1] + 1;
@@ -447,7 +461,6 @@ static void replay_leaves_them_out(void **state) {
   struct lead_entry *e = shard_key(p.shard, other);
   uint64_t address[2] = {e->key_address, e->last_identity};
   world_close(&w);
-  struct error err = {0};
   assert_int_equal(vault_erase(dir, address, 2, &err), 0);
   lose_lmdb(dir);
   struct store *store = NULL;
