@@ -106,6 +106,13 @@ static int read_limit(struct reader *r, struct bytes value) {
   return rc;
 }
 
+static int read_precision(struct reader *r, struct bytes value) {
+  int64_t precision = 0;
+  int rc = read_int(r, "precision", value, FEATURE_PRECISION_MIN, FEATURE_PRECISION_MAX, &precision);
+  r->feature->precision = (uint32_t)precision;
+  return rc;
+}
+
 struct spans { // durations that only make sense together
   int64_t window_ms, tile_ms;
 };
@@ -123,6 +130,7 @@ static int read_one(struct reader *r, enum feature_key key, struct bytes value, 
   case KEY_half_life: return read_duration(r, "half_life", value, 1000, &f->half_life_ms);
   case KEY_session_gap: return read_duration(r, "session_gap", value, 1000, &f->session_gap_ms);
   case KEY_limit: return read_limit(r, value);
+  case KEY_precision: return read_precision(r, value);
   case KEY_zone: return read_zone(r, value);
   case KEY_class: return read_class(r, value);
   case KEY_personal: return read_bool(r, "personal", value, &f->info.is_personal);
@@ -179,6 +187,14 @@ static int judge_window(const struct reader *r, struct spans spans) {
   return 0;
 }
 
+// As many registers as fit where the exact hashes lie.
+static void judge_precision(const struct reader *r) {
+  struct feature *f = r->feature;
+  if (!(f->op->keys & KEY_BIT(precision)) || f->precision) return;
+  f->precision = FEATURE_PRECISION_MIN;
+  while (UINT32_C(2) << f->precision <= 8 * f->limit) f->precision++;
+}
+
 static int judge_input(const struct reader *r) {
   struct feature *f = r->feature;
   f->input = f->op->input;
@@ -211,6 +227,7 @@ int declaration_parse(struct bytes map, size_t number, struct arena *arena, stru
   if ((rc = judge_keys(&r)) != 0) return rc;
   if ((rc = judge_window(&r, spans)) != 0) return rc;
   if ((rc = judge_input(&r)) != 0) return rc;
+  judge_precision(&r);
   out->info.is_duration = out->op->is_duration;
   return 0;
 }

@@ -75,6 +75,7 @@ uint64_t definition_hash(const struct feature *f) {
   put_int(&b, f->tiles);
   put_int(&b, f->tile_ms);
   put_int(&b, f->limit);
+  put_int(&b, f->precision);
   put_int(&b, f->half_life_ms);
   put_int(&b, f->session_gap_ms);
   put_int(&b, f->zone_ms);

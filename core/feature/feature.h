@@ -25,7 +25,8 @@
 //                under one tile
 //   half_life    duration (decay, required): a value of 1 is 0.5 after it
 //   session_gap  duration (sessions): default 30m
-//   limit        4 to 1024 (distinct): exact up to it, an estimate (KMV) beyond; default 16
+//   limit        4 to 1024 (distinct): exact up to it, an estimate (HyperLogLog) beyond; default 16
+//   precision    4 to 14 (distinct): 2^precision registers; default: as many as fit into the exact hashes' 8 * limit
 //   zone         minutes from UTC for days (streak); default 0
 //   class        "behaviour" (default) or "profile"
 //   personal     true: its value is personal data and is never shown
@@ -53,7 +54,7 @@
 #include "base/hash.h"
 #include "wire/event.h"
 
-#define FEATURE_SEMANTICS 1           // grows when an operator's meaning changes; kept in the program
+#define FEATURE_SEMANTICS 2           // grows when an operator's meaning changes; kept in the program
 #define FEATURES_MAX      256         // a set
 #define FEATURE_TEXT_MAX  47          // bytes of a text value that are kept; longer ones are cut at a UTF-8 border
 #define FEATURE_STATE_MAX (64u << 10) // bytes of a lead's state; a set that needs more does not compile

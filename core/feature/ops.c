@@ -23,7 +23,7 @@ const struct feature_op feature_ops[] = {
      .text = op_pick_text,
      FUNCTIONS(op_last)},
     {.name = "distinct",
-     .keys = KEY_BIT(of) | KEY_BIT(part) | KEY_BIT(limit),
+     .keys = KEY_BIT(of) | KEY_BIT(part) | KEY_BIT(limit) | KEY_BIT(precision),
      .required = KEY_BIT(of),
      .input = INPUT_VALUE,
      FUNCTIONS(op_distinct)},

@@ -11,16 +11,18 @@
 #include "feature/names.h"
 #include "feature/scalar.h"
 
-#define FEATURE_ON_MAX     32  // alternatives of one feature
-#define FEATURE_WHERE_MAX  16  // conditions of one feature
-#define FEATURE_IN_MAX     256 // values of one `in`
-#define FEATURE_WORD_MAX   256 // bytes of a path, an event's name or a channel
-#define FEATURE_NAME_MAX   64  // bytes of a feature's name
-#define FEATURE_PATHS_MAX  512 // different paths of a set
-#define FEATURE_TILES_MAX  32  // of one window
-#define FEATURE_LIMIT_MIN  4   // of distinct
-#define FEATURE_LIMIT_MAX  1024
-#define FEATURE_MASK_WORDS (FEATURES_MAX / 64)
+#define FEATURE_ON_MAX        32  // alternatives of one feature
+#define FEATURE_WHERE_MAX     16  // conditions of one feature
+#define FEATURE_IN_MAX        256 // values of one `in`
+#define FEATURE_WORD_MAX      256 // bytes of a path, an event's name or a channel
+#define FEATURE_NAME_MAX      64  // bytes of a feature's name
+#define FEATURE_PATHS_MAX     512 // different paths of a set
+#define FEATURE_TILES_MAX     32  // of one window
+#define FEATURE_LIMIT_MIN     4   // of distinct
+#define FEATURE_LIMIT_MAX     1024
+#define FEATURE_PRECISION_MIN 4 // of distinct: bits of a register's number
+#define FEATURE_PRECISION_MAX 14
+#define FEATURE_MASK_WORDS    (FEATURES_MAX / 64)
 
 // What an op takes from an event.
 enum input { INPUT_NONE, INPUT_NUMBER, INPUT_TEXT, INPUT_VALUE };
@@ -64,7 +66,7 @@ struct feature {
   const struct condition *where;
   int64_t tile_ms;
   uint32_t tiles; // 0: all time
-  uint32_t limit;
+  uint32_t limit, precision;
   int64_t half_life_ms, session_gap_ms, zone_ms;
   // what only compiling, showing and lineage need
   const struct alternative *on; // on_count 0: every event
@@ -90,7 +92,7 @@ struct feature_op {
 // clang-format off
 #define FEATURE_KEY_MAP(XX) \
   XX(name) XX(op) XX(on) XX(where) XX(of) XX(part) XX(text) XX(window) XX(tile) XX(half_life) XX(session_gap) XX(limit) \
-  XX(zone) XX(class) XX(personal) XX(description) XX(owner)
+  XX(precision) XX(zone) XX(class) XX(personal) XX(description) XX(owner)
 // clang-format on
 enum feature_key {
 #define XX(key) KEY_##key,

@@ -8,12 +8,16 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/suggest.h"
+#include "feature/feature.h"
 #include "wire/mp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { NAME_MAX_BYTES = 63, ARCHIVE_FORMAT = 1 };
+
+// What the same text means: a lead's state is laid out by both.
+static const long long SEMANTICS = (long long)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
 
 const char *const bundle_model_role[BUNDLE_MODELS] = {"fit", "engagement"};
 
@@ -339,7 +343,7 @@ void bundle_hash(const struct bundle *b, char hex[65]) {
   struct sha256 *s = sha256_new();
   sha256_begin(s);
   char head[64];
-  snprintf(head, sizeof head, "intentd policy, semantics %d", POLICY_SEMANTICS);
+  snprintf(head, sizeof head, "intentd policy, semantics %lld", SEMANTICS);
   add_sized(s, bytes_str(head));
   add_sized(s, bytes_str(b->name));
   for (size_t i = 0; i < b->count; i++) {
@@ -378,7 +382,7 @@ void bundle_pack(const struct bundle *b, struct buf *out) {
   bundle_hash(b, hash);
   mp_put_map(out, 8);
   mp_put_cstr(out, "format"), mp_put_int(out, ARCHIVE_FORMAT);
-  mp_put_cstr(out, "semantics"), mp_put_int(out, POLICY_SEMANTICS);
+  mp_put_cstr(out, "semantics"), mp_put_int(out, SEMANTICS);
   mp_put_cstr(out, "name"), mp_put_cstr(out, b->name);
   mp_put_cstr(out, "hash"), mp_put_cstr(out, hash);
   mp_put_cstr(out, "modules"), mp_put_array(out, (uint32_t)b->count);
@@ -481,10 +485,10 @@ int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) {
   int64_t format = 0, semantics = 0;
   if (!find_whole(archive, "format", &format) || !find_whole(archive, "semantics", &semantics))
     return corrupt(err, "no format");
-  if (format != ARCHIVE_FORMAT || semantics != POLICY_SEMANTICS) {
+  if (format != ARCHIVE_FORMAT || semantics != SEMANTICS) {
     return error_set(err, ITD_EVERSION,
-                     "policy archive: format %lld with semantics %lld; this program reads %d with %d",
-                     (long long)format, (long long)semantics, ARCHIVE_FORMAT, POLICY_SEMANTICS);
+                     "policy archive: format %lld with semantics %lld; this program reads %d with %lld",
+                     (long long)format, (long long)semantics, ARCHIVE_FORMAT, SEMANTICS);
   }
   struct bytes value, hash;
   if (!mp_find(archive, BYTES_LIT("name"), &value)) return corrupt(err, "no name");

@@ -45,5 +45,5 @@ bool bundle_model_fits(const struct bundle *b, int role, const char *spec);
 int bundle_version_compare(const char *a, const char *b);
 void bundle_hash(const struct bundle *b, char hex[65]);
 void bundle_pack(const struct bundle *b, struct buf *out);
-// Into an initialised bundle; copies. ITD_ECORRUPT, ITD_EVERSION (another POLICY_SEMANTICS).
+// Into an initialised bundle; copies. ITD_ECORRUPT, ITD_EVERSION (another POLICY_SEMANTICS or FEATURE_SEMANTICS).
 int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) ITD_MUST_USE;

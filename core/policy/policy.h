@@ -44,7 +44,7 @@ struct policy;
 // Files: NAME/**.lua and .csv, signals/SET/** of the set it names, the library (scripts/ but scripts/cli/), and
 // model.json and weights.json of its models. Specs (_spec.lua) and other files are not read. A model named without
 // @VERSION is the highest version there is: versions compare run by run, digits as numbers ("9" < "10", "2025-12" <
-// "2026-1"). Bundle hash: SHA-256 over POLICY_SEMANTICS, the name, and paths and bytes of all these files.
+// "2026-1"). Bundle hash: SHA-256 over POLICY_SEMANTICS and FEATURE_SEMANTICS, the name, and paths and bytes of all these files.
 #define POLICY_SEMANTICS 1
 int policy_load(const struct policy_source *source, const struct lua_limits *limits, struct policy **out,
                 struct policy_report *report, struct error *err) ITD_MUST_USE;

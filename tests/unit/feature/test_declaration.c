@@ -29,7 +29,8 @@ static void refuse_all(const struct fault *faults, size_t count) {
 
 #define OPS "count, sum, mean, min, max, first, last, distinct, recency, decay, velocity, sessions, streak, flag, gap"
 #define KEYS                                                                                                           \
-  "name, op, on, where, of, part, text, window, tile, half_life, session_gap, limit, zone, class, personal, "          \
+  "name, op, on, where, of, part, text, window, tile, half_life, session_gap, limit, precision, zone, class, "         \
+  "personal, "                                                                                                         \
   "description, owner"
 
 static void test_names_and_ops(void **state) {
@@ -127,6 +128,10 @@ static void test_values(void **state) {
        "features: x: limit must be a whole number from 4 to 1024"},
       {"[{'name': 'x', 'op': 'distinct', 'of': 'event', 'limit': 1025}]",
        "features: x: limit must be a whole number from 4 to 1024"},
+      {"[{'name': 'x', 'op': 'distinct', 'of': 'event', 'precision': 15}]",
+       "features: x: precision must be a whole number from 4 to 14"},
+      {"[{'name': 'x', 'op': 'last', 'of': 'traits.a', 'precision': 10}]",
+       "features: x: precision does not go with last; it goes with: distinct"},
       {"[{'name': 'x', 'op': 'distinct', 'of': 'event', 'limit': 16.5}]",
        "features: x: limit must be a whole number from 4 to 1024"},
       {"[{'name': 'x', 'op': 'distinct', 'of': 'event', 'limit': 9223372036854775807}]",

@@ -510,11 +510,17 @@ static void another_meaning_is_another_version(void **unused) {
       &b);
   struct policy *policy = NULL;
   assert_int_equal(unpack(buf_bytes(&b), &policy), ITD_EVERSION);
-  buf_clear(&b);
-  pack_json(
-      "{\"format\": 1, \"semantics\": 1, \"name\": \"a\", \"hash\": \"\", \"modules\": [], \"models\": [null, null]}",
-      &b);
-  assert_int_equal(unpack(buf_bytes(&b), &policy), ITD_ECORRUPT);
+  static const int64_t features[] = {FEATURE_SEMANTICS - 1, FEATURE_SEMANTICS + 1, FEATURE_SEMANTICS};
+  for (int i = 0; i < 3; i++) {
+    char json[200];
+    snprintf(json, sizeof json,
+             "{\"format\": 1, \"semantics\": %lld, \"name\": \"a\", \"hash\": \"\", \"modules\": [], \"models\": "
+             "[null, null]}",
+             (long long)features[i] << 16 | POLICY_SEMANTICS);
+    buf_clear(&b);
+    pack_json(json, &b);
+    assert_int_equal(unpack(buf_bytes(&b), &policy), i < 2 ? ITD_EVERSION : ITD_ECORRUPT);
+  }
   assert_null(policy);
   buf_deinit(&b);
 }

@@ -15,8 +15,11 @@
 
 static struct lead_id some_lead;
 
-// The lead's first event once more, folded and stored as recovery wants it, but with a hash that the engine does not give.
-static void forge(struct world *w) {
+enum forgery { HONEST, ANOTHER_HASH, ANOTHER_MEANING };
+
+// The lead's first event once more, folded and stored as recovery wants it, but with a hash that the engine does not
+// give, or as if features had meant something else.
+static void forge(struct world *w, enum forgery forgery) {
   unsigned index = store_shard_of(w->store, store_partition_of_lead(w->store, some_lead));
   struct store_shard *shard = store_shard(w->store, index);
   struct buf raw = {0}, map = {0};
@@ -38,7 +41,8 @@ static void forge(struct world *w) {
                                  frame.now_ms, frame.number, frame.effects, &err),
                    0);
   frame.digest = lead_digest(lead);
-  frame.hash ^= 1;
+  if (forgery == ANOTHER_HASH) frame.hash ^= 1;
+  if (forgery == ANOTHER_MEANING) frame.semantics -= 1u << 16;
   lead->place = store_append(shard, &frame);
   lead->seq = frame.seq;
   store_put(shard, lead);
@@ -47,7 +51,15 @@ static void forge(struct world *w) {
   buf_deinit(&map);
 }
 
-static void record(const char *dir, unsigned partitions, bool with_forgery) {
+static char *crash; // of the last ANOTHER_MEANING
+static char *killed(const char *dir) {
+  char *copy = scratch_new(), command[1200];
+  snprintf(command, sizeof command, "cp -r --sparse=always '%s'/. '%s'", dir, copy);
+  CHECK(system(command) == 0);
+  return copy;
+}
+
+static void record(const char *dir, unsigned partitions, enum forgery forgery) {
   struct world w;
   struct store_options options = small_options(dir, partitions < 2 ? 1 : 2);
   options.partitions = partitions;
@@ -64,9 +76,10 @@ static void record(const char *dir, unsigned partitions, bool with_forgery) {
   struct bytes id;
   assert_true(mp_find(buf_bytes(&answer), BYTES_LIT("lead"), &id) && mp_as_str(id, &id));
   assert_int_equal(lead_id_parse(id, &some_lead), 0);
-  if (with_forgery) forge(&w);
+  if (forgery != HONEST) forge(&w, forgery);
   buf_deinit(&event);
   buf_deinit(&answer);
+  if (forgery == ANOTHER_MEANING) crash = killed(dir);
   world_close(&w);
 }
 
@@ -83,7 +96,7 @@ static struct replay_result replayed(const char *dir, unsigned threads, bool hoo
 static void a_journal_is_decided_the_same_again(void **state) {
   (void)state;
   char *dir = scratch_new();
-  record(dir, 8, false);
+  record(dir, 8, HONEST);
   struct replay_result one = replayed(dir, 1, false);
   assert_true(one.decisions >= EVENTS);
   assert_int_equal(one.different, 0);
@@ -100,7 +113,7 @@ static void partitions_do_not_matter(void **state) {
   uint64_t hash = 0;
   for (size_t i = 0; i < sizeof partitions / sizeof *partitions; i++) {
     char *dir = scratch_new();
-    record(dir, partitions[i], false);
+    record(dir, partitions[i], HONEST);
     struct replay_result r = replayed(dir, 3, false);
     assert_int_equal(r.different, 0);
     if (i) assert_int_equal(r.hash, hash);
@@ -112,12 +125,26 @@ static void partitions_do_not_matter(void **state) {
 static void a_decision_that_differs_is_found_and_named(void **state) {
   (void)state;
   char *dir = scratch_new();
-  record(dir, 8, true);
+  record(dir, 8, ANOTHER_HASH);
   struct replay_result result = replayed(dir, 2, false);
   assert_int_equal(result.different, 1);
   char lead[LEAD_ID_TEXT];
   lead_id_format(some_lead, lead);
   assert_memory_equal(result.first_different, lead, 32);
+  scratch_free(dir);
+}
+
+// Operators that changed must not go on with what older ones left: a start says which frame and stops.
+static void features_of_another_meaning_are_refused(void **state) {
+  (void)state;
+  char *dir = scratch_new();
+  record(dir, 8, ANOTHER_MEANING);
+  struct world w;
+  struct store_options options = small_options(crash, 2);
+  struct error err = {0};
+  assert_int_equal(world_open(&w, &options, &err), ITD_EVERSION);
+  assert_non_null(strstr(err.text, "semantics"));
+  scratch_free(crash);
   scratch_free(dir);
 }
 
@@ -140,6 +167,7 @@ int main(void) {
       cmocka_unit_test(a_journal_is_decided_the_same_again),
       cmocka_unit_test(partitions_do_not_matter),
       cmocka_unit_test(a_decision_that_differs_is_found_and_named),
+      cmocka_unit_test(features_of_another_meaning_are_refused),
       cmocka_unit_test(what_is_not_there_is_said),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
