@@ -16,7 +16,7 @@ local function report_raised(input, raised)
   tree.problem({ path = path, line = tonumber(line) }, "%s", text)
 end
 
---- input: {policy, data = {names}, sets = {names}, custom = true to get {custom = {functions}}} alone.
+--- input: {policy, data = {names}, sets = {names}, files = {paths}, custom = true to get {custom = {functions}}} alone.
 return function(input)
   tree.begin(input)
   local ran, raised = pcall(require, input.policy .. ".policy")

@@ -804,6 +804,14 @@ local function names(list)
   return out
 end
 
+local function paths(files)
+  local out = {}
+  for i, file in ipairs(files) do
+    out[i] = file.path
+  end
+  return out
+end
+
 local function artifact(plan)
   local policy, signals = tree.policy, tree.signals
   return {
@@ -815,6 +823,7 @@ local function artifact(plan)
     signals = ("%s@%d"):format(signals.name, signals.version),
     signal_set = signals.name,
     declarations = signals.declarations,
+    feature_files = paths(signals.files),
     personal = signals.personal,
     models = policy.models,
     mix = tree.mix_terms,

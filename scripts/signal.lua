@@ -1,6 +1,7 @@
 --- What is known of a lead: features of a signal set, and how conditions on them go together.
 local declare = require "declare"
 local freeze = require "frozen"
+local signal_set = require "signal_set"
 local tree = require "tree"
 local value = require "value"
 
@@ -66,19 +67,24 @@ local function read_head(name, head)
   return fields
 end
 
--- The features' declarations, or nil and a problem.
+-- The features' declarations of all files, and the file of each; or nil and a problem.
 local function load_declarations(name)
-  local module = "signals." .. name .. ".features"
-  local read, declarations = pcall(require, module)
-  if read and type(declarations) == "table" then return declarations end
-  if read then
-    tree.problem(file_of(name, "features"), "it must return the list of the set's features")
-  elseif tostring(declarations):find("there is no module " .. module, 1, true) then
-    tree.problem(file_of(name, "features"), "there is no such file; it returns the list of the set's features")
-  else
-    error(declarations, 0)
+  local declarations, file_of_each = {}, {}
+  for _, path in ipairs(tree.input.files or {}) do
+    if path == file_of(name, "features").path then
+      tree.problem(file_of(name, "features"), "features lie in files of a folder: move it to features/NAME.lua")
+      return nil
+    end
   end
-  return nil
+  local is_good = signal_set.each(name, "features", "features", function(declaration, file)
+    declarations[#declarations + 1], file_of_each[#file_of_each + 1] = declaration, file
+  end)
+  if is_good and #declarations == 0 then
+    local place = { path = ("policies/signals/%s/features"):format(name), line = 0 }
+    tree.problem(place, "no feature is declared: its *.lua files return the lists of the set's features")
+    return nil
+  end
+  return is_good and declarations, file_of_each
 end
 
 -- The set's head and declarations, or nil and a problem.
@@ -87,9 +93,9 @@ local function load_set(name)
     if set == name then
       local ok, head = pcall(require, "signals." .. name .. ".signals")
       if not ok then error(head, 0) end
-      local declarations = load_declarations(name)
+      local declarations, files = load_declarations(name)
       if not declarations then return nil end
-      return read_head(name, head), declarations
+      return read_head(name, head), declarations, files
     end
   end
   tree.problem(nil, "no signal set '%s' (signals/%s/signals.lua)%s", name, name, tree.hint(name, tree.input.sets))
@@ -110,7 +116,7 @@ local function tracked(on)
 end
 
 -- A feature may count events that no list names; but one that is nearly in the list is more likely misspelt.
-local function check_events(name, events, declaration)
+local function check_events(events, declaration, file)
   local known = {}
   for _, event in ipairs(events) do
     known[event] = true
@@ -119,7 +125,7 @@ local function check_events(name, events, declaration)
     local hint = known[event] and "" or tree.hint(event, events)
     if hint ~= "" then
       tree.warn(
-        file_of(name, "features"),
+        { path = file.path, line = 0 },
         "feature '%s' waits for '%s', which is not among the events of signals.lua%s",
         declaration.name,
         event,
@@ -129,12 +135,21 @@ local function check_events(name, events, declaration)
   end
 end
 
-local function read_set(name, head, declarations)
+local function check_once(set, name, file)
+  local first = set.by_name[name]
+  if not first then return end
+  local place = { path = file.path, line = 0 }
+  tree.problem(place, "feature '%s' is declared twice; first in %s", name, first.path)
+end
+
+-- `files`: the file of each declaration.
+local function read_set(name, head, declarations, files)
   local set = {
     name = name,
     version = head.version,
     personal = head.personal or {},
     declarations = declarations,
+    files = files,
     events = head.events,
     by_name = {},
     names = {},
@@ -142,13 +157,12 @@ local function read_set(name, head, declarations)
   for index, declaration in ipairs(declarations) do
     local feature = type(declaration) == "table" and declaration.name
     if type(feature) == "string" then
-      if set.by_name[feature] then
-        tree.problem(file_of(name, "features"), "feature '%s' is declared twice", feature)
-      end
-      if set.events then check_events(name, set.events, declaration) end
+      check_once(set, feature, files[index])
+      if set.events then check_events(set.events, declaration, files[index]) end
       set.names[#set.names + 1] = feature
       set.by_name[feature] = {
         index = index - 1,
+        path = files[index].path,
         op = declaration.op,
         is_text = is_text(declaration),
         is_duration = DURATIONS[declaration.op] or false,
@@ -168,9 +182,9 @@ function signal.features(ref)
   if set and set.name ~= name then
     tree.problem(nil, "a policy reads one signal set; '%s' is already in use", set.name)
   elseif not set then
-    local head, declarations = load_set(name)
+    local head, declarations, files = load_set(name)
     if head then
-      set = read_set(name, head, declarations)
+      set = read_set(name, head, declarations, files)
       tree.signals = set
     else
       tree.signals_unknown = true

@@ -2,7 +2,7 @@
 --- uses one fresh Lua state, so there is one tree. Only the library writes here.
 local tree = { problems = {} }
 
---- Begins anew with the build's input: {policy, data = {names}, sets = {names}}.
+--- Begins anew with the build's input: {policy, data = {names}, sets = {names}, files = {paths of the sets'}}.
 function tree.begin(input)
   for key, member in pairs(tree) do
     if type(member) ~= "function" then tree[key] = nil end
@@ -11,7 +11,7 @@ function tree.begin(input)
   tree.problems = {}
   tree.pending = {} -- declarations whose body has not come
   tree.policy = nil -- the policy's own declaration
-  tree.signals = nil -- {name, version, declarations, by_name, names, personal, events}
+  tree.signals = nil -- {name, version, declarations, files (of each), by_name, names, personal, events}
   tree.made = {} -- every condition and feature handle's node, to find those that decide nothing
   tree.customs = {}
   tree.channels, tree.evidence, tree.gates = {}, {}, {}

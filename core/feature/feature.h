@@ -1,6 +1,6 @@
 // Features: what is kept about a lead's behaviour, and how an event changes it.
 //
-// A signal set's declarations (Lua tables in policies/signals/NAME/features.lua, handed over as MessagePack) are
+// A signal set's declarations (Lua tables in policies/signals/NAME/features/*.lua, handed over as MessagePack) are
 // compiled once into a `feature_set`: an immutable program over one flat state per lead. Folding an event touches only
 // what that event can change and allocates nothing; reading computes decayed and windowed values at a given `now`. The
 // same code serves online, recovery, explanation and export. Pure: no I/O, no clock, no randomness. A feature_set may

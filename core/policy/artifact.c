@@ -522,6 +522,7 @@ static void parse_all(struct parse *p) {
   a->signal_set = get_text(p, p->root, "", "signal_set", NULL);
   parse_mode(p);
   parse_declarations(p);
+  parse_texts(p, "feature_files", FEATURES_MAX, &a->feature_file, &a->feature_file_count);
   struct bytes *personal = NULL;
   parse_texts(p, "personal", ARTIFACT_NAMES_MAX, &personal, &a->personal.count);
   a->personal.path = personal;

@@ -2,19 +2,22 @@
 // library in Lua and the engine in C; both sides have a test that holds them to it.
 //
 // Input of the build, a map: {policy = NAME, data = [names of the policy's csv files, "sales_team"], sets = [names of
-// signal sets]}; both lists are for `check` to say what there is. Modules given to it: every file of scripts/ as
-// "policy", "signal", … (library); the policy's files as "NAME.policy", "NAME.helpers", "NAME.data.sales_team" (text of
-// the csv); each signal set's files as "signals.SET.signals", "signals.SET.features". scripts/build.lua runs
-// "NAME.policy", checks the tree, compiles it. After a build the signal sets that the policy does not name are taken
-// away; when there were any, it is built once more from what remains.
+// signal sets], files = [paths of the signal sets' files, sorted by their bytes, "policies/signals/b2b/signals.lua"]};
+// data and sets are for `check` to say what there is, by files the folders of a set are read (scripts/signal_set.lua).
+// Modules given to it: every file of scripts/ as "policy", "signal", … (library); the policy's files as "NAME.policy",
+// "NAME.helpers", "NAME.data.sales_team" (text of the csv); each signal set's files as "signals.SET.signals",
+// "signals.SET.features.web". scripts/build.lua runs "NAME.policy", checks the tree, compiles it. After a build the
+// signal sets that the policy does not name are taken away; when there were any, it is built once more from what
+// remains.
 //
 // signals/SET/signals.lua returns {name, version (whole number), owner, rationale, personal = {paths}, events = {names;
-// optional, for check}}; features.lua returns the list of declarations (feature/feature.h).
+// optional, for check}}; each file of signals/SET/features/ returns a list of declarations (feature/feature.h).
 //
 // Output, a map:
 //   problems      [{path, line, error (bool), text}]; when one is an error nothing else is there
 //   name owner rationale boundary mode ("act" | "score" | "collect")  signals "b2b@4"  signal_set "b2b"
 //   declarations  the signal set's list, as feature_set_compile wants it
+//   feature_files [path] of each declaration, for messages and lineage (absent in archives before there were several)
 //   personal      [path]
 //   models        {fit = "b2b_fit" or "b2b_fit@3", engagement = …} (each optional; without @ the highest version)
 //   mix           {fit = 0.3, engagement = 0.7, constant = 0}
@@ -149,6 +152,8 @@ struct artifact_timers { // transitions with after_ms of one stage
 struct artifact {
   const char *name, *owner, *rationale, *boundary, *mode, *signals, *signal_set;
   struct bytes declarations;
+  struct bytes *feature_file; // the file of each declaration; none in older archives
+  size_t feature_file_count;
   struct personal_paths personal;
   const char *model[2]; // fit, engagement; "NAME" or "NAME@VERSION"; NULL: none
   double mix_fit, mix_engagement, mix_constant;

@@ -107,6 +107,18 @@ static struct bytes set_name(const struct lua_module *m) {
   return memchr(set.p, '.', set.n) ? (struct bytes){0} : set;
 }
 
+// Of the signal sets' files: the folders of a set are read by this list (scripts/signal_set.lua).
+static bool is_set_file(const struct lua_module *m) { return strncmp(m->path, "policies/signals/", 17) == 0; }
+
+static void put_files(const struct bundle *b, struct buf *out) {
+  uint32_t files = 0;
+  for (size_t i = 0; i < b->count; i++) files += is_set_file(&b->modules[i]);
+  mp_put_cstr(out, "files"), mp_put_array(out, files);
+  for (size_t i = 0; i < b->count; i++) {
+    if (is_set_file(&b->modules[i])) mp_put_cstr(out, b->modules[i].path);
+  }
+}
+
 static void put_input(const struct policy *policy, bool custom, struct buf *out) {
   const struct bundle *b = &policy->bundle;
   uint32_t data = 0, sets = 0;
@@ -114,7 +126,7 @@ static void put_input(const struct policy *policy, bool custom, struct buf *out)
     data += data_name(policy, &b->modules[i]) != NULL;
     sets += set_name(&b->modules[i]).n > 0;
   }
-  mp_put_map(out, custom ? 4 : 3);
+  mp_put_map(out, custom ? 5 : 4);
   mp_put_cstr(out, "policy"), mp_put_cstr(out, b->name);
   mp_put_cstr(out, "data"), mp_put_array(out, data);
   for (size_t i = 0; i < b->count; i++) {
@@ -126,6 +138,7 @@ static void put_input(const struct policy *policy, bool custom, struct buf *out)
     struct bytes set = set_name(&b->modules[i]);
     if (set.n > 0) mp_put_str(out, set);
   }
+  put_files(b, out);
   if (custom) mp_put_cstr(out, "custom"), mp_put_bool(out, true);
 }
 
@@ -178,13 +191,38 @@ static int build_from_files(struct policy *policy, const struct lua_limits *limi
 
 // ---- features, models ----
 
+// The number of the declaration that an error of feature_set_compile is about, "features: NAME: …" or "features: #3: …";
+// -1: of none.
+static int64_t blamed(struct bytes declarations, const char *text) {
+  static const char head[] = "features: ";
+  if (strncmp(text, head, strlen(head)) != 0) return -1;
+  const char *who = text + strlen(head);
+  struct bytes name = bytes_of(who, strcspn(who, ":")), value, found;
+  if (who[0] == '#') return strtoll(who + 1, NULL, 10) - 1;
+  struct mp m = mp_of(declarations);
+  int64_t last = -1; // of a name that is there twice it is the second
+  for (uint32_t i = 0, count = mp_next(&m).count; i < count; i++) {
+    struct bytes map = mp_take(&m);
+    bool is_map = mp_value_of(map).type == MP_MAP;
+    if (is_map && mp_find(map, BYTES_LIT("name"), &value) && mp_as_str(value, &found) && bytes_eq(found, name))
+      last = i;
+  }
+  return last;
+}
+
+static const char *file_of_features(const struct artifact *a, const char *error, char path[128]) {
+  int64_t at = blamed(a->declarations, error);
+  if (at >= 0 && (size_t)at < a->feature_file_count) return (const char *)a->feature_file[at].p;
+  snprintf(path, 128, "policies/signals/%s/features", a->signal_set);
+  return path;
+}
+
 static int compile_features(struct policy *policy, struct findings *f) {
   const struct artifact *a = policy->artifact;
   char path[128];
-  snprintf(path, sizeof path, "policies/signals/%s/features.lua", a->signal_set);
   struct error error = {0};
   int status = feature_set_compile(a->declarations, &policy->features, &error);
-  if (status != 0) return found_error(f, status, &error, path), f->status;
+  if (status != 0) return found_error(f, status, &error, file_of_features(a, error.text, path)), f->status;
   CHECK(feature_count(policy->features) == a->feature_count);
   policy->test_feature = xcalloc(a->test_count + 1, sizeof *policy->test_feature);
   for (size_t i = 0; i < a->test_count; i++) {

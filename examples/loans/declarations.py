@@ -1,5 +1,7 @@
-"""Reads a features.lua, a Lua file that only returns tables of literals: Python and the engine share one text."""
+"""Reads a signal set's features/*.lua, Lua files that only return tables of literals: Python and the engine share
+one text."""
 
+import os
 import re
 
 _TOKEN = re.compile(r"""
@@ -68,7 +70,13 @@ class _Reader:
         return fields or items
 
 
-def read(path):
+def read(folder):
+    """The declarations of all files of the folder, in the order in which the engine has them."""
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".lua") and not name.endswith("_spec.lua"))
+    return [declaration for name in names for declaration in read_file(os.path.join(folder, name))]
+
+
+def read_file(path):
     """The list of declarations that the file returns."""
     with open(path, encoding="utf-8") as file:
         reader = _Reader(file.read())

@@ -20,7 +20,7 @@ import operators
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-FEATURES = os.path.join(ROOT, "policies/signals/loans/features.lua")
+FEATURES = os.path.join(ROOT, "policies/signals/loans/features")
 HOUR_MS = 3_600_000
 
 
@@ -90,7 +90,7 @@ class Declarations(unittest.TestCase):
                 file.write(text)
                 file.flush()
                 with self.assertRaises(ValueError, msg=text):
-                    declarations.read(file.name)
+                    declarations.read_file(file.name)
 
 
 class Logistic(unittest.TestCase):

@@ -149,7 +149,7 @@ def main():
     root = os.path.dirname(os.path.dirname(here))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("events", help="events.csv.gz of BPI Challenge 2012")
-    parser.add_argument("--features", default=os.path.join(root, "policies/signals/loans/features.lua"))
+    parser.add_argument("--features", default=os.path.join(root, "policies/signals/loans/features"))
     parser.add_argument("--out", default=os.path.join(root, "policies/models"), help="the folder of models")
     parser.add_argument("--when", help="the day to write into model.json; nothing here asks a clock")
     options = parser.parse_args()

@@ -124,9 +124,9 @@ describe("a policy", function()
     client:must("event.ingest", event { type = "identify", traits = { email = "maria@acme.example" } })
     local before = client:must("lead.get", "u1").lead
     harness.edit(
-      policies .. "/signals/b2b/features.lua",
-      "  -- Web.\n",
-      '  { name = "pricing_views", op = "count", on = { "Pricing Viewed" }, description = "Looks at prices, ever." },\n'
+      policies .. "/signals/b2b/features/web.lua",
+      "return {\n",
+      'return {\n  { name = "pricing_views", op = "count", on = { "Pricing Viewed" }, description = "Looks at prices, ever." },\n'
     )
     local admin = daemon:admin()
     assert.is_true(admin:must("policy.reload").changed)

@@ -75,7 +75,7 @@ describe("time", function()
 
   it("of a timer that a version does not know waits for one that does; nothing of the lead is lost by it", function()
     local policies, file = with_short_timers()
-    local signals = policies .. "/signals/b2b/features.lua"
+    local signals = policies .. "/signals/b2b/features/web.lua"
     local window = { '"Case Study Downloaded" }, window = "30d"', '"Case Study Downloaded" }, window = "31d"' }
     start { policies = policies, watch = "no", shards = 2, ["checkpoint.interval"] = "1d" }
     for i = 1, 10 do

@@ -485,7 +485,7 @@ describe("check", function()
   end
 
   describe("of a signal set", function()
-    local HEAD, FEATURES = "policies/signals/own/signals.lua", "policies/signals/own/features.lua"
+    local HEAD, FEATURES = "policies/signals/own/signals.lua", "policies/signals/own/features/web.lua"
     local POLICY = [[
 local policy, signal = require "policy", require "signal"
 local journey, action, score = require "journey", require "action", require "score"
@@ -545,11 +545,55 @@ action.otherwise "wait" { utility = 1, why = "W." }
     end)
 
     it("says which of its files is missing, or gives no list", function()
+      assert.are.same({
+        "policies/signals/own/features:0: no feature is declared: its *.lua files return the lists of the set's features",
+      }, found(GOOD_HEAD, nil))
+      local wanted = FEATURES .. ":0: it must return a list of features: return { { … }, { … } }"
+      for _, text in ipairs { "return 5", 'return { name = "visits", op = "count" }', "local x" } do
+        assert.are.same({ wanted }, found(GOOD_HEAD, text))
+      end
+    end)
+
+    local function of_files(files)
+      files[HEAD] = GOOD_HEAD
+      local artifact = sample.build_text(POLICY, files)
+      return sample.lines(artifact), artifact
+    end
+
+    it("has its features in files, in byte order of their names and the order of each", function()
+      local lines, artifact = of_files {
+        ["policies/signals/own/features/b.lua"] = GOOD_FEATURES,
+        ["policies/signals/own/features/a_2.lua"] = 'return { { name = "z", op = "count" }, { name = "a", op = "count" } }',
+        ["policies/signals/own/features/B.lua"] = 'return { { name = "q", op = "count" } }',
+        ["policies/signals/own/features/a_spec.lua"] = "error 'a spec is no part of it'",
+      }
+      assert.are.same({}, lines)
+      local names = {}
+      for i, declaration in ipairs(artifact.declarations) do
+        names[i] = declaration.name .. " " .. artifact.feature_files[i]:match "[^/]*$"
+      end
+      assert.are.same({ "q B.lua", "z a_2.lua", "a a_2.lua", "visits b.lua" }, names)
+    end)
+
+    it("names the files of a feature that is declared twice", function()
       assert.are.same(
-        { FEATURES .. ":0: there is no such file; it returns the list of the set's features" },
-        found(GOOD_HEAD, nil)
+        {
+          "policies/signals/own/features/b.lua:0: feature 'visits' is declared twice; "
+            .. "first in policies/signals/own/features/a.lua",
+        },
+        (of_files {
+          ["policies/signals/own/features/b.lua"] = GOOD_FEATURES,
+          ["policies/signals/own/features/a.lua"] = GOOD_FEATURES,
+        })
       )
-      assert.are.same({ FEATURES .. ":0: it must return the list of the set's features" }, found(GOOD_HEAD, "return 5"))
+    end)
+
+    it("is not left with a file that nothing reads", function()
+      local OLD = "policies/signals/own/features.lua"
+      assert.are.same(
+        { OLD .. ":0: features lie in files of a folder: move it to features/NAME.lua" },
+        (of_files { [FEATURES] = GOOD_FEATURES, [OLD] = GOOD_FEATURES })
+      )
     end)
   end)
 

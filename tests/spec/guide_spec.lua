@@ -80,7 +80,7 @@ describe("the policy guide", function()
     local page = sandbox.read "docs/features.md"
     local features, head = page:match "\n## A signal set\n.-```lua\n(.-)```.-```lua\n(.-)```"
     local artifact = sandbox.build(".", "trials", {
-      ["policies/signals/gym/features.lua"] = features,
+      ["policies/signals/gym/features/training.lua"] = features,
       ["policies/signals/gym/signals.lua"] = head,
       ["policies/trials/policy.lua"] = [[
 local policy, signal, journey = require "policy", require "signal", require "journey"

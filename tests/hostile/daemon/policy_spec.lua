@@ -43,9 +43,9 @@ local odd = signal.custom("odd", { reads = { f.attack }, why = "A hatch that was
 end)
 belief.channel "web"]]
   harness.edit(
-    policies .. "/signals/b2b/features.lua",
-    "  -- Web.\n",
-    '  { name = "attack", op = "last", on = { "Attack" }, of = "properties.attack", description = "Which attack." },\n'
+    policies .. "/signals/b2b/features/web.lua",
+    "return {\n",
+    'return {\n  { name = "attack", op = "last", on = { "Attack" }, of = "properties.attack", description = "Which attack." },\n'
   )
   harness.edit(policies .. "/b2b_saas/policy.lua", 'belief.channel "web"', table.concat(lines, "\n"))
   harness.edit(

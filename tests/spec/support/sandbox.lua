@@ -216,11 +216,12 @@ end
 --- All modules for one policy under `root`: the library, the policy's files, every signal set. `texts` (path -> text)
 --- replaces or adds files.
 function sandbox.modules(root, policy, texts)
-  local modules, data, sets = {}, {}, {}
+  local modules, data, sets, files = {}, {}, {}, {}
   local function add(name, path, is_library)
     local text = texts and texts[path]
     if text == nil then text = read(root .. "/" .. path) end
     if text then modules[name] = { path = path, text = text, is_library = is_library } end
+    return text ~= nil
   end
   local function list(directory)
     local names, seen = {}, {}
@@ -252,11 +253,22 @@ function sandbox.modules(root, policy, texts)
   end
   for _, set in ipairs(list "policies/signals") do
     sets[#sets + 1] = set
-    for _, file in ipairs { "signals", "features" } do
-      add(("signals.%s.%s"):format(set, file), ("policies/signals/%s/%s.lua"):format(set, file))
+    local folder = "policies/signals/" .. set
+    local inside = { "signals.lua", "features.lua" }
+    for _, part in ipairs { "features", "schemas", "sources" } do
+      for _, name in ipairs(list(folder .. "/" .. part)) do
+        inside[#inside + 1] = part .. "/" .. name
+      end
+    end
+    for _, file in ipairs(inside) do
+      local path = folder .. "/" .. file
+      if path:find "%.lua$" and not path:find "_spec%.lua$" and add((path:sub(10, -5):gsub("/", ".")), path) then
+        files[#files + 1] = path
+      end
     end
   end
-  return modules, { policy = policy, data = data, sets = sets }
+  table.sort(files)
+  return modules, { policy = policy, data = data, sets = sets, files = files }
 end
 
 --- Runs scripts/build.lua for a policy: the artifact, and the custom functions when it has any.

@@ -95,7 +95,7 @@ static inline void folder_make(struct folder *f) {
   write_file(f->scripts, "score.lua", "-- score");
   write_file(f->policies, "sample/policy.lua", sample_json);
   write_file(f->policies, "signals/web/signals.lua", "-- web");
-  write_file(f->policies, "signals/web/features.lua", "-- features");
+  write_file(f->policies, "signals/web/features/views.lua", "-- features");
 }
 
 static inline int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw) {

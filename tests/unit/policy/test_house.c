@@ -199,7 +199,7 @@ static int load_own(const char *middle, struct policy **policy, struct policy_re
   write_file("own/policy.lua", text);
   write_file("signals/web/signals.lua",
              "return { name = 'web', version = 1, owner = 'a@example.com', rationale = 'r', personal = {} }");
-  write_file("signals/web/features.lua", "return { { name = 'views', op = 'count' } }");
+  write_file("signals/web/features/views.lua", "return { { name = 'views', op = 'count' } }");
   struct policy_source source = {
       .policies_dir = folder, .models_dir = "policies/models", .scripts_dir = "scripts", .name = "own"};
   return policy_load(&source, &build_limits, policy, report, err);

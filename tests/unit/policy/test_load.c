@@ -143,7 +143,8 @@ static void a_bundle_is_its_files(void **unused) {
                {"s", "score_spec.lua", false},
                {"p", "sample/.hidden.lua", false},
                {"p", "another/policy.lua", false},
-               {"p", "signals/webber/features.lua", false}};
+               {"p", "signals/web/features/more.lua", true},
+               {"p", "signals/webber/features/views.lua", false}};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     write_file(files[i].dir[0] == 'p' ? folder.policies : folder.scripts, files[i].name, "-- one");
     hash_now(next);
@@ -202,7 +203,7 @@ static void modules_are_named_by_their_paths(void **unused) {
   assert_true(bytes_is(module_of(policy, "sample.data.team")->text, "name\nann\n"));
   assert_false(module_of(policy, "sample.policy")->is_library);
   assert_true(module_of(policy, "parts.deep")->is_library);
-  assert_non_null(module_of(policy, "signals.web.features"));
+  assert_non_null(module_of(policy, "signals.web.features.views"));
   assert_null(module_of(policy, "signals.other.signals"));
   size_t count;
   const char *const *paths = policy_paths(policy, &count);
@@ -282,7 +283,11 @@ static void faults_name_file_and_line(void **unused) {
   change("\"signal_set\": \"web\"", "\"signal_set\": \"../web\"");
   refused(ITD_EPOLICY, "policies/sample/policy.lua", 0, "signal set '../web'");
   change("\"op\": \"count\"", "\"op\": \"cuont\"");
-  refused(ITD_EPOLICY, "policies/signals/web/features.lua", 0, "views");
+  refused(ITD_EPOLICY, "policies/signals/web/features", 0, "views");
+  change("\"declarations\": [{\"name\": \"views\", \"op\": \"count\"}",
+         "\"feature_files\": [\"policies/signals/web/features/views.lua\"],"
+         "\"declarations\": [{\"name\": \"views\", \"op\": \"cuont\"}");
+  refused(ITD_EPOLICY, "policies/signals/web/features/views.lua", 0, "views");
   change("\"feature\": \"domain\"", "\"feature\": \"domian\"");
   refused(ITD_EPOLICY, "policies/sample/policy.lua", 0, "'domian', which is no feature");
   change("\"feature\": \"domain\"", "\"feature\": \"views\"");
