@@ -9,17 +9,17 @@
 // clang-format off
 // A declaration is a map; a key that its op has no use for is refused:
 //   name         text, [a-z][a-z0-9_]*, unique                                  (required)
-//   op           count sum mean min max first last distinct recency decay velocity sessions streak flag gap  (required)
+//   op           count sum mean min max variance stddev first last distinct recency decay velocity sessions streak flag gap  (required)
 //   on           which events: a list of alternatives, each {type=, event=, channel=} (each optional, text); absent:
 //                every event. A plain text "Pricing Viewed" is {event=…}. `event` is event->name: a page's name too.
 //   where        list of conditions, all must hold: {path=, is=} {path=, is=[…]} (or in=) {path=, exists=true|false}
 //                {path=, at_least=} {path=, under=} {path=, starts_with=}; several tests of one path may share a map.
 //                Paths begin with properties. traits. or context. A list of one may be that one (also `on`).
-//   of           path of the value (sum mean min max first last distinct; decay may); distinct: also "channel", "event"
+//   of           path of the value (sum mean min max variance stddev first last distinct; decay may); distinct: also "channel", "event"
 //   text         true: `of` is text (first last)
 //   part         of text (first last distinct): "domain" is what follows the last @ (lower case), "lower" folds ASCII
 //                case; implies `text`
-//   window       duration: only the last `window` counts (count sum mean flag; velocity needs it); absent: all time
+//   window       duration: only the last `window` counts (count sum mean min max variance stddev flag; velocity needs it); absent: all time
 //   tile         duration: granularity of the window; default window/7 rounded to whole seconds, at most 32 tiles. A
 //                windowed value covers the current tile and the window/tile - 1 (rounded up) before it: its error is
 //                under one tile
@@ -36,7 +36,8 @@
 //   count        matching events (in the window)
 //   flag         1 when that count > 0, else 0
 //   sum          of `of`; 0 before any
-//   mean min max of `of` (min and max: all time only); NaN before any
+//   mean min max of `of`; NaN before any
+//   variance stddev  of `of` as a sample; NaN before the second
 //   first last   of `of`, by event time: number, or text (then the feature is text: see feature_read)
 //   distinct     how many different values of `of`
 //   recency      ms since the last match (0 at the match; NaN before any)

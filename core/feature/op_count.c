@@ -27,7 +27,7 @@ void op_count_fold(const struct feature *f, uint8_t *state, const struct sample 
     store_u64(state, load_u64(state) + 1);
     return;
   }
-  uint8_t *cell = tiles_at(state, f->tiles, CELL, floor_div(sample->time_ms, f->tile_ms));
+  uint8_t *cell = tiles_at(state, f->tiles, CELL, tile_of(f, sample->time_ms));
   if (cell) cell_add(cell);
 }
 
@@ -44,12 +44,12 @@ void op_velocity_init(const struct feature *f, uint8_t *state) {
 }
 
 void op_velocity_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
-  uint8_t *cell = tiles_at(state, 2 * f->tiles, CELL, floor_div(sample->time_ms, f->tile_ms));
+  uint8_t *cell = tiles_at(state, 2 * f->tiles, CELL, tile_of(f, sample->time_ms));
   if (cell) cell_add(cell);
 }
 
 double op_velocity_read(const struct feature *f, const uint8_t *state, int64_t now_ms) {
-  int64_t tile = floor_div(now_ms, f->tile_ms), border = tile - f->tiles;
+  int64_t tile = tile_of(f, now_ms), border = tile - f->tiles;
   uint64_t here = cells_total(tiles_walk(state, 2 * f->tiles, CELL, border + 1, tile));
   uint64_t before = cells_total(tiles_walk(state, 2 * f->tiles, CELL, border + 1 - f->tiles, border));
   return before == 0 ? (double)here : (double)here / (double)before;

@@ -1,5 +1,5 @@
 // sum, mean, min, max: of numbers. Whole numbers add up exactly, in any order, while the total stays below 2^53; others
-// to the last bits of a double. Least and greatest are exact always; NaN stands for none yet.
+// to the last bits of a double. Least and greatest are exact always.
 #include "feature/ops.h"
 #include "feature/tiles.h"
 #include <math.h>
@@ -12,7 +12,7 @@ void op_sum_init(const struct feature *f, uint8_t *state) {
 }
 
 void op_sum_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
-  uint8_t *cell = f->tiles ? tiles_at(state, f->tiles, 8, floor_div(sample->time_ms, f->tile_ms)) : state;
+  uint8_t *cell = f->tiles ? tiles_at(state, f->tiles, 8, tile_of(f, sample->time_ms)) : state;
   if (cell) store_f64(cell, saturate(load_f64(cell) + sample->number));
 }
 
@@ -34,7 +34,7 @@ void op_mean_init(const struct feature *f, uint8_t *state) {
 }
 
 void op_mean_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
-  uint8_t *cell = f->tiles ? tiles_at(state, f->tiles, MEAN_CELL, floor_div(sample->time_ms, f->tile_ms)) : state;
+  uint8_t *cell = f->tiles ? tiles_at(state, f->tiles, MEAN_CELL, tile_of(f, sample->time_ms)) : state;
   if (!cell) return;
   store_f64(cell, saturate(load_f64(cell) + sample->number));
   store_u64(cell + 8, load_u64(cell + 8) + 1);
@@ -57,28 +57,48 @@ double op_mean_read(const struct feature *f, const uint8_t *state, int64_t now_m
 }
 
 // ---- min and max ----
-static size_t extreme_size(void) { return 8; }
-static void extreme_init(uint8_t *state) { store_f64(state, NAN); }
-static double extreme_read(const uint8_t *state) { return load_f64(state); }
+// Cells of a ring begin as zero bytes, which stand for no number: the bytes of a number are those of its negation, and
+// -0 is none. (samples have no -0: see scalar_number.)
+static double extreme_load(const uint8_t *cell) { return load_u64(cell) == 0 ? NAN : -load_f64(cell); }
+static void extreme_store(uint8_t *cell, double number) { store_f64(cell, -number); }
 
-size_t op_least_size(const struct feature *f) { return (void)f, extreme_size(); }
-void op_least_init(const struct feature *f, uint8_t *state) { (void)f, extreme_init(state); }
+static size_t extreme_size(const struct feature *f) { return f->tiles ? tiles_size(f->tiles, 8) : 8; }
+static void extreme_init(const struct feature *f, uint8_t *state) {
+  if (f->tiles) tiles_init(state);
+}
+
+static void extreme_fold(const struct feature *f, uint8_t *state, const struct sample *sample, bool least) {
+  uint8_t *cell = f->tiles ? tiles_at(state, f->tiles, 8, tile_of(f, sample->time_ms)) : state;
+  if (!cell) return;
+  double old = extreme_load(cell);
+  if (isnan(old) || (least ? sample->number < old : sample->number > old)) extreme_store(cell, sample->number);
+}
+
+static double extreme_read(const struct feature *f, const uint8_t *state, int64_t now_ms, bool least) {
+  if (!f->tiles) return extreme_load(state);
+  double found = NAN;
+  struct tiles_walk walk = tiles_window(f, state, f->tiles, 8, now_ms);
+  for (const uint8_t *cell; (cell = tiles_next(&walk));) {
+    double v = extreme_load(cell);
+    if (isnan(found) || (least ? v < found : v > found)) found = v;
+  }
+  return found;
+}
+
+size_t op_least_size(const struct feature *f) { return extreme_size(f); }
+void op_least_init(const struct feature *f, uint8_t *state) { extreme_init(f, state); }
 void op_least_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
-  (void)f;
-  double old = load_f64(state);
-  if (isnan(old) || sample->number < old) store_f64(state, sample->number);
+  extreme_fold(f, state, sample, true);
 }
 double op_least_read(const struct feature *f, const uint8_t *state, int64_t now_ms) {
-  return (void)f, (void)now_ms, extreme_read(state);
+  return extreme_read(f, state, now_ms, true);
 }
 
-size_t op_greatest_size(const struct feature *f) { return (void)f, extreme_size(); }
-void op_greatest_init(const struct feature *f, uint8_t *state) { (void)f, extreme_init(state); }
+size_t op_greatest_size(const struct feature *f) { return extreme_size(f); }
+void op_greatest_init(const struct feature *f, uint8_t *state) { extreme_init(f, state); }
 void op_greatest_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
-  (void)f;
-  double old = load_f64(state);
-  if (isnan(old) || sample->number > old) store_f64(state, sample->number);
+  extreme_fold(f, state, sample, false);
 }
 double op_greatest_read(const struct feature *f, const uint8_t *state, int64_t now_ms) {
-  return (void)f, (void)now_ms, extreme_read(state);
+  return extreme_read(f, state, now_ms, false);
 }

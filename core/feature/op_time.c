@@ -1,5 +1,6 @@
 // recency, flag and gap: when matches were. The latest times do not depend on the order of arrival.
 #include "feature/ops.h"
+#include "feature/tiles.h"
 #include <math.h>
 
 // ---- recency and flag: the latest time ----
@@ -26,7 +27,7 @@ double op_flag_read(const struct feature *f, const uint8_t *state, int64_t now_m
   int64_t last = load_i64(state);
   if (last == TIME_NONE) return 0;
   if (!f->tiles) return 1;
-  return floor_div(last, f->tile_ms) > floor_div(now_ms, f->tile_ms) - f->tiles;
+  return tile_of(f, last) > tile_of(f, now_ms) - f->tiles;
 }
 
 // ---- gap: the latest time and the one before it ----

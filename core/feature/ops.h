@@ -15,6 +15,8 @@ OP_DECLARE(op_sum);
 OP_DECLARE(op_mean);
 OP_DECLARE(op_least); // min and max
 OP_DECLARE(op_greatest);
+OP_DECLARE(op_variance);
+OP_DECLARE(op_stddev); // folds like variance
 OP_DECLARE(op_first);
 OP_DECLARE(op_last);
 OP_DECLARE(op_distinct);

@@ -1,5 +1,4 @@
 #include "feature/tiles.h"
-#include "feature/state.h"
 
 static uint32_t slot_of(int64_t tile, uint32_t count) { return (uint32_t)(tile - floor_div(tile, count) * count); }
 
@@ -36,6 +35,6 @@ struct tiles_walk tiles_walk(const uint8_t *state, uint32_t count, size_t cell, 
 
 struct tiles_walk tiles_window(const struct feature *f, const uint8_t *state, uint32_t count, size_t cell,
                                int64_t now_ms) {
-  int64_t tile = floor_div(now_ms, f->tile_ms);
+  int64_t tile = tile_of(f, now_ms);
   return tiles_walk(state, count, cell, tile - f->tiles + 1, tile);
 }

@@ -1,5 +1,6 @@
 // Each op by hand: small streams whose values can be told without a program.
 #include "support.h"
+#include <float.h>
 
 #define PAGE      "'type': 'track', 'event': 'Page Viewed'"
 #define AMOUNT(x) "'type': 'track', 'event': 'Order', 'properties': {'amount': " x "}"
@@ -125,6 +126,21 @@ static void test_sum_and_mean(void **state) {
   one_close(&s), one_close(&m), one_close(&w);
 }
 
+static void test_min_and_max_in_a_window(void **state) {
+  (void)state;
+  struct one l = one_open("'op': 'min', 'of': 'properties.amount', 'window': '2d', 'tile': '1d'"),
+             g = one_open("'op': 'max', 'of': 'properties.amount', 'window': '2d', 'tile': '1d'");
+  assert_value(&l, T0, NAN);
+  at(&l, T0, AMOUNT("-3")), at(&g, T0, AMOUNT("-3"));
+  at(&l, T0 + DAY, AMOUNT("-0.0")), at(&g, T0 + DAY, AMOUNT("-7"));
+  assert_value(&l, T0 + DAY, -3);
+  assert_value(&l, T0 + 2 * DAY, 0); // zero is a number, not the absence of one
+  assert_value(&g, T0 + DAY, -3);
+  assert_value(&g, T0 + 2 * DAY, -7);
+  assert_value(&g, T0 + 3 * DAY, NAN);
+  one_close(&l), one_close(&g);
+}
+
 // Numbers that JSON has not.
 static size_t fold_number(struct one *o, double number) {
   struct buf b;
@@ -136,10 +152,33 @@ static size_t fold_number(struct one *o, double number) {
   return touched;
 }
 
+// Three whole numbers near 1e15 with a variance of 1: doubles alone would see nothing of it. And none overflows.
+static void test_variance(void **state) {
+  (void)state;
+  struct one v = one_open("'op': 'variance', 'of': 'properties.amount'"),
+             s = one_open("'op': 'stddev', 'of': 'properties.amount', 'window': '2d', 'tile': '1d'");
+  assert_value(&v, T0, NAN);
+  at(&v, T0, AMOUNT("1000000000000001"));
+  assert_value(&v, T0, NAN);
+  at(&v, T0, AMOUNT("1000000000000002")), at(&v, T0, AMOUNT("1000000000000003"));
+  assert_value(&v, T0, 1);
+  feature_state_init(v.set, v.state);
+  for (int i = 0; i < 1000; i++) at(&v, T0, AMOUNT("0.1"));
+  assert_true(value(&v, T0) < 1e-30); // the same number again and again
+  fold_number(&v, -DBL_MAX), fold_number(&v, DBL_MAX);
+  assert_true(isfinite(value(&v, T0)) && value(&v, T0) > 0x1p590);
+  at(&s, T0, AMOUNT("2")), at(&s, T0 + DAY, AMOUNT("4")), at(&s, T0 + DAY, AMOUNT("9"));
+  assert_value(&s, T0 + DAY, sqrt(13));
+  assert_value(&s, T0 + 2 * DAY, sqrt(12.5));
+  assert_value(&s, T0 + 3 * DAY, NAN);
+  one_close(&v), one_close(&s);
+}
+
 static void test_numbers_that_are_none(void **state) {
   (void)state;
   static const char *const declared[] = {
       "sum', 'of': 'properties.amount'",      "mean', 'of': 'properties.amount'",
+      "variance', 'of': 'properties.amount'", "stddev', 'of': 'properties.amount'",
       "min', 'of': 'properties.amount'",      "max', 'of': 'properties.amount'",
       "first', 'of': 'properties.amount'",    "last', 'of': 'properties.amount'",
       "distinct', 'of': 'properties.amount'", "decay', 'half_life': '1d', 'of': 'properties.amount'"};
@@ -153,7 +192,8 @@ static void test_numbers_that_are_none(void **state) {
     assert_memory_equal(o.state, before, size);
     assert_int_equal(fold_number(&o, -0.0), 1);
     double v = value(&o, T0);
-    assert_true(v == (i == 6 ? 1 : 0) && !signbit(v));
+    bool spread = i == 2 || i == 3, distinct = i == 8;
+    assert_true(spread ? isnan(v) : v == distinct && !signbit(v));
     free(before);
     one_close(&o);
   }
@@ -574,6 +614,8 @@ int main(void) {
       cmocka_unit_test(test_flag),
       cmocka_unit_test(test_velocity),
       cmocka_unit_test(test_sum_and_mean),
+      cmocka_unit_test(test_min_and_max_in_a_window),
+      cmocka_unit_test(test_variance),
       cmocka_unit_test(test_numbers_that_are_none),
       cmocka_unit_test(test_sums_stay_finite),
       cmocka_unit_test(test_min_and_max),

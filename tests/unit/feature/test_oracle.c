@@ -111,13 +111,19 @@ struct spec {
   int limit, zone;
 };
 
-static const char *const ops[] = {"count",   "sum",   "mean",     "min",      "max",    "first", "last", "distinct",
-                                  "recency", "decay", "velocity", "sessions", "streak", "flag",  "gap"};
+static const char *const ops[] = {"count",  "sum",      "mean",    "min",      "max",      "first",
+                                  "last",   "distinct", "recency", "decay",    "velocity", "sessions",
+                                  "streak", "flag",     "gap",     "variance", "stddev"};
 #define OPS (sizeof ops / sizeof *ops)
 static bool is(const struct spec *s, const char *op) { return strcmp(s->op, op) == 0; }
+static bool is_spread(const struct spec *s) { return is(s, "variance") || is(s, "stddev"); }
+static bool takes_window(const struct spec *s) {
+  return is(s, "count") || is(s, "sum") || is(s, "mean") || is(s, "flag") || is(s, "min") || is(s, "max") ||
+         is_spread(s);
+}
 static bool takes_of(const struct spec *s) {
-  return is(s, "sum") || is(s, "mean") || is(s, "min") || is(s, "max") || is(s, "first") || is(s, "last") ||
-         is(s, "distinct");
+  return is(s, "sum") || is(s, "mean") || is_spread(s) || is(s, "min") || is(s, "max") || is(s, "first") ||
+         is(s, "last") || is(s, "distinct");
 }
 
 static struct spec some_spec(size_t i) {
@@ -140,7 +146,7 @@ static struct spec some_spec(size_t i) {
   if (is(&s, "distinct")) s.source = PICK(sources), s.limit = 4 + (int)below(12);
   if (is(&s, "first") || is(&s, "last")) s.text = one_in(2);
   if ((is(&s, "distinct") && !*s.source) || s.text) s.part = PICK(parts);
-  if (is(&s, "velocity") || ((is(&s, "count") || is(&s, "sum") || is(&s, "mean") || is(&s, "flag")) && !one_in(3))) {
+  if (is(&s, "velocity") || (takes_window(&s) && !one_in(3))) {
     s.window = SECOND * (1 + some_time(40 * DAY) / SECOND);
     int64_t tiles = 1 + below(32);
     if (one_in(2)) s.tile = (s.window + tiles - 1) / tiles;
@@ -291,16 +297,28 @@ static void ask_windowed(const struct spec *s, const struct match *m, size_t n, 
     if (tile < SECOND) tile = SECOND;
   }
   int64_t tiles = s->window ? (int64_t)ceil((double)s->window / (double)tile) : 0;
-  double count = 0, sum = 0, before = 0;
+  double count = 0, sum = 0, before = 0, least = NAN, greatest = NAN;
+  long double squares = 0; // of the distances from the mean
   for (size_t i = 0; i < n; i++) {
     int64_t age = s->window ? down(now, tile) - down(m[i].time, tile) : 0;
     if (!s->window || age < tiles)
-      count++, sum += m[i].taken.number;
+      count++, sum += m[i].taken.number, least = fmin(least, m[i].taken.number),
+                                         greatest = fmax(greatest, m[i].taken.number);
     else if (age < 2 * tiles)
       before++;
   }
+  for (size_t i = 0; i < n; i++) {
+    long double distance = (long double)m[i].taken.number - (long double)sum / (long double)count;
+    if (!s->window || down(now, tile) - down(m[i].time, tile) < tiles) squares += distance * distance;
+  }
   if (is(s, "count"))
     a->value = count;
+  else if (is(s, "min"))
+    a->value = least;
+  else if (is(s, "max"))
+    a->value = greatest;
+  else if (is_spread(s))
+    a->value = count < 2 ? NAN : (double)(squares / (long double)(count - 1));
   else if (is(s, "flag"))
     a->value = count > 0;
   else if (is(s, "sum"))
@@ -309,6 +327,8 @@ static void ask_windowed(const struct spec *s, const struct match *m, size_t n, 
     a->value = count > 0 ? sum / count : NAN;
   else
     a->value = before > 0 ? count / before : count;
+  if (is(s, "stddev")) a->value = sqrt(a->value);
+  if (is_spread(s) && count > 1) a->tolerance = 1e-14 * (1 + a->value);
 }
 
 static void ask_runs(const struct spec *s, const struct match *m, size_t n, int64_t now, struct answer *a) {
@@ -368,11 +388,7 @@ static struct answer ask(const struct spec *s, const struct ev *events, size_t n
     if (!meets_on(s, e) || !meets_where(s, e) || !take(s, e, &m[count].taken)) continue;
     m[count++].time = e->time < e->now ? e->time : e->now;
   }
-  if (is(s, "min") || is(s, "max")) {
-    a.value = NAN;
-    for (size_t i = 0; i < count; i++)
-      a.value = is(s, "min") ? fmin(a.value, m[i].taken.number) : fmax(a.value, m[i].taken.number);
-  } else if (is(s, "decay")) {
+  if (is(s, "decay")) {
     long double sum = 0, size = 0;
     for (size_t i = 0; i < count; i++) {
       long double w = exp2l(-(long double)(now - m[i].time) / (long double)s->half_life);
