@@ -97,6 +97,11 @@ void feature_state_init(const struct feature_set *set, uint8_t *state);
 size_t feature_state_migrate(const struct feature_set *from, const uint8_t *old_state, const struct feature_set *to,
                              uint8_t *new_state);
 
+// Makes `into` the state of one lead that had had the events of both; `now_ms` is that lead's clock, not below either's.
+// Which of the two is `into` never shows, and merging with a lead that has had no event changes nothing. What a state
+// does not keep it cannot merge: docs/features.md, "Merging two leads". The states must not overlap.
+void feature_state_merge(const struct feature_set *set, uint8_t *into, const uint8_t *other, int64_t now_ms);
+
 // Folds one event. `now_ms` is the lead's clock (never below an earlier one). A value that `of` cannot use (absent, of
 // another kind, NaN, infinite, empty or malformed text) is no match. Returns how many features the event matched.
 size_t feature_fold(const struct feature_set *set, uint8_t *state, const struct event *event, int64_t now_ms);

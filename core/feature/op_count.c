@@ -10,6 +10,11 @@ static void cell_add(uint8_t *cell) {
   if (n != UINT32_MAX) store_u32(cell, n + 1);
 }
 
+static void cell_join(uint8_t *cell, const uint8_t *more) {
+  uint64_t n = (uint64_t)load_u32(cell) + load_u32(more);
+  store_u32(cell, n < UINT32_MAX ? (uint32_t)n : UINT32_MAX);
+}
+
 static uint64_t cells_total(struct tiles_walk walk) {
   uint64_t total = 0;
   for (const uint8_t *cell; (cell = tiles_next(&walk));) total += load_u32(cell);
@@ -36,6 +41,13 @@ double op_count_read(const struct feature *f, const uint8_t *state, int64_t now_
   return (double)cells_total(tiles_window(f, state, f->tiles, CELL, now_ms));
 }
 
+void op_count_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  if (f->tiles)
+    tiles_merge(into, other, f->tiles, CELL, cell_join);
+  else
+    store_u64(into, load_u64(into) + load_u64(other));
+}
+
 size_t op_velocity_size(const struct feature *f) { return tiles_size(2 * f->tiles, CELL); }
 
 void op_velocity_init(const struct feature *f, uint8_t *state) {
@@ -53,4 +65,8 @@ double op_velocity_read(const struct feature *f, const uint8_t *state, int64_t n
   uint64_t here = cells_total(tiles_walk(state, 2 * f->tiles, CELL, border + 1, tile));
   uint64_t before = cells_total(tiles_walk(state, 2 * f->tiles, CELL, border + 1 - f->tiles, border));
   return before == 0 ? (double)here : (double)here / (double)before;
+}
+
+void op_velocity_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  tiles_merge(into, other, 2 * f->tiles, CELL, cell_join);
 }

@@ -42,3 +42,12 @@ double op_decay_read(const struct feature *f, const uint8_t *state, int64_t now_
   if (q < newest) return load_f64(state + 8); // only when asked about a time before the last match
   return halve(load_f64(state + 8) * pm_exp2(-fraction(f, now_ms, q)), q - newest);
 }
+
+void op_decay_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  (void)f;
+  int64_t a = load_i64(into), b = load_i64(other), newest = a > b ? a : b; // TIME_NONE is below every half-life
+  double sum = a == TIME_NONE ? 0 : halve(load_f64(into + 8), newest - a);
+  if (b != TIME_NONE) sum = saturate(sum + halve(load_f64(other + 8), newest - b));
+  store_i64(into, newest);
+  store_f64(into + 8, sum);
+}

@@ -73,6 +73,17 @@ void op_distinct_fold(const struct feature *f, uint8_t *state, const struct samp
   add(f, state, sample->hash);
 }
 
+void op_distinct_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  uint32_t kept = load_u32(other);
+  if (kept != REGISTERS) {
+    for (uint32_t i = 0; i < kept; i++) add(f, into, load_u64(other + BODY + 8 * i));
+    return;
+  }
+  if (load_u32(into) != REGISTERS) to_registers(f, into);
+  for (size_t i = BODY; i < BODY + registers_of(f); i++)
+    if (other[i] > into[i]) into[i] = other[i];
+}
+
 static double two_to_minus(unsigned n) { // exact for all that a register holds
   uint64_t bits = (uint64_t)(1023 - n) << 52;
   double v;

@@ -1,6 +1,7 @@
 // first and last: the value of the earliest or latest match by event time. Among equal times, arrival decides: the
 // first to arrive is first, the last to arrive is last; senders whose clocks count whole seconds send such runs in
-// order. State: the time, then the number (8 bytes) or the text (its length in one byte, then FEATURE_TEXT_MAX bytes,
+// order. Of two leads' values with equal times, of which nobody knows which came first, the least is first and the
+// greatest is last. State: the time, then the number (8 bytes) or the text (its length in one byte, then FEATURE_TEXT_MAX bytes,
 // unused ones zero).
 #include "feature/ops.h"
 #include <math.h>
@@ -45,4 +46,20 @@ void op_last_fold(const struct feature *f, uint8_t *state, const struct sample *
 }
 double op_last_read(const struct feature *f, const uint8_t *state, int64_t now_ms) {
   return op_first_read(f, state, now_ms);
+}
+
+// By bytes where it is text. Below 0, 0, above 0.
+static int pick_compare(const struct feature *f, const uint8_t *a, const uint8_t *b) {
+  if (f->input == INPUT_TEXT) return bytes_compare(op_pick_text(a), op_pick_text(b));
+  double x = load_f64(a + 8), y = load_f64(b + 8);
+  return (x > y) - (x < y);
+}
+void op_first_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  int64_t a = load_i64(into), b = load_i64(other);
+  if (b == TIME_NONE) return;
+  if (a == TIME_NONE || b < a || (b == a && pick_compare(f, other, into) < 0)) memcpy(into, other, f->size);
+}
+void op_last_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  int64_t a = load_i64(into), b = load_i64(other);
+  if (b > a || (b == a && pick_compare(f, other, into) > 0)) memcpy(into, other, f->size);
 }

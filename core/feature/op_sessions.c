@@ -62,3 +62,34 @@ double op_sessions_read(const struct feature *f, const uint8_t *state, int64_t n
   (void)f, (void)now_ms;
   return (double)(load_u64(state) + load_u64(state + 8));
 }
+
+// Takes the earlier of the next runs of two leads; false when there is none.
+static bool run_next(const uint8_t *a, uint64_t *i, const uint8_t *b, uint64_t *k, int64_t *first, int64_t *last) {
+  bool more_a = *i < load_u64(a + 8), more_b = *k < load_u64(b + 8);
+  if (!more_a && !more_b) return false;
+  bool is_a = more_a && (!more_b || run_first(a, *i) <= run_first(b, *k));
+  const uint8_t *state = is_a ? a : b;
+  uint64_t at = is_a ? (*i)++ : (*k)++;
+  *first = run_first(state, at);
+  *last = run_last(state, at);
+  return true;
+}
+
+// The runs that both keep are joined where they touch. Closed ones have no times any more: they are taken to have
+// touched no run of the other lead.
+void op_sessions_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  uint8_t runs[16 + 16 * 2 * SESSIONS_OPEN] = {0};
+  uint64_t i = 0, k = 0, n = 0, closed = load_u64(into) + load_u64(other);
+  int64_t first, last;
+  while (run_next(into, &i, other, &k, &first, &last)) {
+    if (n > 0 && first <= run_last(runs, n - 1) + f->session_gap_ms) {
+      if (last > run_last(runs, n - 1)) run_store(runs, n - 1, run_first(runs, n - 1), last);
+    } else {
+      run_store(runs, n++, first, last);
+    }
+  }
+  uint64_t surplus = n > SESSIONS_OPEN ? n - SESSIONS_OPEN : 0;
+  store_u64(into, closed + surplus);
+  store_u64(into + 8, n - surplus);
+  memcpy(into + RUNS, runs + RUNS + RUN * surplus, RUN * SESSIONS_OPEN);
+}

@@ -46,3 +46,19 @@ double op_streak_read(const struct feature *f, const uint8_t *state, int64_t now
   if (holes != 0) return __builtin_ctzll(holes);
   return (double)(DAYS + load_u64(state + 16));
 }
+
+// Both bitmaps at the same days. The runs before them end on the same day, if they are there: the longer one holds the
+// other.
+void op_streak_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  (void)f;
+  uint8_t b[24];
+  memcpy(b, other, sizeof b);
+  int64_t newest = load_i64(into), its = load_i64(b);
+  if (its == TIME_NONE) return;
+  if (newest == TIME_NONE) newest = its;
+  if (newest < its) advance(into, its - newest), newest = its;
+  advance(b, newest - its);
+  store_i64(into, newest);
+  store_u64(into + 8, load_u64(into + 8) | load_u64(b + 8));
+  if (load_u64(b + 16) > load_u64(into + 16)) store_u64(into + 16, load_u64(b + 16));
+}

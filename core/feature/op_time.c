@@ -16,6 +16,10 @@ double op_recency_read(const struct feature *f, const uint8_t *state, int64_t no
   if (last == TIME_NONE) return NAN;
   return now_ms > last ? (double)(now_ms - last) : 0;
 }
+void op_recency_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  (void)f;
+  if (load_i64(other) > load_i64(into)) store_i64(into, load_i64(other));
+}
 
 // A flag over a window goes by tiles as a count does, so that it is 1 exactly when that count is not 0.
 size_t op_flag_size(const struct feature *f) { return op_recency_size(f); }
@@ -29,6 +33,7 @@ double op_flag_read(const struct feature *f, const uint8_t *state, int64_t now_m
   if (!f->tiles) return 1;
   return tile_of(f, last) > tile_of(f, now_ms) - f->tiles;
 }
+void op_flag_merge(const struct feature *f, uint8_t *into, const uint8_t *other) { op_recency_merge(f, into, other); }
 
 // ---- gap: the latest time and the one before it ----
 size_t op_gap_size(const struct feature *f) { return (void)f, 16; }
@@ -37,15 +42,22 @@ void op_gap_init(const struct feature *f, uint8_t *state) {
   store_i64(state, TIME_NONE);
   store_i64(state + 8, TIME_NONE);
 }
-void op_gap_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
-  (void)f;
+static void gap_add(uint8_t *state, int64_t time) { // TIME_NONE changes nothing
   int64_t last = load_i64(state);
-  if (sample->time_ms >= last) {
+  if (time >= last) {
     store_i64(state + 8, last);
-    store_i64(state, sample->time_ms);
-  } else if (sample->time_ms > load_i64(state + 8)) {
-    store_i64(state + 8, sample->time_ms);
+    store_i64(state, time);
+  } else if (time > load_i64(state + 8)) {
+    store_i64(state + 8, time);
   }
+}
+void op_gap_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
+  (void)f, gap_add(state, sample->time_ms);
+}
+void op_gap_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  (void)f;
+  gap_add(into, load_i64(other + 8));
+  gap_add(into, load_i64(other));
 }
 double op_gap_read(const struct feature *f, const uint8_t *state, int64_t now_ms) {
   (void)f, (void)now_ms;

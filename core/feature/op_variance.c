@@ -62,6 +62,15 @@ double op_variance_read(const struct feature *f, const uint8_t *state, int64_t n
   return difference.hi > 0 ? difference.hi / (n * (n - 1)) : 0;
 }
 
+static void join(uint8_t *cell, const uint8_t *more) { store(cell, plus(load(cell), load(more))); }
+
+void op_variance_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  if (f->tiles)
+    tiles_merge(into, other, f->tiles, CELL, join);
+  else
+    join(into, other);
+}
+
 size_t op_stddev_size(const struct feature *f) { return op_variance_size(f); }
 void op_stddev_init(const struct feature *f, uint8_t *state) { op_variance_init(f, state); }
 void op_stddev_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
@@ -69,4 +78,7 @@ void op_stddev_fold(const struct feature *f, uint8_t *state, const struct sample
 }
 double op_stddev_read(const struct feature *f, const uint8_t *state, int64_t now_ms) {
   return sqrt(op_variance_read(f, state, now_ms)); // IEEE 754 rounds it correctly: the same everywhere
+}
+void op_stddev_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
+  op_variance_merge(f, into, other);
 }

@@ -2,7 +2,7 @@
 #include "feature/ops.h"
 
 #define WINDOW        (KEY_BIT(window) | KEY_BIT(tile))
-#define FUNCTIONS(op) .size = op##_size, .init = op##_init, .fold = op##_fold, .read = op##_read
+#define FUNCTIONS(op) .size = op##_size, .init = op##_init, .fold = op##_fold, .read = op##_read, .merge = op##_merge
 
 const struct feature_op feature_ops[] = {
     {.name = "count", .keys = WINDOW, FUNCTIONS(op_count)},

@@ -7,7 +7,8 @@
   size_t op##_size(const struct feature *f);                                                                           \
   void op##_init(const struct feature *f, uint8_t *state);                                                             \
   void op##_fold(const struct feature *f, uint8_t *state, const struct sample *sample);                                \
-  double op##_read(const struct feature *f, const uint8_t *state, int64_t now_ms)
+  double op##_read(const struct feature *f, const uint8_t *state, int64_t now_ms);                                     \
+  void op##_merge(const struct feature *f, uint8_t *into, const uint8_t *other)
 
 OP_DECLARE(op_count);
 OP_DECLARE(op_velocity); // folds like count, over twice the tiles

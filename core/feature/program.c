@@ -157,3 +157,11 @@ size_t feature_state_migrate(const struct feature_set *from, const uint8_t *old_
   }
   return carried;
 }
+
+void feature_state_merge(const struct feature_set *set, uint8_t *into, const uint8_t *other, int64_t now_ms) {
+  (void)now_ms; // every op keeps times, none an age
+  for (size_t i = 0; i < set->count; i++) {
+    const struct feature *f = &set->features[i];
+    f->op->merge(f, into + f->offset, other + f->offset);
+  }
+}

@@ -84,6 +84,8 @@ struct feature_op {
   void (*init)(const struct feature *f, uint8_t *state);
   void (*fold)(const struct feature *f, uint8_t *state, const struct sample *sample);
   double (*read)(const struct feature *f, const uint8_t *state, int64_t now_ms);
+  // `into` becomes what one lead would keep that had had both leads' matches; which of the two is `into` never shows.
+  void (*merge)(const struct feature *f, uint8_t *into, const uint8_t *other);
   struct bytes (*text)(const uint8_t *state); // of a text feature; NULL where there is none
 };
 

@@ -22,6 +22,17 @@ uint8_t *tiles_at(uint8_t *state, uint32_t count, size_t cell, int64_t tile) {
   return cells + slot * cell;
 }
 
+void tiles_merge(uint8_t *into, const uint8_t *other, uint32_t count, size_t cell,
+                 void (*add)(uint8_t *cell, const uint8_t *more)) {
+  int64_t head = load_i64(other);
+  if (head == TIME_NONE) return;
+  for (int64_t tile = head; tile > head - count; tile--) { // newest first: the ring moves on once
+    uint8_t *to = tiles_at(into, count, cell, tile);
+    if (!to) return;
+    add(to, other + 8 + slot_of(tile, count) * cell);
+  }
+}
+
 struct tiles_walk tiles_walk(const uint8_t *state, uint32_t count, size_t cell, int64_t first, int64_t last) {
   struct tiles_walk w = {.cells = state + 8, .cell = cell, .count = count};
   int64_t head = load_i64(state);

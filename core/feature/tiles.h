@@ -11,6 +11,9 @@ static inline size_t tiles_size(uint32_t count, size_t cell) { return 8 + (count
 void tiles_init(uint8_t *state);
 // The cell of a match, emptied (all zero) when it is new; NULL: older than what is kept.
 uint8_t *tiles_at(uint8_t *state, uint32_t count, size_t cell, int64_t tile);
+// Adds each cell of `other` to that of the same tile; what is then older than the newest `count` tiles is let go.
+void tiles_merge(uint8_t *into, const uint8_t *other, uint32_t count, size_t cell,
+                 void (*add)(uint8_t *cell, const uint8_t *more));
 
 // Cells of the tiles first … last that the ring holds, oldest first.
 struct tiles_walk {

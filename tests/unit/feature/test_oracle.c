@@ -589,11 +589,90 @@ static void test_migrate_and_go_on(void **unused) {
   }
 }
 
+// ---- merging ----
+// What two leads' states may differ in from one lead's that had both leads' events: the value at equal times, which
+// arrival decides within a lead; the last bits of a decayed sum; what they keep no more. NaN: nothing known.
+static bool merges_exactly(const struct spec *s, const struct answer *a, double whole, double merged) {
+  if (is(s, "sessions")) return a->promised && whole <= 4;
+  if (is(s, "streak")) return whole < 64 && merged < 64;
+  return !is(s, "decay");
+}
+
+static bool same_value(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
+
+// Two states of one feature, of which `b` was merged.
+static void compare_merged(const struct spec *specs, const struct feature_set *set, const uint8_t *a, const uint8_t *b,
+                           const struct ev *events, size_t n, int64_t now, uint64_t seed) {
+  double x[SPECS], y[SPECS];
+  struct bytes t[SPECS], u[SPECS];
+  feature_read(set, a, now, x, t), feature_read(set, b, now, y, u);
+  for (size_t i = 0; i < SPECS; i++) {
+    const struct spec *s = &specs[i];
+    const struct feature_info *info = feature_info(set, i);
+    struct answer asked = ask(s, events, n, now);
+    bool same = same_value(x[i], y[i]) && bytes_eq(t[i], u[i]);
+    if (is(s, "first") || is(s, "last"))
+      same = memcmp(a + info->state_offset, b + info->state_offset, 8) == 0; // the time; values: test_merge.c
+    else if (!merges_exactly(s, &asked, x[i], y[i]))
+      same = fabs(x[i] - y[i]) <= (is(s, "decay") ? asked.tolerance : (double)n);
+    if (!same)
+      fail_msg("SEED=%" PRIu64 ": feature %zu, %s: one lead %.17g, merged %.17g", seed, i, info->op, x[i], y[i]);
+  }
+}
+
+static void merge(const struct feature_set *set, uint8_t *into, const uint8_t *a, const uint8_t *b) {
+  memcpy(into, a, feature_state_size(set));
+  feature_state_merge(set, into, b, T0);
+}
+
+// Bytes of all features but those named.
+static void assert_same_but(const struct feature_set *set, const uint8_t *a, const uint8_t *b, const char *but,
+                            uint64_t seed) {
+  for (size_t i = 0; i < feature_count(set); i++) {
+    const struct feature_info *info = feature_info(set, i);
+    if (memcmp(a + info->state_offset, b + info->state_offset, info->state_size) != 0 && !strstr(but, info->op))
+      fail_msg("SEED=%" PRIu64 ": %s (feature %zu) depends on the order of merges", seed, info->op, i);
+  }
+}
+
+// A stream dealt at random to three leads, of which some get little or nothing: merged, they are one lead that had it
+// all.
+static void test_merge_is_one_lead(void **unused) {
+  (void)unused;
+  uint64_t seed = begin();
+  for (int round = 0; round < ROUNDS; round++) {
+    struct spec specs[SPECS];
+    struct ev events[EVENTS];
+    for (size_t i = 0; i < SPECS; i++) specs[i] = some_spec(i);
+    struct feature_set *set = compile_specs(specs, SPECS);
+    size_t size = feature_state_size(set), n = (size_t)below(EVENTS + 1);
+    int64_t now = T0, share = 1 + below(9), last = 0;
+    uint8_t *s[9];
+    for (int i = 0; i < 9; i++) feature_state_init(set, s[i] = xmalloc(size));
+    for (size_t i = 0; i < n; i++) {
+      events[i] = some_event(&now);
+      if (i > 0 && one_in(8)) events[i].time = events[i - 1].time;
+      if (!one_in(3)) last = one_in(share) ? below(3) : 0; // visits to one of them are often in a row
+      fold(set, s[3], &events[i], now), fold(set, s[last], &events[i], now);
+    }
+    merge(set, s[4], s[0], s[1]), merge(set, s[5], s[1], s[0]);
+    assert_same_but(set, s[4], s[5], "", seed); // commutative
+    merge(set, s[6], s[4], s[2]), merge(set, s[7], s[1], s[2]), merge(set, s[8], s[0], s[7]);
+    assert_same_but(set, s[6], s[8], "decay sessions streak", seed); // associative
+    compare_merged(specs, set, s[3], s[6], events, n, now, seed);
+    compare_merged(specs, set, s[3], s[8], events, n, now + some_time(60 * DAY), seed);
+    feature_state_init(set, s[4]);
+    merge(set, s[5], s[3], s[4]), merge(set, s[6], s[4], s[3]);
+    assert_same_but(set, s[5], s[3], "", seed), assert_same_but(set, s[6], s[3], "", seed); // with a new lead
+    for (int i = 0; i < 9; i++) free(s[i]);
+    feature_set_free(set);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_against_the_oracle),
-      cmocka_unit_test(test_late_runs),
-      cmocka_unit_test(test_order_of_arrival),
+      cmocka_unit_test(test_merge_is_one_lead), cmocka_unit_test(test_against_the_oracle),
+      cmocka_unit_test(test_late_runs),         cmocka_unit_test(test_order_of_arrival),
       cmocka_unit_test(test_migrate_and_go_on),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
