@@ -2,6 +2,7 @@
 #include "base/clock.h"
 
 #include "base/check.h"
+#include "base/date.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -22,36 +23,7 @@ uint64_t clock_mono_ns(void) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-// The calendar is counted in years that begin on 1 March: the leap day then ends its year, and the months' lengths
-// follow 31,30,31,30,31 from there, which (153 * month + 2) / 5 sums. Eras are 400 years of 146097 days.
-enum { DAYS_PER_ERA = 146097, DAYS_TO_1970 = 719468 }; // from 0000-03-01
-
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-
-static int64_t days_from_date(int64_t year, int month, int day) {
-  if (month <= 2) year--;
-  int64_t era = floor_div(year, 400), in_era = year - era * 400;
-  int64_t in_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-  return era * DAYS_PER_ERA + in_era * 365 + in_era / 4 - in_era / 100 + in_year - DAYS_TO_1970;
-}
-
-static void date_from_days(int64_t days, int64_t *year, int *month, int *day) {
-  days += DAYS_TO_1970;
-  int64_t era = floor_div(days, DAYS_PER_ERA), in_era = days - era * DAYS_PER_ERA;
-  // Taking out the leap days before it makes every year 365 days long; the last of an era is the one that is left over.
-  int64_t y = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
-  int64_t in_year = in_era - (365 * y + y / 4 - y / 100);
-  int64_t m = (5 * in_year + 2) / 153;
-  *day = (int)(in_year - (153 * m + 2) / 5 + 1);
-  *month = (int)(m < 10 ? m + 3 : m - 9);
-  *year = y + era * 400 + (*month <= 2);
-}
-
-static int month_days(int year, int month) {
-  static const int8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-  return days[month - 1] + (month == 2 && leap);
-}
 
 static bool is_digit(uint8_t c) { return c >= '0' && c <= '9'; }
 
@@ -79,8 +51,8 @@ static bool take_date(struct bytes *b, int64_t *days) {
   int year, month, day;
   if (!take_number(b, 4, 1, 9999, &year) || !take_char(b, "-")) return false;
   if (!take_number(b, 2, 1, 12, &month) || !take_char(b, "-")) return false;
-  if (!take_number(b, 2, 1, month_days(year, month), &day)) return false;
-  *days = days_from_date(year, month, day);
+  if (!take_number(b, 2, 1, date_month_days(year, month), &day)) return false;
+  *days = date_to_days(year, month, day);
   return true;
 }
 
@@ -129,18 +101,17 @@ int time_parse(struct bytes text, int64_t *time_ms) {
     return ITD_EINVAL;
   if (text.n > 0) return ITD_EINVAL;
   int64_t ms = days * MS_PER_DAY + clock - zone;
-  if (ms < days_from_date(1, 1, 1) * MS_PER_DAY || ms >= days_from_date(10000, 1, 1) * MS_PER_DAY) return ITD_EINVAL;
+  if (ms < date_to_days(1, 1, 1) * MS_PER_DAY || ms >= date_to_days(10000, 1, 1) * MS_PER_DAY) return ITD_EINVAL;
   if (leap && floor_div(ms + 1, MS_PER_DAY) * MS_PER_DAY != ms + 1) return ITD_EINVAL;
   *time_ms = ms;
   return 0;
 }
 
 void time_format(int64_t time_ms, char out[TIME_TEXT_MAX]) {
-  int64_t days = floor_div(time_ms, MS_PER_DAY), year;
-  int month, day, ms = (int)(time_ms % MS_PER_DAY);
+  int ms = (int)(time_ms % MS_PER_DAY);
   if (ms < 0) ms += (int)MS_PER_DAY;
-  date_from_days(days, &year, &month, &day);
-  int n = snprintf(out, TIME_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", (long long)year, month, day,
+  struct date d = date_of_days(floor_div(time_ms, MS_PER_DAY));
+  int n = snprintf(out, TIME_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", (long long)d.year, d.month, d.day,
                    ms / MS_PER_HOUR, ms / MS_PER_MINUTE % 60, ms / MS_PER_SECOND % 60, ms % 1000);
   CHECK(n > 0 && n < TIME_TEXT_MAX);
 }

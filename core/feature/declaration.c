@@ -93,10 +93,19 @@ static int read_note(struct reader *r, const char *key, struct bytes value, size
 }
 
 static int read_zone(struct reader *r, struct bytes value) {
+  struct bytes name;
   int64_t minutes = 0;
-  int rc = read_int(r, "zone", value, -12 * 60, 14 * 60, &minutes);
-  r->feature->zone_ms = minutes * 60000;
-  return rc;
+  if (!mp_as_str(value, &name)) {
+    int rc = read_int(r, "zone", value, -12 * 60, 14 * 60, &minutes);
+    r->feature->zone = zone_fixed((int32_t)minutes * 60);
+    return rc;
+  }
+  if (zone_find(name, &r->feature->zone)) return 0;
+  char quoted[SHOWN_MAX], near[SHOWN_MAX];
+  const char **names = arena_alloc(r->arena, zone_count() * sizeof *names);
+  for (size_t i = 0; i < zone_count(); i++) names[i] = zone_name(i);
+  return reader_fail(r, "unknown zone %s%s; allowed: minutes from UTC, or an IANA name like \"Europe/Amsterdam\"",
+                     shown(name, quoted), did_you_mean(name, names, zone_count(), near));
 }
 
 static int read_limit(struct reader *r, struct bytes value) {
@@ -117,6 +126,20 @@ struct spans { // durations that only make sense together
   int64_t window_ms, tile_ms;
 };
 
+static const char *const calendars[] = {"today", "this_week", "this_month", "this_quarter", "this_year"};
+#define CALENDARS (sizeof calendars / sizeof *calendars)
+
+// Names begin with a letter, durations with a digit.
+static int read_window(struct reader *r, struct bytes value, struct spans *spans) {
+  struct bytes text;
+  size_t index;
+  if (!mp_as_str(value, &text) || text.n == 0 || text.p[0] < 'a' || text.p[0] > 'z')
+    return read_duration(r, "window", value, 1000, &spans->window_ms);
+  int rc = read_name(r, "window", value, calendars, CALENDARS, &index);
+  if (rc == 0) r->feature->calendar = (enum calendar)(CALENDAR_DAY + index);
+  return rc;
+}
+
 static int read_one(struct reader *r, enum feature_key key, struct bytes value, struct spans *spans) {
   struct feature *f = r->feature;
   switch (key) {
@@ -125,7 +148,7 @@ static int read_one(struct reader *r, enum feature_key key, struct bytes value, 
   case KEY_of: return read_of(r, value);
   case KEY_part: return read_part(r, value);
   case KEY_text: return read_bool(r, "text", value, &f->info.is_text);
-  case KEY_window: return read_duration(r, "window", value, 1000, &spans->window_ms);
+  case KEY_window: return read_window(r, value, spans);
   case KEY_tile: return read_duration(r, "tile", value, 1000, &spans->tile_ms);
   case KEY_half_life: return read_duration(r, "half_life", value, 1000, &f->half_life_ms);
   case KEY_session_gap: return read_duration(r, "session_gap", value, 1000, &f->session_gap_ms);
@@ -165,10 +188,14 @@ static int judge_keys(const struct reader *r) {
 
 static int judge_window(const struct reader *r, struct spans spans) {
   struct feature *f = r->feature;
-  if (!(r->given & KEY_BIT(window))) {
-    if (r->given & KEY_BIT(tile)) return reader_fail(r, "tile needs window");
-    return 0;
+  if (r->given & KEY_BIT(tile)) {
+    if (!(r->given & KEY_BIT(window))) return reader_fail(r, "tile needs window");
+    if (f->calendar) return reader_fail(r, "tile does not go with window \"%s\"", calendars[f->calendar - 1]);
   }
+  if ((r->given & KEY_BIT(zone)) && (f->op->keys & KEY_BIT(tile)) && !f->calendar)
+    return reader_fail(r, "zone needs a window of the calendar: today, this_week, this_month, this_quarter, this_year");
+  if (f->calendar) f->tiles = 1;
+  if (f->calendar || !(r->given & KEY_BIT(window))) return 0;
   if (!(r->given & KEY_BIT(tile))) {
     spans.tile_ms = (spans.window_ms + 3500) / 7000 * 1000; // a seventh, to the nearest second
     if (spans.tile_ms == 0) spans.tile_ms = 1000;

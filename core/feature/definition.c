@@ -61,6 +61,19 @@ static void put_set(struct buf *b, const void *items, size_t count, size_t size,
   arena_deinit(&arena);
 }
 
+// Its rule, not its name: a rule that changes is another meaning.
+static void put_zone(struct buf *b, const struct zone *zone) {
+  const struct zone_change *changes[] = {&zone->start, &zone->end};
+  put_int(b, zone->standard_s);
+  put_int(b, zone->summer_s);
+  for (unsigned i = 0; i < 2; i++) {
+    put_int(b, changes[i]->month);
+    put_int(b, changes[i]->week);
+    put_int(b, changes[i]->weekday);
+    put_int(b, changes[i]->seconds);
+  }
+}
+
 uint64_t definition_hash(const struct feature *f) {
   struct buf b;
   buf_init(&b);
@@ -78,7 +91,8 @@ uint64_t definition_hash(const struct feature *f) {
   put_int(&b, f->precision);
   put_int(&b, f->half_life_ms);
   put_int(&b, f->session_gap_ms);
-  put_int(&b, f->zone_ms);
+  put_int(&b, f->calendar);
+  put_zone(&b, &f->zone);
   uint64_t hash = hash64(buf_bytes(&b));
   buf_deinit(&b);
   return hash;

@@ -25,7 +25,7 @@ static void advance(uint8_t *state, int64_t days) {
 }
 
 void op_streak_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
-  int64_t day = floor_div(sample->time_ms + f->zone_ms, DAY_MS), newest = load_i64(state);
+  int64_t day = local_day(&f->zone, sample->time_ms), newest = load_i64(state);
   if (newest == TIME_NONE) newest = day, store_i64(state, day);
   if (day > newest) {
     advance(state, day - newest);
@@ -40,7 +40,7 @@ void op_streak_fold(const struct feature *f, uint8_t *state, const struct sample
 }
 
 double op_streak_read(const struct feature *f, const uint8_t *state, int64_t now_ms) {
-  int64_t newest = load_i64(state), today = floor_div(now_ms + f->zone_ms, DAY_MS);
+  int64_t newest = load_i64(state), today = local_day(&f->zone, now_ms);
   if (newest == TIME_NONE || newest < today - 1) return 0;
   uint64_t holes = ~load_u64(state + 8);
   if (holes != 0) return __builtin_ctzll(holes);

@@ -7,6 +7,7 @@
 //   fold.c read.c  the way of an event, and of a question
 //   ops.c          the table of ops; op_*.c what each keeps and computes; tiles.c what windows stand on
 #pragma once
+#include "feature/calendar.h"
 #include "feature/feature.h"
 #include "feature/names.h"
 #include "feature/scalar.h"
@@ -67,7 +68,9 @@ struct feature {
   int64_t tile_ms;
   uint32_t tiles; // 0: all time
   uint32_t limit, precision;
-  int64_t half_life_ms, session_gap_ms, zone_ms;
+  enum calendar calendar; // then a tile is a period of it, and tile_ms is 0
+  struct zone zone;
+  int64_t half_life_ms, session_gap_ms;
   // what only compiling, showing and lineage need
   const struct alternative *on; // on_count 0: every event
   struct bytes of_text;

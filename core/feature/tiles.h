@@ -1,11 +1,14 @@
 // Tiles: a window's ring of cells, one for each stretch of event time. What a stretch is only tile_of knows: tile_ms,
-// aligned to 1970. A ring keeps the newest tile that had a match and the count - 1 before it. The newest never lies ahead of the lead's clock, so a tile
+// aligned to 1970, or a period of the calendar. A ring keeps the newest tile that had a match and the count - 1 before it. The newest never lies ahead of the lead's clock, so a tile
 // that has left the ring has left every window too: what a window holds does not depend on the order of arrival.
 #pragma once
 #include "feature/program.h"
 #include "feature/state.h"
 
-static inline int64_t tile_of(const struct feature *f, int64_t time_ms) { return floor_div(time_ms, f->tile_ms); }
+static inline int64_t tile_of(const struct feature *f, int64_t time_ms) {
+  if (f->calendar == CALENDAR_NONE) return floor_div(time_ms, f->tile_ms);
+  return calendar_number(f->calendar, local_day(&f->zone, time_ms));
+}
 
 static inline size_t tiles_size(uint32_t count, size_t cell) { return 8 + (count * cell + 7) / 8 * 8; }
 void tiles_init(uint8_t *state);

@@ -2,6 +2,7 @@
 // value anew from all events, by the definitions in docs/features.md and with nothing of the layer's code. SEED repeats
 // a run.
 #include "support.h"
+#include <time.h>
 
 // ---- randomness ----
 static uint64_t rng;
@@ -108,7 +109,7 @@ struct spec {
   const char *source, *part; // distinct: "channel", "event" or "" (a property)
   bool text;
   int64_t window, tile, half_life, gap;
-  int limit, zone;
+  int limit, zone, calendar; // zone: minutes, or one of the PLACES; calendar 0: none
 };
 
 static const char *const ops[] = {"count",  "sum",      "mean",    "min",      "max",      "first",
@@ -125,6 +126,11 @@ static bool takes_of(const struct spec *s) {
   return is(s, "sum") || is(s, "mean") || is_spread(s) || is(s, "min") || is(s, "max") || is(s, "first") ||
          is(s, "last") || is(s, "distinct");
 }
+
+// Places whose clocks the oracle knows by heart; numbers that are no minutes.
+enum { AMSTERDAM = 10000, NEW_YORK, SYDNEY };
+static const char *const places[] = {"Europe/Amsterdam", "America/New_York", "Australia/Sydney"};
+static const char *const calendars[] = {"", "today", "this_week", "this_month", "this_quarter", "this_year"};
 
 static struct spec some_spec(size_t i) {
   static const char *const sources[] = {"", "", "channel", "event"}, *const parts[] = {"", "lower", "domain"};
@@ -154,7 +160,8 @@ static struct spec some_spec(size_t i) {
   }
   s.half_life = SECOND + some_time(30 * DAY);
   s.gap = SECOND + some_time(2 * DAY);
-  s.zone = (int)below(1561) - 720;
+  s.zone = one_in(2) ? (int)below(1561) - 720 : AMSTERDAM + (int)below(3);
+  if (s.window && one_in(3)) s.window = s.tile = 0, s.calendar = 1 + (int)below(5);
   return s;
 }
 
@@ -193,7 +200,10 @@ static void print_spec(struct buf *b, const struct spec *s, size_t i) {
   if (s->tile) buf_printf(b, ", 'tile': '%" PRId64 "ms'", s->tile);
   if (is(s, "decay")) buf_printf(b, ", 'half_life': '%" PRId64 "ms'", s->half_life);
   if (is(s, "sessions")) buf_printf(b, ", 'session_gap': '%" PRId64 "ms'", s->gap);
-  if (is(s, "streak")) buf_printf(b, ", 'zone': %d", s->zone);
+  if (s->calendar) buf_printf(b, ", 'window': '%s'", calendars[s->calendar]);
+  if ((is(s, "streak") || s->calendar) && s->zone < AMSTERDAM) buf_printf(b, ", 'zone': %d", s->zone);
+  if ((is(s, "streak") || s->calendar) && s->zone >= AMSTERDAM)
+    buf_printf(b, ", 'zone': '%s'", places[s->zone - AMSTERDAM]);
   buf_append_str(b, "}");
 }
 
@@ -290,18 +300,56 @@ static int by_time(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+// ---- clocks of places, by the C library's calendar ----
+static struct tm utc(int64_t time) {
+  time_t seconds = (time_t)down(time, SECOND);
+  struct tm tm;
+  gmtime_r(&seconds, &tm);
+  return tm;
+}
+// A time of the `nth` Sunday (0: the last) of a month (0 to 11), in UTC hours from its midnight.
+static int64_t sunday(int year, int month, int nth, int hours) {
+  struct tm tm = {.tm_year = year, .tm_mon = nth ? month : month + 1, .tm_mday = nth ? 1 : 0};
+  (void)timegm(&tm);
+  while (tm.tm_wday != 0) tm.tm_mday += nth ? 1 : -1, (void)timegm(&tm);
+  tm.tm_mday += nth > 1 ? 7 * (nth - 1) : 0;
+  return (int64_t)timegm(&tm) * SECOND + hours * HOUR;
+}
+static int64_t clock_of(int zone, int64_t time) {
+  int year = utc(time).tm_year;
+  if (zone == AMSTERDAM) return time + (time >= sunday(year, 2, 0, 1) && time < sunday(year, 9, 0, 1) ? 2 : 1) * HOUR;
+  if (zone == NEW_YORK) return time - (time >= sunday(year, 2, 2, 7) && time < sunday(year, 10, 1, 6) ? 4 : 5) * HOUR;
+  if (zone == SYDNEY) return time + (time >= sunday(year, 3, 1, -8) && time < sunday(year, 9, 1, -8) ? 10 : 11) * HOUR;
+  return time + zone * MINUTE;
+}
+static int64_t period_of(const struct spec *s, int64_t time) {
+  int64_t local = clock_of(s->zone, time), day = down(local, DAY);
+  struct tm tm = utc(local);
+  switch (s->calendar) {
+  case 1: return day;
+  case 2: return (day - (tm.tm_wday + 6) % 7 + 3) / 7;
+  case 3: return tm.tm_year * 12 + tm.tm_mon;
+  case 4: return tm.tm_year * 4 + tm.tm_mon / 3;
+  default: return tm.tm_year;
+  }
+}
+
+static int64_t tile_number(const struct spec *s, int64_t tile, int64_t time) {
+  return s->calendar ? period_of(s, time) : s->window ? down(time, tile) : 0;
+}
+
 static void ask_windowed(const struct spec *s, const struct match *m, size_t n, int64_t now, struct answer *a) {
   int64_t tile = s->tile;
   if (s->window && !tile) {
     tile = (int64_t)floor((double)s->window / 7000 + 0.5) * SECOND;
     if (tile < SECOND) tile = SECOND;
   }
-  int64_t tiles = s->window ? (int64_t)ceil((double)s->window / (double)tile) : 0;
+  int64_t tiles = s->window ? (int64_t)ceil((double)s->window / (double)tile) : 1;
   double count = 0, sum = 0, before = 0, least = NAN, greatest = NAN;
   long double squares = 0; // of the distances from the mean
   for (size_t i = 0; i < n; i++) {
-    int64_t age = s->window ? down(now, tile) - down(m[i].time, tile) : 0;
-    if (!s->window || age < tiles)
+    int64_t age = tile_number(s, tile, now) - tile_number(s, tile, m[i].time);
+    if (age < tiles)
       count++, sum += m[i].taken.number, least = fmin(least, m[i].taken.number),
                                          greatest = fmax(greatest, m[i].taken.number);
     else if (age < 2 * tiles)
@@ -309,7 +357,7 @@ static void ask_windowed(const struct spec *s, const struct match *m, size_t n, 
   }
   for (size_t i = 0; i < n; i++) {
     long double distance = (long double)m[i].taken.number - (long double)sum / (long double)count;
-    if (!s->window || down(now, tile) - down(m[i].time, tile) < tiles) squares += distance * distance;
+    if (tile_number(s, tile, now) - tile_number(s, tile, m[i].time) < tiles) squares += distance * distance;
   }
   if (is(s, "count"))
     a->value = count;
@@ -332,10 +380,11 @@ static void ask_windowed(const struct spec *s, const struct match *m, size_t n, 
 }
 
 static void ask_runs(const struct spec *s, const struct match *m, size_t n, int64_t now, struct answer *a) {
-  int64_t unit = is(s, "streak") ? DAY : 1, zone = is(s, "streak") ? s->zone * MINUTE : 0, newest = INT64_MIN;
+  bool days = is(s, "streak");
+  int64_t unit = days ? DAY : 1, newest = INT64_MIN;
   int64_t *t = xcalloc(n + 1, sizeof *t);
   for (size_t i = 0; i < n; i++) {
-    t[i] = down(m[i].time + zone, unit);
+    t[i] = days ? down(clock_of(s->zone, m[i].time), DAY) : m[i].time;
     // How late an event may be: three gaps behind the newest, 63 days behind the newest day.
     if (newest != INT64_MIN && newest - t[i] > (unit == 1 ? 3 * s->gap : 63)) a->promised = false;
     if (t[i] > newest) newest = t[i];
@@ -343,7 +392,7 @@ static void ask_runs(const struct spec *s, const struct match *m, size_t n, int6
   qsort(t, n, sizeof *t, by_time);
   if (unit == 1) {
     for (size_t i = 0; i < n; i++) a->value += i == 0 || t[i] - t[i - 1] > s->gap;
-  } else if (n > 0 && t[n - 1] >= down(now + zone, DAY) - 1) {
+  } else if (n > 0 && t[n - 1] >= down(clock_of(s->zone, now), DAY) - 1) {
     a->value = 1;
     for (size_t i = n - 1; i > 0 && t[i] - t[i - 1] <= 1; i--) a->value += t[i] - t[i - 1] == 1;
   }
