@@ -88,6 +88,7 @@ function bounds.of(node)
   local kind = node.kind
   if kind == "number" then return node.number, node.number end
   if kind == "feature" then return of_feature(node) end
+  if kind == "age" then return 0, INFINITE end
   if kind == "intent" then return bounds.intent() end
   if kind == "channels" then return of_channels() end
   if kind == "fit" or kind == "engagement" then return of_model(kind) end

@@ -61,6 +61,17 @@ local function add_test(plan, node)
   node.test = known
 end
 
+-- The place of a feature's age among the ages that the policy asks for.
+local function add_age(plan, node)
+  local name = node.feature.name
+  if not plan.age_number[name] then
+    plan.age_number[name] = #plan.ages
+    plan.ages[#plan.ages + 1] = name
+  end
+  local least = plan.age_asked[name]
+  plan.age_asked[name] = math.min(least or node.bound, node.bound)
+end
+
 local LEAF = { compare = true, test = true, known = true, truth = true }
 
 -- Numbers a rule's conditions; entry.uses lists them.
@@ -68,6 +79,7 @@ local function number_rule(plan, entry, node)
   local uses, seen = {}, {}
   if node then
     value.walk(node, function(below)
+      if below.kind == "age" then add_age(plan, below) end
       if LEAF[below.kind] and not below.number then
         if below.kind == "test" then add_test(plan, below) end
         add_condition(plan, below)
@@ -196,6 +208,7 @@ local function lay_out(plan)
     {
       { "features", #tree.signals.names },
       { "tests", #plan.tests },
+      { "ages", #plan.ages },
       { "events", #plan.events },
       { "draws", #plan.draws },
     }
@@ -249,6 +262,7 @@ function expression(e, node)
   local kind = node.kind
   if kind == "number" then return literal(node.number) end
   if kind == "feature" then return input(e, "features", node.index) end
+  if kind == "age" then return input(e, "ages", e.plan.age_number[node.feature.name]) end
   if POINTS_OF[kind] then return ("(%s / 1000)"):format(POINTS_OF[kind](e)) end
   if kind == "channels" then return output(e, "channels") end
   if kind == "custom" then return output(e, "customs", node.number - 1) end
@@ -812,6 +826,22 @@ local function paths(files)
   return out
 end
 
+-- The set's declarations; a feature whose age the policy asks for keeps the time of its latest match (max_age).
+local function declarations(plan)
+  local out = {}
+  for i, declaration in ipairs(tree.signals.declarations) do
+    local asked = plan.age_asked[declaration.name]
+    out[i] = declaration
+    if asked and declaration.max_age == nil then
+      out[i] = { max_age = ("%ds"):format(math.ceil(asked / 1000)) }
+      for key, member in pairs(declaration) do
+        out[i][key] = member
+      end
+    end
+  end
+  return out
+end
+
 local function artifact(plan)
   local policy, signals = tree.policy, tree.signals
   return {
@@ -822,7 +852,7 @@ local function artifact(plan)
     mode = policy.mode,
     signals = ("%s@%d"):format(signals.name, signals.version),
     signal_set = signals.name,
-    declarations = signals.declarations,
+    declarations = declarations(plan),
     feature_files = paths(signals.files),
     personal = signals.personal,
     models = policy.models,
@@ -845,6 +875,7 @@ local function artifact(plan)
     conditions = plan.conditions,
     eligibility = rows(plan.eligibility),
     tests = plan.tests,
+    ages = plan.ages,
     events = plan.events,
     draws = plan.draws,
     memory = plan.memory,
@@ -867,6 +898,9 @@ function compile.run()
     conditions = {},
     tests = {},
     test_number = {},
+    ages = {},
+    age_number = {},
+    age_asked = {},
     events = {},
     event_number = {},
     draws = {},

@@ -1,6 +1,7 @@
 --- What is known of a lead: features of a signal set, and how conditions on them go together.
 local declare = require "declare"
 local freeze = require "frozen"
+local numbers = require "numbers"
 local signal_set = require "signal_set"
 local tree = require "tree"
 local value = require "value"
@@ -164,6 +165,7 @@ local function read_set(name, head, declarations, files)
         index = index - 1,
         path = files[index].path,
         op = declaration.op,
+        max_age = type(declaration.max_age) == "string" and declaration.max_age or nil,
         is_text = is_text(declaration),
         is_duration = DURATIONS[declaration.op] or false,
       }
@@ -211,6 +213,7 @@ function signal.features(ref)
           label = key,
           index = feature.index,
           op = feature.op,
+          max_age = feature.max_age,
           is_text = feature.is_text,
           is_duration = feature.is_duration,
         }
@@ -223,6 +226,51 @@ function signal.features(ref)
     __newindex = function() error("no modification allowed: features", 2) end,
     __metatable = false,
   })
+end
+
+-- The age that is asked for: of the call, or of the declaration. nil: reported.
+local function asked_age(node, age)
+  local ms = numbers.duration_ms(age == nil and node.max_age or age)
+  if age == nil and not node.max_age then
+    tree.problem(nil, "signal.fresh: '%s' has no max_age: say how old it may be: signal.fresh(f.%s, \"1d\")", node.name, node.name)
+  elseif not ms or ms < 1000 then
+    tree.problem(nil, "signal.fresh takes a duration of at least a second, such as \"1d\" (units w d h m s)")
+  elseif age and numbers.duration_ms(node.max_age) and ms > numbers.duration_ms(node.max_age) then
+    tree.warn(tree.place(), "signal.fresh: '%s' may be %s old here, and its max_age is %s", node.name, age, node.max_age)
+    return ms
+  else
+    return ms
+  end
+end
+
+--- True when the feature's latest match, by event time, is no older than `age`; false when there never was one.
+---@param feature Value|string f.usage_7d, or its name
+---@param age? string "1d"; default: the declaration's max_age
+---@return Condition
+function signal.fresh(feature, age)
+  local node = value.open(feature)
+  if type(feature) == "string" then
+    local known = tree.signals and tree.signals.by_name[feature]
+    if tree.signals and not known then
+      tree.problem(nil, "signal.fresh: no feature '%s' in %s%s", feature, tree.signals.name, tree.hint(feature, tree.signals.names))
+    end
+    node = known and { kind = "feature", class = "value", name = feature, label = feature, index = known.index, max_age = known.max_age }
+      or { kind = "unknown" }
+  end
+  if not node or (node.kind ~= "feature" and node.kind ~= "unknown") then
+    error('signal.fresh takes a feature and a duration: signal.fresh(f.usage_7d, "1d")', 2)
+  end
+  local bound = node.kind == "feature" and asked_age(node, age)
+  if not bound then return value.unknown_condition() end
+  local shown = numbers.show_duration(bound)
+  local of = { kind = "age", class = "value", feature = node, bound = bound, is_duration = true, label = "age of " .. node.name }
+  return value.make_condition {
+    kind = "compare",
+    op = "at_most",
+    value = of,
+    bound = bound,
+    label = ("%s is no older than %s"):format(node.name, shown),
+  }
 end
 
 --- The hatch: Lua that runs for each event, for what the combinators can't say. `view.NAME` are the features listed in

@@ -2,7 +2,7 @@
 --- and conditions (comparisons of values, and all, any, none of them). Policies hold opaque handles; the library opens
 --- them to plain nodes:
 ---   value      {class = "value", kind = feature | intent | channels | fit | engagement | combined | number |
----              arith | default | custom | unknown}
+---              arith | default | custom | age | unknown}
 ---   condition  {class = "condition", kind = compare | test | known | truth | gate | all | any | none | unknown}
 --- "unknown" stands for something already reported, and is accepted everywhere, so that one mistake gives one problem.
 local freeze = require "frozen"
@@ -44,6 +44,7 @@ end
 function value.unknown() return new({ class = "value", kind = "unknown", label = "?" }, value_meta) end
 local UNKNOWN = { class = "condition", kind = "unknown", label = "?" }
 local function unknown_condition() return new(UNKNOWN, condition_meta) end
+value.unknown_condition = unknown_condition
 
 --- The node behind a handle, or nil.
 function value.open(handle) return type(handle) == "table" and node_of[handle] or nil end

@@ -53,6 +53,20 @@ static void stage_row(struct grid *t, const struct page *p) {
   grid_end(t);
 }
 
+// "b2b@4 (08d3…)": the set that the decision's policy read, by its version and hash.
+static void signals_row(struct grid *t, struct bytes answer) {
+  if (!field_text(answer, "signals.name").n) return;
+  grid_add_str(t, "signals");
+  struct buf *cell = grid_cell(t);
+  show_text(cell, field_text(answer, "signals.name"));
+  buf_append_u8(cell, '@');
+  show_text(cell, field_text(answer, "signals.version"));
+  buf_append_str(cell, " (");
+  show_text(cell, field_text(answer, "signals.hash"));
+  buf_append_u8(cell, ')');
+  grid_end(t);
+}
+
 static void put_head(const struct page *p) {
   struct grid t;
   grid_init(&t, "ll");
@@ -82,6 +96,7 @@ static void put_head(const struct page *p) {
     show_text(cell, field_text(p->decision, version));
   }
   grid_end(&t);
+  signals_row(&t, p->answer);
   grid_put(&t, p->width, p->out);
   grid_deinit(&t);
 }
@@ -194,10 +209,22 @@ static bool says_nothing(struct bytes value) {
   return value.n == 0 || (mp_as_number(value, &number) && !(number > 0) && !(number < 0));
 }
 
+// "3h 2m", and that it is more than the feature's max_age; "-" when there was no match or its time is not kept.
+static void age_cell(struct grid *t, struct bytes feature) {
+  struct buf *cell = grid_cell(t);
+  int64_t age = field_int(feature, "age", -1), most = field_int(feature, "max_age", 0);
+  if (age < 0)
+    buf_append_u8(cell, '-');
+  else
+    show_span(cell, age);
+  if (age >= 0 && most && age > most) buf_append_str(cell, " (stale)");
+  grid_end(t);
+}
+
 static void put_features(const struct page *p) {
   struct grid t;
   struct bytes feature;
-  grid_init(&t, "lrll");
+  grid_init(&t, "lrlrl");
   t.indent = 2;
   for (struct each each = each_of(field(p->answer, "features")); each_next(&each, &feature);) {
     double points = field_number(feature, "points", 0);
@@ -209,10 +236,12 @@ static void put_features(const struct page *p) {
     grid_end(&t);
     show_value(grid_cell(&t), field(feature, "value"), bytes_is(field_text(feature, "unit"), "ms") ? "ms" : NULL);
     grid_end(&t);
+    age_cell(&t, feature);
     show_text(grid_cell(&t), field_text(feature, "description"));
     grid_end(&t);
   }
-  buf_append_str(p->out, "\nfeatures (points: their share of combined)\n");
+  buf_append_str(p->out,
+                 "\nfeatures (points: their share of combined; then the value, and how old its latest match is)\n");
   grid_put(&t, p->width, p->out);
   grid_deinit(&t);
 }

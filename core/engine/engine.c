@@ -6,6 +6,8 @@
 #include "base/hash.h"
 #include "engine/answer.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct side { // one of the two models
@@ -23,7 +25,7 @@ struct engine {
   struct policy_vm *vm, *next_vm;
   struct policy *explained; // the policy that explain_vm runs; retained
   struct policy_vm *explain_vm;
-  double values[FEATURES_MAX];
+  double values[FEATURES_MAX], ages[FEATURES_MAX];
   struct bytes texts[FEATURES_MAX];
   struct side fit, engagement;
   struct buf backup; // the lead before the decision at hand
@@ -95,6 +97,7 @@ static void score_side(struct side *side, const struct model_bound *model, const
 // Features and scores of the lead at `now_ms`, ready for the policy.
 static void observe(struct engine *e, const struct policy *policy, struct lead *lead, int64_t now_ms) {
   feature_read(policy_features(policy), lead_feature_state(lead), now_ms, e->values, e->texts);
+  if (policy_asks_ages(policy)) feature_ages(policy_features(policy), lead_feature_state(lead), now_ms, e->ages);
   score_side(&e->fit, policy_model_fit(policy), e->values, e->texts);
   score_side(&e->engagement, policy_model_engagement(policy), e->values, e->texts);
 }
@@ -105,6 +108,7 @@ static struct policy_input input_of(const struct engine *e, const struct lead *l
   return (struct policy_input){.now_ms = now_ms,
                                .values = e->values,
                                .texts = e->texts,
+                               .ages = e->ages,
                                .event = event,
                                .timer_transition = timer_transition,
                                .lead_hash = lead_hash,
@@ -331,15 +335,35 @@ static double points_of(const struct side *side, const struct model_bound *model
   return points;
 }
 
+static void put_age(double age, struct buf *out) {
+  if (isnan(age))
+    mp_put_nil(out);
+  else
+    mp_put_int(out, (int64_t)age);
+}
+
+// How old what a feature knows is, and how old it may be.
+static void put_freshness(const struct feature_info *info, double age, struct buf *out) {
+  mp_put_cstr(out, "freshness");
+  mp_put_cstr(out, feature_freshness_name(info->freshness));
+  mp_put_cstr(out, "age");
+  put_age(age, out);
+  mp_put_cstr(out, "max_age");
+  if (info->max_age_ms)
+    mp_put_int(out, info->max_age_ms);
+  else
+    mp_put_nil(out);
+}
+
 static void put_features(const struct engine *e, const struct policy *policy, const struct policy_outcome *o,
-                         struct buf *out) {
+                         const double *ages, struct buf *out) {
   const struct feature_set *set = policy_features(policy);
   mp_put_array(out, (uint32_t)feature_count(set));
   for (size_t i = 0; i < feature_count(set); i++) {
     const struct feature_info *info = feature_info(set, i);
     double points = points_of(&e->fit, policy_model_fit(policy), i, o ? o->weight_fit : 0) +
                     points_of(&e->engagement, policy_model_engagement(policy), i, o ? o->weight_engagement : 0);
-    mp_put_map(out, 6);
+    mp_put_map(out, 9);
     mp_put_cstr(out, "name");
     mp_put_cstr(out, info->name);
     mp_put_cstr(out, "value");
@@ -353,6 +377,7 @@ static void put_features(const struct engine *e, const struct policy *policy, co
     mp_put_cstr(out, info->class == FEATURE_PROFILE ? "profile" : "behaviour");
     mp_put_cstr(out, "description");
     mp_put_cstr(out, info->description);
+    put_freshness(info, ages[i], out);
     mp_put_cstr(out, "points");
     mp_put_float(out, points);
   }
@@ -380,6 +405,20 @@ static void put_conditions(const struct policy *policy, const struct policy_trac
   }
 }
 
+void engine_put_signals(const struct policy *policy, struct buf *out) {
+  const char *ref = policy_info(policy)->signals, *at = strchr(ref, '@');
+  char hash[17];
+  snprintf(hash, sizeof hash, "%016llx", (unsigned long long)policy_info(policy)->signals_hash);
+  mp_put_cstr(out, "signals");
+  mp_put_map(out, 3);
+  mp_put_cstr(out, "name");
+  mp_put_str(out, at ? bytes_of(ref, (size_t)(at - ref)) : bytes_str(ref));
+  mp_put_cstr(out, "version");
+  mp_put_cstr(out, at ? at + 1 : "");
+  mp_put_cstr(out, "hash");
+  mp_put_cstr(out, hash);
+}
+
 int engine_explain(struct engine *e, const struct release *release, struct lead **lead, const struct event *event,
                    int64_t now_ms, struct buf *out, struct error *err) {
   int status = explain_vm(e, release->policy, err);
@@ -403,16 +442,34 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
   if (status == 0) {
     l->number++;
     struct answer_facts facts = facts_of(e, release->policy, l, &outcome, !event);
-    mp_put_map(out, 3);
+    mp_put_map(out, 4);
+    engine_put_signals(release->policy, out);
     mp_put_cstr(out, "decision");
     answer_put(&facts, inputs_hash(release->policy, before, event, now_ms, timer_transition), out);
     mp_put_cstr(out, "features");
-    put_features(e, release->policy, &outcome, out);
+    double ages[FEATURES_MAX];
+    feature_ages(policy_features(release->policy), lead_feature_state(l), now_ms, ages);
+    put_features(e, release->policy, &outcome, ages, out);
     mp_put_cstr(out, "conditions");
     put_conditions(release->policy, &trace, out);
   }
   free(trace.fired);
   return status;
+}
+
+// Only of features whose age is kept.
+static void put_ages(const struct feature_set *set, const uint8_t *state, int64_t now_ms, struct buf *out) {
+  double ages[FEATURES_MAX];
+  uint32_t count = 0;
+  feature_ages(set, state, now_ms, ages);
+  for (size_t i = 0; i < feature_count(set); i++) count += feature_info(set, i)->has_age;
+  mp_put_cstr(out, "ages");
+  mp_put_map(out, count);
+  for (size_t i = 0; i < feature_count(set); i++) {
+    if (!feature_info(set, i)->has_age) continue;
+    mp_put_cstr(out, feature_info(set, i)->name);
+    put_age(ages[i], out);
+  }
 }
 
 void engine_show(const struct policy *policy, const struct lead *lead, struct buf *out) {
@@ -424,7 +481,7 @@ void engine_show(const struct policy *policy, const struct lead *lead, struct bu
   feature_read(set, lead_feature_state(l), lead->now_ms, values, texts);
   char id[LEAD_ID_TEXT];
   lead_id_format(lead->id, id);
-  mp_put_map(out, 10);
+  mp_put_map(out, 12);
   mp_put_cstr(out, "lead");
   mp_put_cstr(out, id);
   mp_put_cstr(out, "known");
@@ -460,4 +517,6 @@ void engine_show(const struct policy *policy, const struct lead *lead, struct bu
     mp_put_cstr(out, info->name);
     answer_put_value(info, values[i], texts[i], out);
   }
+  put_ages(set, lead_feature_state(l), lead->now_ms, out);
+  engine_put_signals(policy, out);
 }

@@ -72,11 +72,14 @@ int engine_refold(struct lead **lead, const struct policy *from, const struct po
                   struct error *err) ITD_MUST_USE;
 
 // Explains a decision: `lead` is the state *before* it (moved and changed as engine_event would), and what comes out is
-// one MessagePack map: `decision` (the answer), `features` [{name, value, unit, class, description, points}] (points:
-// its share of the combined score), `conditions` [{name, why, path, line, fired}] (fired: true, false, nil not
+// one MessagePack map: `signals` {name, version, hash}, `decision` (the answer), `features` [{name, value, unit, class,
+// description, freshness, age, max_age, points}] (age: ms since the latest match, nil: none, or not kept; points: its
+// share of the combined score), `conditions` [{name, why, path, line, fired}] (fired: true, false, nil not
 // reached). `event` NULL: the decision of the lead's first timer. ITD_ENOTFOUND: it has none; ITD_ESTOPPED. docs/protocol.md#decision-explain.
 int engine_explain(struct engine *engine, const struct release *release, struct lead **lead, const struct event *event,
                    int64_t now_ms, struct buf *out, struct error *err) ITD_MUST_USE;
 // The lead as a map for lead.get: scores are those of its last decision and not here; stage, owner, clock, timers,
-// features by name.
+// features by name, and their ages (of those that keep one).
 void engine_show(const struct policy *policy, const struct lead *lead, struct buf *out);
+// The pair "signals": {name, version, hash} of the set that a policy reads.
+void engine_put_signals(const struct policy *policy, struct buf *out);

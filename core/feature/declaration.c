@@ -82,6 +82,17 @@ static int read_class(struct reader *r, struct bytes value) {
   return rc;
 }
 
+static const char *const freshness_names[] = {
+    [FEATURE_LIVE] = "live", [FEATURE_MINUTES] = "minutes", [FEATURE_BATCH] = "batch"};
+const char *feature_freshness_name(enum feature_freshness freshness) { return freshness_names[freshness]; }
+
+static int read_freshness(struct reader *r, struct bytes value) {
+  size_t index;
+  int rc = read_name(r, "freshness", value, freshness_names, 3, &index);
+  if (rc == 0) r->feature->info.freshness = (enum feature_freshness)index;
+  return rc;
+}
+
 #define DESCRIPTION_MAX 1000 // bytes
 #define OWNER_MAX       200
 static int read_note(struct reader *r, const char *key, struct bytes value, size_t max, const char **out) {
@@ -157,6 +168,8 @@ static int read_one(struct reader *r, enum feature_key key, struct bytes value, 
   case KEY_zone: return read_zone(r, value);
   case KEY_class: return read_class(r, value);
   case KEY_personal: return read_bool(r, "personal", value, &f->info.is_personal);
+  case KEY_freshness: return read_freshness(r, value);
+  case KEY_max_age: return read_duration(r, "max_age", value, 1000, &f->info.max_age_ms);
   case KEY_description: return read_note(r, "description", value, DESCRIPTION_MAX, &f->info.description);
   case KEY_owner: return read_note(r, "owner", value, OWNER_MAX, &f->info.owner);
   default: return 0; // name and op are read

@@ -30,6 +30,9 @@
 //   zone         minutes from UTC for days (streak); default 0
 //   class        "behaviour" (default) or "profile"
 //   personal     true: its value is personal data and is never shown
+//   freshness    "live" (default: the decision on an event counts it), "minutes" (it comes by messages of other entities)
+//                or "batch" (it is right after a backfill or an import); says, and changes nothing
+//   max_age      duration: how old the latest match may be for those who rely on the value; its time is kept for that
 //   description, owner   text; not part of the definition's hash
 //
 // op             value at `now` (a double; NaN: nothing known yet)
@@ -61,6 +64,8 @@
 #define FEATURE_STATE_MAX (64u << 10) // bytes of a lead's state; a set that needs more does not compile
 
 enum feature_class { FEATURE_BEHAVIOUR, FEATURE_PROFILE };
+enum feature_freshness { FEATURE_LIVE, FEATURE_MINUTES, FEATURE_BATCH };
+const char *feature_freshness_name(enum feature_freshness freshness); // "live", …
 
 struct feature_info {
   const char *name;
@@ -71,6 +76,9 @@ struct feature_info {
   bool is_text; // first or last of a text value
   bool is_personal;
   bool is_duration; // its value is milliseconds (recency, gap)
+  bool has_age;     // the time of its latest match is kept: by its op, or because it has a max_age
+  enum feature_freshness freshness;
+  int64_t max_age_ms; // 0: none
   uint32_t state_offset, state_size;
   uint64_t definition_hash; // of everything that can change a value: not of the name, nor of how it is spelled
 };
@@ -110,3 +118,6 @@ size_t feature_fold(const struct feature_set *set, uint8_t *state, const struct 
 // features (empty: unknown), whose values[i] is NaN. Both arrays have feature_count entries. Values are never infinite.
 void feature_read(const struct feature_set *set, const uint8_t *state, int64_t now_ms, double *values,
                   struct bytes *texts);
+// Milliseconds from each feature's latest match (by event time) to `now_ms`: NaN where there was none, or its time is not
+// kept (info->has_age). feature_count entries.
+void feature_ages(const struct feature_set *set, const uint8_t *state, int64_t now_ms, double *ages);

@@ -107,6 +107,7 @@ static bool fold_one(struct lookups *l, const struct feature *f, uint8_t *state,
   char scratch[TEXT_PART_MAX];
   if (!conditions_hold(l, f) || !take_input(l, f, scratch, sample)) return false;
   f->op->fold(f, state + f->offset, sample);
+  if (f->keeps_latest) latest_fold(f, state, sample->time_ms);
   return true;
 }
 

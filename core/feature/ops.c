@@ -43,6 +43,7 @@
          .text = op_pick_text,
          FUNCTIONS(op_first)},
         {.name = "last",
+         .knows_latest = true,
          .keys = KEY_BIT(of) | KEY_BIT(part) | KEY_BIT(text),
          .required = KEY_BIT(of),
          .input = INPUT_NUMBER,
@@ -53,7 +54,7 @@
          .required = KEY_BIT(of),
          .input = INPUT_VALUE,
          FUNCTIONS(op_distinct)},
-        {.name = "recency", .is_duration = true, FUNCTIONS(op_recency)},
+        {.name = "recency", .is_duration = true, .knows_latest = true, FUNCTIONS(op_recency)},
         {.name = "decay",
          .keys = KEY_BIT(of) | KEY_BIT(half_life),
          .required = KEY_BIT(half_life),
@@ -62,7 +63,7 @@
         {.name = "velocity", .keys = WINDOW, .required = KEY_BIT(window), FUNCTIONS(op_velocity)},
         {.name = "sessions", .keys = KEY_BIT(session_gap), FUNCTIONS(op_sessions)},
         {.name = "streak", .keys = KEY_BIT(zone), FUNCTIONS(op_streak)},
-        {.name = "flag", .keys = WINDOW, FUNCTIONS(op_flag)},
-        {.name = "gap", .is_duration = true, FUNCTIONS(op_gap)},
+        {.name = "flag", .knows_latest = true, .keys = WINDOW, FUNCTIONS(op_flag)},
+        {.name = "gap", .is_duration = true, .knows_latest = true, FUNCTIONS(op_gap)},
 };
 const size_t feature_ops_count = sizeof feature_ops / sizeof *feature_ops;

@@ -29,6 +29,8 @@ static int number_paths(struct feature_set *set, struct feature *f, struct error
   return f->source == SOURCE_PATH ? number_path(set, f, f->of_text, &f->of, err) : 0;
 }
 
+static uint32_t feature_bytes(const struct feature *f) { return f->size + (f->keeps_latest ? LATEST_SIZE : 0); }
+
 static int add_feature(struct feature_set *set, struct bytes map, struct error *err) {
   struct feature *f = &set->features[set->count];
   int rc = declaration_parse(map, set->count + 1, &set->arena, f, err);
@@ -39,12 +41,13 @@ static int add_feature(struct feature_set *set, struct bytes map, struct error *
   f->offset = (uint32_t)set->state_size;
   f->size = (uint32_t)f->op->size(f);
   CHECK(f->size % 8 == 0 && f->size > 0);
-  set->state_size += f->size;
+  latest_lay(f);
+  set->state_size += feature_bytes(f);
   if (set->state_size > FEATURE_STATE_MAX)
     return error_set(err, ITD_EPOLICY, "features: %s: with its %u bytes a lead's state grows beyond %u", f->info.name,
-                     f->size, FEATURE_STATE_MAX);
+                     feature_bytes(f), FEATURE_STATE_MAX);
   f->info.state_offset = f->offset;
-  f->info.state_size = f->size;
+  f->info.state_size = feature_bytes(f);
   f->info.definition_hash = definition_hash(f);
   set->count++;
   return 0;
@@ -126,6 +129,7 @@ size_t feature_state_size(const struct feature_set *set) { return set->state_siz
 static void init_one(const struct feature *f, uint8_t *state) {
   memset(state + f->offset, 0, f->size);
   f->op->init(f, state + f->offset);
+  latest_init(f, state);
 }
 
 void feature_state_init(const struct feature_set *set, uint8_t *state) {
@@ -150,10 +154,13 @@ size_t feature_state_migrate(const struct feature_set *from, const uint8_t *old_
   size_t carried = 0, hint = 0;
   for (size_t i = 0; i < to->count; i++) {
     const struct feature *f = &to->features[i], *old = find_definition(from, f, &hint);
-    if (old)
-      memcpy(new_state + f->offset, old_state + old->offset, f->size), carried++;
-    else
+    if (!old) {
       init_one(f, new_state);
+      continue;
+    }
+    memcpy(new_state + f->offset, old_state + old->offset, f->size);
+    latest_migrate(old, old_state, f, new_state);
+    carried++;
   }
   return carried;
 }
@@ -163,5 +170,6 @@ void feature_state_merge(const struct feature_set *set, uint8_t *into, const uin
   for (size_t i = 0; i < set->count; i++) {
     const struct feature *f = &set->features[i];
     f->op->merge(f, into + f->offset, other + f->offset);
+    latest_merge(f, into, other);
   }
 }

@@ -5,6 +5,7 @@
 //   dispatch.c     an event's type, name and channel -> the features that may change
 //   program.c      all of it together: layout, lookup, migration
 //   fold.c read.c  the way of an event, and of a question
+//   latest.c       how old a feature is: the time of its latest match
 //   ops.c          the table of ops; op_*.c what each keeps and computes; tiles.c what windows stand on
 #pragma once
 #include "feature/calendar.h"
@@ -71,6 +72,8 @@ struct feature {
   enum calendar calendar; // then a tile is a period of it, and tile_ms is 0
   struct zone zone;
   int64_t half_life_ms, session_gap_ms;
+  uint32_t latest;   // offset of the latest match's time, where has_age
+  bool keeps_latest; // as 8 bytes of its own behind the op's; else the op keeps it
   // what only compiling, showing and lineage need
   const struct alternative *on; // on_count 0: every event
   struct bytes of_text;
@@ -83,6 +86,7 @@ struct feature_op {
   uint32_t keys, required; // bits (enum feature_key) beside those that every declaration may have
   enum input input;
   bool is_duration;
+  bool knows_latest; // its state begins with the latest match's time
   size_t (*size)(const struct feature *f);
   void (*init)(const struct feature *f, uint8_t *state);
   void (*fold)(const struct feature *f, uint8_t *state, const struct sample *sample);
@@ -97,7 +101,7 @@ struct feature_op {
 // clang-format off
 #define FEATURE_KEY_MAP(XX) \
   XX(name) XX(op) XX(on) XX(where) XX(of) XX(part) XX(text) XX(window) XX(tile) XX(half_life) XX(session_gap) XX(limit) \
-  XX(precision) XX(zone) XX(class) XX(personal) XX(description) XX(owner)
+  XX(precision) XX(zone) XX(class) XX(personal) XX(freshness) XX(max_age) XX(description) XX(owner)
 // clang-format on
 enum feature_key {
 #define XX(key) KEY_##key,
@@ -108,7 +112,7 @@ enum feature_key {
 #define KEY_BIT(key) (1u << KEY_##key)
 #define KEYS_ALWAYS                                                                                                    \
   (KEY_BIT(name) | KEY_BIT(op) | KEY_BIT(on) | KEY_BIT(where) | KEY_BIT(class) | KEY_BIT(personal) |                   \
-   KEY_BIT(description) | KEY_BIT(owner))
+   KEY_BIT(freshness) | KEY_BIT(max_age) | KEY_BIT(description) | KEY_BIT(owner))
 
 extern const struct feature_op feature_ops[];
 extern const size_t feature_ops_count;
@@ -159,3 +163,13 @@ bool path_parse(struct bytes text, struct path *path);
 // The hash of everything that can change a value; the order and spelling of alternatives, conditions and defaults can
 // not.
 uint64_t definition_hash(const struct feature *f);
+
+// ---- the latest match (latest.c) ----
+#define LATEST_SIZE 8u // behind the op's part, where keeps_latest
+// Takes its place behind the op's part of the state; called once f->offset and f->size are known.
+void latest_lay(struct feature *f);
+void latest_init(const struct feature *f, uint8_t *state); // `state`: the lead's whole one
+void latest_fold(const struct feature *f, uint8_t *state, int64_t time_ms);
+// From another set's state, which has the same definition; empty where that one keeps none.
+void latest_migrate(const struct feature *from, const uint8_t *old_state, const struct feature *f, uint8_t *state);
+void latest_merge(const struct feature *f, uint8_t *into, const uint8_t *other);

@@ -380,10 +380,11 @@ static void parse_memory(struct parse *p) {
 // ---- layout ----
 
 static const char *const in_names[IN_SLOTS] = {
-    [IN_NOW] = "now",           [IN_STAGE] = "stage",          [IN_SINCE] = "since",   [IN_TIMER] = "timer",
-    [IN_FIT] = "fit",           [IN_OWNER] = "owner",          [IN_MANUAL] = "manual", [IN_ACTED] = "acted",
-    [IN_IS_EVENT] = "is_event", [IN_TESTS] = "tests",          [IN_DRAWS] = "draws",   [IN_EVENTS] = "events",
-    [IN_FEATURES] = "features", [IN_ENGAGEMENT] = "engagement"};
+    [IN_NOW] = "now",       [IN_STAGE] = "stage",       [IN_SINCE] = "since",
+    [IN_TIMER] = "timer",   [IN_FIT] = "fit",           [IN_OWNER] = "owner",
+    [IN_MANUAL] = "manual", [IN_ACTED] = "acted",       [IN_IS_EVENT] = "is_event",
+    [IN_TESTS] = "tests",   [IN_AGES] = "ages",         [IN_DRAWS] = "draws",
+    [IN_EVENTS] = "events", [IN_FEATURES] = "features", [IN_ENGAGEMENT] = "engagement"};
 static const char *const out_names[OUT_SLOTS] = {[OUT_ELIGIBLE] = "eligible",
                                                  [OUT_INELIGIBLE] = "ineligible",
                                                  [OUT_STAGE] = "stage",
@@ -433,7 +434,8 @@ static void parse_layout(struct parse *p, const char *key, const char *const *na
   }
   check_layout_keys(p, map, at, names, count);
   for (size_t i = 0; i < count && p->status == 0; i++) {
-    offset[i] = (uint32_t)get_whole(p, map, at, names[i], -1, 0, total);
+    bool is_optional = size[i] == 0 && strcmp(names[i], "ages") == 0; // older archives have none
+    offset[i] = (uint32_t)get_whole(p, map, at, names[i], is_optional ? 0 : -1, 0, total);
     if (p->status == 0 && size[i] > total - offset[i]) {
       fail(p, "%s.%s takes %u doubles from %u on, and there are %u", at, names[i], size[i], offset[i], total);
     }
@@ -454,6 +456,7 @@ static void parse_layouts(struct parse *p) {
   for (size_t i = 0; i < IN_SLOTS; i++) in_size[i] = 1;
   for (size_t i = 0; i < OUT_SLOTS; i++) out_size[i] = 1;
   in_size[IN_FEATURES] = (uint32_t)a->feature_count;
+  in_size[IN_AGES] = (uint32_t)a->age_count;
   in_size[IN_TESTS] = (uint32_t)a->test_count;
   in_size[IN_EVENTS] = (uint32_t)a->event_count;
   in_size[IN_DRAWS] = (uint32_t)a->draw_count;
@@ -540,6 +543,7 @@ static void parse_all(struct parse *p) {
   check_bands(p);
   gather_timers(p);
   parse_tests(p);
+  parse_texts(p, "ages", FEATURES_MAX, &a->ages, &a->age_count);
   parse_texts(p, "events", ARTIFACT_RUN_MAX, &a->events, &a->event_count);
   parse_draws(p);
   parse_memory(p);

@@ -37,6 +37,7 @@
 //     [condition numbers], those that it rests on, for explanations.
 //   tests         [{feature (name), any = [text]} or {feature, known = true}]: text conditions, computed by the engine
 //                 before the call: 1 or 0; an unknown (empty) text gives 0
+//   ages          [feature]: whose age is asked for; the engine gives ms since the latest match, NaN: unknown (optional)
 //   events        [name]: names of `track` events that transitions wait for: 1 when this event is it
 //   draws         [{salt, by = "lead" | "event", hold_out (share, only where it is one)}]: numbers in [0,1) from a hash
 //   memory        [{name, initial}]: doubles kept per lead between decisions, carried over to a new version by name
@@ -46,7 +47,7 @@
 //
 // layout.input   now stage since timer (transition number + 1, 0 none) fit engagement (capped points in thousandths, 0
 //   without a model) owner (-1 none) manual (0/1) acted is_event (0/1), and the first of each run: features tests
-//   events draws
+//   ages (optional where there are none) events draws
 // layout.output  eligible ineligible (index, -1) stage steps (count, then 8 transition numbers, then 1 when cut)
 //   combined (thousandths, after the cap) cap (thousandths that the cap added) band intent (thousandths) owner (-1
 //   none; unchanged: the one that came in) route (-1) action utility held (0 none, 1 hold_out, 2 per_lead,
@@ -103,6 +104,7 @@ enum artifact_in {
   IN_IS_EVENT,
   IN_FEATURES,
   IN_TESTS,
+  IN_AGES,
   IN_EVENTS,
   IN_DRAWS,
   IN_SLOTS
@@ -160,6 +162,8 @@ struct artifact {
   struct policy_entry *entry[POLICY_TABLES];
   size_t count[POLICY_TABLES];
   struct artifact_timers *timers; // of each stage
+  struct bytes *ages;             // names of features
+  size_t age_count;
   struct artifact_test *tests;
   size_t test_count;
   struct bytes *events;

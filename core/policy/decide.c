@@ -61,6 +61,10 @@ static void fill_tests(const struct policy *policy, const struct bytes *texts, d
   }
 }
 
+static void fill_ages(const struct policy *policy, const double *ages, double *in) {
+  for (size_t i = 0; i < policy->artifact->age_count; i++) in[i] = ages[policy->age_feature[i]];
+}
+
 static void fill_events(const struct artifact *a, const struct event *event, double *in) {
   bool is_track = event && event->type == EVENT_TRACK;
   for (size_t i = 0; i < a->event_count; i++) in[i] = is_track && bytes_eq(event->name, a->events[i]);
@@ -88,6 +92,7 @@ static void fill_input(const struct policy *policy, const struct policy_input *i
   in[at[IN_IS_EVENT]] = input->event != NULL;
   if (a->feature_count > 0) memcpy(in + at[IN_FEATURES], input->values, a->feature_count * sizeof *in);
   fill_tests(policy, input->texts, in + at[IN_TESTS]);
+  fill_ages(policy, input->ages, in + at[IN_AGES]);
   fill_events(a, input->event, in + at[IN_EVENTS]);
   fill_draws(a, input, in + at[IN_DRAWS]);
 }

@@ -14,6 +14,7 @@ struct policy {
   struct model *model[BUNDLE_MODELS];
   struct model_bound *bound[BUNDLE_MODELS];
   int *test_feature;   // of each text test: its feature's index
+  int *age_feature;    // of each age: likewise
   struct buf vm_input; // what the build is run with once more for the custom functions
   size_t state_size;
 };

@@ -217,6 +217,20 @@ static const char *file_of_features(const struct artifact *a, const char *error,
   return path;
 }
 
+static void find_ages(struct policy *policy, struct findings *f) {
+  const struct artifact *a = policy->artifact;
+  char path[128];
+  policy->age_feature = xcalloc(a->age_count + 1, sizeof *policy->age_feature);
+  for (size_t i = 0; i < a->age_count; i++) {
+    int index = policy->age_feature[i] = feature_find(policy->features, a->ages[i]);
+    const char *name = (const char *)a->ages[i].p; // the arena ends it with a NUL
+    if (index < 0)
+      found(f, ITD_EPOLICY, policy_path(policy, path), "asks for the age of '%s', which is no feature", name);
+    else if (!feature_info(policy->features, (size_t)index)->has_age)
+      found(f, ITD_EPOLICY, policy_path(policy, path), "asks for the age of '%s', which keeps none", name);
+  }
+}
+
 static int compile_features(struct policy *policy, struct findings *f) {
   const struct artifact *a = policy->artifact;
   char path[128];
@@ -234,6 +248,7 @@ static int compile_features(struct policy *policy, struct findings *f) {
       found(f, ITD_EPOLICY, policy_path(policy, path), "a text test names '%s', which is a number", name);
     }
   }
+  find_ages(policy, f);
   return f->status;
 }
 
@@ -378,6 +393,7 @@ void policy_release(struct policy *policy) {
   feature_set_free(policy->features);
   artifact_free(policy->artifact);
   free(policy->test_feature);
+  free(policy->age_feature);
   buf_deinit(&policy->vm_input);
   bundle_deinit(&policy->bundle);
   free(policy);
@@ -397,6 +413,8 @@ const struct model_bound *policy_model_fit(const struct policy *policy) { return
 const struct model_bound *policy_model_engagement(const struct policy *policy) {
   return policy->bound[BUNDLE_ENGAGEMENT];
 }
+
+bool policy_asks_ages(const struct policy *policy) { return policy->artifact->age_count > 0; }
 
 const struct lua_module *policy_modules(const struct policy *policy, size_t *count) {
   *count = policy->bundle.count;

@@ -136,10 +136,12 @@ void policy_state_migrate(const struct policy *from, const struct policy_state *
                           int64_t now_ms, struct policy_state *state);
 
 // ---- one decision ----
+bool policy_asks_ages(const struct policy *policy); // some condition asks how fresh a feature is
 struct policy_input {
   int64_t now_ms;
   const double *values; // feature_read's, at now_ms
   const struct bytes *texts;
+  const double *ages;        // feature_ages's, at now_ms; may be NULL where policy_asks_ages is false
   const struct event *event; // NULL: a timer fired
   int timer_transition;      // the transition whose timer fired; -1: none
   uint64_t lead_hash;        // hash64 of the lead's id: hold-outs and weighted routes draw from it

@@ -23,7 +23,7 @@ struct trial {
   struct policy_vm *vm, *fresh;
   struct policy_state *state, *after[3]; // before; after plain, traced, fresh
   int8_t *fired;
-  double values[FEATURES_MAX];
+  double values[FEATURES_MAX], ages[FEATURES_MAX];
   struct bytes texts[FEATURES_MAX];
   double contributions[MODEL_TERMS_MAX], points[MODEL_TERMS_MAX];
 };
@@ -33,11 +33,13 @@ static void fill_lead(struct trial *t, const struct try_lead *lead, struct polic
   for (size_t i = 0; i < feature_count(set); i++) {
     bool is_text = feature_info(set, i)->is_text;
     t->values[i] = is_text ? NAN : lead->value;
+    t->ages[i] = lead->value;
     t->texts[i] = is_text ? lead->text : (struct bytes){0};
   }
   *input = (struct policy_input){.now_ms = SELF_TEST_NOW_MS,
                                  .values = t->values,
                                  .texts = t->texts,
+                                 .ages = t->ages,
                                  .timer_transition = -1,
                                  .lead_hash = 1,
                                  .event_hash = 2};

@@ -213,13 +213,16 @@ static int explain_frame(struct intake *in, const struct frame *frame, struct le
   int status = intake_event_of(in, frame, &map, err);
   if (status == 0) status = recompute(in, frame, before, buf_bytes(&map), &out, err);
   if (status == 0) {
-    struct bytes again = {0}, features = {0}, conditions = {0};
+    struct bytes again = {0}, features = {0}, conditions = {0}, signals = {0};
     CHECK(mp_find(buf_bytes(&out), BYTES_LIT("decision"), &again) &&
+          mp_find(buf_bytes(&out), BYTES_LIT("signals"), &signals) &&
           mp_find(buf_bytes(&out), BYTES_LIT("features"), &features) &&
           mp_find(buf_bytes(&out), BYTES_LIT("conditions"), &conditions));
-    mp_put_map(answer, 6);
+    mp_put_map(answer, 7);
     mp_put_cstr(answer, "decision");
     buf_append_bytes(answer, frame->decision);
+    mp_put_cstr(answer, "signals");
+    buf_append_bytes(answer, signals);
     mp_put_cstr(answer, "reproduced");
     mp_put_bool(answer, bytes_eq(again, frame->decision));
     mp_put_cstr(answer, "features");

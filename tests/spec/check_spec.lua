@@ -655,3 +655,51 @@ action.otherwise "wait" { utility = 1, why = "W." }
     end
   )
 end)
+
+describe("signal.fresh", function()
+  local function with(condition)
+    return sample.build { ["when = f.demo_requested_30d"] = "when = " .. condition }
+  end
+
+  it("is a condition on the age of a feature", function()
+    local artifact = with 'signal.fresh(f.usage_7d, "1d")'
+    assert.are.same({}, sample.lines(artifact))
+    assert.are.same({ "usage_7d" }, artifact.ages)
+    local found
+    for _, condition in ipairs(artifact.conditions) do
+      found = found or condition.name == "usage_7d is no older than 1d"
+    end
+    assert.is_true(found)
+    assert.are.same({ "usage_7d" }, with('signal.fresh("usage_7d", "1d")').ages)
+  end)
+
+  it("has the engine keep what it needs, and nothing where nobody asks", function()
+    local function max_age(artifact, name)
+      for _, declaration in ipairs(artifact.declarations) do
+        if declaration.name == name then return declaration.max_age end
+      end
+    end
+    local both = with 'any { signal.fresh(f.usage_7d, "1d 12h"), signal.fresh(f.usage_7d, "2d") }'
+    assert.are.equal("129600s", max_age(both, "usage_7d"))
+    assert.is_nil(max_age(both, "page_views_7d"))
+    assert.are.same({ "usage_7d" }, both.ages)
+  end)
+
+  it("says what it takes", function()
+    local LINE = "policy.lua:19: "
+    local wrong = {
+      ["signal.fresh(f.usage_7d)"] = "signal.fresh: 'usage_7d' has no max_age: "
+        .. 'say how old it may be: signal.fresh(f.usage_7d, "1d")',
+      ['signal.fresh(f.usage_7d, "soon")'] = 'signal.fresh takes a duration of at least a second, such as "1d" '
+        .. "(units w d h m s)",
+      ['signal.fresh(f.usage_7d, "5ms")'] = 'signal.fresh takes a duration of at least a second, such as "1d" '
+        .. "(units w d h m s)",
+      ['signal.fresh("usage_7", "1d")'] = "signal.fresh: no feature 'usage_7' in b2b; did you mean 'usage_7d'?",
+      ['signal.fresh(f.usage_7, "1d")'] = "no feature 'usage_7' in b2b@4; did you mean 'usage_7d'?",
+      ['signal.fresh(5, "1d")'] = 'signal.fresh takes a feature and a duration: signal.fresh(f.usage_7d, "1d")',
+    }
+    for condition, text in pairs(wrong) do
+      assert.are.same({ LINE .. text }, sample.lines(with(condition)))
+    end
+  end)
+end)

@@ -522,3 +522,25 @@ describe("a policy of the greatest size", function()
     )
   end)
 end)
+
+describe("a condition on a feature's age", function()
+  it("holds up to the bound, and not for what never came", function()
+    local artifact, custom = sample.build_text(head() .. [[
+score.combined { 40 }
+journey.start "a"
+journey.stage "a" { go "b" { when = signal.fresh(f.usage_7d, "1d"), why = "W." } }
+journey.final "b"
+action.otherwise "wait" { utility = 1, why = "W." }
+]])
+    local vm = open(artifact, custom)
+    local function steps(age)
+      vm.set("ages", age)
+      vm.call()
+      return #vm.steps()
+    end
+    assert.are.equal(0, steps(NAN))
+    assert.are.equal(1, steps(0))
+    assert.are.equal(1, steps(86400000))
+    assert.are.equal(0, steps(86400001))
+  end)
+end)

@@ -198,4 +198,15 @@ function features.read(declarations, events, now)
   return values, texts
 end
 
+--- Milliseconds since the latest match of a feature; NaN before any. Only for ops without `of`.
+function features.age(declarations, name, events, now)
+  local age = NAN
+  for _, declaration in ipairs(declarations) do
+    for _, event in ipairs(declaration.name == name and events or {}) do
+      if matches(declaration, event) then age = now - event.timestamp end
+    end
+  end
+  return age
+end
+
 return features

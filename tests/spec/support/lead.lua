@@ -91,6 +91,9 @@ function methods:fill(now, event, timer)
   for i, test in ipairs(artifact.tests) do
     I[at.tests + i - 1] = test_value(test, self.texts)
   end
+  for i, name in ipairs(artifact.ages) do
+    I[at.ages + i - 1] = features.age(artifact.declarations, name, self.events, now)
+  end
   for i, name in ipairs(artifact.events) do
     I[at.events + i - 1] = event and (event.event or event.name) == name and 1 or 0
   end

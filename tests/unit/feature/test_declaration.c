@@ -32,7 +32,7 @@ static void refuse_all(const struct fault *faults, size_t count) {
   "flag, gap"
 #define KEYS                                                                                                           \
   "name, op, on, where, of, part, text, window, tile, half_life, session_gap, limit, precision, zone, class, "         \
-  "personal, "                                                                                                         \
+  "personal, freshness, max_age, "                                                                                     \
   "description, owner"
 
 static void test_names_and_ops(void **state) {
@@ -153,6 +153,8 @@ static void test_values(void **state) {
       {"[{'name': 'x', 'op': 'streak', 'zone': true}]", "features: x: zone must be a whole number from -720 to 840"},
       {"[{'name': 'x', 'op': 'count', 'class': 'behavior'}]",
        "features: x: unknown class \"behavior\" (did you mean \"behaviour\"?); allowed: behaviour, profile"},
+      {"[{'name': 'x', 'op': 'count', 'freshness': 'hourly'}]",
+       "features: x: unknown freshness \"hourly\"; allowed: live, minutes, batch"},
       {"[{'name': 'x', 'op': 'count', 'personal': 1}]", "features: x: personal must be true or false, not a number"},
       {"[{'name': 'x', 'op': 'count', 'owner': {}}]", "features: x: owner must be text, not a map"},
       {"[{'name': 'x', 'op': 'sum', 'of': 'amount'}]",

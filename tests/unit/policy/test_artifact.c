@@ -107,6 +107,8 @@ static const struct {
     {"\"now\": 0", "\"now\": 18", "layout.input.now is 18"},
     {"\"now\": 0", "\"now\": 1", "layout.input.stage lies on now"},
     {"\"now\": 0", "\"now\": 0, \"new\": 3", "layout.input has an entry that the engine does not know"},
+    {"\"events\": [\"demo\"]", "\"ages\": [\"views\"], \"events\": [\"demo\"]", "layout.input.ages is missing"},
+    {"\"events\": [\"demo\"]", "\"ages\": [7], \"events\": []", "ages[0]. is no text"},
     {"\"features\": 10", "\"features\": 16", "layout.input.features takes 2 doubles from 16 on"},
     {"\"features\": 10", "\"features\": 11", "layout.input.tests lies on features"},
     {"\"input_count\": 17", "\"input_count\": 16", "layout.input.draws takes 2 doubles from 15 on"},
