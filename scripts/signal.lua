@@ -8,6 +8,7 @@ local value = require "value"
 
 local signal = { all = value.all, any = value.any, none = value.none }
 
+local ORDERED = { funnel = true, sequence = true, co_occurrence = true }
 local DURATIONS = { recency = true, gap = true }
 
 -- first and last keep a text when told so, or when they take a part of one.
@@ -25,6 +26,7 @@ local HEAD = {
   rationale = "text",
   events = "table",
   personal = "table",
+  lateness = "duration",
 }
 -- Where the values of an event lie, and the keys beside them that a sender may fill with something personal.
 local ROOTS = { properties = true, traits = true, context = true, groupId = true, name = true }
@@ -88,6 +90,20 @@ local function load_declarations(name)
   return is_good and declarations, file_of_each
 end
 
+-- A declaration whose op keeps matches in order has the head's lateness when it names none; others take no such key.
+local function with_lateness(declarations, lateness)
+  for i, declaration in ipairs(declarations) do
+    if type(declaration) == "table" and ORDERED[declaration.op] and declaration.lateness == nil then
+      local copy = { lateness = lateness }
+      for key, x in pairs(declaration) do
+        copy[key] = x
+      end
+      declarations[i] = copy
+    end
+  end
+  return declarations
+end
+
 -- The set's head and declarations, or nil and a problem.
 local function load_set(name)
   for _, set in ipairs(tree.input.sets or { name }) do
@@ -96,16 +112,17 @@ local function load_set(name)
       if not ok then error(head, 0) end
       local declarations, files = load_declarations(name)
       if not declarations then return nil end
-      return read_head(name, head), declarations, files
+      local fields = read_head(name, head)
+      return fields, fields.lateness and with_lateness(declarations, head.lateness) or declarations, files
     end
   end
   tree.problem(nil, "no signal set '%s' (signals/%s/signals.lua)%s", name, name, tree.hint(name, tree.input.sets))
   return nil
 end
 
--- The names of tracked events that a declaration's `on` waits for. What is wrong with the form is found later.
-local function tracked(on)
-  local names = {}
+-- The names of tracked events that an `on` waits for. What is wrong with the form is found later.
+local function tracked(on, names)
+  if type(on) == "table" and (on.type or on.event or on.channel) then on = { on } end
   for _, alternative in ipairs(type(on) == "table" and on or { on }) do
     if type(alternative) == "string" then
       names[#names + 1] = alternative
@@ -116,13 +133,23 @@ local function tracked(on)
   return names
 end
 
+-- And those of a declaration, of which each step may wait for some.
+local function tracked_by(declaration)
+  local names = tracked(declaration.on, {})
+  for _, step in ipairs(type(declaration.steps) == "table" and declaration.steps or {}) do
+    local is_whole = type(step) == "table" and (step.on ~= nil or step.where ~= nil)
+    tracked(is_whole and step.on or not is_whole and step or nil, names)
+  end
+  return names
+end
+
 -- A feature may count events that no list names; but one that is nearly in the list is more likely misspelt.
 local function check_events(events, declaration, file)
   local known = {}
   for _, event in ipairs(events) do
     known[event] = true
   end
-  for _, event in ipairs(tracked(declaration.on)) do
+  for _, event in ipairs(tracked_by(declaration)) do
     local hint = known[event] and "" or tree.hint(event, events)
     if hint ~= "" then
       tree.warn(

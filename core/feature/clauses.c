@@ -7,7 +7,7 @@
 #define CLAUSE_MAX 32 // bytes of "where 12"
 
 // A list with one element may be written as that element, and Lua's empty table may come as an empty map.
-static struct mp elements_of(struct bytes value, uint32_t *count) {
+struct mp elements_of(struct bytes value, uint32_t *count) {
   struct mp m = mp_of(value);
   struct mp_value head = mp_value_of(value);
   if (head.type == MP_ARRAY || (head.type == MP_MAP && head.count == 0)) {
@@ -61,7 +61,7 @@ static int read_alternative(const struct reader *r, const char *where, struct by
   return 0;
 }
 
-int read_on(struct reader *r, struct bytes value) {
+int read_on(const struct reader *r, struct bytes value, const struct alternative **out, uint32_t *on_count) {
   uint32_t count;
   struct mp m = elements_of(value, &count);
   if (count == 0) return reader_fail(r, "on is an empty list, which no event meets; leave it out for every event");
@@ -74,8 +74,8 @@ int read_on(struct reader *r, struct bytes value) {
     int rc = read_alternative(r, where, mp_take(&m), &on[i]);
     if (rc != 0) return rc;
   }
-  r->feature->on = on;
-  r->feature->on_count = count;
+  *out = on;
+  *on_count = count;
   return 0;
 }
 
@@ -178,7 +178,7 @@ static int read_conditions(const struct reader *r, const char *where, struct byt
   return 0;
 }
 
-int read_where(struct reader *r, struct bytes value) {
+int read_where(const struct reader *r, struct bytes value, const struct condition **out, uint32_t *where_count) {
   uint32_t count, tests = 0;
   struct mp m = elements_of(value, &count);
   if (count > FEATURE_WHERE_MAX)
@@ -190,7 +190,7 @@ int read_where(struct reader *r, struct bytes value) {
     int rc = read_conditions(r, at, mp_take(&m), where, &tests);
     if (rc != 0) return rc;
   }
-  r->feature->where = where;
-  r->feature->where_count = tests;
+  *out = where;
+  *where_count = tests;
   return 0;
 }

@@ -133,6 +133,13 @@ static int read_precision(struct reader *r, struct bytes value) {
   return rc;
 }
 
+static int read_pending(struct reader *r, struct bytes value) {
+  int64_t pending = 0;
+  int rc = read_int(r, "pending", value, FEATURE_PENDING_MIN, FEATURE_PENDING_MAX, &pending);
+  r->feature->pending = (uint32_t)pending;
+  return rc;
+}
+
 struct spans { // durations that only make sense together
   int64_t window_ms, tile_ms;
 };
@@ -154,8 +161,8 @@ static int read_window(struct reader *r, struct bytes value, struct spans *spans
 static int read_one(struct reader *r, enum feature_key key, struct bytes value, struct spans *spans) {
   struct feature *f = r->feature;
   switch (key) {
-  case KEY_on: return read_on(r, value);
-  case KEY_where: return read_where(r, value);
+  case KEY_on: return read_on(r, value, &f->on, &f->on_count);
+  case KEY_where: return read_where(r, value, &f->where, &f->where_count);
   case KEY_of: return read_of(r, value);
   case KEY_part: return read_part(r, value);
   case KEY_text: return read_bool(r, "text", value, &f->info.is_text);
@@ -166,6 +173,10 @@ static int read_one(struct reader *r, enum feature_key key, struct bytes value, 
   case KEY_limit: return read_limit(r, value);
   case KEY_precision: return read_precision(r, value);
   case KEY_zone: return read_zone(r, value);
+  case KEY_steps: return read_steps(r, value);
+  case KEY_within: return read_duration(r, "within", value, 1000, &f->within_ms);
+  case KEY_pending: return read_pending(r, value);
+  case KEY_lateness: return read_duration(r, "lateness", value, 1000, &f->lateness_ms);
   case KEY_class: return read_class(r, value);
   case KEY_personal: return read_bool(r, "personal", value, &f->info.is_personal);
   case KEY_freshness: return read_freshness(r, value);
@@ -179,6 +190,8 @@ static int read_one(struct reader *r, enum feature_key key, struct bytes value, 
 // ---- the whole ----
 // Says which ops a key belongs to.
 static int fail_key(const struct reader *r, enum feature_key key) {
+  if (r->feature->op->refused >> key & 1)
+    return reader_fail(r, "%s does not go with %s: each of its steps has its own", keys[key], r->feature->op->name);
   const char *names[OPS_MAX];
   char list[LIST_MAX];
   size_t count = op_names(names);
@@ -193,7 +206,7 @@ static int judge_keys(const struct reader *r) {
   const struct feature_op *op = r->feature->op;
   for (unsigned key = 0; key < FEATURE_KEYS; key++) {
     bool given = r->given >> key & 1;
-    if (given && !((op->keys | KEYS_ALWAYS) >> key & 1)) return fail_key(r, (enum feature_key)key);
+    if (given && !((op->keys | (KEYS_ALWAYS & ~op->refused)) >> key & 1)) return fail_key(r, (enum feature_key)key);
     if (!given && (op->required >> key & 1)) return reader_fail(r, "%s needs %s", op->name, keys[key]);
   }
   return 0;
@@ -205,10 +218,11 @@ static int judge_window(const struct reader *r, struct spans spans) {
     if (!(r->given & KEY_BIT(window))) return reader_fail(r, "tile needs window");
     if (f->calendar) return reader_fail(r, "tile does not go with window \"%s\"", calendars[f->calendar - 1]);
   }
-  if ((r->given & KEY_BIT(zone)) && (f->op->keys & KEY_BIT(tile)) && !f->calendar)
+  if ((r->given & KEY_BIT(zone)) && (f->op->keys & KEY_BIT(window)) && !f->calendar)
     return reader_fail(r, "zone needs a window of the calendar: today, this_week, this_month, this_quarter, this_year");
   if (f->calendar) f->tiles = 1;
-  if (f->calendar || !(r->given & KEY_BIT(window))) return 0;
+  if (f->op->has_edge) f->window_ms = spans.window_ms;
+  if (f->op->has_edge || f->calendar || !(r->given & KEY_BIT(window))) return 0;
   if (!(r->given & KEY_BIT(tile))) {
     spans.tile_ms = (spans.window_ms + 3500) / 7000 * 1000; // a seventh, to the nearest second
     if (spans.tile_ms == 0) spans.tile_ms = 1000;
@@ -251,7 +265,11 @@ static int judge_input(const struct reader *r) {
 int declaration_parse(struct bytes map, size_t number, struct arena *arena, struct feature *out, struct error *err) {
   struct reader r = {.arena = arena, .err = err, .feature = out};
   struct spans spans = {0};
-  *out = (struct feature){.limit = 16, .session_gap_ms = 30 * 60000, .info = {.description = "", .owner = ""}};
+  *out = (struct feature){.limit = 16,
+                          .session_gap_ms = 30 * 60000,
+                          .pending = 16,
+                          .lateness_ms = 30 * (int64_t)DAY_MS,
+                          .info = {.description = "", .owner = ""}};
   snprintf(r.who, sizeof r.who, "#%zu", number);
   if (mp_value_of(map).type != MP_MAP) return reader_fail(&r, "a declaration must be a map, not %s", kind_of(map));
   int rc = find_name(&r, map);

@@ -74,6 +74,18 @@ static void put_zone(struct buf *b, const struct zone *zone) {
   }
 }
 
+static void put_steps(struct buf *b, const struct feature *f) {
+  put_int(b, f->step_count);
+  for (uint32_t i = 0; i < f->step_count; i++) {
+    put_set(b, f->steps[i].on, f->steps[i].on_count, sizeof *f->steps[i].on, put_alternative);
+    put_set(b, f->steps[i].where, f->steps[i].where_count, sizeof *f->steps[i].where, put_condition);
+  }
+  put_int(b, f->within_ms);
+  put_int(b, f->lateness_ms);
+  put_int(b, f->pending);
+  put_int(b, f->window_ms);
+}
+
 uint64_t definition_hash(const struct feature *f) {
   struct buf b;
   buf_init(&b);
@@ -93,6 +105,7 @@ uint64_t definition_hash(const struct feature *f) {
   put_int(&b, f->session_gap_ms);
   put_int(&b, f->calendar);
   put_zone(&b, &f->zone);
+  if (f->step_count > 0) put_steps(&b, f);
   uint64_t hash = hash64(buf_bytes(&b));
   buf_deinit(&b);
   return hash;

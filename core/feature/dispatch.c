@@ -42,6 +42,17 @@ void dispatch_build(struct dispatch *d, const struct feature *features, size_t c
   }
 }
 
+bool alternatives_hold(const struct alternative *on, uint32_t count, const struct event *event) {
+  for (uint32_t i = 0; i < count; i++) {
+    const struct alternative *a = &on[i];
+    if (!(a->types >> event->type & 1)) continue;
+    if (a->event.n > 0 && !bytes_eq(a->event, event->name)) continue;
+    if (a->channel.n > 0 && !bytes_eq(a->channel, event->channel)) continue;
+    return true;
+  }
+  return count == 0;
+}
+
 static void take_row(const struct dispatch_row *row, unsigned type, int channel, uint64_t *mask) {
   for (unsigned word = 0; word < FEATURE_MASK_WORDS; word++) mask[word] |= row->by_type[type][word];
   for (uint32_t i = 0; channel >= 0 && i < row->rule_count; i++)

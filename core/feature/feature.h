@@ -28,6 +28,10 @@
 //   limit        4 to 1024 (distinct): exact up to it, an estimate (HyperLogLog) beyond; default 16
 //   precision    4 to 14 (distinct): 2^precision registers; default: as many as fit into the exact hashes' 8 * limit
 //   zone         minutes from UTC for days (streak); default 0
+//   steps        list of 2 to 8 (funnel sequence; co_occurrence: of 2), in order: each an `on`, or {on=, where=}
+//   within       duration (funnel sequence co_occurrence, required)
+//   pending      4 to 64 (the same): how many of the newest matches are kept in order; default 16
+//   lateness     duration (the same): how much older than the newest match one of them may be; default 30d
 //   class        "behaviour" (default) or "profile"
 //   personal     true: its value is personal data and is never shown
 //   freshness    "live" (default: the decision on an event counts it), "minutes" (it comes by messages of other entities)
@@ -49,6 +53,9 @@
 //   velocity     count in the window / count in the window before it; that one empty: the count itself
 //   sessions     runs of matches no more than session_gap apart
 //   streak       consecutive days with a match up to and including today or yesterday, 0 when older
+//   funnel       the most steps done in order within a time of the first, 0 … all; with a window, lately
+//   sequence     how often all steps were done so, without overlap (in the window)
+//   co_occurrence  pairs of matches of the two steps within a time of each other, each in one at most (in the window)
 // clang-format on
 //
 // Time: every op works on event time, or on `now` when a sender's clock is ahead of it. A late event lands in its own

@@ -68,10 +68,20 @@ static bool condition_holds(const struct condition *c, const struct found *found
   return false;
 }
 
-static bool conditions_hold(struct lookups *l, const struct feature *f) {
-  for (uint32_t i = 0; i < f->where_count; i++)
-    if (!condition_holds(&f->where[i], find(l, f->where[i].path))) return false;
+static bool conditions_hold(struct lookups *l, const struct condition *where, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++)
+    if (!condition_holds(&where[i], find(l, where[i].path))) return false;
   return true;
+}
+
+// The steps that the event does.
+static uint32_t steps_met(struct lookups *l, const struct feature *f) {
+  uint32_t met = 0;
+  for (uint32_t i = 0; i < f->step_count; i++) {
+    const struct step *s = &f->steps[i];
+    if (alternatives_hold(s->on, s->on_count, l->event) && conditions_hold(l, s->where, s->where_count)) met |= 1u << i;
+  }
+  return met;
 }
 
 // ---- of ----
@@ -105,7 +115,8 @@ static bool take_input(struct lookups *l, const struct feature *f, char scratch[
 
 static bool fold_one(struct lookups *l, const struct feature *f, uint8_t *state, struct sample *sample) {
   char scratch[TEXT_PART_MAX];
-  if (!conditions_hold(l, f) || !take_input(l, f, scratch, sample)) return false;
+  if (!conditions_hold(l, f->where, f->where_count) || !take_input(l, f, scratch, sample)) return false;
+  if (f->step_count > 0 && (sample->steps = steps_met(l, f)) == 0) return false;
   f->op->fold(f, state + f->offset, sample);
   if (f->keeps_latest) latest_fold(f, state, sample->time_ms);
   return true;

@@ -1,7 +1,11 @@
 // The table of ops: what each may be declared with, what it takes from an event, and its functions.
 #include "feature/ops.h"
+#include "feature/ordered.h"
 
 #define WINDOW        (KEY_BIT(window) | KEY_BIT(tile) | KEY_BIT(zone))
+#define ON_WHERE      (KEY_BIT(on) | KEY_BIT(where))
+#define STEPS         (KEY_BIT(steps) | KEY_BIT(within))
+#define ORDER         (KEY_BIT(pending) | KEY_BIT(lateness))
 #define FUNCTIONS(op) .size = op##_size, .init = op##_init, .fold = op##_fold, .read = op##_read, .merge = op##_merge
 
 const struct feature_op feature_ops[] = {
@@ -53,5 +57,24 @@ const struct feature_op feature_ops[] = {
     {.name = "streak", .keys = KEY_BIT(zone), FUNCTIONS(op_streak)},
     {.name = "flag", .knows_latest = true, .keys = WINDOW, FUNCTIONS(op_flag)},
     {.name = "gap", .is_duration = true, .knows_latest = true, FUNCTIONS(op_gap)},
+    {.name = "funnel",
+     .keys = STEPS | ORDER | KEY_BIT(window) | KEY_BIT(zone),
+     .required = STEPS,
+     .refused = ON_WHERE,
+     .machine = &machine_funnel,
+     .has_edge = true,
+     FUNCTIONS(op_ordered)},
+    {.name = "sequence",
+     .keys = STEPS | ORDER | WINDOW,
+     .required = STEPS,
+     .refused = ON_WHERE,
+     .machine = &machine_sequence,
+     FUNCTIONS(op_ordered)},
+    {.name = "co_occurrence",
+     .keys = STEPS | ORDER | WINDOW,
+     .required = STEPS,
+     .refused = ON_WHERE,
+     .machine = &machine_pairs,
+     FUNCTIONS(op_ordered)},
 };
 const size_t feature_ops_count = sizeof feature_ops / sizeof *feature_ops;

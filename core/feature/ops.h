@@ -27,5 +27,6 @@ OP_DECLARE(op_gap);
 OP_DECLARE(op_decay);
 OP_DECLARE(op_sessions);
 OP_DECLARE(op_streak);
+OP_DECLARE(op_ordered); // funnel, sequence, co_occurrence
 struct bytes op_pick_text(const uint8_t *state);
 #undef OP_DECLARE

@@ -18,14 +18,28 @@ static int number_path(struct feature_set *set, const struct feature *f, struct 
   return 0;
 }
 
-static int number_paths(struct feature_set *set, struct feature *f, struct error *err) {
-  struct condition *where = arena_alloc(&set->arena, (f->where_count + 1) * sizeof *where);
-  for (uint32_t i = 0; i < f->where_count; i++) {
-    where[i] = f->where[i];
+static int number_conditions(struct feature_set *set, const struct feature *f, const struct condition **list,
+                             uint32_t count, struct error *err) {
+  struct condition *where = arena_alloc(&set->arena, (count + 1) * sizeof *where);
+  for (uint32_t i = 0; i < count; i++) {
+    where[i] = (*list)[i];
     int rc = number_path(set, f, where[i].path_text, &where[i].path, err);
     if (rc != 0) return rc;
   }
-  f->where = where;
+  *list = where;
+  return 0;
+}
+
+static int number_paths(struct feature_set *set, struct feature *f, struct error *err) {
+  struct step *steps = arena_alloc(&set->arena, (f->step_count + 1) * sizeof *steps);
+  for (uint32_t i = 0; i < f->step_count; i++) {
+    steps[i] = f->steps[i];
+    int rc = number_conditions(set, f, &steps[i].where, steps[i].where_count, err);
+    if (rc != 0) return rc;
+  }
+  f->steps = steps;
+  int rc = number_conditions(set, f, &f->where, f->where_count, err);
+  if (rc != 0) return rc;
   return f->source == SOURCE_PATH ? number_path(set, f, f->of_text, &f->of, err) : 0;
 }
 

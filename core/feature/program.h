@@ -4,6 +4,7 @@
 //   definition.c   struct feature -> the hash of what it means, however it was spelled
 //   dispatch.c     an event's type, name and channel -> the features that may change
 //   program.c      all of it together: layout, lookup, migration
+//   ordered.c      what the ops share to which the order of matches counts
 //   fold.c read.c  the way of an event, and of a question
 //   latest.c       how old a feature is: the time of its latest match
 //   ops.c          the table of ops; op_*.c what each keeps and computes; tiles.c what windows stand on
@@ -20,7 +21,10 @@
 #define FEATURE_NAME_MAX      64  // bytes of a feature's name
 #define FEATURE_PATHS_MAX     512 // different paths of a set
 #define FEATURE_TILES_MAX     32  // of one window
-#define FEATURE_LIMIT_MIN     4   // of distinct
+#define FEATURE_STEPS_MAX     8   // of an ordered op
+#define FEATURE_PENDING_MIN   4   // matches that an ordered op keeps in order
+#define FEATURE_PENDING_MAX   64
+#define FEATURE_LIMIT_MIN     4 // of distinct
 #define FEATURE_LIMIT_MAX     1024
 #define FEATURE_PRECISION_MIN 4 // of distinct: bits of a register's number
 #define FEATURE_PRECISION_MAX 14
@@ -37,6 +41,7 @@ struct sample {
   double number;     // INPUT_NUMBER; 1 for INPUT_NONE
   struct bytes text; // INPUT_TEXT
   uint64_t hash;     // INPUT_VALUE
+  uint32_t steps;    // of an ordered op: bit i for its step i, from 0
 };
 
 // One alternative of `on`. Empty: any.
@@ -56,6 +61,13 @@ struct condition {
   struct bytes path_text;
 };
 
+// A step of an ordered op: what `on` and `where` are to other features.
+struct step {
+  const struct alternative *on; // on_count 0: every event
+  const struct condition *where;
+  uint32_t on_count, where_count;
+};
+
 struct feature_op;
 struct feature {
   const struct feature_op *op;
@@ -72,8 +84,12 @@ struct feature {
   enum calendar calendar; // then a tile is a period of it, and tile_ms is 0
   struct zone zone;
   int64_t half_life_ms, session_gap_ms;
-  uint32_t latest;   // offset of the latest match's time, where has_age
-  bool keeps_latest; // as 8 bytes of its own behind the op's; else the op keeps it
+  uint32_t latest;          // offset of the latest match's time, where has_age
+  bool keeps_latest;        // as 8 bytes of its own behind the op's; else the op keeps it
+  const struct step *steps; // of an ordered op; `on` then holds the alternatives of all, `where` nothing
+  uint32_t step_count, pending;
+  int64_t within_ms, lateness_ms;
+  int64_t window_ms; // where the op has an edge of its own instead of tiles; 0: all time
   // what only compiling, showing and lineage need
   const struct alternative *on; // on_count 0: every event
   struct bytes of_text;
@@ -84,9 +100,12 @@ struct feature {
 struct feature_op {
   const char *name;
   uint32_t keys, required; // bits (enum feature_key) beside those that every declaration may have
+  uint32_t refused;        // of those
   enum input input;
   bool is_duration;
-  bool knows_latest; // its state begins with the latest match's time
+  bool knows_latest;             // its state begins with the latest match's time
+  const struct machine *machine; // of an ordered op (ordered.h)
+  bool has_edge;                 // its window has no tiles: a match leaves it by its own time
   size_t (*size)(const struct feature *f);
   void (*init)(const struct feature *f, uint8_t *state);
   void (*fold)(const struct feature *f, uint8_t *state, const struct sample *sample);
@@ -101,7 +120,8 @@ struct feature_op {
 // clang-format off
 #define FEATURE_KEY_MAP(XX) \
   XX(name) XX(op) XX(on) XX(where) XX(of) XX(part) XX(text) XX(window) XX(tile) XX(half_life) XX(session_gap) XX(limit) \
-  XX(precision) XX(zone) XX(class) XX(personal) XX(freshness) XX(max_age) XX(description) XX(owner)
+  XX(precision) XX(zone) XX(steps) XX(within) XX(pending) XX(lateness) XX(class) XX(personal) XX(freshness) \
+  XX(max_age) XX(description) XX(owner)
 // clang-format on
 enum feature_key {
 #define XX(key) KEY_##key,
@@ -109,6 +129,7 @@ enum feature_key {
 #undef XX
       FEATURE_KEYS
 };
+_Static_assert(FEATURE_KEYS <= 32, "a key is a bit");
 #define KEY_BIT(key) (1u << KEY_##key)
 #define KEYS_ALWAYS                                                                                                    \
   (KEY_BIT(name) | KEY_BIT(op) | KEY_BIT(on) | KEY_BIT(where) | KEY_BIT(class) | KEY_BIT(personal) |                   \
@@ -134,6 +155,8 @@ struct dispatch {
 void dispatch_build(struct dispatch *d, const struct feature *features, size_t count, struct arena *arena);
 // Sets the bits of the features whose `on` the event meets.
 void dispatch_find(const struct dispatch *d, const struct event *event, uint64_t mask[FEATURE_MASK_WORDS]);
+// One of `count` alternatives holds, or there is none.
+bool alternatives_hold(const struct alternative *on, uint32_t count, const struct event *event);
 
 // ---- the set ----
 enum path_root { ROOT_PROPERTIES, ROOT_TRAITS, ROOT_CONTEXT };

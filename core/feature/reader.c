@@ -11,7 +11,7 @@ int reader_fail(const struct reader *r, const char *format, ...) {
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  return error_set(r->err, ITD_EPOLICY, "features: %s: %s", r->who, text);
+  return error_set(r->err, ITD_EPOLICY, "features: %s: %s%s", r->who, r->in, text);
 }
 
 const char *shown(struct bytes text, char out[SHOWN_MAX]) {

@@ -9,6 +9,7 @@ struct reader {
   struct feature *feature;
   uint32_t given;                 // bits of enum feature_key
   char who[FEATURE_NAME_MAX + 1]; // the feature's name, or "#3" while it has none
+  char in[20];                    // "step 2: " while that one is read
 };
 
 // Fills the error and returns ITD_EPOLICY.
@@ -41,6 +42,9 @@ int read_path(const struct reader *r, const char *key, struct bytes value, struc
 int read_key(const struct reader *r, const char *where, struct bytes key, const char *const *names, size_t count,
              uint32_t *seen, size_t *out) ITD_MUST_USE;
 
-// The lists of a declaration: clauses.c.
-int read_on(struct reader *r, struct bytes value) ITD_MUST_USE;
-int read_where(struct reader *r, struct bytes value) ITD_MUST_USE;
+// The lists of a declaration: clauses.c, and steps.c.
+struct mp elements_of(struct bytes value, uint32_t *count); // a list with one element may be written as that one
+int read_on(const struct reader *r, struct bytes value, const struct alternative **on, uint32_t *on_count) ITD_MUST_USE;
+int read_where(const struct reader *r, struct bytes value, const struct condition **where,
+               uint32_t *where_count) ITD_MUST_USE;
+int read_steps(struct reader *r, struct bytes value) ITD_MUST_USE;

@@ -540,8 +540,29 @@ action.otherwise "wait" { utility = 1, why = "W." }
         .. "did you mean 'Visited'?"
       assert.are.same({ warning }, of_features('"Visited"', '"Visitd"'))
       assert.are.same({ warning }, of_features('"Visited"', '{ { event = "Visitd" } }'))
+      assert.are.same({ warning }, of_features('"Visited"', '{ event = "Visitd" }'))
+      local steps = 'name = "visits", op = "funnel", within = "1d", steps = { "Visited", %s }'
+      for _, step in ipairs { '"Visitd"', '{ "Visitd" }', '{ event = "Visitd" }', '{ on = "Visitd" }' } do
+        assert.are.same({ warning }, of_features('name = "visits", op = "count", on = "Visited"', steps:format(step)))
+      end
       assert.are.same({}, of_features('"Visited"', '{ { type = "page", event = "Visitd" } }'))
       assert.are.same({}, of_features('"Visited"', '"Something Else"'))
+    end)
+
+    it("gives ordered ops the head's lateness when they name none", function()
+      local function declared(head, feature)
+        local files = { [HEAD] = sample.replace(GOOD_HEAD, "version = 1", head), [FEATURES] = feature }
+        local artifact = sample.build_text(POLICY, files)
+        assert.are.same({}, sample.lines(artifact))
+        return artifact.declarations[1].lateness
+      end
+      local funnel = 'return { { name = "visits", op = "funnel", within = "1d", steps = { "Visited", "Visited" }%s } }'
+      assert.are.equal("2d", declared('version = 1, lateness = "2d"', funnel:format ""))
+      assert.are.equal("1h", declared('version = 1, lateness = "2d"', funnel:format ', lateness = "1h"'))
+      assert.is_nil(declared("version = 1", funnel:format ""))
+      assert.is_nil(declared('version = 1, lateness = "2d"', GOOD_FEATURES))
+      local wrong = "signal set 'own': lateness is 'soon'; it takes a duration such as \"7d\" (units w d h m s ms)"
+      assert.are.same({ HEAD .. ":0: " .. wrong }, of_head("version = 1", 'version = 1, lateness = "soon"'))
     end)
 
     it("says which of its files is missing, or gives no list", function()

@@ -29,9 +29,10 @@ static void refuse_all(const struct fault *faults, size_t count) {
 
 #define OPS                                                                                                            \
   "count, sum, mean, min, max, variance, stddev, first, last, distinct, recency, decay, velocity, sessions, streak, "  \
-  "flag, gap"
+  "flag, gap, funnel, sequence, co_occurrence"
 #define KEYS                                                                                                           \
-  "name, op, on, where, of, part, text, window, tile, half_life, session_gap, limit, precision, zone, class, "         \
+  "name, op, on, where, of, part, text, window, tile, half_life, session_gap, limit, precision, zone, steps, within, " \
+  "pending, lateness, class, "                                                                                         \
   "personal, freshness, max_age, "                                                                                     \
   "description, owner"
 
@@ -73,7 +74,7 @@ static void test_keys_and_their_ops(void **state) {
   static const struct fault faults[] = {
       {"[{'name': 'x', 'op': 'distinct', 'of': 'channel', 'window': '7d'}]",
        "features: x: window does not go with distinct; it goes with: count, sum, mean, min, max, variance, stddev, "
-       "velocity, flag"},
+       "velocity, flag, funnel, sequence, co_occurrence"},
       {"[{'name': 'x', 'op': 'count', 'half_life': '7d'}]",
        "features: x: half_life does not go with count; it goes with: decay"},
       {"[{'name': 'x', 'op': 'count', 'of': 'properties.a'}]",
@@ -81,8 +82,9 @@ static void test_keys_and_their_ops(void **state) {
        "distinct, decay"},
       {"[{'name': 'x', 'op': 'sum', 'of': 'properties.a', 'text': true}]",
        "features: x: text does not go with sum; it goes with: first, last"},
-      {"[{'name': 'x', 'op': 'gap', 'zone': 60}]", "features: x: zone does not go with gap; it goes with: count, sum, "
-                                                   "mean, min, max, variance, stddev, velocity, streak, flag"},
+      {"[{'name': 'x', 'op': 'gap', 'zone': 60}]",
+       "features: x: zone does not go with gap; it goes with: count, sum, "
+       "mean, min, max, variance, stddev, velocity, streak, flag, funnel, sequence, co_occurrence"},
       {"[{'name': 'x', 'op': 'gap', 'limit': 60}]", "features: x: limit does not go with gap; it goes with: distinct"},
       {"[{'name': 'x', 'op': 'gap', 'session_gap': '1h'}]",
        "features: x: session_gap does not go with gap; it goes with: sessions"},
@@ -360,12 +362,60 @@ static void test_too_many_paths(void **state) {
   buf_deinit(&b);
 }
 
+#define FUNNEL "[{'name': 'x', 'op': 'funnel', 'within': '1d', 'steps': "
+static void test_steps(void **state) {
+  (void)state;
+  static const struct fault faults[] = {
+      {"[{'name': 'x', 'op': 'funnel', 'within': '1d'}]", "features: x: funnel needs steps"},
+      {"[{'name': 'x', 'op': 'funnel', 'steps': ['A', 'B']}]", "features: x: funnel needs within"},
+      {"[{'name': 'x', 'op': 'count', 'steps': ['A', 'B']}]",
+       "features: x: steps does not go with count; it goes with: funnel, sequence, co_occurrence"},
+      {"[{'name': 'x', 'op': 'count', 'within': '1d'}]",
+       "features: x: within does not go with count; it goes with: funnel, sequence, co_occurrence"},
+      {FUNNEL "'A'}]", "features: x: steps must be a list of 2 to 8, in their order"},
+      {FUNNEL "['A']}]", "features: x: steps must be a list of 2 to 8, in their order"},
+      {FUNNEL "{}}]", "features: x: steps must be a list of 2 to 8, in their order"},
+      {FUNNEL "['A', 'A', 'A', 'A', 'A', 'A', 'A', 'A', 'A']}]",
+       "features: x: steps must be a list of 2 to 8, in their order"},
+      {"[{'name': 'x', 'op': 'co_occurrence', 'within': '1d', 'steps': ['A', 'B', 'C']}]",
+       "features: x: steps must be a list of two"},
+      {FUNNEL "['A', 'B'], 'on': 'C'}]", "features: x: on does not go with funnel: each of its steps has its own"},
+      {"[{'name': 'x', 'op': 'sequence', 'within': '1d', 'steps': ['A', 'B'], 'where': []}]",
+       "features: x: where does not go with sequence: each of its steps has its own"},
+      {FUNNEL "['A', 7]}]",
+       "features: x: step 2: on 1 must be an event's name or a map with type, event or channel, not a number"},
+      {FUNNEL "['A', []]}]",
+       "features: x: step 2: on is an empty list, which no event meets; leave it out for every event"},
+      {FUNNEL "['A', {'on': 'B', 'wher': []}]}]",
+       "features: x: step 2: it has an unknown key \"wher\" (did you mean \"where\"?); allowed: on, where"},
+      {FUNNEL "['A', {'on': 'B', 'type': 'page'}]}]",
+       "features: x: step 2: it has an unknown key \"type\"; allowed: on, where"},
+      {FUNNEL "[{'type': 'pgae'}, 'B']}]",
+       "features: x: step 1: unknown on 1: type \"pgae\" (did you mean \"page\"?); allowed: track, identify, page, "
+       "screen, group, alias"},
+      {FUNNEL "['A', {'where': {'path': 'n', 'is': 1}}]}]", "features: x: step 2: where 1: path \"n\" is no path: it "
+                                                            "begins with properties., traits. or context. and has no "
+                                                            "empty step"},
+      {FUNNEL "['A', 'B'], 'window': '7d', 'tile': '1d'}]", "features: x: tile does not go with funnel; it goes with: "
+                                                            "count, sum, mean, min, max, variance, stddev, velocity, "
+                                                            "flag, sequence, co_occurrence"},
+      {FUNNEL "['A', 'B'], 'window': '7d', 'zone': 60}]",
+       "features: x: zone needs a window of the calendar: today, this_week, this_month, this_quarter, this_year"},
+      {FUNNEL "['A', 'B'], 'pending': 3}]", "features: x: pending must be a whole number from 4 to 64"},
+      {FUNNEL "['A', 'B'], 'pending': 65}]", "features: x: pending must be a whole number from 4 to 64"},
+      {FUNNEL "['A', 'B'], 'lateness': '10ms'}]",
+       "features: x: lateness \"10ms\" is too short, at least 1s is allowed"},
+  };
+  REFUSE(faults);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_names_and_ops), cmocka_unit_test(test_keys_and_their_ops),
       cmocka_unit_test(test_values),        cmocka_unit_test(test_on),
       cmocka_unit_test(test_where),         cmocka_unit_test(test_bytes),
       cmocka_unit_test(test_limits),        cmocka_unit_test(test_too_many_paths),
+      cmocka_unit_test(test_steps),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

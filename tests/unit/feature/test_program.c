@@ -69,6 +69,8 @@ static void test_definition_is_meaning(void **state) {
        "'op': 'last', 'of': 'traits.a', 'part': 'lower', 'text': true"},
       {"'op': 'streak'", "'op': 'streak', 'zone': 0, 'description': 'd', 'owner': 'o', 'class': 'profile', "
                          "'personal': true"},
+      {"'op': 'funnel', 'steps': ['A', ['B', 'C']], 'within': '1d', 'pending': 16, 'lateness': '30d'",
+       "'op': 'funnel', 'steps': [{'on': {'event': 'A'}}, {'on': ['C', 'B'], 'where': []}], 'within': '24h'"},
   };
   for (size_t i = 0; i < sizeof same / sizeof *same; i++)
     if (definition(same[i][0]) != definition(same[i][1])) fail_msg("%s differs from %s", same[i][0], same[i][1]);
@@ -126,6 +128,19 @@ static void test_definition_tells_apart(void **state) {
       "'op': 'count', 'window': 'this_quarter'",
       "'op': 'count', 'window': 'this_year'",
       "'op': 'count', 'window': 'this_year', 'zone': 'America/New_York'",
+      "'op': 'funnel', 'steps': ['A', 'B'], 'within': '1d'",
+      "'op': 'funnel', 'steps': ['B', 'A'], 'within': '1d'",
+      "'op': 'funnel', 'steps': ['A', 'B', 'B'], 'within': '1d'",
+      "'op': 'funnel', 'steps': [['A', 'B'], 'B'], 'within': '1d'",
+      "'op': 'funnel', 'steps': ['A', {'on': 'B', 'where': {'path': 'traits.a', 'is': 1}}], 'within': '1d'",
+      "'op': 'funnel', 'steps': ['A', 'B'], 'within': '2d'",
+      "'op': 'funnel', 'steps': ['A', 'B'], 'within': '1d', 'window': '7d'",
+      "'op': 'funnel', 'steps': ['A', 'B'], 'within': '1d', 'window': 'today'",
+      "'op': 'funnel', 'steps': ['A', 'B'], 'within': '1d', 'pending': 8",
+      "'op': 'funnel', 'steps': ['A', 'B'], 'within': '1d', 'lateness': '1d'",
+      "'op': 'sequence', 'steps': ['A', 'B'], 'within': '1d'",
+      "'op': 'sequence', 'steps': ['A', 'B'], 'within': '1d', 'window': '7d'",
+      "'op': 'co_occurrence', 'steps': ['A', 'B'], 'within': '1d'",
   };
   enum { N = sizeof other / sizeof *other };
   uint64_t hash[N];
