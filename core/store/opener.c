@@ -71,3 +71,16 @@ int opener_event(struct opener *o, const struct frame *frame, struct buf *event,
   int rc = seal_open(&o->seal, e->key, frame->entity, frame->secret, &o->secret, err);
   return rc ? rc : event_join(frame->event, buf_bytes(&o->secret), event, err);
 }
+
+int opener_open(struct opener *o, struct lead_id lead, struct bytes sealed, struct buf *out, struct error *err) {
+  const struct key_entry *e = table_find(&o->keys, lead_key(lead));
+  if (!e) return error_set(err, ITD_ENOTFOUND, "the lead's key is gone: it was forgotten");
+  return seal_open(&o->seal, e->key, lead, sealed, out, err);
+}
+
+size_t opener_leads(const struct opener *o) { return table_count(&o->keys); }
+
+struct lead_id opener_lead(const struct opener *o, size_t index) {
+  const struct table_entry *e = table_at(&o->keys, index);
+  return lead_of_key(e->key);
+}

@@ -9,3 +9,9 @@ int opener_new(const char *dir, struct opener **out, struct error *err) ITD_MUST
 void opener_free(struct opener *o);
 // The frame's event with its personal values in their places, appended. ITD_ENOTFOUND: the lead's key is gone. ITD_ECORRUPT, ITD_EVERSION.
 int opener_event(struct opener *o, const struct frame *frame, struct buf *event, struct error *err) ITD_MUST_USE;
+// Bytes sealed under a lead's key, appended: its block in LMDB or in a base. ITD_ENOTFOUND: the key is gone. ITD_ECORRUPT, ITD_EVERSION.
+int opener_open(struct opener *o, struct lead_id lead, struct bytes sealed, struct buf *out,
+                struct error *err) ITD_MUST_USE;
+// The leads whose keys there are, each once, in the order in which the files have them.
+size_t opener_leads(const struct opener *o);
+struct lead_id opener_lead(const struct opener *o, size_t index);

@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
-#include "store/base.h"
+#include "store/base_set.h"
 #include "store/shard.h"
 
 #include <pthread.h>
@@ -28,7 +28,7 @@ struct player {
   struct store *store;
   struct store_shard *shard;
   const struct replay_options *options;
-  struct bases *bases;
+  struct base_set *bases;
   struct engine *engine;
   struct played *leads; // open addressing by the lead's id
   size_t cap, used;
@@ -42,37 +42,6 @@ struct player {
 };
 
 static struct policy *policy_of(void *context, uint32_t number) { return store_version(context, number); }
-
-// ---- bases ----
-// All bases of the directory, each opened at its first use.
-struct bases {
-  const char *dir;
-  struct base_info *list;
-  struct base_reader **reader;
-  size_t count;
-};
-
-static int bases_init(struct bases *b, const char *dir, struct error *err) {
-  *b = (struct bases){.dir = dir};
-  int rc = base_list(dir, &b->list, &b->count, err);
-  if (rc == 0) b->reader = xcalloc(b->count + 1, sizeof *b->reader);
-  return rc;
-}
-
-static void bases_deinit(struct bases *b) {
-  for (size_t i = 0; i < b->count; i++) base_close(b->reader[i]);
-  free(b->reader);
-  base_list_free(b->list);
-}
-
-static int bases_row(struct bases *b, uint64_t seq, uint8_t table, struct lead_id id, struct buf *row,
-                     struct error *err) {
-  const struct base_info *base = base_of_slot(b->list, b->count, lead_id_slot(id), seq);
-  if (!base) return ITD_ENOTFOUND;
-  struct base_reader **reader = &b->reader[base - b->list];
-  int rc = *reader ? 0 : base_open(b->dir, base, reader, err);
-  return rc ? rc : base_lookup(*reader, table, bytes_of(id.b, sizeof id.b), row, err);
-}
 
 // ---- leads ----
 
@@ -100,7 +69,7 @@ static struct played *known_of(struct player *p, struct lead_id id) {
 static int from_base(struct player *p, const struct frame *frame, struct played *played, struct error *err) {
   bool is_lead = frame->entity_kind == ENTITY_LEAD;
   struct buf row = {0};
-  int rc = bases_row(p->bases, frame->seq - 1, is_lead ? ROW_LEAD : ROW_ENTITY, frame->entity, &row, err);
+  int rc = base_set_row(p->bases, frame->seq - 1, is_lead ? ROW_LEAD : ROW_ENTITY, frame->entity, &row, err);
   if (rc == 0 && is_lead) rc = history_row_lead(p->shard, frame->entity, buf_bytes(&row), &played->lead, err);
   if (rc == 0 && !is_lead) rc = entity_row(buf_bytes(&row), &played->entity, err);
   buf_deinit(&row);
@@ -298,12 +267,12 @@ static void play_round(struct worker *w, unsigned round) {
     p.is_mine[slot] = store_shard_of(w->store, partition) == w->index && mine++ % w->rounds == round;
   }
   p.engine = engine_new(ENGINE_CLOCK_EVENT, &w->options->vm, policy_of, w->store);
-  struct bases bases;
+  struct base_set bases;
   p.bases = &bases;
-  w->status = bases_init(&bases, w->options->dir, &w->err);
+  w->status = base_set_init(&bases, w->options->dir, &w->err);
   if (w->status == 0) w->status = store_walk(w->options->dir, -1, play, &p, &w->err);
   if (w->status == 0) w->status = check_lost(&p, &w->err);
-  bases_deinit(&bases);
+  base_set_deinit(&bases);
   forget_leads(&p);
   engine_free(p.engine);
   buf_deinit(&p.map);

@@ -663,23 +663,61 @@ static int look_at_progress(MDB_env *env, unsigned partitions, struct state_look
   return e && e != MDB_NOTFOUND ? failed(e, err, "meta") : rc;
 }
 
-int state_look(const char *dir, unsigned partitions, struct state_look *out, struct error *err) {
+static int open_from_outside(const char *dir, MDB_env **env, struct error *err) {
   char path[PATH_MAX], lock[PATH_MAX + 16], data[PATH_MAX + 16];
   snprintf(path, sizeof path, "%s/state", dir);
   snprintf(lock, sizeof lock, "%s/lock.mdb", path);
   snprintf(data, sizeof data, "%s/data.mdb", path);
   if (access(data, F_OK)) return error_set(err, ITD_ENOTFOUND, "%s is not there", data);
-  *out = (struct state_look){0};
-  MDB_env *env;
-  int e = mdb_env_create(&env);
+  int e = mdb_env_create(env);
   if (e) return failed(e, err, path);
   // Without a file of readers nobody has it open: none is made, it would be of this user.
   unsigned flags = MDB_RDONLY | MDB_NOTLS | (access(lock, R_OK | W_OK) ? MDB_NOLOCK : 0);
-  e = mdb_env_set_maxdbs(env, TABLES);
-  if (e == 0) e = mdb_env_set_maxreaders(env, READERS_MAX);
-  if (e == 0) e = mdb_env_open(env, path, flags, 0600);
-  int rc = e ? failed(e, err, path) : look_at_env(env, out, err);
+  e = mdb_env_set_maxdbs(*env, TABLES);
+  if (e == 0) e = mdb_env_set_maxreaders(*env, READERS_MAX);
+  if (e == 0) e = mdb_env_open(*env, path, flags, 0600);
+  if (e == 0) return 0;
+  mdb_env_close(*env);
+  return failed(e, err, path);
+}
+
+int state_look(const char *dir, unsigned partitions, struct state_look *out, struct error *err) {
+  MDB_env *env;
+  int rc = open_from_outside(dir, &env, err);
+  if (rc) return rc;
+  *out = (struct state_look){0};
+  rc = look_at_env(env, out, err);
   if (rc == 0) rc = look_at_progress(env, partitions, out, err);
   mdb_env_close(env);
   return rc;
+}
+
+int state_peek(const char *dir, const struct lead_id *leads, size_t count,
+               int (*take)(void *context, struct lead_id lead, struct bytes sealed, struct error *err), void *context,
+               struct error *err) {
+  MDB_env *env;
+  MDB_txn *txn;
+  MDB_dbi table;
+  int rc = open_from_outside(dir, &env, err);
+  if (rc) return rc;
+  int e = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+  if (e) {
+    mdb_env_close(env);
+    return failed(e, err, "begin");
+  }
+  struct buf sealed = {0};
+  e = mdb_dbi_open(txn, TABLE_NAMES[LEADS], 0, &table);
+  for (size_t i = 0; e == 0 && rc == 0 && i < count; i++) {
+    MDB_val k = val(leads[i].b, sizeof leads[i].b), v;
+    int got = mdb_get(txn, table, &k, &v);
+    if (got == MDB_NOTFOUND) continue;
+    buf_clear(&sealed);
+    e = got;
+    if (e == 0) rc = state_row_lead(bytes_of(v.mv_data, v.mv_size), &sealed, err);
+    if (e == 0 && rc == 0) rc = take(context, leads[i], buf_bytes(&sealed), err);
+  }
+  buf_deinit(&sealed);
+  mdb_txn_abort(txn);
+  mdb_env_close(env);
+  return e && e != MDB_NOTFOUND ? failed(e, err, TABLE_NAMES[LEADS]) : rc;
 }

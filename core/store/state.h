@@ -114,6 +114,11 @@ int state_row_lead(struct bytes value, struct buf *sealed, struct error *err) IT
 int state_row_entity(struct bytes value, struct buf *block, struct error *err) ITD_MUST_USE;
 
 // ---- looking at it from outside: another process may hold it ----
+// The sealed blocks of some leads, all of one moment: `take` is called for each that is there. Reads only, and changes nothing.
+// ITD_ENOTFOUND: there is no state. Else as state_open; what `take` returns, when it is not 0.
+int state_peek(const char *dir, const struct lead_id *leads, size_t count,
+               int (*take)(void *context, struct lead_id lead, struct bytes sealed, struct error *err), void *context,
+               struct error *err) ITD_MUST_USE;
 struct state_look {
   uint64_t map_bytes, used_bytes; // address space as it was at the last writing; and how much of it is in use
   uint64_t transactions;          // committed so far

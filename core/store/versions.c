@@ -152,3 +152,6 @@ struct policy *versions_get(struct versions *v, uint32_t number) {
   pthread_mutex_unlock(&v->lock);
   return policy;
 }
+
+size_t versions_count(const struct versions *v) { return v->count; }
+uint32_t versions_number(const struct versions *v, size_t index) { return v->version[index].number; }

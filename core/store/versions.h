@@ -12,3 +12,6 @@ int versions_put(struct versions *v, struct policy *policy, uint32_t *number, st
 // Loaded from its archive at first use and retained until versions_close. NULL: unknown, or unreadable (which is
 // logged).
 struct policy *versions_get(struct versions *v, uint32_t number);
+// The numbers that there are, in the order in which they were given.
+size_t versions_count(const struct versions *v);
+uint32_t versions_number(const struct versions *v, size_t index);

@@ -51,7 +51,7 @@ describe("intent", function()
   it("helps, and says what is wrong with a command line", function()
     local out, code = run { "--help" }
     assert.are.equal(0, code)
-    for _, name in ipairs { "send", "import", "simulate", "lead", "explain", "tail", "check", "test", "policy", "journal", "reshard" } do
+    for _, name in ipairs { "send", "import", "simulate", "lead", "explain", "tail", "check", "test", "policy", "journal", "reshard", "feature" } do
       has(out, "intent " .. name)
       local help, ok = run { name, "--help" }
       assert.are.equal(0, ok)

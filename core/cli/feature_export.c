@@ -1,0 +1,241 @@
+// intent feature export: what was known at each decision, for training. The values are the engine's own, folded anew from
+// the journal by the same code: what a model is trained on is what it will be asked with.
+#include "base/check.h"
+#include "base/clock.h"
+#include "cli/feature.h"
+#include "cli/feature_rows.h"
+#include "cli/journal.h"
+#include "cli/progress.h"
+#include "cli/show.h"
+#include "store/datadir.h"
+#include "store/ids.h"
+#include "store/refold.h"
+#include "store/table.h"
+#include "store/versions.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define WHERE_MAX 16
+
+struct label_times { // of one lead and one label, ascending once all are there
+  int64_t *at;
+  size_t count, cap;
+};
+struct labelled {
+  struct table_entry head; // key: lead_key
+  struct label_times times[];
+};
+
+struct exporting {
+  const struct args *args;
+  struct row_format format;
+  struct rows *rows;
+  int64_t since_ms, until_ms; // of decisions
+  struct {
+    char *name;
+    const char *value;
+  } where[WHERE_MAX];
+  size_t where_count;
+  int64_t horizon_ms;
+  struct table labelled;
+  int64_t end_ms; // the greatest clock in the journal
+  uint64_t written;
+  struct progress bar;
+};
+
+// ---- the command line ----
+static int read_where(struct exporting *e, struct error *err) {
+  const char *given[WHERE_MAX];
+  size_t count = args_all(e->args, "where", given, WHERE_MAX);
+  for (size_t i = 0; i < count; i++) {
+    const char *equals = strchr(given[i], '=');
+    char *name = equals ? xstrndup(given[i], (size_t)(equals - given[i])) : NULL;
+    if (!name || !rows_is_column(name)) {
+      free(name);
+      return error_set(
+          err, ITD_EINVAL,
+          "--where: \"%.60s\" is not NAME=VALUE; allowed names: lead, cause, stage_before, stage, owner, action, "
+          "band, policy",
+          given[i]);
+    }
+    e->where[e->where_count].name = name;
+    e->where[e->where_count++].value = equals + 1;
+  }
+  return 0;
+}
+
+static int read_labels(struct exporting *e, struct error *err) {
+  const char *at = args_text(e->args, "at"), *horizon = args_text(e->args, "horizon");
+  e->format.label_count = args_all(e->args, "label", e->format.label, ROW_LABELS_MAX);
+  if (!at || (strcmp(at, "decisions") != 0 && strcmp(at, "labels") != 0))
+    return error_set(err, ITD_EINVAL, "export needs --at decisions or --at labels");
+  bool wants_labels = strcmp(at, "labels") == 0;
+  if (wants_labels && (!e->format.label_count || !horizon))
+    return error_set(err, ITD_EINVAL,
+                     "--at labels needs --label EVENT and --horizon TIME: did it come within that time?");
+  if (!wants_labels && (e->format.label_count || horizon))
+    return error_set(err, ITD_EINVAL, "--label and --horizon go with --at labels");
+  if (horizon && (duration_parse(bytes_str(horizon), &e->horizon_ms) != 0 || e->horizon_ms <= 0))
+    return error_set(err, ITD_EINVAL, "--horizon: \"%.40s\" is no duration; allowed: 12h, 30d", horizon);
+  return 0;
+}
+
+static int read_options(struct exporting *e, struct error *err) {
+  const char *format = args_text(e->args, "format");
+  if (format && strcmp(format, "csv") != 0 && strcmp(format, "msgpack") != 0)
+    return error_set(err, ITD_EINVAL, "--format: \"%.40s\" is not allowed; allowed: csv, msgpack", format);
+  e->format.is_csv = !format || strcmp(format, "csv") == 0;
+  e->format.is_personal = args_flag(e->args, "personal");
+  e->since_ms = INT64_MIN, e->until_ms = INT64_MAX;
+  int rc = journal_time(e->args, "since", &e->since_ms, err);
+  if (rc == 0) rc = journal_time(e->args, "until", &e->until_ms, err);
+  if (rc == 0) rc = read_labels(e, err);
+  return rc ? rc : read_where(e, err);
+}
+
+// ---- labels ----
+static int64_t time_of(const struct refold_step *step) { // an event of a clock that runs ahead happened at the decision
+  int64_t now = step->frame->now_ms, at = step->event->timestamp_ms;
+  return at < now ? at : now;
+}
+
+static void add_time(struct label_times *times, int64_t at) {
+  if (times->count == times->cap)
+    times->at = xrealloc(times->at, (times->cap = times->cap ? 2 * times->cap : 4) * sizeof *times->at);
+  size_t i = times->count++;
+  for (; i > 0 && times->at[i - 1] > at; i--) times->at[i] = times->at[i - 1]; // late ones are few
+  times->at[i] = at;
+}
+
+static int take_label(void *context, const struct refold_step *step, struct error *err) {
+  (void)err;
+  struct exporting *e = context;
+  if (step->frame->now_ms > e->end_ms) e->end_ms = step->frame->now_ms;
+  for (size_t i = 0; step->event && i < e->format.label_count; i++) {
+    if (!bytes_is(step->event->name, e->format.label[i])) continue;
+    struct hash128 key = lead_key(step->lead->id);
+    struct labelled *l = table_find(&e->labelled, key);
+    if (!l) l = table_add(&e->labelled, key);
+    add_time(&l->times[i], time_of(step));
+  }
+  return 0;
+}
+
+// Did the event come after `at` and within the horizon?
+static enum row_label label_at(const struct exporting *e, struct lead_id lead, size_t label, int64_t at) {
+  const struct labelled *l = table_find(&e->labelled, lead_key(lead));
+  int64_t until = at + e->horizon_ms;
+  size_t low = 0, high = l ? l->times[label].count : 0;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (l->times[label].at[middle] > at)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  if (l && low < l->times[label].count && l->times[label].at[low] <= until) return LABEL_YES;
+  return until <= e->end_ms ? LABEL_NO : LABEL_UNKNOWN;
+}
+
+static void free_labels(struct exporting *e) {
+  for (size_t i = 0; i < table_count(&e->labelled); i++) {
+    struct labelled *l = table_at(&e->labelled, i);
+    for (size_t k = 0; k < e->format.label_count; k++) free(l->times[k].at);
+  }
+  table_deinit(&e->labelled);
+}
+
+// ---- rows ----
+static bool fits(const struct exporting *e, const struct refold_step *step) {
+  const struct frame *f = step->frame;
+  if (f->kind == FRAME_STOPPED || f->now_ms < e->since_ms || f->now_ms > e->until_ms) return false;
+  for (size_t i = 0; i < e->where_count; i++)
+    if (!rows_fits(f->decision, e->where[i].name, e->where[i].value)) return false;
+  return true;
+}
+
+static int put_row(void *context, const struct refold_step *step, struct error *err) {
+  struct exporting *e = context;
+  const struct frame *f = step->frame;
+  if (!step->is_same) {
+    char id[LEAD_ID_TEXT];
+    lead_id_format(f->entity, id);
+    return error_set(err, ITD_ECORRUPT,
+                     "decision %s-%u: folded anew its lead has another state than the journal recorded; nothing is "
+                     "exported that was not so: see intent feature verify",
+                     id, f->number);
+  }
+  if (!fits(e, step)) return 0;
+  enum row_label labels[ROW_LABELS_MAX];
+  for (size_t i = 0; i < e->format.label_count; i++) labels[i] = label_at(e, f->entity, i, f->now_ms);
+  struct lead *lead = (struct lead *)(uintptr_t)step->lead; // read only
+  e->written++;
+  return rows_put(e->rows, step->policy, lead_feature_state(lead), f->now_ms, f->decision, f->number, labels, err);
+}
+
+static void draw(void *context, uint64_t done, uint64_t total) {
+  struct exporting *e = context;
+  if (e->format.to != stdout) progress_show(&e->bar, done, total, INT64_MIN);
+}
+
+static int walk(struct exporting *e, const char *what, int (*visit)(void *, const struct refold_step *, struct error *),
+                struct error *err) {
+  struct refold_options o = {.dir = feature_data(e->args), .visit = visit, .progress = draw, .context = e};
+  struct refold_stats stats;
+  progress_begin(&e->bar, what);
+  int rc = store_refold(&o, &stats, err);
+  progress_end(&e->bar);
+  if (rc == 0 && visit == put_row && stats.unreached)
+    fprintf(stderr,
+            "%llu leads are left out: what they were before the journal that is kept is not known (retention)\n",
+            (unsigned long long)stats.unreached);
+  return rc;
+}
+
+// The newest version's features are the columns.
+static int export_with(struct exporting *e, struct versions *versions, struct error *err) {
+  size_t count = versions_count(versions);
+  e->format.policy = count ? versions_get(versions, versions_number(versions, count - 1)) : NULL;
+  if (!e->format.policy)
+    return error_set(err, count ? ITD_ECORRUPT : ITD_ENOTFOUND, "%s: no policy version in it can be read",
+                     feature_data(e->args));
+  e->rows = rows_new(&e->format);
+  int rc = e->format.label_count ? walk(e, "looking for labels", take_label, err) : 0;
+  if (rc == 0) rc = rows_head(e->rows, err);
+  return rc ? rc : walk(e, "exporting", put_row, err);
+}
+
+static int export_to(struct exporting *e, struct error *err) {
+  const char *path = args_text(e->args, "out"), *dir = feature_data(e->args);
+  struct datadir read; // or versions_open would make a folder
+  struct versions *versions;
+  int rc = datadir_read(dir, &read, err);
+  explicit_bzero(&read, sizeof read);
+  if (rc == 0) rc = versions_open(dir, &versions, err);
+  if (rc) return rc;
+  e->format.to = path ? fopen(path, "wbxe") : stdout;
+  rc = e->format.to ? export_with(e, versions, err) : error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+  if (e->format.to && (fflush(e->format.to) || (path && fsync(fileno(e->format.to)))) && rc == 0)
+    rc = error_set(err, ITD_EIO, "%s: %s", path ? path : "standard output", strerror(errno));
+  if (path && e->format.to) fclose(e->format.to);
+  versions_close(versions);
+  return rc;
+}
+
+int feature_export(const struct args *args) {
+  struct exporting e = {.args = args, .end_ms = INT64_MIN};
+  struct error err = {0};
+  int rc = read_options(&e, &err), code = COMMAND_USAGE;
+  table_init(&e.labelled, sizeof(struct labelled) + e.format.label_count * sizeof(struct label_times));
+  if (rc == 0) {
+    rc = export_to(&e, &err);
+    code = feature_exit_of(rc);
+  }
+  free_labels(&e);
+  rows_free(e.rows);
+  for (size_t i = 0; i < e.where_count; i++) free(e.where[i].name);
+  if (rc < 0) return command_fail(args, code, &err);
+  return e.written ? COMMAND_OK : COMMAND_NO;
+}

@@ -1,0 +1,215 @@
+--- intent feature: features as they were at each decision, and whether they are those that the journal gives. The export is
+--- held against what the daemon explained of each decision while it ran.
+local harness = require "harness"
+local lives = require "lives"
+local mpack = require "mpack"
+local wire = require "wire"
+
+local EVENTS, LEADS = 1200, 60
+local SEED = tonumber(os.getenv "SEED") or 20260107
+local LABEL, HORIZON = "Demo Requested", 14 * 86400000
+
+-- Runs `intent feature` with these words; what it printed, what it said, and its exit code.
+local function feature(...)
+  local folder, words = harness.folder(), { ("'%s/intent' feature"):format(harness.bin) }
+  for _, word in ipairs { ... } do words[#words + 1] = "'" .. tostring(word) .. "'" end
+  local line = ("%s >%s/out 2>%s/err; echo $?"):format(table.concat(words, " "), folder, folder)
+  local pipe = io.popen(line)
+  local code = tonumber(pipe:read "*a")
+  pipe:close()
+  return harness.read(folder .. "/out"), harness.read(folder .. "/err"), code
+end
+
+-- Lines of cells: those of a CSV without line breaks in its cells.
+local function csv(text)
+  local rows = {}
+  for line in text:gmatch "([^\n]*)\n" do
+    local cells, at = {}, 1
+    while at <= #line + 1 do
+      local quoted, stop = line:match('^"(.-)"()', at)
+      local cell = quoted or line:match("^[^,]*", at)
+      cells[#cells + 1] = cell
+      at = (stop or at + #cell) + 1
+    end
+    rows[#rows + 1] = cells
+  end
+  local head = table.remove(rows, 1)
+  for i, cells in ipairs(rows) do
+    assert.equal(#head, #cells)
+    local row = {}
+    for k, name in ipairs(head) do row[name] = cells[k] end
+    rows[i] = row
+  end
+  return rows, head
+end
+
+describe("intent feature (SEED=" .. SEED .. ")", function()
+  after_each(harness.finish)
+
+  local stream = lives.stream(SEED, EVENTS, LEADS, 60)
+
+  local function record(clock)
+    local daemon = harness.start { clock = clock or "event", shards = 2, seed = harness.SEED }
+    local client = daemon:connect()
+    local requests = {}
+    for i, event in ipairs(stream) do requests[i] = { "event.ingest", event } end
+    local decisions = {}
+    for i, answer in ipairs(client:pipeline(requests)) do
+      assert.is_nil(answer.error, answer.error and answer.error.detail)
+      decisions[i] = answer.result
+    end
+    return daemon, client, decisions
+  end
+
+  it("exports what each decision was made of, of a running daemon and of a stopped one", function()
+    local daemon, client, decisions = record()
+    local text, said, code = feature("export", "--at", "decisions", "--data", daemon.data)
+    assert.equal(0, code, said)
+    local rows, head = csv(text)
+    assert.is_true(#rows >= EVENTS)
+    local by_id = {}
+    for _, row in ipairs(rows) do by_id[row.lead .. "-" .. row.number] = row end
+    for i = 1, #decisions, 7 do
+      local row = assert(by_id[decisions[i].decision_id], decisions[i].decision_id)
+      local explained = client:must("decision.explain", decisions[i].decision_id)
+      assert.is_true(explained.reproduced)
+      assert.equal(decisions[i].stage, row.stage)
+      assert.equal(decisions[i].scores.combined, math.floor(tonumber(row.combined) * 1000 + 0.5))
+      assert.equal(decisions[i].at, tonumber(row.at))
+      for _, known in ipairs(explained.features) do
+        if row[known.name] ~= nil then
+          local value = known.value == wire.NIL and "" or known.value
+          assert.equal(type(value) == "number" and value or tostring(value),
+            type(value) == "number" and tonumber(row[known.name]) or row[known.name], known.name)
+        end
+      end
+    end
+    daemon:stop()
+    local again = feature("export", "--at", "decisions", "--data", daemon.data)
+    assert.equal(text, again)
+    assert.is_true(#head > 30)
+  end)
+
+  it("exports only what is asked for", function()
+    local daemon = record()
+    local function count(...)
+      local text, said, code = feature("export", "--at", "decisions", "--data", daemon.data, ...)
+      assert.is_true(code < 2, said)
+      return #csv(text), text
+    end
+    local all = count()
+    local visitors, others = count("--where", "stage=visitor"), 0
+    for _, stage in ipairs { "engaged", "mql", "opportunity", "customer", "lost", "nurture", "sql" } do
+      others = others + count("--where", "stage=" .. stage)
+    end
+    assert.is_true(visitors > 0 and visitors < all)
+    assert.equal(all, visitors + others)
+    local early = count("--until", "2026-01-20T00:00:00Z")
+    assert.equal(all, early + count("--since", "2026-01-20T00:00:00.001Z"))
+    local _, _, code = feature("export", "--at", "decisions", "--data", daemon.data, "--where", "stage=none")
+    assert.equal(1, code)
+  end)
+
+  it("says whether an event came within a time, and where that is not known yet", function()
+    local daemon = record()
+    local text, said, code =
+      feature("export", "--at", "labels", "--label", LABEL, "--horizon", "14d", "--data", daemon.data)
+    assert.equal(0, code, said)
+    local rows = csv(text)
+    local ends, came = 0, {}
+    for _, row in ipairs(rows) do ends = math.max(ends, tonumber(row.at)) end
+    local of = {} -- the lead of a user, by its decisions' order
+    local client = daemon:connect()
+    for _, event in ipairs(stream) do
+      local user = event.userId or event.anonymousId
+      of[user] = of[user] or client:must("lead.get", user).lead.lead
+      if event.event == LABEL then
+        came[of[user]] = came[of[user]] or {}
+        table.insert(came[of[user]], event)
+      end
+    end
+    local seen = { [""] = 0, ["0"] = 0, ["1"] = 0 }
+    for _, row in ipairs(rows) do
+      local at, label = tonumber(row.at), row["label " .. LABEL]
+      seen[label] = seen[label] + 1
+      local want = at + HORIZON <= ends and "0" or ""
+      for _, event in ipairs(came[row.lead] or {}) do
+        local time = event.timestamp
+        if type(time) == "number" and time > at and time <= at + HORIZON then want = "1" end
+      end
+      assert.equal(want, label)
+    end
+    assert.is_true(seen[""] > 0 and seen["0"] > 0 and seen["1"] > 0)
+  end)
+
+  it("leaves personal features out until they are asked for", function()
+    local policies = harness.policies()
+    harness.edit(policies .. "/signals/b2b/features/who.lua", 'name = "industry",', 'name = "industry", personal = true,')
+    local daemon = harness.start { policies = policies, clock = "event" }
+    daemon:connect():must("event.ingest", harness.event { type = "identify", traits = { industry = "Quarries" } })
+    local without = feature("export", "--at", "decisions", "--data", daemon.data)
+    assert.is_nil(without:find "quarries")
+    assert.is_nil(without:find "industry")
+    assert.is_truthy(feature("export", "--at", "decisions", "--personal", "--data", daemon.data):find "quarries")
+  end)
+
+  it("gives MessagePack with the same rows", function()
+    local daemon = record()
+    local path = harness.folder() .. "/rows"
+    local _, said, code =
+      feature("export", "--at", "decisions", "--format", "msgpack", "--out", path, "--data", daemon.data)
+    assert.equal(0, code, said)
+    local rows = csv((feature("export", "--at", "decisions", "--data", daemon.data)))
+    local bytes, values, at = harness.read(path), {}, 1
+    local unpacker = mpack.Unpacker()
+    while at <= #bytes do values[#values + 1], at = unpacker(bytes, at) end
+    assert.equal(#rows + 1, #values)
+    assert.equal("b2b", values[1].signals.name)
+    assert.equal(#values[1].columns, #values[2])
+    _, said, code = feature("export", "--at", "decisions", "--out", path, "--data", daemon.data)
+    assert.equal(2, code) -- nothing is overwritten
+    assert.is_truthy(said:find "exists")
+  end)
+
+  it("verifies what a directory holds, and finds the bit that is another", function()
+    for _, clock in ipairs { "event", "wall" } do
+      local daemon = record(clock)
+      local out, said, code = feature("verify", "--all", "--json", "--data", daemon.data)
+      assert.equal(0, code, said .. out)
+      daemon:stop()
+      out, said, code = feature("verify", "--all", "--json", "--data", daemon.data)
+      assert.equal(0, code, said .. out)
+      local leads = tonumber(out:match '"leads":(%d+)')
+      assert.equal(leads, tonumber(out:match '"states":(%d+)'))
+      assert.equal(0, tonumber(out:match '"mismatches":(%d+)'))
+      assert.equal(0, tonumber(out:match '"unmet":(%d+)'))
+      assert.is_true(tonumber(out:match '"frames":(%d+)') >= EVENTS)
+      out = feature("verify", "--sample", 5, "--json", "--data", daemon.data)
+      assert.equal(5, tonumber(out:match '"leads":(%d+)'))
+    end
+  end)
+
+  it("says what is wrong with a command line", function()
+    local daemon = record()
+    local wrong = {
+      [{ "exprt" }] = "did you mean export?",
+      [{ "export" }] = "--at decisions or --at labels",
+      [{ "export", "--at", "labels" }] = "needs --label EVENT and --horizon",
+      [{ "export", "--at", "decisions", "--label", "x" }] = "go with --at labels",
+      [{ "export", "--at", "decisions", "--where", "stage" }] = "is not NAME=VALUE",
+      [{ "export", "--at", "decisions", "--where", "email=x" }] = "allowed names: lead, cause,",
+      [{ "export", "--at", "decisions", "--format", "parquet" }] = "allowed: csv, msgpack",
+      [{ "verify", "--sample", "0" }] = "--sample",
+    }
+    for words, part in pairs(wrong) do
+      local line = { unpack(words) }
+      line[#line + 1], line[#line + 2] = "--data", daemon.data
+      local _, said, code = feature(unpack(line))
+      assert.equal(2, code)
+      assert.is_truthy(said:find(part, 1, true), said)
+    end
+    local _, said, code = feature("verify", "--data", harness.folder())
+    assert.equal(1, code)
+    assert.is_truthy(said:find "is no data directory", said)
+  end)
+end)
