@@ -92,7 +92,6 @@ static int take_base(struct verifying *v, struct lead_id id, struct error *err) 
 static int begin(void *context, struct opener *opener, const struct lead_id *leads, size_t count, struct error *err) {
   struct verifying *v = context;
   v->opener = opener;
-  table_init(&v->leads, sizeof(struct verified));
   for (size_t i = 0; i < count; i++) table_add(&v->leads, lead_key(leads[i]));
   int rc = state_peek(v->options->dir, leads, count, take_state, v, err);
   if (rc == ITD_ENOTFOUND) rc = 0; // none was written yet, or it is to be built anew
