@@ -5,11 +5,23 @@ local tree = require "tree"
 local bounds = {}
 local INFINITE = 1 / 0
 
-local NOT_NEGATIVE =
-  { count = true, distinct = true, recency = true, gap = true, sessions = true, streak = true, velocity = true }
+local NOT_NEGATIVE = {
+  count = true,
+  distinct = true,
+  recency = true,
+  gap = true,
+  sessions = true,
+  session_length = true,
+  streak = true,
+  velocity = true,
+  variance = true,
+  stddev = true,
+}
+local RANGE = { flag = { 0, 1 }, weekday = { 1, 7 }, time_of_day = { 0, 24 }, active_days = { 0, 400 } }
 
 local function of_feature(node)
-  if node.op == "flag" then return 0, 1 end
+  local range = RANGE[node.op]
+  if range then return range[1], range[2] end
   local declaration = tree.signals.declarations[node.index + 1]
   if NOT_NEGATIVE[node.op] or (node.op == "decay" and not declaration.of) then return 0, INFINITE end
   return -INFINITE, INFINITE

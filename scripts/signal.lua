@@ -9,12 +9,13 @@ local value = require "value"
 local signal = { all = value.all, any = value.any, none = value.none }
 
 local ORDERED = { funnel = true, sequence = true, co_occurrence = true }
-local DURATIONS = { recency = true, gap = true }
+local DURATIONS = { recency = true, gap = true, session_length = true }
 
--- first and last keep a text when told so, or when they take a part of one.
+-- These keep a text when told so, or when they take a part of one; channels and events' names are texts.
+local PICKS = { first = true, last = true, most_common = true }
 local function is_text(declaration)
-  return (declaration.op == "first" or declaration.op == "last")
-    and (declaration.text == true or declaration.part ~= nil)
+  if not PICKS[declaration.op] then return false end
+  return declaration.text == true or declaration.part ~= nil or declaration.of == "channel" or declaration.of == "event"
 end
 
 local function file_of(name, file) return { path = ("policies/signals/%s/%s.lua"):format(name, file), line = 0 } end

@@ -1,5 +1,5 @@
-// The two lists of a declaration: `on`, the alternatives of which one must hold, and `where`, the conditions that all
-// must.
+// The lists of a declaration: `on`, the alternatives of which one must hold, `where`, the conditions that all must, and
+// `steps`, what a match weighs at which age.
 #include "feature/reader.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +44,8 @@ static int read_alternative(const struct reader *r, const char *where, struct by
     return reader_fail(r, "%s must be an event's name or a map with type, event or channel, not %s", where,
                        kind_of(value));
   struct mp m = mp_of(value);
-  uint32_t pairs = mp_next(&m).count, seen = 0;
+  uint32_t pairs = mp_next(&m).count;
+  uint64_t seen = 0;
   for (uint32_t i = 0; i < pairs; i++) {
     size_t index;
     struct bytes word = mp_take(&m), of = mp_take(&m);
@@ -156,7 +157,8 @@ static int read_conditions(const struct reader *r, const char *where, struct byt
   if (mp_value_of(value).type != MP_MAP)
     return reader_fail(r, "%s must be a map with a path and a test, not %s", where, kind_of(value));
   struct mp m = mp_of(value);
-  uint32_t pairs = mp_next(&m).count, seen = 0, first = *count;
+  uint32_t pairs = mp_next(&m).count, first = *count;
+  uint64_t seen = 0;
   struct bytes path = {0};
   for (uint32_t i = 0; i < pairs; i++) {
     size_t index;
@@ -192,5 +194,44 @@ int read_where(const struct reader *r, struct bytes value, const struct conditio
   }
   *out = where;
   *where_count = tests;
+  return 0;
+}
+
+// ---- steps of a decay ----
+static int read_age(const struct reader *r, const char *where, struct bytes value, struct age *out) {
+  static const char *const names[] = {"age", "weight"};
+  if (mp_value_of(value).type != MP_MAP)
+    return reader_fail(r, "%s must be a map with age and weight, not %s", where, kind_of(value));
+  struct mp m = mp_of(value);
+  uint64_t seen = 0;
+  for (uint32_t pairs = mp_next(&m).count; pairs > 0; pairs--) {
+    size_t index;
+    char key[CLAUSE_MAX + 8];
+    struct bytes word = mp_take(&m), of = mp_take(&m);
+    int rc = read_key(r, where, word, names, 2, &seen, &index);
+    if (rc != 0) return rc;
+    snprintf(key, sizeof key, "%s: %s", where, names[index]);
+    rc = index == 0 ? read_duration(r, key, of, 1000, &out->age_ms) : read_number(r, key, of, 0, 1000, &out->weight);
+    if (rc != 0) return rc;
+  }
+  return seen == 3 ? 0 : reader_fail(r, "%s needs age and weight", where);
+}
+
+int read_ages(struct reader *r, struct bytes value) {
+  uint32_t count;
+  struct mp m = elements_of(value, &count);
+  if (count == 0 || count > FEATURE_STEPS_MAX)
+    return reader_fail(r, "steps has %u entries, 1 to %d are allowed", count, FEATURE_STEPS_MAX);
+  struct age *steps = arena_alloc(r->arena, count * sizeof *steps);
+  for (uint32_t i = 0; i < count; i++) {
+    char where[CLAUSE_MAX];
+    snprintf(where, sizeof where, "steps %u", i + 1);
+    int rc = read_age(r, where, mp_take(&m), &steps[i]);
+    if (rc != 0) return rc;
+    if (i > 0 && steps[i].age_ms <= steps[i - 1].age_ms)
+      return reader_fail(r, "%s: its age is not above that of the step before", where);
+  }
+  r->feature->ages = steps;
+  r->feature->age_count = count;
   return 0;
 }

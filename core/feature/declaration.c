@@ -58,7 +58,7 @@ static int find_op(struct reader *r, struct bytes map) {
 static int read_of(struct reader *r, struct bytes value) {
   struct feature *f = r->feature;
   struct bytes text;
-  if (f->op->input == INPUT_VALUE && mp_as_str(value, &text)) {
+  if (f->op->of_names && mp_as_str(value, &text)) {
     f->source = bytes_is(text, "channel") ? SOURCE_CHANNEL : bytes_is(text, "event") ? SOURCE_EVENT : SOURCE_NONE;
     if (f->source != SOURCE_NONE) return 0;
   }
@@ -121,7 +121,8 @@ static int read_zone(struct reader *r, struct bytes value) {
 
 static int read_limit(struct reader *r, struct bytes value) {
   int64_t limit = 0;
-  int rc = read_int(r, "limit", value, FEATURE_LIMIT_MIN, FEATURE_LIMIT_MAX, &limit);
+  if (r->feature->op->limit_max == 0) return 0; // judge_keys says so
+  int rc = read_int(r, "limit", value, r->feature->op->limit_min, r->feature->op->limit_max, &limit);
   r->feature->limit = (uint32_t)limit;
   return rc;
 }
@@ -140,12 +141,28 @@ static int read_pending(struct reader *r, struct bytes value) {
   return rc;
 }
 
-struct spans { // durations that only make sense together
-  int64_t window_ms, tile_ms;
-};
+static int read_shape(struct reader *r, struct bytes value) {
+  static const char *const shapes[] = {
+      [SHAPE_EXPONENTIAL] = "exponential", [SHAPE_LINEAR] = "linear", [SHAPE_STEP] = "step"};
+  size_t index;
+  int rc = read_name(r, "shape", value, shapes, 3, &index);
+  if (rc == 0) r->feature->shape = (enum shape)index;
+  return rc;
+}
 
-static const char *const calendars[] = {"today", "this_week", "this_month", "this_quarter", "this_year"};
-#define CALENDARS (sizeof calendars / sizeof *calendars)
+static int read_stat(struct reader *r, struct bytes value) {
+  static const char *const stats[] = {"last", "mean", "max", "total"};
+  const char *names[4];
+  enum stat meant[4];
+  size_t index, count = 0;
+  for (unsigned i = 0; i < 4; i++)
+    if (r->feature->op->stats >> (STAT_LAST + i) & 1)
+      names[count] = stats[i], meant[count++] = (enum stat)(STAT_LAST + i);
+  if (count == 0) return 0; // judge_keys says so
+  int rc = read_name(r, "stat", value, names, count, &index);
+  if (rc == 0) r->feature->stat = meant[index];
+  return rc;
+}
 
 // Names begin with a letter, durations with a digit.
 static int read_window(struct reader *r, struct bytes value, struct spans *spans) {
@@ -153,9 +170,13 @@ static int read_window(struct reader *r, struct bytes value, struct spans *spans
   size_t index;
   if (!mp_as_str(value, &text) || text.n == 0 || text.p[0] < 'a' || text.p[0] > 'z')
     return read_duration(r, "window", value, 1000, &spans->window_ms);
-  int rc = read_name(r, "window", value, calendars, CALENDARS, &index);
-  if (rc == 0) r->feature->calendar = (enum calendar)(CALENDAR_DAY + index);
-  return rc;
+  int rc = read_name(r, "window", value, window_names, WINDOW_NAMES, &index);
+  if (rc != 0) return rc;
+  if (index == WINDOW_SESSION)
+    r->feature->by_session = true;
+  else
+    r->feature->calendar = (enum calendar)(CALENDAR_DAY + index);
+  return 0;
 }
 
 static int read_one(struct reader *r, enum feature_key key, struct bytes value, struct spans *spans) {
@@ -172,8 +193,13 @@ static int read_one(struct reader *r, enum feature_key key, struct bytes value, 
   case KEY_session_gap: return read_duration(r, "session_gap", value, 1000, &f->session_gap_ms);
   case KEY_limit: return read_limit(r, value);
   case KEY_precision: return read_precision(r, value);
+  case KEY_q: return read_number(r, "q", value, 0, 1, &f->q);
+  case KEY_accuracy: return read_number(r, "accuracy", value, 0.001, 0.5, &f->accuracy);
+  case KEY_shape: return read_shape(r, value);
+  case KEY_over: return read_duration(r, "over", value, 1000, &f->over_ms);
+  case KEY_stat: return read_stat(r, value);
   case KEY_zone: return read_zone(r, value);
-  case KEY_steps: return read_steps(r, value);
+  case KEY_steps: return f->op->keys & KEY_BIT(shape) ? read_ages(r, value) : read_steps(r, value);
   case KEY_within: return read_duration(r, "within", value, 1000, &f->within_ms);
   case KEY_pending: return read_pending(r, value);
   case KEY_lateness: return read_duration(r, "lateness", value, 1000, &f->lateness_ms);
@@ -212,61 +238,10 @@ static int judge_keys(const struct reader *r) {
   return 0;
 }
 
-static int judge_window(const struct reader *r, struct spans spans) {
-  struct feature *f = r->feature;
-  if (r->given & KEY_BIT(tile)) {
-    if (!(r->given & KEY_BIT(window))) return reader_fail(r, "tile needs window");
-    if (f->calendar) return reader_fail(r, "tile does not go with window \"%s\"", calendars[f->calendar - 1]);
-  }
-  if ((r->given & KEY_BIT(zone)) && (f->op->keys & KEY_BIT(window)) && !f->calendar)
-    return reader_fail(r, "zone needs a window of the calendar: today, this_week, this_month, this_quarter, this_year");
-  if (f->calendar) f->tiles = 1;
-  if (f->op->has_edge) f->window_ms = spans.window_ms;
-  if (f->op->has_edge || f->calendar || !(r->given & KEY_BIT(window))) return 0;
-  if (!(r->given & KEY_BIT(tile))) {
-    spans.tile_ms = (spans.window_ms + 3500) / 7000 * 1000; // a seventh, to the nearest second
-    if (spans.tile_ms == 0) spans.tile_ms = 1000;
-  }
-  if (spans.tile_ms > spans.window_ms) return reader_fail(r, "tile is longer than window");
-  int64_t tiles = (spans.window_ms + spans.tile_ms - 1) / spans.tile_ms;
-  if (tiles > FEATURE_TILES_MAX) {
-    char least[DURATION_TEXT_MAX];
-    int64_t seconds = (spans.window_ms + FEATURE_TILES_MAX * 1000 - 1) / (FEATURE_TILES_MAX * 1000);
-    duration_format(seconds * 1000, least);
-    return reader_fail(r, "window holds %lld tiles, at most %d are allowed: a tile of at least %s", (long long)tiles,
-                       FEATURE_TILES_MAX, least);
-  }
-  f->tiles = (uint32_t)tiles;
-  f->tile_ms = spans.tile_ms;
-  return 0;
-}
-
-// As many registers as fit where the exact hashes lie.
-static void judge_precision(const struct reader *r) {
-  struct feature *f = r->feature;
-  if (!(f->op->keys & KEY_BIT(precision)) || f->precision) return;
-  f->precision = FEATURE_PRECISION_MIN;
-  while (UINT32_C(2) << f->precision <= 8 * f->limit) f->precision++;
-}
-
-static int judge_input(const struct reader *r) {
-  struct feature *f = r->feature;
-  f->input = f->op->input;
-  if (f->input == INPUT_NUMBER && f->source == SOURCE_NONE) f->input = INPUT_NONE; // decay counts
-  if (f->source != SOURCE_PATH && f->part != PART_WHOLE) return reader_fail(r, "part needs a path in of");
-  if (!f->op->text) return 0;
-  if (f->part != PART_WHOLE && (r->given & KEY_BIT(text)) && !f->info.is_text)
-    return reader_fail(r, "part takes text, so text cannot be false");
-  if (f->part != PART_WHOLE) f->info.is_text = true;
-  if (f->info.is_text) f->input = INPUT_TEXT;
-  return 0;
-}
-
 int declaration_parse(struct bytes map, size_t number, struct arena *arena, struct feature *out, struct error *err) {
   struct reader r = {.arena = arena, .err = err, .feature = out};
   struct spans spans = {0};
-  *out = (struct feature){.limit = 16,
-                          .session_gap_ms = 30 * 60000,
+  *out = (struct feature){.session_gap_ms = 30 * 60000,
                           .pending = 16,
                           .lateness_ms = 30 * (int64_t)DAY_MS,
                           .info = {.description = "", .owner = ""}};
@@ -275,6 +250,8 @@ int declaration_parse(struct bytes map, size_t number, struct arena *arena, stru
   int rc = find_name(&r, map);
   if (rc == 0) rc = find_op(&r, map);
   if (rc != 0) return rc;
+  out->limit = out->op->limit_default;
+  out->info.is_duration = out->op->is_duration;
   struct mp m = mp_of(map);
   for (uint32_t pairs = mp_next(&m).count; pairs > 0; pairs--) {
     size_t key;
@@ -283,9 +260,5 @@ int declaration_parse(struct bytes map, size_t number, struct arena *arena, stru
     if ((rc = read_one(&r, (enum feature_key)key, value, &spans)) != 0) return rc;
   }
   if ((rc = judge_keys(&r)) != 0) return rc;
-  if ((rc = judge_window(&r, spans)) != 0) return rc;
-  if ((rc = judge_input(&r)) != 0) return rc;
-  judge_precision(&r);
-  out->info.is_duration = out->op->is_duration;
-  return 0;
+  return judge(&r, spans);
 }

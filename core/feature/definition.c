@@ -8,6 +8,11 @@
 static void put_int(struct buf *b, int64_t v) {
   for (unsigned i = 0; i < 8; i++) buf_append_u8(b, (uint8_t)((uint64_t)v >> (8 * i)));
 }
+static void put_double(struct buf *b, double v) {
+  uint64_t bits;
+  memcpy(&bits, &v, sizeof bits);
+  put_int(b, (int64_t)bits);
+}
 static void put_bytes(struct buf *b, struct bytes text) {
   put_int(b, (int64_t)text.n);
   buf_append_bytes(b, text);
@@ -27,11 +32,9 @@ static void put_alternative(struct buf *b, const void *item) {
 
 static void put_condition(struct buf *b, const void *item) {
   const struct condition *c = item;
-  uint64_t bound;
-  memcpy(&bound, &c->bound, sizeof bound);
   put_int(b, c->test);
   put_bytes(b, c->path_text);
-  put_int(b, (int64_t)bound);
+  put_double(b, c->bound);
   put_bytes(b, c->text);
   put_int(b, c->in_count);
   for (uint32_t i = 0; i < c->in_count; i++) put_scalar(b, c->in[i]);
@@ -104,6 +107,15 @@ uint64_t definition_hash(const struct feature *f) {
   put_int(&b, f->half_life_ms);
   put_int(&b, f->session_gap_ms);
   put_int(&b, f->calendar);
+  put_int(&b, f->by_session);
+  put_int(&b, f->days);
+  put_int(&b, f->shape);
+  put_int(&b, f->stat);
+  put_int(&b, f->over_ms);
+  put_double(&b, f->q);
+  put_double(&b, f->accuracy);
+  put_int(&b, f->age_count);
+  for (uint32_t i = 0; i < f->age_count; i++) put_int(&b, f->ages[i].age_ms), put_double(&b, f->ages[i].weight);
   put_zone(&b, &f->zone);
   if (f->step_count > 0) put_steps(&b, f);
   uint64_t hash = hash64(buf_bytes(&b));

@@ -9,25 +9,35 @@
 // clang-format off
 // A declaration is a map; a key that its op has no use for is refused:
 //   name         text, [a-z][a-z0-9_]*, unique                                  (required)
-//   op           count sum mean min max variance stddev first last distinct recency decay velocity sessions streak flag gap  (required)
+//   op           one of those below                                             (required)
 //   on           which events: a list of alternatives, each {type=, event=, channel=} (each optional, text); absent:
 //                every event. A plain text "Pricing Viewed" is {event=…}. `event` is event->name: a page's name too.
 //   where        list of conditions, all must hold: {path=, is=} {path=, is=[…]} (or in=) {path=, exists=true|false}
 //                {path=, at_least=} {path=, under=} {path=, starts_with=}; several tests of one path may share a map.
 //                Paths begin with properties. traits. or context. A list of one may be that one (also `on`).
-//   of           path of the value (sum mean min max variance stddev first last distinct; decay may); distinct: also "channel", "event"
-//   text         true: `of` is text (first last)
-//   part         of text (first last distinct): "domain" is what follows the last @ (lower case), "lower" folds ASCII
-//                case; implies `text`
-//   window       duration: only the last `window` counts (count sum mean min max variance stddev flag; velocity needs it); absent: all time
+//   of           path of the value (sum mean min max variance stddev first last distinct most_common quantile; decay
+//                may); distinct and most_common: also "channel", "event"
+//   text         true: `of` is text (first last most_common)
+//   part         of text (first last most_common distinct): "domain" is what follows the last @ (lower case), "lower"
+//                folds ASCII case; implies `text`
+//   window       duration: only the last `window` counts (count sum mean min max variance stddev flag; velocity and
+//                active_days need it); absent: all time. Or "today" "this_week" "this_month" "this_quarter" "this_year",
+//                by `zone`. Or "session" (count sum): the last run of matches, while it is open
 //   tile         duration: granularity of the window; default window/7 rounded to whole seconds, at most 32 tiles. A
 //                windowed value covers the current tile and the window/tile - 1 (rounded up) before it: its error is
-//                under one tile
-//   half_life    duration (decay, required): a value of 1 is 0.5 after it
-//   session_gap  duration (sessions): default 30m
-//   limit        4 to 1024 (distinct): exact up to it, an estimate (HyperLogLog) beyond; default 16
+//                under one tile. Also of decay by tiles: default over/16, last age/32
+//   shape        of decay: "exponential" (default), "linear", "step"
+//   half_life    duration (exponential, required): a value of 1 is 0.5 after it
+//   over         duration (linear, required): a value of 1 is 0 after it
+//   steps        of decay (step, required): 1 to 8 of {age=, weight=}: a match younger than `age` weighs `weight`; ages rise
+//   session_gap  duration (sessions, session_length, window "session"): default 30m
+//   stat         gap: "last" (default) "mean"; session_length: "last" (default) "mean" "max" "total"
+//   limit        distinct: 4 to 1024, exact up to it, an estimate (HyperLogLog) beyond; default 16. most_common: 4 to 64,
+//                exact up to it, Space-Saving beyond; default 8. quantile: 16 to 1024 bins of each sign; default 128
 //   precision    4 to 14 (distinct): 2^precision registers; default: as many as fit into the exact hashes' 8 * limit
-//   zone         minutes from UTC for days (streak); default 0
+//   q, accuracy  quantile: which one, 0 to 1; its relative error, 0.001 to 0.5, default 0.05
+//   zone         minutes from UTC or a name, "Europe/Amsterdam" (streak, active_days, windows of the calendar,
+//                time_of_day, weekday); default UTC
 //   steps        list of 2 to 8 (funnel sequence; co_occurrence: of 2), in order: each an `on`, or {on=, where=}
 //   within       duration (funnel sequence co_occurrence, required)
 //   pending      4 to 64 (the same): how many of the newest matches are kept in order; default 16
@@ -47,12 +57,18 @@
 //   variance stddev  of `of` as a sample; NaN before the second
 //   first last   of `of`, by event time: number, or text (then the feature is text: see feature_read)
 //   distinct     how many different values of `of`
+//   most_common  the value of `of` with the most matches: number, or text; of equals the least
+//   quantile     of the values of `of` in order, number floor(q (n - 1)) from 0; NaN before any
 //   recency      ms since the last match (0 at the match; NaN before any)
-//   gap          ms between the last two matches (NaN before the second)
-//   decay        exponentially decayed count (or sum of `of`)
+//   gap          ms between the last two matches, or the mean of all gaps (NaN before the second)
+//   decay        count (or sum of `of`) in which a match weighs less with its age
 //   velocity     count in the window / count in the window before it; that one empty: the count itself
 //   sessions     runs of matches no more than session_gap apart
+//   session_length  ms from first to last match of a run; NaN before any (total: 0)
+//   active_days  days of the window with a match, today included
 //   streak       consecutive days with a match up to and including today or yesterday, 0 when older
+//   time_of_day  hours since midnight at the last match, with fraction, by context.timezone of that event, else `zone`
+//   weekday      of the last match, 1 Monday to 7 Sunday, likewise
 //   funnel       the most steps done in order within a time of the first, 0 … all; with a window, lately
 //   sequence     how often all steps were done so, without overlap (in the window)
 //   co_occurrence  pairs of matches of the two steps within a time of each other, each in one at most (in the window)
@@ -80,9 +96,9 @@ struct feature_info {
   const char *description; // "" when none
   const char *owner;
   enum feature_class class;
-  bool is_text; // first or last of a text value
+  bool is_text; // first, last or most_common of text
   bool is_personal;
-  bool is_duration; // its value is milliseconds (recency, gap)
+  bool is_duration; // its value is milliseconds (recency, gap, session_length)
   bool has_age;     // the time of its latest match is kept: by its op, or because it has a max_age
   enum feature_freshness freshness;
   int64_t max_age_ms; // 0: none

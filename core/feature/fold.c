@@ -10,6 +10,8 @@ struct found {
 struct lookups {
   const struct feature_set *set;
   const struct event *event;
+  bool clock_asked, clock_known; // context.timezone, once for all features
+  struct zone clock;
   uint64_t done[FEATURE_PATHS_MAX / 64];
   struct found found[FEATURE_PATHS_MAX]; // set where done
 };
@@ -99,12 +101,30 @@ static bool take_value(const struct feature *f, struct scalar s, char scratch[TE
   return true;
 }
 
+static bool take_word(const struct feature *f, struct bytes word, char scratch[TEXT_PART_MAX], struct sample *sample) {
+  if (f->input == INPUT_TEXT) return take_text(f, scalar_text(word), scratch, sample);
+  return take_value(f, scalar_text(word), scratch, sample);
+}
+
+// The event says where its clock stands, or the declaration does.
+static bool take_clock(struct lookups *l, const struct feature *f, struct sample *sample) {
+  if (!l->clock_asked) {
+    const struct found *found = find(l, f->of);
+    l->clock_asked = true;
+    l->clock_known = found->exists && found->scalar.kind == SCALAR_TEXT && zone_find(found->scalar.text, &l->clock);
+  }
+  const struct zone *zone = l->clock_known ? &l->clock : &f->zone;
+  sample->local_ms = sample->time_ms + zone_offset_ms(zone, sample->time_ms);
+  return true;
+}
+
 // What the op takes from the event; false when there is nothing that it can use.
 static bool take_input(struct lookups *l, const struct feature *f, char scratch[TEXT_PART_MAX], struct sample *sample) {
   switch (f->source) {
   case SOURCE_NONE: sample->number = 1; return true;
-  case SOURCE_CHANNEL: return take_value(f, scalar_text(l->event->channel), scratch, sample);
-  case SOURCE_EVENT: return take_value(f, scalar_text(l->event->name), scratch, sample);
+  case SOURCE_CHANNEL: return take_word(f, l->event->channel, scratch, sample);
+  case SOURCE_EVENT: return take_word(f, l->event->name, scratch, sample);
+  case SOURCE_CLOCK: return take_clock(l, f, sample);
   case SOURCE_PATH: break;
   }
   const struct found *found = find(l, f->of);
@@ -125,7 +145,7 @@ static bool fold_one(struct lookups *l, const struct feature *f, uint8_t *state,
 size_t feature_fold(const struct feature_set *set, uint8_t *state, const struct event *event, int64_t now_ms) {
   uint64_t mask[FEATURE_MASK_WORDS];
   struct lookups l; // `found` stays unset: done says what is there
-  l.set = set, l.event = event;
+  l.set = set, l.event = event, l.clock_asked = false;
   memset(l.done, 0, sizeof l.done);
   // A sender's clock may run ahead; what it sends has happened by now at the latest.
   int64_t now = clamp_time(now_ms), time = clamp_time(event->timestamp_ms);

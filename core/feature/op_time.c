@@ -35,14 +35,14 @@ double op_flag_read(const struct feature *f, const uint8_t *state, int64_t now_m
 }
 void op_flag_merge(const struct feature *f, uint8_t *into, const uint8_t *other) { op_recency_merge(f, into, other); }
 
-// ---- gap: the latest time and the one before it ----
-size_t op_gap_size(const struct feature *f) { return (void)f, 16; }
+// ---- gap: the latest time and the one before it; or the latest, the first and how many ----
+size_t op_gap_size(const struct feature *f) { return f->stat == STAT_MEAN ? 24 : 16; }
 void op_gap_init(const struct feature *f, uint8_t *state) {
-  (void)f;
   store_i64(state, TIME_NONE);
-  store_i64(state + 8, TIME_NONE);
+  store_i64(state + 8, f->stat == STAT_MEAN ? INT64_MAX : TIME_NONE);
 }
-static void gap_add(uint8_t *state, int64_t time) { // TIME_NONE changes nothing
+
+static void last_gap_add(uint8_t *state, int64_t time) { // TIME_NONE changes nothing
   int64_t last = load_i64(state);
   if (time >= last) {
     store_i64(state + 8, last);
@@ -51,16 +51,33 @@ static void gap_add(uint8_t *state, int64_t time) { // TIME_NONE changes nothing
     store_i64(state + 8, time);
   }
 }
+
+static void mean_gap_add(uint8_t *state, int64_t last, int64_t first, uint64_t matches) {
+  if (last > load_i64(state)) store_i64(state, last);
+  if (first < load_i64(state + 8)) store_i64(state + 8, first);
+  store_u64(state + 16, load_u64(state + 16) + matches);
+}
+
 void op_gap_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
-  (void)f, gap_add(state, sample->time_ms);
+  if (f->stat == STAT_MEAN)
+    mean_gap_add(state, sample->time_ms, sample->time_ms, 1);
+  else
+    last_gap_add(state, sample->time_ms);
 }
+
 void op_gap_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
-  (void)f;
-  gap_add(into, load_i64(other + 8));
-  gap_add(into, load_i64(other));
+  if (f->stat == STAT_MEAN) {
+    mean_gap_add(into, load_i64(other), load_i64(other + 8), load_u64(other + 16));
+    return;
+  }
+  last_gap_add(into, load_i64(other + 8));
+  last_gap_add(into, load_i64(other));
 }
+
 double op_gap_read(const struct feature *f, const uint8_t *state, int64_t now_ms) {
-  (void)f, (void)now_ms;
+  (void)now_ms;
   int64_t last = load_i64(state), before = load_i64(state + 8);
-  return before == TIME_NONE ? NAN : (double)(last - before);
+  if (f->stat != STAT_MEAN) return before == TIME_NONE ? NAN : (double)(last - before);
+  uint64_t matches = load_u64(state + 16);
+  return matches < 2 ? NAN : (double)(last - before) / (double)(matches - 1);
 }

@@ -21,12 +21,22 @@ OP_DECLARE(op_stddev); // folds like variance
 OP_DECLARE(op_first);
 OP_DECLARE(op_last);
 OP_DECLARE(op_distinct);
+OP_DECLARE(op_common);
+OP_DECLARE(op_quantile);
 OP_DECLARE(op_recency); // recency and flag keep the same: when the last match was
 OP_DECLARE(op_flag);
 OP_DECLARE(op_gap);
 OP_DECLARE(op_decay);
 OP_DECLARE(op_sessions);
+OP_DECLARE(op_length);  // session_length; folds like sessions
+OP_DECLARE(op_session); // count and sum of the current session; likewise
+OP_DECLARE(op_linear);  // decay of these shapes
+OP_DECLARE(op_step);
+OP_DECLARE(op_days);  // active_days
+OP_DECLARE(op_hours); // time_of_day
+OP_DECLARE(op_weekday);
 OP_DECLARE(op_streak);
 OP_DECLARE(op_ordered); // funnel, sequence, co_occurrence
 struct bytes op_pick_text(const uint8_t *state);
+struct bytes op_common_text(const uint8_t *state);
 #undef OP_DECLARE

@@ -40,7 +40,8 @@ static int number_paths(struct feature_set *set, struct feature *f, struct error
   f->steps = steps;
   int rc = number_conditions(set, f, &f->where, f->where_count, err);
   if (rc != 0) return rc;
-  return f->source == SOURCE_PATH ? number_path(set, f, f->of_text, &f->of, err) : 0;
+  bool has_path = f->source == SOURCE_PATH || f->source == SOURCE_CLOCK;
+  return has_path ? number_path(set, f, f->of_text, &f->of, err) : 0;
 }
 
 static uint32_t feature_bytes(const struct feature *f) { return f->size + (f->keeps_latest ? LATEST_SIZE : 0); }

@@ -1,6 +1,7 @@
 // The compiled form of a set: what the files of this layer share. From outside, feature.h is the whole of it.
 //
 //   declaration.c  a MessagePack map -> struct feature and what is declared about it, every fault named
+//   judge.c        what its keys mean together: windows, shapes, defaults
 //   definition.c   struct feature -> the hash of what it means, however it was spelled
 //   dispatch.c     an event's type, name and channel -> the features that may change
 //   program.c      all of it together: layout, lookup, migration
@@ -21,19 +22,20 @@
 #define FEATURE_NAME_MAX      64  // bytes of a feature's name
 #define FEATURE_PATHS_MAX     512 // different paths of a set
 #define FEATURE_TILES_MAX     32  // of one window
-#define FEATURE_STEPS_MAX     8   // of an ordered op
+#define FEATURE_STEPS_MAX     8   // of an ordered op, and of a decay
 #define FEATURE_PENDING_MIN   4   // matches that an ordered op keeps in order
 #define FEATURE_PENDING_MAX   64
-#define FEATURE_LIMIT_MIN     4 // of distinct
-#define FEATURE_LIMIT_MAX     1024
-#define FEATURE_PRECISION_MIN 4 // of distinct: bits of a register's number
+#define FEATURE_DAYS_MAX      400  // of active_days
+#define FEATURE_COMMON_MAX    64   // values of most_common
+#define FEATURE_LIMIT_MAX     1024 // values of distinct
+#define FEATURE_PRECISION_MIN 4    // of distinct: bits of a register's number
 #define FEATURE_PRECISION_MAX 14
 #define FEATURE_MASK_WORDS    (FEATURES_MAX / 64)
 
 // What an op takes from an event.
-enum input { INPUT_NONE, INPUT_NUMBER, INPUT_TEXT, INPUT_VALUE };
+enum input { INPUT_NONE, INPUT_NUMBER, INPUT_TEXT, INPUT_VALUE, INPUT_CLOCK };
 // Where it takes it from.
-enum source { SOURCE_NONE, SOURCE_PATH, SOURCE_CHANNEL, SOURCE_EVENT };
+enum source { SOURCE_NONE, SOURCE_PATH, SOURCE_CHANNEL, SOURCE_EVENT, SOURCE_CLOCK };
 
 // One match, as an op sees it.
 struct sample {
@@ -42,6 +44,7 @@ struct sample {
   struct bytes text; // INPUT_TEXT
   uint64_t hash;     // INPUT_VALUE
   uint32_t steps;    // of an ordered op: bit i for its step i, from 0
+  int64_t local_ms;  // INPUT_CLOCK: time_ms as a clock at the match shows it
 };
 
 // One alternative of `on`. Empty: any.
@@ -67,6 +70,14 @@ struct step {
   const struct condition *where;
   uint32_t on_count, where_count;
 };
+// What decay weighs a match by.
+enum shape { SHAPE_EXPONENTIAL, SHAPE_LINEAR, SHAPE_STEP };
+struct age {
+  int64_t age_ms; // a younger match
+  double weight;  // weighs this
+};
+// Which of several gaps or lengths is the value.
+enum stat { STAT_NONE, STAT_LAST, STAT_MEAN, STAT_MAX, STAT_TOTAL };
 
 struct feature_op;
 struct feature {
@@ -82,7 +93,15 @@ struct feature {
   uint32_t tiles; // 0: all time
   uint32_t limit, precision;
   enum calendar calendar; // then a tile is a period of it, and tile_ms is 0
+  bool by_session;        // window "session"
+  uint32_t days;          // active_days: how many are kept
   struct zone zone;
+  enum shape shape;
+  enum stat stat;
+  int64_t over_ms;    // SHAPE_LINEAR
+  uint32_t age_count; // SHAPE_STEP
+  const struct age *ages;
+  double q, accuracy, bin_log; // quantile; the last follows from accuracy
   int64_t half_life_ms, session_gap_ms;
   uint32_t latest;          // offset of the latest match's time, where has_age
   bool keeps_latest;        // as 8 bytes of its own behind the op's; else the op keeps it
@@ -99,13 +118,18 @@ struct feature {
 // One op: its row in ops.c. State sizes are multiples of 8; init is handed zeroed bytes.
 struct feature_op {
   const char *name;
-  uint32_t keys, required; // bits (enum feature_key) beside those that every declaration may have
-  uint32_t refused;        // of those
+  uint64_t keys, required; // bits (enum feature_key) beside those that every declaration may have
+  uint64_t refused;        // of those
   enum input input;
   bool is_duration;
   bool knows_latest;             // its state begins with the latest match's time
   const struct machine *machine; // of an ordered op (ordered.h)
   bool has_edge;                 // its window has no tiles: a match leaves it by its own time
+  bool of_names;                 // `of` may also be "channel" or "event"
+  uint32_t limit_min, limit_max, limit_default;
+  uint32_t stats;                      // bits (enum stat) of what `stat` may be
+  const struct feature_op *in_session; // for window "session"; NULL: there is none
+  const struct feature_op *shapes[3];  // for each enum shape
   size_t (*size)(const struct feature *f);
   void (*init)(const struct feature *f, uint8_t *state);
   void (*fold)(const struct feature *f, uint8_t *state, const struct sample *sample);
@@ -120,8 +144,8 @@ struct feature_op {
 // clang-format off
 #define FEATURE_KEY_MAP(XX) \
   XX(name) XX(op) XX(on) XX(where) XX(of) XX(part) XX(text) XX(window) XX(tile) XX(half_life) XX(session_gap) XX(limit) \
-  XX(precision) XX(zone) XX(steps) XX(within) XX(pending) XX(lateness) XX(class) XX(personal) XX(freshness) \
-  XX(max_age) XX(description) XX(owner)
+  XX(precision) XX(q) XX(accuracy) XX(shape) XX(over) XX(stat) XX(zone) XX(steps) XX(within) XX(pending) XX(lateness) \
+  XX(class) XX(personal) XX(freshness) XX(max_age) XX(description) XX(owner)
 // clang-format on
 enum feature_key {
 #define XX(key) KEY_##key,
@@ -129,8 +153,8 @@ enum feature_key {
 #undef XX
       FEATURE_KEYS
 };
-_Static_assert(FEATURE_KEYS <= 32, "a key is a bit");
-#define KEY_BIT(key) (1u << KEY_##key)
+_Static_assert(FEATURE_KEYS <= 64, "a key is a bit");
+#define KEY_BIT(key) (UINT64_C(1) << KEY_##key)
 #define KEYS_ALWAYS                                                                                                    \
   (KEY_BIT(name) | KEY_BIT(op) | KEY_BIT(on) | KEY_BIT(where) | KEY_BIT(class) | KEY_BIT(personal) |                   \
    KEY_BIT(freshness) | KEY_BIT(max_age) | KEY_BIT(description) | KEY_BIT(owner))

@@ -87,6 +87,15 @@ int read_int(const struct reader *r, const char *key, struct bytes value, int64_
   return 0;
 }
 
+int read_number(const struct reader *r, const char *key, struct bytes value, double least, double most, double *out) {
+  struct scalar s = scalar_of(value);
+  double v;
+  if (s.kind == SCALAR_BOOL || !scalar_number(&s, &v) || v < least || v > most)
+    return reader_fail(r, "%s must be a number from %g to %g", key, least, most);
+  *out = v;
+  return 0;
+}
+
 int read_duration(const struct reader *r, const char *key, struct bytes value, int64_t least_ms, int64_t *out) {
   struct bytes text;
   char quoted[SHOWN_MAX], least[DURATION_TEXT_MAX];
@@ -132,14 +141,14 @@ int read_path(const struct reader *r, const char *key, struct bytes value, struc
 }
 
 int read_key(const struct reader *r, const char *where, struct bytes key, const char *const *names, size_t count,
-             uint32_t *seen, size_t *out) {
+             uint64_t *seen, size_t *out) {
   struct bytes text;
   char quoted[SHOWN_MAX], near[SHOWN_MAX], list[LIST_MAX];
   if (!mp_as_str(key, &text)) return reader_fail(r, "%s has a key that is %s, not text", where, kind_of(key));
   for (size_t i = 0; i < count; i++) {
     if (!bytes_is(text, names[i])) continue;
     if (*seen >> i & 1) return reader_fail(r, "%s has the key %s twice", where, names[i]);
-    *seen |= 1u << i;
+    *seen |= UINT64_C(1) << i;
     *out = i;
     return 0;
   }

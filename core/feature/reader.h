@@ -7,7 +7,7 @@ struct reader {
   struct arena *arena;
   struct error *err;
   struct feature *feature;
-  uint32_t given;                 // bits of enum feature_key
+  uint64_t given;                 // bits of enum feature_key
   char who[FEATURE_NAME_MAX + 1]; // the feature's name, or "#3" while it has none
   char in[20];                    // "step 2: " while that one is read
 };
@@ -31,6 +31,8 @@ int read_text(const struct reader *r, const char *key, struct bytes value, size_
 int read_bool(const struct reader *r, const char *key, struct bytes value, bool *out) ITD_MUST_USE;
 int read_int(const struct reader *r, const char *key, struct bytes value, int64_t least, int64_t most,
              int64_t *out) ITD_MUST_USE;
+int read_number(const struct reader *r, const char *key, struct bytes value, double least, double most,
+                double *out) ITD_MUST_USE;
 int read_duration(const struct reader *r, const char *key, struct bytes value, int64_t least_ms,
                   int64_t *out) ITD_MUST_USE;
 // Reads `value` as one of `names`; its index.
@@ -40,7 +42,20 @@ int read_name(const struct reader *r, const char *key, struct bytes value, const
 int read_path(const struct reader *r, const char *key, struct bytes value, struct bytes *out) ITD_MUST_USE;
 // The index of a map's key among `names`; refuses what is no text, unknown, or given before (`seen`).
 int read_key(const struct reader *r, const char *where, struct bytes key, const char *const *names, size_t count,
-             uint32_t *seen, size_t *out) ITD_MUST_USE;
+             uint64_t *seen, size_t *out) ITD_MUST_USE;
+
+// Durations that only make sense together.
+struct spans {
+  int64_t window_ms, tile_ms;
+};
+
+// Names of windows beside durations: those of the calendar in the order of enum calendar, then the session.
+#define WINDOW_NAMES   6
+#define WINDOW_SESSION 5
+extern const char *const window_names[WINDOW_NAMES];
+
+// Once every key is read: whether they go together, defaults, and what follows from them. judge.c.
+int judge(const struct reader *r, struct spans spans) ITD_MUST_USE;
 
 // The lists of a declaration: clauses.c, and steps.c.
 struct mp elements_of(struct bytes value, uint32_t *count); // a list with one element may be written as that one
@@ -48,3 +63,4 @@ int read_on(const struct reader *r, struct bytes value, const struct alternative
 int read_where(const struct reader *r, struct bytes value, const struct condition **where,
                uint32_t *where_count) ITD_MUST_USE;
 int read_steps(struct reader *r, struct bytes value) ITD_MUST_USE;
+int read_ages(struct reader *r, struct bytes value) ITD_MUST_USE; // the steps of a decay

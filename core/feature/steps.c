@@ -19,7 +19,7 @@ static int read_step(const struct reader *r, struct bytes value, struct step *ou
   *out = (struct step){0};
   if (!is_whole(value)) return read_on(r, value, &out->on, &out->on_count);
   struct mp m = mp_of(value);
-  uint32_t seen = 0;
+  uint64_t seen = 0;
   for (uint32_t pairs = mp_next(&m).count; pairs > 0; pairs--) {
     size_t index;
     struct bytes word = mp_take(&m), of = mp_take(&m);

@@ -113,16 +113,16 @@ function ops.mean(d, hits, now)
   local list = numbers_of(d, in_window(d, hits, now, 0))
   return #list > 0 and ops.sum(d, hits, now) / #list or NAN
 end
-function ops.min(d, hits)
+function ops.min(d, hits, now)
   local best = NAN
-  for _, x in ipairs(numbers_of(d, hits)) do
+  for _, x in ipairs(numbers_of(d, in_window(d, hits, now, 0))) do
     if best ~= best or x < best then best = x end
   end
   return best
 end
-function ops.max(d, hits)
+function ops.max(d, hits, now)
   local best = NAN
-  for _, x in ipairs(numbers_of(d, hits)) do
+  for _, x in ipairs(numbers_of(d, in_window(d, hits, now, 0))) do
     if best ~= best or x > best then best = x end
   end
   return best

@@ -28,13 +28,12 @@ static void refuse_all(const struct fault *faults, size_t count) {
 #define REFUSE(faults) refuse_all(faults, sizeof faults / sizeof *faults)
 
 #define OPS                                                                                                            \
-  "count, sum, mean, min, max, variance, stddev, first, last, distinct, recency, decay, velocity, sessions, streak, "  \
-  "flag, gap, funnel, sequence, co_occurrence"
+  "count, sum, mean, min, max, variance, stddev, first, last, distinct, most_common, quantile, recency, decay, "       \
+  "velocity, sessions, session_length, active_days, time_of_day, weekday, streak, flag, gap, funnel, sequence, "       \
+  "co_occurrence"
 #define KEYS                                                                                                           \
-  "name, op, on, where, of, part, text, window, tile, half_life, session_gap, limit, precision, zone, steps, within, " \
-  "pending, lateness, class, "                                                                                         \
-  "personal, freshness, max_age, "                                                                                     \
-  "description, owner"
+  "name, op, on, where, of, part, text, window, tile, half_life, session_gap, limit, precision, q, accuracy, shape, "  \
+  "over, stat, zone, steps, within, pending, lateness, class, personal, freshness, max_age, description, owner"
 
 static void test_names_and_ops(void **state) {
   (void)state;
@@ -59,7 +58,7 @@ static void test_names_and_ops(void **state) {
       {"[{'name': 'x', 'op': 'cuont'}]", "features: x: unknown op \"cuont\" (did you mean \"count\"?); allowed: " OPS},
       {"[{'name': 'x', 'op': 'distnict'}]",
        "features: x: unknown op \"distnict\" (did you mean \"distinct\"?); allowed: " OPS},
-      {"[{'name': 'x', 'op': 'quantile'}]", "features: x: unknown op \"quantile\"; allowed: " OPS},
+      {"[{'name': 'x', 'op': 'zzz'}]", "features: x: unknown op \"zzz\"; allowed: " OPS},
       {"[{'name': 'x', 'op': null}]", "features: x: op must be text, not nil"},
       {"[{'name': 'x', 'op': 'count', 'wher': []}]",
        "features: x: the declaration has an unknown key \"wher\" (did you mean \"where\"?); allowed: " KEYS},
@@ -74,23 +73,24 @@ static void test_keys_and_their_ops(void **state) {
   static const struct fault faults[] = {
       {"[{'name': 'x', 'op': 'distinct', 'of': 'channel', 'window': '7d'}]",
        "features: x: window does not go with distinct; it goes with: count, sum, mean, min, max, variance, stddev, "
-       "velocity, flag, funnel, sequence, co_occurrence"},
+       "velocity, active_days, flag, funnel, sequence, co_occurrence"},
       {"[{'name': 'x', 'op': 'count', 'half_life': '7d'}]",
        "features: x: half_life does not go with count; it goes with: decay"},
       {"[{'name': 'x', 'op': 'count', 'of': 'properties.a'}]",
        "features: x: of does not go with count; it goes with: sum, mean, min, max, variance, stddev, first, last, "
-       "distinct, decay"},
+       "distinct, most_common, quantile, decay"},
       {"[{'name': 'x', 'op': 'sum', 'of': 'properties.a', 'text': true}]",
-       "features: x: text does not go with sum; it goes with: first, last"},
+       "features: x: text does not go with sum; it goes with: first, last, most_common"},
       {"[{'name': 'x', 'op': 'gap', 'zone': 60}]",
-       "features: x: zone does not go with gap; it goes with: count, sum, "
-       "mean, min, max, variance, stddev, velocity, streak, flag, funnel, sequence, co_occurrence"},
-      {"[{'name': 'x', 'op': 'gap', 'limit': 60}]", "features: x: limit does not go with gap; it goes with: distinct"},
+       "features: x: zone does not go with gap; it goes with: count, sum, mean, min, max, variance, stddev, velocity, "
+       "active_days, time_of_day, weekday, streak, flag, funnel, sequence, co_occurrence"},
+      {"[{'name': 'x', 'op': 'gap', 'limit': 60}]",
+       "features: x: limit does not go with gap; it goes with: distinct, most_common, quantile"},
       {"[{'name': 'x', 'op': 'gap', 'session_gap': '1h'}]",
-       "features: x: session_gap does not go with gap; it goes with: sessions"},
+       "features: x: session_gap does not go with gap; it goes with: count, sum, sessions, session_length"},
       {"[{'name': 'x', 'op': 'sum'}]", "features: x: sum needs of"},
       {"[{'name': 'x', 'op': 'last', 'text': true}]", "features: x: last needs of"},
-      {"[{'name': 'x', 'op': 'decay'}]", "features: x: decay needs half_life"},
+      {"[{'name': 'x', 'op': 'decay'}]", "features: x: decay of shape \"exponential\" needs half_life"},
       {"[{'name': 'x', 'op': 'velocity'}]", "features: x: velocity needs window"},
       {"[{'name': 'x', 'op': 'velocity', 'tile': '1d'}]", "features: x: velocity needs window"},
       {"[{'name': 'x', 'op': 'count', 'tile': '1d'}]", "features: x: tile needs window"},
@@ -100,7 +100,7 @@ static void test_keys_and_their_ops(void **state) {
        "features: x: zone needs a window of the calendar: today, this_week, this_month, this_quarter, this_year"},
       {"[{'name': 'x', 'op': 'count', 'window': 'thisweek'}]",
        "features: x: unknown window \"thisweek\" (did you mean \"this_week\"?); allowed: today, this_week, this_month, "
-       "this_quarter, this_year"},
+       "this_quarter, this_year, session"},
       {"[{'name': 'x', 'op': 'streak', 'zone': 'Europe/Amsterdm'}]",
        "features: x: unknown zone \"Europe/Amsterdm\" (did you mean \"Europe/Amsterdam\"?); allowed: minutes from UTC, "
        "or an IANA name like \"Europe/Amsterdam\""},
@@ -109,6 +109,85 @@ static void test_keys_and_their_ops(void **state) {
        "features: x: part takes text, so text cannot be false"},
       {"[{'name': 'x', 'op': 'last', 'of': 'traits.email', 'part': 'domian'}]",
        "features: x: unknown part \"domian\" (did you mean \"domain\"?); allowed: lower, domain"},
+  };
+  REFUSE(faults);
+}
+
+// What only some shapes, windows and stats take.
+static void test_keys_among_each_other(void **state) {
+  (void)state;
+  static const struct fault faults[] = {
+      {"[{'name': 'x', 'op': 'mean', 'of': 'traits.a', 'window': 'session'}]",
+       "features: x: window \"session\" does not go with mean; it goes with: count, sum"},
+      {"[{'name': 'x', 'op': 'count', 'window': 'session', 'tile': '1d'}]",
+       "features: x: tile does not go with window \"session\""},
+      {"[{'name': 'x', 'op': 'count', 'window': 'session', 'zone': 60}]",
+       "features: x: zone does not go with window \"session\""},
+      {"[{'name': 'x', 'op': 'count', 'window': '7d', 'session_gap': '1h'}]",
+       "features: x: session_gap needs window \"session\""},
+      {"[{'name': 'x', 'op': 'count', 'session_gap': '1h'}]", "features: x: session_gap needs window \"session\""},
+      {"[{'name': 'x', 'op': 'active_days'}]", "features: x: active_days needs window"},
+      {"[{'name': 'x', 'op': 'active_days', 'window': '36h'}]",
+       "features: x: window of active_days must be whole days, 1d to 400d, or one of the calendar"},
+      {"[{'name': 'x', 'op': 'active_days', 'window': '401d'}]",
+       "features: x: window of active_days must be whole days, 1d to 400d, or one of the calendar"},
+      {"[{'name': 'x', 'op': 'active_days', 'window': 'session'}]",
+       "features: x: window \"session\" does not go with active_days; it goes with: count, sum"},
+      {"[{'name': 'x', 'op': 'gap', 'stat': 'max'}]", "features: x: unknown stat \"max\"; allowed: last, mean"},
+      {"[{'name': 'x', 'op': 'session_length', 'stat': 'totl'}]",
+       "features: x: unknown stat \"totl\" (did you mean \"total\"?); allowed: last, mean, max, total"},
+      {"[{'name': 'x', 'op': 'sessions', 'stat': 'mean'}]",
+       "features: x: stat does not go with sessions; it goes with: session_length, gap"},
+      {"[{'name': 'x', 'op': 'most_common', 'of': 'channel', 'text': false}]",
+       "features: x: channel and event are text, so text cannot be false"},
+      {"[{'name': 'x', 'op': 'most_common', 'of': 'event', 'part': 'lower'}]", "features: x: part needs a path in of"},
+      {"[{'name': 'x', 'op': 'most_common', 'of': 'traits.a', 'limit': 65}]",
+       "features: x: limit must be a whole number from 4 to 64"},
+      {"[{'name': 'x', 'op': 'quantile', 'of': 'traits.a'}]", "features: x: quantile needs q"},
+      {"[{'name': 'x', 'op': 'quantile', 'of': 'traits.a', 'q': 1.5}]", "features: x: q must be a number from 0 to 1"},
+      {"[{'name': 'x', 'op': 'quantile', 'of': 'traits.a', 'q': true}]", "features: x: q must be a number from 0 to 1"},
+      {"[{'name': 'x', 'op': 'quantile', 'of': 'traits.a', 'q': 0.5, 'accuracy': 0}]",
+       "features: x: accuracy must be a number from 0.001 to 0.5"},
+      {"[{'name': 'x', 'op': 'quantile', 'of': 'traits.a', 'q': 0.5, 'limit': 15}]",
+       "features: x: limit must be a whole number from 16 to 1024"},
+      {"[{'name': 'x', 'op': 'time_of_day', 'of': 'traits.a'}]",
+       "features: x: of does not go with time_of_day; it goes with: sum, mean, min, max, variance, stddev, first, "
+       "last, "
+       "distinct, most_common, quantile, decay"},
+  };
+  REFUSE(faults);
+}
+
+#define DECAY "[{'name': 'x', 'op': 'decay', 'shape': "
+static void test_shapes(void **state) {
+  (void)state;
+  static const struct fault faults[] = {
+      {DECAY "'linaer', 'over': '7d'}]",
+       "features: x: unknown shape \"linaer\" (did you mean \"linear\"?); allowed: exponential, linear, step"},
+      {DECAY "'linear'}]", "features: x: decay of shape \"linear\" needs over"},
+      {DECAY "'linear', 'half_life': '7d'}]",
+       "features: x: half_life does not go with shape \"linear\"; it goes with \"exponential\""},
+      {DECAY "'exponential', 'half_life': '7d', 'over': '7d'}]",
+       "features: x: over does not go with shape \"exponential\"; it goes with \"linear\""},
+      {DECAY "'exponential', 'half_life': '7d', 'tile': '1d'}]",
+       "features: x: tile needs shape \"linear\" or \"step\""},
+      {DECAY "'linear', 'over': '7d', 'tile': '8d'}]", "features: x: tile is longer than over"},
+      {DECAY "'linear', 'over': '32d', 'tile': '1d'}]",
+       "features: x: over holds 33 tiles, at most 32 are allowed: a tile of at least 86401s"},
+      {DECAY "'step'}]", "features: x: decay of shape \"step\" needs steps"},
+      {DECAY "'step', 'steps': []}]", "features: x: steps has 0 entries, 1 to 8 are allowed"},
+      {DECAY "'step', 'steps': [7]}]", "features: x: steps 1 must be a map with age and weight, not a number"},
+      {DECAY "'step', 'steps': [{'age': '7d'}]}]", "features: x: steps 1 needs age and weight"},
+      {DECAY "'step', 'steps': [{'age': '7d', 'weight': -1}]}]",
+       "features: x: steps 1: weight must be a number from 0 to 1000"},
+      {DECAY "'step', 'steps': [{'age': '7d', 'wieght': 1}]}]",
+       "features: x: steps 1 has an unknown key \"wieght\" (did you mean \"weight\"?); allowed: age, weight"},
+      {DECAY "'step', 'steps': [{'age': '7d', 'weight': 1}, {'age': '7d', 'weight': 0.5}]}]",
+       "features: x: steps 2: its age is not above that of the step before"},
+      {DECAY "'step', 'steps': [{'age': '1d', 'weight': 1}, {'age': '33d', 'weight': 0.5}]}]",
+       "features: x: the first step is shorter than a tile, 1485m; the last one may be at most 32 times the first"},
+      {DECAY "'step', 'tile': '1d', 'steps': [{'age': '1d', 'weight': 1}, {'age': '33d', 'weight': 0.5}]}]",
+       "features: x: the last step holds 33 tiles, at most 32 are allowed: a tile of at least 1485m"},
   };
   REFUSE(faults);
 }
@@ -369,7 +448,7 @@ static void test_steps(void **state) {
       {"[{'name': 'x', 'op': 'funnel', 'within': '1d'}]", "features: x: funnel needs steps"},
       {"[{'name': 'x', 'op': 'funnel', 'steps': ['A', 'B']}]", "features: x: funnel needs within"},
       {"[{'name': 'x', 'op': 'count', 'steps': ['A', 'B']}]",
-       "features: x: steps does not go with count; it goes with: funnel, sequence, co_occurrence"},
+       "features: x: steps does not go with count; it goes with: decay, funnel, sequence, co_occurrence"},
       {"[{'name': 'x', 'op': 'count', 'within': '1d'}]",
        "features: x: within does not go with count; it goes with: funnel, sequence, co_occurrence"},
       {FUNNEL "'A'}]", "features: x: steps must be a list of 2 to 8, in their order"},
@@ -396,9 +475,10 @@ static void test_steps(void **state) {
       {FUNNEL "['A', {'where': {'path': 'n', 'is': 1}}]}]", "features: x: step 2: where 1: path \"n\" is no path: it "
                                                             "begins with properties., traits. or context. and has no "
                                                             "empty step"},
-      {FUNNEL "['A', 'B'], 'window': '7d', 'tile': '1d'}]", "features: x: tile does not go with funnel; it goes with: "
-                                                            "count, sum, mean, min, max, variance, stddev, velocity, "
-                                                            "flag, sequence, co_occurrence"},
+      {FUNNEL "['A', 'B'], 'window': '7d', 'tile': '1d'}]",
+       "features: x: tile does not go with funnel; it goes with: "
+       "count, sum, mean, min, max, variance, stddev, decay, velocity, "
+       "flag, sequence, co_occurrence"},
       {FUNNEL "['A', 'B'], 'window': '7d', 'zone': 60}]",
        "features: x: zone needs a window of the calendar: today, this_week, this_month, this_quarter, this_year"},
       {FUNNEL "['A', 'B'], 'pending': 3}]", "features: x: pending must be a whole number from 4 to 64"},
@@ -412,7 +492,8 @@ static void test_steps(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_names_and_ops), cmocka_unit_test(test_keys_and_their_ops),
-      cmocka_unit_test(test_values),        cmocka_unit_test(test_on),
+      cmocka_unit_test(test_values),        cmocka_unit_test(test_keys_among_each_other),
+      cmocka_unit_test(test_shapes),        cmocka_unit_test(test_on),
       cmocka_unit_test(test_where),         cmocka_unit_test(test_bytes),
       cmocka_unit_test(test_limits),        cmocka_unit_test(test_too_many_paths),
       cmocka_unit_test(test_steps),

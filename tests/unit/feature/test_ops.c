@@ -60,21 +60,29 @@ static void test_the_ends_of_time(void **state) {
       compile("[{'name': 'a', 'op': 'count', 'window': '5200w', 'tile': '5200w'}, {'name': 'b', 'op': 'velocity', "
               "'window': '32s', 'tile': '1s'}, {'name': 'c', 'op': 'decay', 'half_life': '1s'}, {'name': 'd', 'op': "
               "'sessions', 'session_gap': '5200w'}, {'name': 'e', 'op': 'streak', 'zone': 840}, {'name': 'f', 'op': "
-              "'gap'}, {'name': 'g', 'op': 'recency'}, {'name': 'h', 'op': 'flag', 'window': '7d'}]");
+              "'gap'}, {'name': 'g', 'op': 'recency'}, {'name': 'h', 'op': 'flag', 'window': '7d'}, {'name': 'i', "
+              "'op': 'velocity', "
+              "'window': 'this_week', 'zone': 'Asia/Tokyo'}, {'name': 'j', 'op': 'active_days', 'window': '400d', "
+              "'zone': 'America/New_York'}, {'name': 'k', 'op': 'decay', 'shape': 'linear', 'over': '5200w'}, {'name': "
+              "'l', 'op': 'decay', 'shape': 'step', 'steps': {'age': '1s', 'weight': 1}}, {'name': 'm', 'op': "
+              "'session_length', 'stat': 'total', 'session_gap': '5200w'}, {'name': 'n', 'op': 'count', 'window': "
+              "'session', 'session_gap': '5200w'}, {'name': 'o', 'op': 'gap', 'stat': 'mean'}, {'name': 'p', 'op': "
+              "'time_of_day', 'zone': 'Europe/London'}, {'name': 'q', 'op': 'weekday', 'zone': -720}, {'name': 'r', "
+              "'op': 'active_days', 'window': 'this_year'}]");
   static const int64_t ends[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX - 1, INT64_MAX};
   uint8_t *s = xmalloc(feature_state_size(set));
-  double v[8];
-  struct bytes t[8];
+  double v[18];
+  struct bytes t[18];
   for (size_t i = 0; i < 7; i++)
     for (size_t k = 0; k < 7; k++) {
       struct event e = {.type = EVENT_PAGE, .timestamp_ms = ends[i]};
       feature_state_init(set, s);
-      assert_int_equal(feature_fold(set, s, &e, ends[k]), 8);
+      assert_int_equal(feature_fold(set, s, &e, ends[k]), 18);
       e.timestamp_ms = ends[k];
-      assert_int_equal(feature_fold(set, s, &e, INT64_MAX), 8);
+      assert_int_equal(feature_fold(set, s, &e, INT64_MAX), 18);
       for (size_t r = 0; r < 7; r++) {
         feature_read(set, s, ends[r], v, t);
-        for (size_t n = 0; n < 8; n++) assert_true(isfinite(v[n]) && v[n] >= 0);
+        for (size_t n = 0; n < 18; n++) assert_true(isfinite(v[n]) && v[n] >= 0);
       }
     }
   free(s);
@@ -387,6 +395,233 @@ static void test_distinct_error(void **state) {
   }
 }
 
+// ---- most_common ----
+static void test_most_common(void **state) {
+  (void)state;
+  struct one n = one_open("'op': 'most_common', 'of': 'traits.plan'"),
+             t = one_open("'op': 'most_common', 'of': 'traits.plan', 'part': 'lower', 'limit': 4"),
+             c = one_open("'op': 'most_common', 'of': 'channel'");
+  assert_value(&n, T0, NAN);
+  assert_text(&t, T0, "");
+  static const char *const numbers[] = {"7", "2.5", "true", "'7'", "2.5", "1", "7.0", "null"};
+  for (int i = 0; i < 8; i++) fold_plan(&n, numbers[i]);
+  assert_value(&n, T0, 1); // three values twice each: the least
+  fold_plan(&n, "7");
+  assert_value(&n, T0, 7);
+  static const char *const names[] = {"'Pro'", "'free'", "'pro'", "'FREE'", "''", "5"};
+  for (int i = 0; i < 6; i++) fold_plan(&t, names[i]);
+  assert_text(&t, T0, "free");
+  fold_plan(&t, "'pRO'");
+  assert_text(&t, T0, "pro");
+  assert_true(feature_info(t.set, 0)->is_text && feature_info(c.set, 0)->is_text && !feature_info(n.set, 0)->is_text);
+  at(&c, T0, "'type': 'page', 'channel': 'web'"), at(&c, T0, "'type': 'page'");
+  assert_text(&c, T0, "web");
+  one_close(&n), one_close(&t), one_close(&c);
+}
+
+// Beyond the limit: a value with more than matches / limit is there, wherever its matches lie, and of a stream of which
+// it is more than half it is the answer.
+static void test_most_common_beyond_the_limit(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'most_common', 'of': 'properties.v', 'limit': 4");
+  for (int offset = 0; offset < 50; offset++) {
+    feature_state_init(o.set, o.state);
+    for (int i = 0; i < 400; i++) fold_v(&o, (i + offset) % 50 < 26 ? 77 : 1000 + i);
+    assert_value(&o, T0, 77);
+  }
+  one_close(&o);
+}
+
+// ---- quantile ----
+// Sizes over 12 orders of magnitude and both signs, against sorting; what lies too far below the greatest of its sign is
+// never taken for more than the lowest bin holds.
+static void test_quantile(void **state) {
+  (void)state;
+  static const double qs[] = {0, 0.01, 0.1, 0.5, 0.9, 0.99, 1};
+  for (size_t k = 0; k < 7; k++) {
+    char json[120];
+    snprintf(json, sizeof json, "'op': 'quantile', 'of': 'properties.amount', 'accuracy': 0.02, 'limit': 1024, 'q': %g",
+             qs[k]);
+    struct one o = one_open(json);
+    double v[500];
+    assert_value(&o, T0, NAN);
+    for (int i = 0; i < 500; i++) {
+      double size = exp((double)((i * 7919) % 500) / 500 * 27); // 1 to 5e11
+      v[i] = i % 50 == 0 ? 0 : i % 3 == 0 ? -size : size;
+      fold_number(&o, v[i]);
+    }
+    for (int i = 1; i < 500; i++) // in order
+      for (int n = i; n > 0 && v[n] < v[n - 1]; n--) {
+        double other = v[n];
+        v[n] = v[n - 1], v[n - 1] = other;
+      }
+    double want = v[(int)(qs[k] * 499)], got = value(&o, T0);
+    if (fabs(got - want) > 0.02 * fabs(want) * (1 + 1e-9)) fail_msg("q %g: %.17g, expected %.17g", qs[k], got, want);
+    one_close(&o);
+  }
+}
+
+static void test_quantile_collapses(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'quantile', 'of': 'properties.amount', 'q': 0, 'limit': 16"),
+             h = one_open("'op': 'quantile', 'of': 'properties.amount', 'q': 0.9, 'limit': 16");
+  for (int i = 0; i < 20; i++) fold_number(&o, i < 10 ? 1 : 1e6), fold_number(&h, i < 10 ? 1 : 1e6);
+  double lowest = value(&o, T0); // 16 bins of 10 % each below a million
+  assert_true(lowest > 1e6 / 6 && lowest < 1e6 / 4);
+  assert_true(fabs(value(&h, T0) / 1e6 - 1) <= 0.05 * (1 + 1e-9));
+  fold_number(&o, -DBL_MAX), fold_number(&o, 0x1p-1074);
+  assert_true(fabs(value(&o, T0) / -DBL_MAX - 1) <= 0.05 * (1 + 1e-9));
+  one_close(&o), one_close(&h);
+}
+
+// ---- decay by tiles ----
+static void test_linear_decay(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'decay', 'shape': 'linear', 'over': '10d', 'tile': '1d'"),
+             s = one_open("'op': 'decay', 'shape': 'linear', 'over': '10d', 'of': 'properties.amount'");
+  assert_value(&o, T0, 0);
+  at(&o, T0 + 6 * HOUR, PAGE);
+  assert_value(&o, T0 + 6 * HOUR, 1);
+  assert_value(&o, T0 + 5 * DAY + 6 * HOUR, 0.5);
+  assert_value(&o, T0 + 9 * DAY + 6 * HOUR, 0.1);
+  assert_value(&o, T0 + 10 * DAY, 0.025);       // its tile is whole to the last
+  assert_value(&o, T0 + 10 * DAY + 1, 0);       // and left out once a part of it is too old
+  late(&o, T0 + 3 * DAY, T0 + 13 * DAY, PAGE);  // weighs nothing any more
+  late(&o, T0 + 12 * DAY, T0 + 13 * DAY, PAGE); // what it would have weighed in time
+  assert_value(&o, T0 + 13 * DAY, 0.9);
+  at(&s, T0, AMOUNT("8")), at(&s, T0 + 5 * DAY, AMOUNT("-2"));
+  assert_value(&s, T0 + 5 * DAY, 2);
+  one_close(&o), one_close(&s);
+}
+
+static void test_step_decay(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'decay', 'shape': 'step', 'tile': '1d', 'steps': [{'age': '2d', 'weight': 1}, "
+                          "{'age': '10d', 'weight': 0.25}]");
+  at(&o, T0 + 6 * HOUR, PAGE), at(&o, T0 + 7 * HOUR, PAGE);
+  assert_value(&o, T0 + 7 * HOUR, 2);
+  assert_value(&o, T0 + 2 * DAY - 1, 2);
+  assert_value(&o, T0 + 2 * DAY, 0.5); // two tiles on
+  assert_value(&o, T0 + 10 * DAY - 1, 0.5);
+  assert_value(&o, T0 + 10 * DAY, 0);
+  one_close(&o);
+}
+
+// ---- days and clocks ----
+static void test_active_days(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'active_days', 'window': '400d'"),
+             m = one_open("'op': 'active_days', 'window': 'this_month', 'zone': 'Europe/Amsterdam'");
+  for (int64_t day = 0; day < 800; day += 2) at(&o, T0 + day * DAY, PAGE), at(&o, T0 + day * DAY + HOUR, PAGE);
+  assert_value(&o, T0 + 798 * DAY, 200);
+  assert_value(&o, T0 + 799 * DAY, 200);
+  assert_value(&o, T0 + 1000 * DAY, 99);
+  assert_value(&o, T0 + 1199 * DAY, 0);
+  late(&o, T0 + 799 * DAY - 399 * DAY + 1, T0 + 799 * DAY, PAGE);
+  assert_value(&o, T0 + 799 * DAY, 200); // that day has matches
+  late(&o, T0 + 401 * DAY, T0 + 799 * DAY, PAGE);
+  assert_value(&o, T0 + 799 * DAY, 201);
+  at(&m, T0 + 30 * DAY + 23 * HOUR - 1, PAGE); // 31 January, a millisecond before midnight there
+  assert_value(&m, T0 + 30 * DAY + 23 * HOUR - 1, 1);
+  assert_value(&m, T0 + 30 * DAY + 23 * HOUR, 0);
+  one_close(&o), one_close(&m);
+}
+
+static void test_time_of_day_and_weekday(void **state) {
+  (void)state;
+  struct one h = one_open("'op': 'time_of_day', 'zone': 'Asia/Kathmandu'"), d = one_open("'op': 'weekday'");
+  assert_value(&h, T0, NAN);
+  assert_value(&d, T0, NAN);
+  at(&h, T0, PAGE), at(&d, T0, PAGE);
+  assert_value(&h, T0 + DAY, 5.75); // of the match, whatever time it is now
+  assert_value(&d, T0 + DAY, 4);    // a Thursday
+  at(&h, T0 + 1, PAGE ", 'context': {'timezone': 'America/New_York'}");
+  at(&d, T0 + 1, PAGE ", 'context': {'timezone': 'America/New_York'}");
+  assert_value(&h, T0 + DAY, 19 + 1 / 3600000.0);
+  assert_value(&d, T0 + DAY, 3);
+  static const char *const unknown[] = {"'Mars/Olympus'", "7", "null", "''"};
+  for (int i = 0; i < 4; i++) {
+    char json[100];
+    snprintf(json, sizeof json, PAGE ", 'context': {'timezone': %s}", unknown[i]);
+    at(&h, T0 + 2 + i, json);
+    assert_true(fabs(value(&h, T0 + DAY) - 5.75) < 1e-5);
+  }
+  late(&h, T0 - DAY, T0 + HOUR, PAGE ", 'context': {'timezone': 'UTC'}"); // the latest counts
+  assert_true(fabs(value(&h, T0 + DAY) - 5.75) < 1e-5);
+  one_close(&h), one_close(&d);
+}
+
+static void test_calendar_velocity(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'velocity', 'window': 'this_month'"),
+             w = one_open("'op': 'count', 'window': 'this_week', 'zone': 'America/New_York'"),
+             f = one_open("'op': 'flag', 'window': 'this_year'");
+  for (int i = 0; i < 4; i++) at(&o, T0 + 5 * DAY, PAGE);
+  assert_value(&o, T0 + 30 * DAY, 4); // nothing in December
+  for (int i = 0; i < 6; i++) at(&o, T0 + 31 * DAY, PAGE);
+  assert_value(&o, T0 + 31 * DAY, 1.5);
+  assert_value(&o, T0 + 58 * DAY, 1.5); // all of February, against all of January
+  assert_value(&o, T0 + 59 * DAY, 0);
+  at(&w, T0 + 3 * DAY, PAGE); // Sunday 4 January; the week ends on Monday at 5:00 UTC
+  assert_value(&w, T0 + 4 * DAY + 5 * HOUR - 1, 1);
+  assert_value(&w, T0 + 4 * DAY + 5 * HOUR, 0);
+  at(&f, T0, PAGE);
+  assert_value(&f, T0 + 365 * DAY - 1, 1);
+  assert_value(&f, T0 + 365 * DAY, 0);
+  one_close(&o), one_close(&w), one_close(&f);
+}
+
+// ---- sessions ----
+static void test_session_length(void **state) {
+  (void)state;
+  static const char *const stats[] = {"last", "mean", "max", "total"};
+  static const double want[] = {2 * MINUTE, 32.0 / 6 * MINUTE, 20 * MINUTE, 32 * MINUTE};
+  for (int i = 0; i < 4; i++) {
+    char json[100];
+    snprintf(json, sizeof json, "'op': 'session_length', 'stat': '%s'", stats[i]);
+    struct one o = one_open(json);
+    assert_value(&o, T0, i == 3 ? 0 : NAN);
+    for (int n = 0; n < 5; n++) { // 0, 20, 10, 0, 0 minutes
+      at(&o, T0 + n * DAY, PAGE);
+      if (n == 1) at(&o, T0 + n * DAY + 20 * MINUTE, PAGE);
+      if (n == 2) at(&o, T0 + n * DAY + 10 * MINUTE, PAGE);
+    }
+    at(&o, T0 + 5 * DAY, PAGE), at(&o, T0 + 5 * DAY + 2 * MINUTE, PAGE);
+    assert_value(&o, T0 + 9 * DAY, want[i]);
+    assert_true(feature_info(o.set, 0)->is_duration);
+    one_close(&o);
+  }
+}
+
+static void test_session_window(void **state) {
+  (void)state;
+  struct one c = one_open("'op': 'count', 'window': 'session'"),
+             s = one_open("'op': 'sum', 'of': 'properties.amount', 'window': 'session', 'session_gap': '1h'");
+  assert_value(&c, T0, 0);
+  at(&c, T0, PAGE), at(&c, T0 + 20 * MINUTE, PAGE), at(&c, T0 + 50 * MINUTE, PAGE);
+  assert_value(&c, T0 + 80 * MINUTE, 3);
+  assert_value(&c, T0 + 80 * MINUTE + 1, 0); // it is over
+  at(&c, T0 + 2 * HOUR, PAGE);
+  assert_value(&c, T0 + 2 * HOUR, 1);
+  at(&s, T0, AMOUNT("2")), at(&s, T0 + 90 * MINUTE, AMOUNT("3"));
+  assert_value(&s, T0 + 90 * MINUTE, 3);
+  late(&s, T0 + 45 * MINUTE, T0 + 90 * MINUTE, AMOUNT("0.5")); // joins the two
+  assert_value(&s, T0 + 90 * MINUTE, 5.5);
+  one_close(&c), one_close(&s);
+}
+
+static void test_mean_gap(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'gap', 'stat': 'mean'");
+  at(&o, T0 + 10 * MINUTE, PAGE);
+  assert_value(&o, T0 + 10 * MINUTE, NAN);
+  late(&o, T0, T0 + 10 * MINUTE, PAGE);
+  assert_value(&o, T0 + DAY, 10 * MINUTE);
+  late(&o, T0 + 4 * MINUTE, T0 + 10 * MINUTE, PAGE);
+  assert_value(&o, T0 + DAY, 5 * MINUTE);
+  one_close(&o);
+}
+
 static void test_recency_and_gap(void **state) {
   (void)state;
   struct one r = one_open("'op': 'recency'"), g = one_open("'op': 'gap'");
@@ -622,6 +857,18 @@ int main(void) {
       cmocka_unit_test(test_first_and_last),
       cmocka_unit_test(test_text),
       cmocka_unit_test(test_text_is_cut_between_characters),
+      cmocka_unit_test(test_most_common),
+      cmocka_unit_test(test_most_common_beyond_the_limit),
+      cmocka_unit_test(test_quantile),
+      cmocka_unit_test(test_quantile_collapses),
+      cmocka_unit_test(test_linear_decay),
+      cmocka_unit_test(test_step_decay),
+      cmocka_unit_test(test_active_days),
+      cmocka_unit_test(test_time_of_day_and_weekday),
+      cmocka_unit_test(test_calendar_velocity),
+      cmocka_unit_test(test_session_length),
+      cmocka_unit_test(test_session_window),
+      cmocka_unit_test(test_mean_gap),
       cmocka_unit_test(test_distinct),
       cmocka_unit_test(test_distinct_beyond_the_limit),
       cmocka_unit_test(test_distinct_error),
