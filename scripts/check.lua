@@ -411,8 +411,47 @@ local function parts(node, kind)
   return node.kind == kind and node.items or { node }
 end
 
--- There and back again on the same value without a gap between the thresholds.
+local UPWARD, DOWNWARD = { at_least = true, above = true }, { under = true, at_most = true }
+
+-- What is wrong between a comparison that enters a stage and one that leaves it again; nil: nothing.
+local function flapping(enter, leave)
+  if enter.kind ~= "compare" or leave.kind ~= "compare" or enter.value.label ~= leave.value.label then return nil end
+  local rises = UPWARD[enter.op] and DOWNWARD[leave.op]
+  if not rises and not (DOWNWARD[enter.op] and UPWARD[leave.op]) then return nil end
+  local gap = rises and enter.bound - leave.bound or leave.bound - enter.bound
+  if gap < 0 then return "overlap" end
+  return gap == 0 and "touch" or nil
+end
+
+local function warn_flapping(out, back, enter, leave, how)
+  local value, bound = enter.value, show_limit(enter.value, enter.bound)
+  if how == "overlap" then
+    local low, high = math.min(enter.bound, leave.bound), math.max(enter.bound, leave.bound)
+    tree.warn(
+      back,
+      "%s and %s can both hold from %s to %s: the lead would go to and fro",
+      called(out),
+      called(back),
+      show_limit(value, low),
+      show_limit(value, high)
+    )
+  else
+    tree.warn(
+      back,
+      "%s and %s use the same bound, '%s' and '%s': a value that moves about %s moves the lead to and fro; "
+        .. "leave a gap between the two, or let one of them wait (after)",
+      called(out),
+      called(back),
+      enter.label,
+      leave.label,
+      bound
+    )
+  end
+end
+
+-- There and back again on the same value without a gap between the thresholds; of each pair of transitions once.
 local function check_flapping()
+  local told = {}
   for _, stage in ipairs(tree.stages) do
     for _, out in ipairs(stage.transitions or {}) do
       local target = find(tree.stages, out.name)
@@ -420,22 +459,11 @@ local function check_flapping()
         if back.name == stage.name and not back.on and not back.after_ms then
           for _, enter in ipairs(parts(out.when, "all")) do
             for _, leave in ipairs(parts(back.when, "any")) do
-              if
-                enter.kind == "compare"
-                and leave.kind == "compare"
-                and enter.value.label == leave.value.label
-                and enter.op == "at_least"
-                and leave.op == "under"
-                and leave.bound > enter.bound
-              then
-                tree.warn(
-                  back,
-                  "%s and %s can both hold from %s to %s: the lead would go to and fro",
-                  called(out),
-                  called(back),
-                  show_limit(enter.value, enter.bound),
-                  show_limit(leave.value, leave.bound)
-                )
+              local how = flapping(enter, leave)
+              local pair = enter.label .. "\n" .. leave.label
+              if how and not told[leave.label .. "\n" .. enter.label] then
+                told[pair] = true
+                warn_flapping(out, back, enter, leave, how)
               end
             end
           end

@@ -18,12 +18,14 @@ struct intake *intake_new(struct store *store, unsigned shard, const struct inta
   in->index = shard;
   in->options = *options;
   in->engine = engine_new(options->clock, &options->vm, policy_of, store);
+  in->flaps = flaps_new();
   return in;
 }
 
 void intake_free(struct intake *in) {
   if (!in) return;
   engine_free(in->engine);
+  flaps_free(in->flaps);
   buf_deinit(&in->clear);
   buf_deinit(&in->secret);
   buf_deinit(&in->sealed);
@@ -100,8 +102,8 @@ const struct release *intake_release(const struct intake *in) { return engine_re
 struct intake_stats intake_stats(const struct intake *in) {
   const struct intake_counters *c = &in->counters;
 #define READ(name) .name = atomic_load_explicit(&c->name, memory_order_relaxed)
-  return (struct intake_stats){READ(events),  READ(duplicates), READ(refused),
-                               READ(stopped), READ(timers),     READ(new_leads)};
+  return (struct intake_stats){READ(events), READ(duplicates), READ(refused), READ(stopped),
+                               READ(timers), READ(new_leads),  READ(flaps)};
 #undef READ
 }
 
@@ -177,6 +179,7 @@ static void append_decision(struct intake *in, struct lead *lead, const struct d
   intake_stamp(in, frame);
   lead->place = store_append(in->shard, frame);
   lead->seq = frame->seq;
+  if (flaps_take(in->flaps, lead->id, d)) count(&in->counters.flaps);
   if (in->options.each) in->options.each(in->options.context, d->answer);
 }
 

@@ -1,12 +1,13 @@
 // What intake.c and ask.c share. Private to store/.
 #pragma once
 #include "base/check.h"
+#include "store/flaps.h"
 #include "store/intake.h"
 
 #include <stdatomic.h>
 
 struct intake_counters {
-  _Atomic uint64_t events, duplicates, refused, stopped, timers, new_leads;
+  _Atomic uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps;
 };
 
 struct intake {
@@ -23,6 +24,7 @@ struct intake {
   size_t waiting_count, waiting_cap;
   bool is_held; // what is staged may stay so for long
   struct intake_counters counters;
+  struct flaps *flaps;
 };
 
 void intake_stamp(const struct intake *in, struct frame *frame); // what is in force

@@ -216,6 +216,29 @@ local CASES = {
     { "policy.lua:27: stage 'mql' goes to itself" },
   },
   {
+    "a journey that enters and leaves a stage at the same bound",
+    {
+      ['belief.intent:under(10), none { belief.passed "two", f.is_known }'] = "belief.intent:under(20)",
+      ["any { belief.intent:at_least(20), f.is_known }"] = 'all { belief.intent:at_least(20), belief.passed "two" }',
+    },
+    {
+      "policy.lua:27: warning: visitor -> mql and mql -> visitor use the same bound, 'intent at least 20' and 'intent "
+        .. "under 20': a value that moves about 20 moves the lead to and fro; leave a gap between the two, or let one of "
+        .. "them wait (after)",
+    },
+  },
+  {
+    "the same downwards, where both ends hold",
+    {
+      ['belief.intent:under(10), none { belief.passed "two", f.is_known }'] = 'f.idle:at_least("5d")',
+      ["any { belief.intent:at_least(20), f.is_known }"] = 'f.idle:under("6d")',
+    },
+    {
+      "policy.lua:17: warning: gate 'two' opens nothing: no rule asks belief.passed \"two\"",
+      "policy.lua:27: warning: visitor -> mql and mql -> visitor can both hold from 5d to 6d: the lead would go to and fro",
+    },
+  },
+  {
     "a journey that goes to and fro",
     {
       ['belief.intent:under(10), none { belief.passed "two", f.is_known }'] = "belief.intent:under(30)",
