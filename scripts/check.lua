@@ -424,7 +424,7 @@ local function flapping(enter, leave)
 end
 
 local function warn_flapping(out, back, enter, leave, how)
-  local value, bound = enter.value, show_limit(enter.value, enter.bound)
+  local of, bound = enter.value, show_limit(enter.value, enter.bound)
   if how == "overlap" then
     local low, high = math.min(enter.bound, leave.bound), math.max(enter.bound, leave.bound)
     tree.warn(
@@ -432,8 +432,8 @@ local function warn_flapping(out, back, enter, leave, how)
       "%s and %s can both hold from %s to %s: the lead would go to and fro",
       called(out),
       called(back),
-      show_limit(value, low),
-      show_limit(value, high)
+      show_limit(of, low),
+      show_limit(of, high)
     )
   else
     tree.warn(
