@@ -16,14 +16,37 @@ local NOT_NEGATIVE = {
   velocity = true,
   variance = true,
   stddev = true,
+  sequence = true,
+  co_occurrence = true,
 }
+
 local RANGE = { flag = { 0, 1 }, weekday = { 1, 7 }, time_of_day = { 0, 24 }, active_days = { 0, 400 } }
 
-local function of_feature(node)
-  local range = RANGE[node.op]
-  if range then return range[1], range[2] end
-  local declaration = tree.signals.declarations[node.index + 1]
-  if NOT_NEGATIVE[node.op] or (node.op == "decay" and not declaration.of) then return 0, INFINITE end
+local of_declaration
+
+-- Of a ratio or difference: by what it reads, which is declared before it when it is derived itself.
+local function of_derived(declaration, index)
+  local ends = {}
+  for i = 1, 2 do
+    local feature = tree.signals.by_name[type(declaration.of) == "table" and declaration.of[i] or nil]
+    if not feature or (feature.index >= index and (feature.op == "ratio" or feature.op == "difference")) then
+      return -INFINITE, INFINITE
+    end
+    ends[i] = { of_declaration(feature.index) }
+  end
+  local a, b = ends[1], ends[2]
+  if declaration.op == "difference" then return a[1] - b[2], a[2] - b[1] end
+  if a[1] >= 0 and b[1] >= 0 then return 0, INFINITE end
+  return -INFINITE, INFINITE
+end
+
+function of_declaration(index)
+  local declaration = tree.signals.declarations[index + 1]
+  local op = declaration.op
+  if RANGE[op] then return RANGE[op][1], RANGE[op][2] end
+  if op == "funnel" then return 0, type(declaration.steps) == "table" and #declaration.steps or INFINITE end
+  if op == "ratio" or op == "difference" then return of_derived(declaration, index) end
+  if NOT_NEGATIVE[op] or (op == "decay" and not declaration.of) then return 0, INFINITE end
   return -INFINITE, INFINITE
 end
 
@@ -99,7 +122,7 @@ end
 function bounds.of(node)
   local kind = node.kind
   if kind == "number" then return node.number, node.number end
-  if kind == "feature" then return of_feature(node) end
+  if kind == "feature" then return of_declaration(node.index) end
   if kind == "age" then return 0, INFINITE end
   if kind == "intent" then return bounds.intent() end
   if kind == "channels" then return of_channels() end

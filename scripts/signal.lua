@@ -171,6 +171,17 @@ local function check_once(set, name, file)
   tree.problem(place, "feature '%s' is declared twice; first in %s", name, first.path)
 end
 
+-- A difference of two durations is one.
+local function find_durations(set)
+  for _, declaration in ipairs(set.declarations) do
+    if type(declaration) == "table" and declaration.op == "difference" and set.by_name[declaration.name] then
+      local of = type(declaration.of) == "table" and declaration.of or {}
+      local a, b = set.by_name[of[1]], set.by_name[of[2]]
+      set.by_name[declaration.name].is_duration = a ~= nil and b ~= nil and a.is_duration and b.is_duration
+    end
+  end
+end
+
 -- `files`: the file of each declaration.
 local function read_set(name, head, declarations, files)
   local set = {
@@ -199,6 +210,7 @@ local function read_set(name, head, declarations, files)
       }
     end
   end
+  find_durations(set)
   return set
 end
 

@@ -55,8 +55,23 @@ static int find_op(struct reader *r, struct bytes map) {
   return 0;
 }
 
+// Which features these are is only known when all have been read.
+static int read_operands(struct reader *r, struct bytes value) {
+  struct mp m = mp_of(value);
+  struct mp_value head = mp_next(&m);
+  if (head.type != MP_ARRAY || head.count != 2)
+    return reader_fail(r, "of must be a list of two features' names, like {\"a\", \"b\"}, for %s",
+                       r->feature->op->name);
+  for (unsigned k = 0; k < 2; k++) {
+    int rc = read_text(r, "a name in of", mp_take(&m), FEATURE_NAME_MAX, &r->feature->operand_names[k]);
+    if (rc != 0) return rc;
+  }
+  return 0;
+}
+
 static int read_of(struct reader *r, struct bytes value) {
   struct feature *f = r->feature;
+  if (f->op->derive) return read_operands(r, value);
   struct bytes text;
   if (f->op->of_names && mp_as_str(value, &text)) {
     f->source = bytes_is(text, "channel") ? SOURCE_CHANNEL : bytes_is(text, "event") ? SOURCE_EVENT : SOURCE_NONE;
@@ -217,7 +232,8 @@ static int read_one(struct reader *r, enum feature_key key, struct bytes value, 
 // Says which ops a key belongs to.
 static int fail_key(const struct reader *r, enum feature_key key) {
   if (r->feature->op->refused >> key & 1)
-    return reader_fail(r, "%s does not go with %s: each of its steps has its own", keys[key], r->feature->op->name);
+    return reader_fail(r, "%s does not go with %s: %s", keys[key], r->feature->op->name,
+                       r->feature->op->derive ? "it reads features, not events" : "each of its steps has its own");
   const char *names[OPS_MAX];
   char list[LIST_MAX];
   size_t count = op_names(names);

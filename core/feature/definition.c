@@ -118,6 +118,7 @@ uint64_t definition_hash(const struct feature *f) {
   for (uint32_t i = 0; i < f->age_count; i++) put_int(&b, f->ages[i].age_ms), put_double(&b, f->ages[i].weight);
   put_zone(&b, &f->zone);
   if (f->step_count > 0) put_steps(&b, f);
+  for (unsigned k = 0; is_derived(f) && k < 2; k++) put_int(&b, (int64_t)f->operands[k]->info.definition_hash);
   uint64_t hash = hash64(buf_bytes(&b));
   buf_deinit(&b);
   return hash;

@@ -17,6 +17,7 @@
 //                Paths begin with properties. traits. or context. A list of one may be that one (also `on`).
 //   of           path of the value (sum mean min max variance stddev first last distinct most_common quantile; decay
 //                may); distinct and most_common: also "channel", "event"
+//                ratio, difference: the names of two other features of the set
 //   text         true: `of` is text (first last most_common)
 //   part         of text (first last most_common distinct): "domain" is what follows the last @ (lower case), "lower"
 //                folds ASCII case; implies `text`
@@ -72,6 +73,8 @@
 //   funnel       the most steps done in order within a time of the first, 0 … all; with a window, lately
 //   sequence     how often all steps were done so, without overlap (in the window)
 //   co_occurrence  pairs of matches of the two steps within a time of each other, each in one at most (in the window)
+//   ratio        of two other features' values; NaN when the second is 0, or either is NaN
+//   difference   of two other features' values; NaN when either is
 // clang-format on
 //
 // Time: every op works on event time, or on `now` when a sender's clock is ahead of it. A late event lands in its own
@@ -98,7 +101,7 @@ struct feature_info {
   enum feature_class class;
   bool is_text; // first, last or most_common of text
   bool is_personal;
-  bool is_duration; // its value is milliseconds (recency, gap, session_length)
+  bool is_duration; // its value is milliseconds (recency, gap, session_length; the difference of two such)
   bool has_age;     // the time of its latest match is kept: by its op, or because it has a max_age
   enum feature_freshness freshness;
   int64_t max_age_ms; // 0: none

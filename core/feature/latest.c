@@ -6,7 +6,7 @@
 #include <math.h>
 
 void latest_lay(struct feature *f) {
-  f->keeps_latest = f->info.max_age_ms > 0 && !f->op->knows_latest;
+  f->keeps_latest = (f->info.max_age_ms > 0 || f->is_age_asked) && !f->op->knows_latest && !is_derived(f);
   f->info.has_age = f->keeps_latest || f->op->knows_latest;
   f->latest = f->offset + (f->keeps_latest ? f->size : 0);
 }
@@ -32,7 +32,8 @@ void feature_ages(const struct feature_set *set, const uint8_t *state, int64_t n
   int64_t now = clamp_time(now_ms);
   for (size_t i = 0; i < set->count; i++) {
     const struct feature *f = &set->features[i];
-    int64_t latest = f->info.has_age ? load_i64(state + f->latest) : TIME_NONE;
+    int64_t latest = f->info.has_age && !is_derived(f) ? load_i64(state + f->latest) : TIME_NONE;
     ages[i] = latest == TIME_NONE ? NAN : now > latest ? (double)(now - latest) : 0;
   }
+  derived_ages(set, ages);
 }

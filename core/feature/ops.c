@@ -123,5 +123,12 @@ const struct feature_op feature_ops[] = {
      .refused = ON_WHERE,
      .machine = &machine_pairs,
      FUNCTIONS(op_ordered)},
+    {.name = "ratio", .keys = KEY_BIT(of), .required = KEY_BIT(of), .refused = ON_WHERE, .derive = op_ratio_derive},
+    {.name = "difference",
+     .is_duration = true, // of two durations
+     .keys = KEY_BIT(of),
+     .required = KEY_BIT(of),
+     .refused = ON_WHERE,
+     .derive = op_difference_derive},
 };
 const size_t feature_ops_count = sizeof feature_ops / sizeof *feature_ops;

@@ -53,9 +53,15 @@ static int add_feature(struct feature_set *set, struct bytes map, struct error *
   if (names_add(&set->names, bytes_str(f->info.name)) != set->count)
     return error_set(err, ITD_EPOLICY, "features: %s: the name is declared twice", f->info.name);
   if ((rc = number_paths(set, f, err)) != 0) return rc;
+  set->count++;
+  return 0;
+}
+
+// Behind all features before it. A derived one has no part of the state.
+static int lay_feature(struct feature_set *set, struct feature *f, struct error *err) {
   f->offset = (uint32_t)set->state_size;
-  f->size = (uint32_t)f->op->size(f);
-  CHECK(f->size % 8 == 0 && f->size > 0);
+  f->size = is_derived(f) ? 0 : (uint32_t)f->op->size(f);
+  CHECK(f->size % 8 == 0);
   latest_lay(f);
   set->state_size += feature_bytes(f);
   if (set->state_size > FEATURE_STATE_MAX)
@@ -63,8 +69,17 @@ static int add_feature(struct feature_set *set, struct bytes map, struct error *
                      feature_bytes(f), FEATURE_STATE_MAX);
   f->info.state_offset = f->offset;
   f->info.state_size = feature_bytes(f);
-  f->info.definition_hash = definition_hash(f);
-  set->count++;
+  return 0;
+}
+
+// All names are known, so derived features find what they read.
+static int lay_features(struct feature_set *set, struct error *err) {
+  int rc = derived_resolve(set, err);
+  for (size_t i = 0; rc == 0 && i < set->count; i++) rc = lay_feature(set, &set->features[i], err);
+  if (rc != 0) return rc;
+  for (size_t i = 0; i < set->count; i++)
+    if (!is_derived(&set->features[i])) set->features[i].info.definition_hash = definition_hash(&set->features[i]);
+  derived_lay(set);
   return 0;
 }
 
@@ -81,7 +96,7 @@ static int add_features(struct feature_set *set, struct bytes declarations, stru
     int rc = add_feature(set, mp_take(&m), err);
     if (rc != 0) return rc;
   }
-  return 0;
+  return lay_features(set, err);
 }
 
 static void finish(struct feature_set *set) {
@@ -142,6 +157,7 @@ uint64_t feature_set_hash(const struct feature_set *set) { return set->hash; }
 size_t feature_state_size(const struct feature_set *set) { return set->state_size; }
 
 static void init_one(const struct feature *f, uint8_t *state) {
+  if (is_derived(f)) return;
   memset(state + f->offset, 0, f->size);
   f->op->init(f, state + f->offset);
   latest_init(f, state);
@@ -173,7 +189,7 @@ size_t feature_state_migrate(const struct feature_set *from, const uint8_t *old_
       init_one(f, new_state);
       continue;
     }
-    memcpy(new_state + f->offset, old_state + old->offset, f->size);
+    if (!is_derived(f)) memcpy(new_state + f->offset, old_state + old->offset, f->size);
     latest_migrate(old, old_state, f, new_state);
     carried++;
   }
@@ -184,6 +200,7 @@ void feature_state_merge(const struct feature_set *set, uint8_t *into, const uin
   (void)now_ms; // every op keeps times, none an age
   for (size_t i = 0; i < set->count; i++) {
     const struct feature *f = &set->features[i];
+    if (is_derived(f)) continue;
     f->op->merge(f, into + f->offset, other + f->offset);
     latest_merge(f, into, other);
   }

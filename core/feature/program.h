@@ -5,6 +5,7 @@
 //   definition.c   struct feature -> the hash of what it means, however it was spelled
 //   dispatch.c     an event's type, name and channel -> the features that may change
 //   program.c      all of it together: layout, lookup, migration
+//   derived.c      features of other features: no state, read after the others
 //   ordered.c      what the ops share to which the order of matches counts
 //   fold.c read.c  the way of an event, and of a question
 //   latest.c       how old a feature is: the time of its latest match
@@ -108,6 +109,9 @@ struct feature {
   const struct step *steps; // of an ordered op; `on` then holds the alternatives of all, `where` nothing
   uint32_t step_count, pending;
   int64_t within_ms, lateness_ms;
+  const struct feature *operands[2]; // of a derived one, in the same set; its size is 0, and no event reaches it
+  struct bytes operand_names[2];
+  bool is_age_asked; // by a derived one
   int64_t window_ms; // where the op has an edge of its own instead of tiles; 0: all time
   // what only compiling, showing and lineage need
   const struct alternative *on; // on_count 0: every event
@@ -137,6 +141,7 @@ struct feature_op {
   // `into` becomes what one lead would keep that had had both leads' matches; which of the two is `into` never shows.
   void (*merge)(const struct feature *f, uint8_t *into, const uint8_t *other);
   struct bytes (*text)(const uint8_t *state); // of a text feature; NULL where there is none
+  double (*derive)(double a, double b); // of two other features' values; then there is no state, and none of the above
 };
 
 // Keys of a declaration, in the order in which a message lists them.
@@ -176,6 +181,7 @@ struct dispatch {
   struct names events, channels;
   struct dispatch_row *rows; // 0: whatever the name; 1 + number in events
 };
+// Leaves derived features out.
 void dispatch_build(struct dispatch *d, const struct feature *features, size_t count, struct arena *arena);
 // Sets the bits of the features whose `on` the event meets.
 void dispatch_find(const struct dispatch *d, const struct event *event, uint64_t mask[FEATURE_MASK_WORDS]);
@@ -194,12 +200,22 @@ struct feature_set {
   struct arena arena; // owns everything but the set itself
   struct feature *features;
   size_t count;
+  size_t derived_count;
   size_t state_size;
   uint64_t hash;
   struct names names, paths;
   struct path *path;
   struct dispatch dispatch;
 };
+
+// Finds what derived features read, takes over from it what is theirs too, and asks it for its age where theirs is
+// asked. ITD_EPOLICY.
+int derived_resolve(struct feature_set *set, struct error *err) ITD_MUST_USE;
+void derived_lay(struct feature_set *set); // what depends on the others' layout and definitions
+// Fills the values, or the ages, of derived features from those of the others.
+void derived_read(const struct feature_set *set, double *values);
+void derived_ages(const struct feature_set *set, double *ages);
+static inline bool is_derived(const struct feature *f) { return f->operands[0] != NULL; } // once resolved
 
 // Reads one declaration, the `number`th from 1. Paths are not numbered yet. ITD_EPOLICY with the place, the fault and
 // the cure.

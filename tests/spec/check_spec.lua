@@ -572,6 +572,36 @@ action.otherwise "wait" { utility = 1, why = "W." }
       assert.are.same({}, of_features('"Visited"', '"Something Else"'))
     end)
 
+    it("knows how far ordered and derived features reach", function()
+      local features = [[return {
+        { name = "depth", op = "funnel", within = "1d", steps = { "Visited", { on = "Visited" }, "Visited" } },
+        { name = "done", op = "sequence", within = "1d", steps = { "Visited", "Visited" } },
+        { name = "pairs", op = "co_occurrence", within = "1d", steps = { "Visited", "Visited" } },
+        { name = "flag", op = "flag", on = "Visited" },
+        { name = "part", op = "ratio", of = { "done", "pairs" } },
+        { name = "less", op = "difference", of = { "flag", "depth" } },
+        { name = "odd", op = "ratio", of = { "less", "flag" } },
+        { name = "idle", op = "recency" }, { name = "gap", op = "gap" },
+        { name = "change", op = "difference", of = { "idle", "gap" } },
+      }]]
+      local function of(condition)
+        local files = { [HEAD] = GOOD_HEAD, [FEATURES] = features }
+        return sample.lines(sample.build_text(sample.replace(POLICY, "f.visits", condition), files))
+      end
+      local function finds(condition, text)
+        assert.are.same({ "policy.lua:7: " .. text }, of(condition))
+      end
+      finds("f.depth:at_least(4)", "'depth at least 4' can never hold: needs 4, 'depth' reaches at most 3")
+      finds("f.done:under(0)", "'done under 0' can never hold: 'done' is at least 0")
+      finds("f.pairs:under(0)", "'pairs under 0' can never hold: 'pairs' is at least 0")
+      finds("f.part:under(0)", "'part under 0' can never hold: 'part' is at least 0")
+      finds("f.less:at_least(2)", "'less at least 2' can never hold: needs 2, 'less' reaches at most 1")
+      finds("f.less:under(-3)", "'less under -3' can never hold: 'less' is at least -3")
+      for _, fine in ipairs { "f.depth:at_least(3)", "f.odd:under(-9)", "f.part:at_least(9)", 'f.change:above "0s"' } do
+        assert.are.same({}, of(fine))
+      end
+    end)
+
     it("gives ordered ops the head's lateness when they name none", function()
       local function declared(head, feature)
         local files = { [HEAD] = sample.replace(GOOD_HEAD, "version = 1", head), [FEATURES] = feature }

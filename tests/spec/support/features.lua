@@ -183,17 +183,101 @@ function ops.streak(d, hits, now)
   return count
 end
 
+-- The matches of an ordered op in their order: {timestamp, [step] = true…, steps = as a binary number}.
+local function in_order(declaration, events)
+  local list = {}
+  for _, event in ipairs(events) do
+    local hit = { timestamp = event.timestamp, steps = 0, place = #list }
+    for i, step in ipairs(declaration.steps) do
+      local is_whole = type(step) == "table" and (step.on or step.where)
+      hit[i] = matches(is_whole and step or { on = step }, event)
+      if hit[i] then hit.steps = hit.steps + 2 ^ (i - 1) end
+    end
+    if hit.steps > 0 then list[#list + 1] = hit end
+  end
+  table.sort(list, function(a, b)
+    if a.timestamp ~= b.timestamp then return a.timestamp < b.timestamp end
+    if a.steps ~= b.steps then return a.steps < b.steps end
+    return a.place < b.place
+  end)
+  return list
+end
+
+-- Whether a run of `depth` steps ends at list[last], all of it behind list[after].
+local function ends_run(declaration, list, last, depth, after)
+  if not list[last][depth] then return false end
+  local at = last
+  for step = depth - 1, 1, -1 do
+    repeat
+      at = at - 1
+    until at <= after or list[at][step]
+    if at <= after then return false end
+  end
+  return list[last].timestamp - list[at].timestamp <= duration(declaration.within)
+end
+
+local ordered = {}
+
+function ordered.funnel(d, list, now)
+  for depth = #d.steps, 1, -1 do
+    for i, hit in ipairs(list) do
+      local is_recent = not d.window or now - hit.timestamp < duration(d.window)
+      if is_recent and ends_run(d, list, i, depth, 0) then return depth end
+    end
+  end
+  return 0
+end
+
+function ordered.sequence(d, list, now)
+  local complete, done = {}, 0
+  for i, hit in ipairs(list) do
+    if ends_run(d, list, i, #d.steps, done) then
+      complete[#complete + 1], done = hit, i
+    end
+  end
+  return #in_window(d, complete, now, 0)
+end
+
+function ordered.co_occurrence(d, list, now)
+  local pairs_of, paired = {}, {}
+  for i, hit in ipairs(list) do
+    for k = 1, i - 1 do
+      local other = list[k]
+      local is_other = (hit[1] and other[2]) or (hit[2] and other[1])
+      if is_other and not paired[k] and hit.timestamp - other.timestamp <= duration(d.within) then
+        pairs_of[#pairs_of + 1], paired[k], paired[i] = hit, true, true
+        break
+      end
+    end
+  end
+  return #in_window(d, pairs_of, now, 0)
+end
+
+local derived = {}
+function derived.ratio(a, b) return b == 0 and NAN or a / b end
+function derived.difference(a, b) return a - b end
+
+local function read_one(declaration, events, now)
+  local of_list = ordered[declaration.op]
+  if of_list then return of_list(declaration, in_order(declaration, events), now) end
+  local hits = {}
+  for _, event in ipairs(events) do
+    if matches(declaration, event) then hits[#hits + 1] = event end
+  end
+  return ops[declaration.op](declaration, hits, now)
+end
+
 --- Values and texts by feature name; events in order of time.
 function features.read(declarations, events, now)
   local values, texts = {}, {}
   for _, declaration in ipairs(declarations) do
-    local hits = {}
-    for _, event in ipairs(events) do
-      if matches(declaration, event) then hits[#hits + 1] = event end
-    end
-    local x = ops[declaration.op](declaration, hits, now)
+    local x = not derived[declaration.op] and read_one(declaration, events, now)
     values[declaration.name] = type(x) == "number" and x or NAN
     texts[declaration.name] = type(x) == "string" and x or ""
+  end
+  for _, declaration in ipairs(declarations) do
+    local of, derive = declaration.of, derived[declaration.op]
+    if derive then values[declaration.name] = derive(values[of[1]], values[of[2]]) end
   end
   return values, texts
 end

@@ -30,7 +30,7 @@ static void refuse_all(const struct fault *faults, size_t count) {
 #define OPS                                                                                                            \
   "count, sum, mean, min, max, variance, stddev, first, last, distinct, most_common, quantile, recency, decay, "       \
   "velocity, sessions, session_length, active_days, time_of_day, weekday, streak, flag, gap, funnel, sequence, "       \
-  "co_occurrence"
+  "co_occurrence, ratio, difference"
 #define KEYS                                                                                                           \
   "name, op, on, where, of, part, text, window, tile, half_life, session_gap, limit, precision, q, accuracy, shape, "  \
   "over, stat, zone, steps, within, pending, lateness, class, personal, freshness, max_age, description, owner"
@@ -78,7 +78,7 @@ static void test_keys_and_their_ops(void **state) {
        "features: x: half_life does not go with count; it goes with: decay"},
       {"[{'name': 'x', 'op': 'count', 'of': 'properties.a'}]",
        "features: x: of does not go with count; it goes with: sum, mean, min, max, variance, stddev, first, last, "
-       "distinct, most_common, quantile, decay"},
+       "distinct, most_common, quantile, decay, ratio, difference"},
       {"[{'name': 'x', 'op': 'sum', 'of': 'properties.a', 'text': true}]",
        "features: x: text does not go with sum; it goes with: first, last, most_common"},
       {"[{'name': 'x', 'op': 'gap', 'zone': 60}]",
@@ -153,7 +153,7 @@ static void test_keys_among_each_other(void **state) {
       {"[{'name': 'x', 'op': 'time_of_day', 'of': 'traits.a'}]",
        "features: x: of does not go with time_of_day; it goes with: sum, mean, min, max, variance, stddev, first, "
        "last, "
-       "distinct, most_common, quantile, decay"},
+       "distinct, most_common, quantile, decay, ratio, difference"},
   };
   REFUSE(faults);
 }
