@@ -1,5 +1,6 @@
-// State: the machine; the time and steps of the last match that it has had, and how many are pending; their times,
-// oldest first; their steps, a byte each; unused bytes are zero.
+// State: the machine; a copy of it that has had the pending matches, too; the time and steps of the last match that the
+// first one has had, and how many are pending; their times, oldest first; their steps, a byte each; unused bytes are
+// zero. A match that comes in order goes to the copy as it is; behind a late one the copy is made anew.
 #include "feature/ordered.h"
 #include "base/check.h"
 
@@ -21,7 +22,7 @@ struct list {
 };
 static size_t list_size(uint32_t room) { return LIST_HEAD + 8 * (size_t)room + (room + 7) / 8 * 8; }
 static struct list list_of(const struct feature *f, uint8_t *state) {
-  return (struct list){state + f->op->machine->size(f), f->pending};
+  return (struct list){state + 2 * f->op->machine->size(f), f->pending};
 }
 static uint32_t list_count(struct list l) { return l.p[9]; }
 static uint8_t *times(struct list l) { return l.p + LIST_HEAD; }
@@ -81,36 +82,49 @@ static void push(const struct feature *f, uint8_t *state, struct list l, struct 
   settle(f, state, l, n);
 }
 
+// ---- the copy that has had all ----
+static uint8_t *whole(const struct feature *f, uint8_t *state) { return state + f->op->machine->size(f); }
+
+static void make_whole(const struct feature *f, uint8_t *state, struct list l) {
+  memcpy(whole(f, state), state, f->op->machine->size(f));
+  for (uint32_t i = 0; i < list_count(l); i++) {
+    struct place place = list_at(l, i);
+    f->op->machine->step(f, whole(f, state), place.time_ms, place.steps);
+  }
+}
+
+static bool is_newest(struct list l, struct place place) { // of all that has been had
+  uint32_t count = list_count(l);
+  return !comes_before(place, count > 0 ? list_at(l, count - 1) : list_had(l));
+}
+
 // ---- the op ----
 size_t op_ordered_size(const struct feature *f) {
   size_t machine = f->op->machine->size(f);
   CHECK(machine % 8 == 0 && machine <= MACHINE_MAX);
-  return machine + list_size(f->pending);
+  return 2 * machine + list_size(f->pending);
 }
 
 void op_ordered_init(const struct feature *f, uint8_t *state) {
   f->op->machine->init(f, state);
+  f->op->machine->init(f, whole(f, state));
   list_set_had(list_of(f, state), (struct place){TIME_NONE, 0});
 }
 
 void op_ordered_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
   struct list l = list_of(f, state);
   struct place place = {sample->time_ms, sample->steps};
-  if (!comes_before(place, list_had(l))) push(f, state, l, place);
+  if (comes_before(place, list_had(l))) return;
+  bool is_late = !is_newest(l, place);
+  push(f, state, l, place);
+  if (is_late)
+    make_whole(f, state, l);
+  else
+    f->op->machine->step(f, whole(f, state), place.time_ms, place.steps);
 }
 
 double op_ordered_read(const struct feature *f, const uint8_t *state, int64_t now_ms) {
-  const struct machine *m = f->op->machine;
-  struct list l = {(uint8_t *)(uintptr_t)state + m->size(f), f->pending}; // only read
-  uint32_t count = list_count(l);
-  if (count == 0) return m->read(f, state, now_ms);
-  uint8_t copy[MACHINE_MAX];
-  memcpy(copy, state, m->size(f));
-  for (uint32_t i = 0; i < count; i++) {
-    struct place place = list_at(l, i);
-    m->step(f, copy, place.time_ms, place.steps);
-  }
-  return m->read(f, copy, now_ms);
+  return f->op->machine->read(f, state + f->op->machine->size(f), now_ms);
 }
 
 // How many come before `place`.
@@ -123,7 +137,7 @@ static uint32_t list_rank(struct list l, struct place place) {
 // What neither machine has had is put in order: exact. Up to the moment that one of them has reached the other has to
 // catch up, each alone; then the machines are joined.
 void op_ordered_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
-  uint8_t copy[MACHINE_MAX + LIST_MAX];
+  uint8_t copy[2 * MACHINE_MAX + LIST_MAX];
   memcpy(copy, other, f->size);
   struct list a = list_of(f, into), b = list_of(f, copy);
   struct place had = comes_before(list_had(a), list_had(b)) ? list_had(b) : list_had(a);
@@ -132,4 +146,5 @@ void op_ordered_merge(const struct feature *f, uint8_t *into, const uint8_t *oth
   f->op->machine->join(f, into, copy);
   list_set_had(a, had);
   for (uint32_t i = 0; i < list_count(b); i++) push(f, into, a, list_at(b, i));
+  make_whole(f, into, a);
 }

@@ -1,7 +1,8 @@
 // Ordered ops: those to which the order of matches counts (funnel, sequence, co_occurrence). Each is a machine that
 // takes one match after the other, in their order, and a list of matches that are still pending: the newest, sorted.
 // A late match is put into the list where it belongs. The oldest leaves the list for the machine when it is older than
-// `lateness` before the newest, or when the list is full (`pending`). Reading runs a copy of the machine over the list.
+// `lateness` before the newest, or when the list is full (`pending`). What is read is a second machine, which has had
+// the pending ones, too: as if all had come in order.
 // So the order of arrival never shows while a match that comes late is younger than all that the machine has had. One
 // that is older changes nothing.
 //

@@ -150,14 +150,14 @@ static void test_bytes(void **state) {
     const char *json;
     size_t bytes;
   } sizes[] = {
-      {"'op': 'funnel', 'steps': ['A', 'B', 'C'], 'within': '1d'", 3 * 8 + 16 + 9 * 16},
-      {"'op': 'funnel', 'steps': ['A', 'B', 'C'], 'within': '1d', 'window': '7d'", 6 * 8 + 16 + 9 * 16},
-      {"'op': 'funnel', 'steps': ['A', 'B'], 'within': '1d', 'pending': 4", 2 * 8 + 16 + 4 * 8 + 8},
-      {"'op': 'sequence', 'steps': ['A', 'B'], 'within': '1d'", 8 + 8 + 16 + 9 * 16},
-      {"'op': 'sequence', 'steps': ['A', 'B'], 'within': '1d', 'window': '7d'", 8 + 32 + 8 + 16 + 9 * 16},
-      {"'op': 'co_occurrence', 'steps': ['A', 'B'], 'within': '1d'", 8 + 8 + 16 * 8 + 16 + 9 * 16},
+      {"'op': 'funnel', 'steps': ['A', 'B', 'C'], 'within': '1d'", 2 * 3 * 8 + 16 + 9 * 16},
+      {"'op': 'funnel', 'steps': ['A', 'B', 'C'], 'within': '1d', 'window': '7d'", 2 * 6 * 8 + 16 + 9 * 16},
+      {"'op': 'funnel', 'steps': ['A', 'B'], 'within': '1d', 'pending': 4", 2 * 2 * 8 + 16 + 4 * 8 + 8},
+      {"'op': 'sequence', 'steps': ['A', 'B'], 'within': '1d'", 2 * (8 + 8) + 16 + 9 * 16},
+      {"'op': 'sequence', 'steps': ['A', 'B'], 'within': '1d', 'window': '7d'", 2 * (8 + 32 + 8) + 16 + 9 * 16},
+      {"'op': 'co_occurrence', 'steps': ['A', 'B'], 'within': '1d'", 2 * (8 + 8 + 16 * 8) + 16 + 9 * 16},
       {"'op': 'co_occurrence', 'steps': ['A', 'B'], 'within': '1d', 'window': '32d', 'tile': '1d', 'pending': 64",
-       8 + 32 * 4 + 8 + 16 * 8 + 16 + 9 * 64},
+       2 * (8 + 32 * 4 + 8 + 16 * 8) + 16 + 9 * 64},
   };
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     struct one o = one_open(sizes[i].json);
