@@ -62,6 +62,14 @@ static bool take_change(struct bytes *b, struct zone_change *out) {
   return !take(b, '/') || take_time(b, &out->seconds);
 }
 
+// `extra`: seconds by which the clock of the change is ahead of standard time.
+static bool is_in_month(const struct zone_change *c, int32_t extra) {
+  static const int8_t shortest[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  int32_t days = shortest[c->month - 1], offset = c->seconds - extra; // seconds behind a day's midnight
+  int32_t first = c->week < 5 ? 7 * (c->week - 1) : days - 7, last = c->week < 5 ? first + 6 : days - 1;
+  return first * 86400 + offset >= 0 && last * 86400 + offset < days * 86400;
+}
+
 bool zone_parse(struct bytes rule, struct zone *out) {
   struct zone z = {0};
   int32_t west;
@@ -75,6 +83,7 @@ bool zone_parse(struct bytes rule, struct zone *out) {
       z.summer_s = -west;
     }
     if (!take_change(&rule, &z.start) || !take_change(&rule, &z.end) || rule.n > 0) return false;
+    z.in_month = is_in_month(&z.start, 0) && is_in_month(&z.end, z.summer_s - z.standard_s);
   }
   *out = z;
   return true;
@@ -115,8 +124,13 @@ int64_t zone_offset_ms(const struct zone *zone, int64_t time_ms) {
   int64_t standard = (int64_t)zone->standard_s * 1000, summer = (int64_t)zone->summer_s * 1000;
   if (zone->start.month == 0) return standard;
   int64_t local = time_ms + standard;
-  int64_t year = date_of_days(local / DAY_MS - (local % DAY_MS < 0)).year;
-  int64_t start = change_ms(&zone->start, year) - standard, end = change_ms(&zone->end, year) - summer;
+  struct date d = date_of_days(local / DAY_MS - (local % DAY_MS < 0));
+  int first = zone->start.month, last = zone->end.month;
+  if (zone->in_month && d.month != first && d.month != last) { // ten months need no change's date
+    bool inside = first < last ? d.month > first && d.month < last : d.month > first || d.month < last;
+    return inside ? summer : standard;
+  }
+  int64_t start = change_ms(&zone->start, d.year) - standard, end = change_ms(&zone->end, d.year) - summer;
   // South of the equator summer goes over the turn of the year.
   bool is_summer = start < end ? time_ms >= start && time_ms < end : time_ms >= start || time_ms < end;
   return is_summer ? summer : standard;

@@ -12,6 +12,7 @@ struct zone_change {
 struct zone {
   int32_t standard_s, summer_s;  // seconds to add to UTC; the same when there is no summer
   struct zone_change start, end; // of summer; month 0 when there is none
+  bool in_month;                 // each change happens in its month, also by standard time: it follows from the rest
 };
 
 #define ZONE_NAME_MAX 40 // bytes; longer ones are in no table

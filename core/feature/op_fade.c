@@ -64,7 +64,8 @@ double op_step_read(const struct feature *f, const uint8_t *state, int64_t now_m
   int64_t now = tile_of(f, now_ms), head = load_i64(state), tile = (head < now ? head : now) - walk.left + 1;
   double total = 0;
   for (const uint8_t *cell; (cell = tiles_next(&walk)); tile++)
-    total = saturate(total + saturate(weight_at(f, (now - tile) * f->tile_ms) * load_f64(cell)));
+    if (load_f64(cell) != 0)
+      total = saturate(total + saturate(weight_at(f, (now - tile) * f->tile_ms) * load_f64(cell)));
   return total;
 }
 
