@@ -3,6 +3,7 @@
 --- table, closure or text per call, and keeps what its parts hand each other in O, so that it can be cut into
 --- functions of any number without meeting LuaJIT's limits on locals and upvalues.
 local freeze = require "frozen"
+local lineage = require "lineage"
 local numbers = require "numbers"
 local tree = require "tree"
 local value = require "value"
@@ -874,6 +875,7 @@ local function artifact(plan)
     gates = rows(tree.gates),
     conditions = plan.conditions,
     eligibility = rows(plan.eligibility),
+    reads = lineage.reads(plan),
     tests = plan.tests,
     ages = plan.ages,
     events = plan.events,

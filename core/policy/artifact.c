@@ -344,6 +344,24 @@ static void parse_texts(struct parse *p, const char *key, size_t max, struct byt
   *out_count = count;
 }
 
+static void parse_reads(struct parse *p) {
+  size_t count;
+  struct bytes *list = get_list(p, p->root, "", "reads", ARTIFACT_READS_MAX, &count);
+  struct policy_read *reads = take(p, count, sizeof *reads);
+  for (size_t i = 0; i < count && p->status == 0; i++) {
+    char at[32];
+    snprintf(at, sizeof at, "reads[%zu]", i);
+    reads[i].feature = (size_t)get_whole(p, list[i], at, "feature", -1, 0, (int64_t)p->a->feature_count - 1);
+    reads[i].kind = get_text(p, list[i], at, "kind", NULL);
+    reads[i].name = get_text(p, list[i], at, "name", NULL);
+    reads[i].condition = get_text(p, list[i], at, "condition", "");
+    reads[i].path = get_text(p, list[i], at, "path", "");
+    reads[i].line = (int)get_whole(p, list[i], at, "line", 0, 0, INT32_MAX);
+  }
+  p->a->reads = reads;
+  p->a->read_count = count;
+}
+
 static void parse_draws(struct parse *p) {
   size_t count;
   struct bytes *list = get_list(p, p->root, "", "draws", ARTIFACT_RUN_MAX, &count);
@@ -543,6 +561,7 @@ static void parse_all(struct parse *p) {
   check_bands(p);
   gather_timers(p);
   parse_tests(p);
+  parse_reads(p);
   parse_texts(p, "ages", FEATURES_MAX, &a->ages, &a->age_count);
   parse_texts(p, "events", ARTIFACT_RUN_MAX, &a->events, &a->event_count);
   parse_draws(p);

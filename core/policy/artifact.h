@@ -35,6 +35,8 @@
 //   conditions    [{name, path, line}]  each leaf and each named condition, once
 //     An entry of transitions, routes, actions, adjustments, evidence, gates and eligibility may carry `uses`:
 //     [condition numbers], those that it rests on, for explanations.
+//   reads         [{feature (number), kind, name, condition, path, line}]  which rule reads which feature, for lineage
+//                 (absent in older archives)
 //   tests         [{feature (name), any = [text]} or {feature, known = true}]: text conditions, computed by the engine
 //                 before the call: 1 or 0; an unknown (empty) text gives 0
 //   ages          [feature]: whose age is asked for; the engine gives ms since the latest match, NaN: unknown (optional)
@@ -85,6 +87,7 @@ enum {
   ARTIFACT_STAGES_MAX = 64,
   ARTIFACT_TRANSITIONS_MAX = 512, // and at most POLICY_TIMERS_MAX with after_ms in one stage
   ARTIFACT_NAMES_MAX = 4096,      // owners, routes, actions, gates, conditions, eligibility: each
+  ARTIFACT_READS_MAX = 1 << 16,
   ARTIFACT_RUN_MAX = 4096,        // tests, events, draws, memory: each
   ARTIFACT_TEXTS_MAX = 1 << 20,   // texts of all tests together
   ARTIFACT_DOUBLES_MAX = 1 << 16, // input_count, output_count
@@ -162,7 +165,9 @@ struct artifact {
   struct policy_entry *entry[POLICY_TABLES];
   size_t count[POLICY_TABLES];
   struct artifact_timers *timers; // of each stage
-  struct bytes *ages;             // names of features
+  struct policy_read *reads;
+  size_t read_count;
+  struct bytes *ages; // names of features
   size_t age_count;
   struct artifact_test *tests;
   size_t test_count;

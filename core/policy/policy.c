@@ -414,6 +414,24 @@ const struct model_bound *policy_model_engagement(const struct policy *policy) {
   return policy->bound[BUNDLE_ENGAGEMENT];
 }
 
+const struct policy_read *policy_reads(const struct policy *policy, size_t *count) {
+  *count = policy->artifact->read_count;
+  return policy->artifact->reads;
+}
+
+struct bytes policy_declaration(const struct policy *policy, size_t feature) {
+  CHECK(feature < feature_count(policy->features));
+  struct mp m = mp_of(policy->artifact->declarations);
+  mp_next(&m);
+  for (size_t i = 0; i < feature; i++) mp_take(&m);
+  return mp_take(&m);
+}
+
+const char *policy_feature_file(const struct policy *policy, size_t feature) {
+  const struct artifact *a = policy->artifact;
+  return feature < a->feature_file_count ? (const char *)a->feature_file[feature].p : "";
+}
+
 bool policy_asks_ages(const struct policy *policy) { return policy->artifact->age_count > 0; }
 
 const struct lua_module *policy_modules(const struct policy *policy, size_t *count) {

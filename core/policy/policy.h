@@ -106,6 +106,19 @@ struct policy_entry {
 size_t policy_entries(const struct policy *policy, enum policy_table table);
 const struct policy_entry *policy_entry(const struct policy *policy, enum policy_table table, size_t index);
 
+// ---- features, for people ----
+// A rule that reads a feature, and the condition by which it does ("": it reckons with it).
+struct policy_read {
+  size_t feature;   // in policy_features
+  const char *kind; // evidence, gate, adjust, eligible, transition, route, offer
+  const char *name, *condition, *path;
+  int line;
+};
+const struct policy_read *policy_reads(const struct policy *policy,
+                                       size_t *count);                        // none of archives of older versions
+struct bytes policy_declaration(const struct policy *policy, size_t feature); // as it was written: a map
+const char *policy_feature_file(const struct policy *policy, size_t feature); // "": not known
+
 // ---- a lead's policy state: stage, owner, memory, timers ----
 // Flat bytes, like a feature state: policy_state_size bytes, little-endian, no pointers; begins with this head.
 #define POLICY_TIMERS_MAX 4
