@@ -1,7 +1,11 @@
 // intent check: everything that is wrong with a policy, before anybody's lead meets it.
+#include "base/clock.h"
+#include "cli/feature_history.h"
 #include "cli/folder.h"
 #include "cli/show.h"
 #include "wire/mp.h"
+
+#include <stdio.h>
 
 static void print_summary(const struct folder *folder, const struct policy *policy, const struct policy_report *report,
                           bool json) {
@@ -37,6 +41,45 @@ static void print_summary(const struct folder *folder, const struct policy *poli
   buf_deinit(&out);
 }
 
+// ---- against what was in force ----
+// A feature that means something else than a version of the same number did: whoever was told that number, and models,
+// would not notice.
+static void compare_version(const struct policy *policy, const struct version_history *was,
+                            struct policy_report *report) {
+  const struct feature_set *set = policy_features(policy), *old = policy_features(was->policy);
+  for (size_t i = 0; i < feature_count(set); i++) {
+    const struct feature_info *info = feature_info(set, i);
+    int at = feature_find(old, bytes_str(info->name));
+    if (at < 0 || feature_info(old, (size_t)at)->definition_hash == info->definition_hash) continue;
+    struct policy_problem problem = {.is_error = true};
+    char since[TIME_TEXT_MAX] = "before the journal that is kept";
+    if (was->since_ms != INT64_MIN) time_format(was->since_ms, since);
+    snprintf(problem.path, sizeof problem.path, "%s", policy_feature_file(policy, i));
+    snprintf(
+        problem.text, sizeof problem.text,
+        "feature '%s' means something else than in %s as it was in force (policy %s, %s): raise the set's version, so "
+        "that each policy that reads it is looked at",
+        info->name, policy_info(policy)->signals, policy_info(was->policy)->version, since);
+    policy_report_add(report, &problem);
+  }
+}
+
+// Against the newest version of each number alone: what was changed and changed back is what it was.
+static int compare_history(const struct args *args, const struct policy *policy, struct policy_report *report,
+                           struct error *err) {
+  struct feature_history history;
+  int rc = feature_history_read(args_text(args, "data"), false, NULL, NULL, &history, err);
+  if (rc) return rc;
+  for (size_t i = history.count; i-- > 0;) {
+    const struct version_history *was = &history.version[i];
+    if (!was->policy || strcmp(policy_info(was->policy)->signals, policy_info(policy)->signals) != 0) continue;
+    compare_version(policy, was, report);
+    break;
+  }
+  feature_history_deinit(&history);
+  return 0;
+}
+
 static int run(const struct args *args) {
   struct folder folder;
   struct error err = {0};
@@ -45,15 +88,25 @@ static int run(const struct args *args) {
   struct policy_report report = {0};
   int status = folder_load(&folder, &policy, &report, &err);
   bool json = args_flag(args, "json");
+  if (status == 0 && args_text(args, "data") && compare_history(args, policy, &report, &err) < 0) {
+    policy_report_deinit(&report);
+    policy_release(policy);
+    folder_deinit(&folder);
+    return command_fail(args, COMMAND_USAGE, &err);
+  }
+  if (policy && report.errors) policy_release(policy), policy = NULL;
   folder_print(&folder, &report, json);
   print_summary(&folder, policy, &report, json);
-  int code = status == 0 ? COMMAND_OK : COMMAND_NO;
+  int code = status == 0 && report.errors == 0 ? COMMAND_OK : COMMAND_NO;
   if (status < 0 && report.errors == 0) code = command_fail(args, COMMAND_NO, &err);
   policy_report_deinit(&report);
   policy_release(policy);
   folder_deinit(&folder);
   return code;
 }
+
+static const struct option options[] = {
+    {"data", "DIR", "compare with the versions that were in force in this data directory, or a copy of it"}, {0}};
 
 const struct command command_check = {
     .name = "check",
@@ -66,7 +119,13 @@ const struct command command_check = {
         "DIR is a policy's folder, such as policies/b2b_saas. Loads it as the daemon would (its modules, data, signal "
         "set and\n"
         "models), without a daemon, and prints each finding as path:line: error: text. Warnings let a policy load.\n"
+        "With --data also whether a feature changed its meaning though its set's version did not rise, by the versions "
+        "that "
+        "the\n"
+        "data directory keeps.\n"
         "\n"
-        "  intent check policies/b2b_saas",
+        "  intent check policies/b2b_saas\n"
+        "  intent check policies/b2b_saas --data data",
+    .options = options,
     .run = run,
 };

@@ -15,7 +15,11 @@ static int run(const struct args *args) {
   static const struct {
     const char *word;
     int (*run)(const struct args *args);
-  } words[] = {{"export", feature_export}, {"verify", feature_verify}};
+  } words[] = {{"list", feature_list},
+               {"show", feature_show},
+               {"lineage", feature_lineage},
+               {"export", feature_export},
+               {"verify", feature_verify}};
   const size_t count = sizeof words / sizeof *words;
   const char *names[8], *word = args->operand[0];
   struct error err = {0};
@@ -24,13 +28,14 @@ static int run(const struct args *args) {
     names[i] = words[i].word;
   }
   const char *near = suggest(bytes_str(word), names, count);
-  error_set(&err, ITD_EINVAL, "there is export and verify, not \"%.40s\"%s%s%s", word, near ? "; did you mean " : "",
-            near ? near : "", near ? "?" : "");
+  error_set(&err, ITD_EINVAL, "there is list, show, lineage, export and verify, not \"%.40s\"%s%s%s", word,
+            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
   return command_fail(args, COMMAND_USAGE, &err);
 }
 
 static const struct option options[] = {
     {"data", "DIR", "the data directory, or a copy of it (default ./data)"},
+    {"policy", "DIR", "list, show, lineage: of a policy's files instead of the directory's newest version"},
     {"at", "WHAT", "export: decisions, or labels (the same rows with labels)"},
     {"label", "EVENT", "export: a column that says whether this event came within --horizon; several times: several"},
     {"horizon", "TIME", "export: 12h, 30d: how long after a decision the event may come"},
@@ -47,13 +52,19 @@ static const struct option options[] = {
 
 const struct command command_feature = {
     .name = "feature",
-    .operands = "export|verify",
+    .operands = "list|show|lineage|export|verify [NAME]",
     .operands_min = 1,
     .operands_max = 2,
-    .summary = "features as they were at each decision; are they those that the journal gives?",
+    .uses = USES_POLICIES,
+    .summary = "what is declared, who reads it, what it was at each decision, and whether the bits are right",
     .help =
         "Work on a data directory's files, of a running daemon too, and write nothing to it "
         "(docs/feature-store.md).\n\n"
+        "list, show NAME, lineage NAME: of the newest version in the directory, or of the files of --policy DIR: what "
+        "each\n"
+        "feature is, its definition's hash and cost; which events feed it; which models, rules and derived features "
+        "read\n"
+        "it, since when, and (with a data directory) how many decisions did.\n"
         "export: a row for each decision with every feature as it was at it, folded anew from the journal by the "
         "engine's\n"
         "own code; with --at labels also whether an event came within a time after it. Personal features only with\n"
@@ -61,6 +72,8 @@ const struct command command_feature = {
         "verify: folds a sample of leads anew and compares its bits with what the directory holds. Exit code 1: "
         "something\n"
         "differs; it is named.\n\n"
+        "  intent feature list --policy policies/b2b_saas\n"
+        "  intent feature lineage usage_7d --data data\n"
         "  intent feature export --at decisions --data data --out rows.csv\n"
         "  intent feature export --at labels --label crm.opportunity_won --horizon 30d --data data > rows.csv\n"
         "  intent feature verify --data data --all",

@@ -53,7 +53,10 @@ static int split(const char *given, struct folder *f, struct error *err) {
 }
 
 int folder_find(const struct args *args, struct folder *folder, struct error *err) {
-  const char *given = args->operand[0];
+  return folder_find_at(args, args->operand[0], folder, err);
+}
+
+int folder_find_at(const struct args *args, const char *given, struct folder *folder, struct error *err) {
   struct folder f = {0};
   int status = is_dir(given)
                    ? split(given, &f, err)

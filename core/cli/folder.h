@@ -13,6 +13,8 @@ struct folder {
 // From the operand DIR, --models and --scripts. What was not given is looked for as intentd does: in the policies
 // folder, beside it, and where this program was built. ITD_ENOTFOUND: DIR is no folder.
 int folder_find(const struct args *args, struct folder *folder, struct error *err) ITD_MUST_USE;
+// The same of a folder that is not the operand.
+int folder_find_at(const struct args *args, const char *dir, struct folder *folder, struct error *err) ITD_MUST_USE;
 void folder_deinit(struct folder *folder);
 // policy_load of it. Paths in the report are those of the files as they lie here.
 int folder_load(const struct folder *folder, struct policy **policy, struct policy_report *report,

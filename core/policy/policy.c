@@ -24,7 +24,7 @@ void policy_report_deinit(struct policy_report *report) {
   *report = (struct policy_report){0};
 }
 
-static void report_add(struct policy_report *report, const struct policy_problem *problem) {
+void policy_report_add(struct policy_report *report, const struct policy_problem *problem) {
   if (!report) return;
   if ((report->count & (report->count + 1)) == 0) { // room doubles whenever it is full: at 0, 1, 3, 7, …
     report->problem = xrealloc(report->problem, (2 * report->count + 1) * sizeof *report->problem);
@@ -34,7 +34,7 @@ static void report_add(struct policy_report *report, const struct policy_problem
 }
 
 static void found_problem(void *context, const struct policy_problem *problem) {
-  report_add(((struct findings *)context)->report, problem);
+  policy_report_add(((struct findings *)context)->report, problem);
 }
 
 // "path:line: what" or "path: what", as every part below names its findings, taken apart again.
@@ -61,7 +61,7 @@ static struct policy_problem problem_of(const char *text, const char *path) {
 // An error of a lower part; `path` is the file that it is about, when its text does not begin with one.
 static void found_error(struct findings *f, int status, const struct error *error, const char *path) {
   struct policy_problem problem = problem_of(error->text, path);
-  report_add(f->report, &problem);
+  policy_report_add(f->report, &problem);
   if (f->status != 0) return;
   if (problem.line > 0)
     f->status = error_set(f->err, status, "%s:%d: %s", problem.path, problem.line, problem.text);

@@ -34,6 +34,7 @@ struct policy_report {
   struct policy_problem *problem;
   size_t count, errors;
 };
+void policy_report_add(struct policy_report *report, const struct policy_problem *problem); // copied; NULL does nothing
 void policy_report_deinit(struct policy_report *report);
 
 struct policy;

@@ -189,6 +189,93 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
     end
   end)
 
+  -- A directory in which two versions were in force: in the second, docs_views_30d has another window.
+  local function two_versions()
+    local policies = harness.policies()
+    local daemon = harness.start { policies = policies, clock = "event", seed = harness.SEED, watch = "no" }
+    local client = daemon:connect()
+    local function send(from, to)
+      local requests = {}
+      for i = from, to do requests[#requests + 1] = { "event.ingest", stream[i] } end
+      local answers = client:pipeline(requests)
+      for _, answer in ipairs(answers) do assert.is_nil(answer.error) end
+      return answers
+    end
+    local first = send(1, 200)
+    harness.edit(policies .. "/signals/b2b/features/web.lua", 'window = "30d",\n    tile = "1d",\n    description = "Pages of', 'window = "28d",\n    tile = "1d",\n    description = "Pages of')
+    return daemon, policies, first, send
+  end
+
+  it("refuses another meaning under the same version of the set", function()
+    local daemon, policies = two_versions()
+    local function check(...)
+      local folder = harness.folder()
+      local words = { ("'%s/intent' check '%s/b2b_saas'"):format(harness.bin, policies), ... }
+      local pipe = io.popen(table.concat(words, " ") .. " >" .. folder .. "/out 2>&1; echo $?")
+      local code = tonumber(pipe:read "*a")
+      pipe:close()
+      return harness.read(folder .. "/out"), code
+    end
+    local out, code = check()
+    assert.equal(0, code, out)
+    out, code = check("--data", daemon.data)
+    assert.equal(1, code, out)
+    assert.is_truthy(out:find("signals/b2b/features/web.lua: error: feature 'docs_views_30d' means something else than in b2b@4", 1, true), out)
+    assert.is_truthy(out:find("raise the set's version", 1, true), out)
+    harness.edit(policies .. "/signals/b2b/signals.lua", "version = 4", "version = 5")
+    harness.edit(policies .. "/b2b_saas/policy.lua", "b2b@4", "b2b@5")
+    out, code = check("--data", daemon.data)
+    assert.equal(0, code, out)
+    out, code = check("--data", harness.folder())
+    assert.equal(2, code, out)
+  end)
+
+  it("tells where a feature comes from, who reads it, since when, and which decisions did", function()
+    local daemon, _, first, send = two_versions()
+    local before = os.time()
+    assert.is_true(daemon:admin():must("policy.reload").changed)
+    local second = send(201, 400)
+    local function lineage(name, ...)
+      local out, said, code = feature("lineage", name, "--json", "--data", daemon.data, ...)
+      assert.equal(0, code, said)
+      return out
+    end
+    local function ids(text) return text:match '"first":"([^"]+)"', text:match '"last":"([^"]+)"' end
+    local old, new = lineage "pricing_views_7d", lineage "docs_views_30d"
+    assert.equal("1", old:match '"since":{"number":(%d+)')
+    assert.equal("2", new:match '"since":{"number":(%d+)')
+    assert.is_true(tonumber(new:match '"since":{.-"at":(%d+)') >= before * 1000)
+    local all = tonumber(old:match '"decisions":{"count":(%d+)')
+    local newer = tonumber(new:match '"decisions":{"count":(%d+)')
+    assert.is_true(newer >= 200 and newer < all and all >= 400)
+    assert.is_truthy(old:find('"rules":[{"kind":"evidence"', 1, true))
+    assert.is_truthy(old:find('"models":[{"role":"engagement","name":"b2b_engagement"', 1, true))
+    local from, to = ids(old)
+    assert.is_truthy(from and to)
+    assert.equal(1, #first > 0 and #second > 0 and 1)
+    local page, said, code = feature("lineage", "pricing_views_7d", "--data", daemon.data)
+    assert.equal(0, code, said)
+    for _, part in ipairs { "b2b_engagement@1, term 1", "evidence pricing_again", "since", "b2b@4", "decisions", from, to } do
+      assert.is_truthy(page:find(part, 1, true), part .. " in\n" .. page)
+    end
+    local list = feature("list", "--data", daemon.data)
+    assert.is_truthy(list:find("27 features of b2b@4", 1, true), list)
+    local _, wrong, status = feature("show", "pricing_view", "--data", daemon.data)
+    assert.equal(1, status)
+    assert.is_truthy(wrong:find("did you mean pricing_views_7d?", 1, true))
+  end)
+
+  it("lists a policy's files without a data directory", function()
+    local folder = harness.root .. "/policies/consumer_loans"
+    local out, said, code = feature("list", "--policy", folder, "--json")
+    assert.equal(0, code, said)
+    local _, count = out:gsub('"file":"policies/signals/loans/features/%l+%.lua"', "")
+    assert.equal(11, count)
+    out = feature("show", "offer_calls", "--policy", folder)
+    assert.is_truthy(out:find("W_Nabellen offertes", 1, true))
+    assert.is_truthy(out:find("properties.lifecycle", 1, true))
+  end)
+
   it("says what is wrong with a command line", function()
     local daemon = record()
     local wrong = {
