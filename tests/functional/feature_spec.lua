@@ -202,7 +202,8 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
       return answers
     end
     local first = send(1, 200)
-    harness.edit(policies .. "/signals/b2b/features/web.lua", 'window = "30d",\n    tile = "1d",\n    description = "Pages of', 'window = "28d",\n    tile = "1d",\n    description = "Pages of')
+    local window = 'window = "%s",\n    tile = "1d",\n    description = "Pages of'
+    harness.edit(policies .. "/signals/b2b/features/web.lua", window:format "30d", window:format "28d")
     return daemon, policies, first, send
   end
 
