@@ -2,6 +2,7 @@
 --- what goes in and out.
 local check = require "check"
 local compile = require "compile"
+local source_check = require "source_check"
 local tree = require "tree"
 
 -- An error that the policy's text raised ends its run, and is one more problem beside those found so far.
@@ -22,6 +23,7 @@ return function(input)
   local ran, raised = pcall(require, input.policy .. ".policy")
   if ran then
     check.run()
+    if not input.custom then source_check.run() end
   else
     report_raised(input, raised)
   end

@@ -3,6 +3,7 @@
 --- spelled out event by event, and then for what the decisions that came back fall short of. docs/policy-guide.md
 --- shows a spec.
 local numbers = require "numbers"
+local parse_time = require("times").parse
 
 local CASE_KEYS = { "name", "clock", "hold_out", "events", "expect", "expect_each" }
 local ENTRY_KEYS = {
@@ -71,35 +72,11 @@ local function new_report(path)
   return report
 end
 
--- Days since 1970-01-01 of a date, by counting years from March (leap days then come last).
-local function days_of(year, month, day)
-  if month <= 2 then
-    year, month = year - 1, month + 12
-  end
-  local era = math.floor(year / 400)
-  local year_of_era = year - era * 400
-  local day_of_year = math.floor((153 * (month - 3) + 2) / 5) + day - 1
-  return era * 146097
-    + year_of_era * 365
-    + math.floor(year_of_era / 4)
-    - math.floor(year_of_era / 100)
-    + day_of_year
-    - 719468
-end
-
--- RFC 3339 to milliseconds; nil when it is none.
+-- RFC 3339, all of it, to milliseconds; nil when it is none.
 local function time_ms(text)
-  if type(text) ~= "string" then return nil end
-  local y, mo, d, h, mi, s, rest = text:match "^(%d%d%d%d)%-(%d%d)%-(%d%d)[Tt ](%d%d):(%d%d):(%d%d%.?%d*)(.*)$"
-  if not y then return nil end
-  local zone = 0
-  if rest ~= "Z" and rest ~= "z" then
-    local sign, zone_h, zone_m = rest:match "^([+-])(%d%d):(%d%d)$"
-    if not sign then return nil end
-    zone = (tonumber(zone_h) * 60 + tonumber(zone_m)) * (sign == "+" and 60000 or -60000)
-  end
-  local seconds = days_of(tonumber(y), tonumber(mo), tonumber(d)) * 86400 + tonumber(h) * 3600 + tonumber(mi) * 60
-  return seconds * 1000 + numbers.round_even(tonumber(s) * 1000) - zone
+  if type(text) ~= "string" or not text:find "^%d%d%d%d%-%d%d%-%d%d[Tt ]%d%d:%d%d:%d%d.*[Zz%d]$" then return nil end
+  if not text:find "[Zz]$" and not text:find "[+-]%d%d:%d%d$" then return nil end
+  return parse_time(text, "rfc3339")
 end
 
 -- One entry of `events` as decisions to ask for: {at_ms, event = map or nil: only time passes, entry, is_last}.

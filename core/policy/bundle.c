@@ -85,7 +85,9 @@ static void add_module(struct bundle *b, struct lua_module module) {
   b->modules[b->count++] = module;
 }
 
+// A spec, and what a folder of fixtures holds for it, is no part of a policy.
 static bool is_module_file(const char *name) {
+  if (strstr(name, "/fixtures/") || starts_with(name, "fixtures/")) return false;
   return (ends_with(name, ".lua") && !ends_with(name, "_spec.lua")) || ends_with(name, ".csv");
 }
 
@@ -195,6 +197,31 @@ int bundle_gather(struct bundle *b, const struct policy_source *source, struct e
   if (status == 0) {
     status = gather_folder(b, join(b, source->policies_dir, "signals"), "policies/signals", NULL, err);
   }
+  return status == 0 ? sort_modules(b, err) : status;
+}
+
+int bundle_gather_set(struct bundle *b, const char *scripts_dir, const char *policies_dir, const char *set,
+                      struct error *err) {
+  if (!bundle_name_ok(set))
+    return error_set(err, ITD_EPOLICY, "a signal set is named with a-z, 0-9 and _, not '%.80s'", set ? set : "");
+  int status = gather_folder(b, scripts_dir, "scripts", "cli/", err);
+  const char *as = join(b, "policies/signals", set);
+  if (status == 0) status = gather_folder(b, join(b, join(b, policies_dir, "signals"), set), as, NULL, err);
+  return status == 0 ? sort_modules(b, err) : status;
+}
+
+int bundle_gather_file(struct bundle *b, const char *scripts_dir, const char *path, const char **module,
+                       struct error *err) {
+  const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+  size_t n = strlen(file);
+  if (n <= 4 || !ends_with(file, ".lua")) return error_set(err, ITD_EPOLICY, "%s: a file NAME.lua is expected", path);
+  int status = gather_folder(b, scripts_dir, "scripts", "cli/", err);
+  if (status != 0) return status;
+  struct lua_module one = {.name = arena_str(&b->arena, bytes_of(file, n - 4)),
+                           .path = arena_str(&b->arena, bytes_str(path))};
+  *module = one.name;
+  status = read_whole(b, one.path, BUNDLE_FILE_MAX, &one.text, err);
+  if (status == 0) add_module(b, one);
   return status == 0 ? sort_modules(b, err) : status;
 }
 

@@ -33,6 +33,12 @@ bool bundle_name_ok(const char *name);
 // Library, policy and every signal set. ITD_ENOTFOUND, ITD_EPOLICY (a name, two files with the same module name),
 // ITD_ETOOBIG, ITD_EIO.
 int bundle_gather(struct bundle *b, const struct policy_source *source, struct error *err) ITD_MUST_USE;
+// Library and one signal set; library and one file, whose module gets the name of the file without its ending: for what
+// reads sources without a policy. ITD_ENOTFOUND, ITD_EPOLICY (a name), ITD_ETOOBIG, ITD_EIO.
+int bundle_gather_set(struct bundle *b, const char *scripts_dir, const char *policies_dir, const char *set,
+                      struct error *err) ITD_MUST_USE;
+int bundle_gather_file(struct bundle *b, const char *scripts_dir, const char *path, const char **module,
+                       struct error *err) ITD_MUST_USE;
 // Takes away the signal sets that are not `set`. True when there were any.
 bool bundle_keep_signals(struct bundle *b, const char *set);
 // Reads a model, `spec` is "NAME" or "NAME@VERSION". ITD_ENOTFOUND names what there is; ITD_EMODEL for a spec that is

@@ -13,7 +13,9 @@ return {
       "Unsubscribed",
     "Case Study Downloaded", "Docs Viewed",
     "crm.call_logged", "crm.meeting_held", "crm.opportunity_created", "crm.opportunity_won", "crm.opportunity_lost",
-    "crm.lead_rejected",
+    "crm.lead_rejected", "crm.contact_created", "crm.lead_created", "crm.stage_changed", "crm.opportunity_moved",
+    "Subscription Started", "Subscription Changed", "Subscription Cancelled", "Invoice Paid", "Payment Failed",
+      "Checkout Completed",
   },
   -- Encrypted under the lead's own key before they are stored, and never shown.
   personal = {
