@@ -1,36 +1,40 @@
-// intent import: rows of a CSV file, made into events by a map in Lua, in the order of their own time.
+// intent import: files of raw payloads, made into events by a source's mapping, in the order of their own time.
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/hash.h"
-#include "base/suggest.h"
 #include "cli/connect.h"
-#include "cli/csv.h"
 #include "cli/field.h"
-#include "cli/message_id.h"
 #include "cli/progress.h"
-#include "cli/scripts.h"
+#include "cli/rows.h"
 #include "cli/sender.h"
 #include "cli/show.h"
+#include "cli/source_find.h"
 #include "wire/event.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BATCH_ROWS = 500, BATCH_BYTES = 1 << 20, REFUSALS_SHOWN = 20 };
+enum { BATCH_ROWS = 500, BATCH_BYTES = 1 << 20, BATCH_EVENTS = 1 << 20, REFUSALS_SHOWN = 20 };
 
 static const struct option options[] = {
-    {"map", "MAP.lua", "the map from a row to its events"},
-    {"sort", "timestamp", "send the events of the whole file by their time, then by their place in the file"},
-    {"separator", "CHAR", "between fields: a character or \"tab\" (default a comma)"},
+    {"source", "NAME", "the source whose mapping makes events: NAME, SET/NAME, or a file NAME.lua"},
+    {"format", "FORMAT", "csv or json (default: by the file's name)"},
+    {"sort", "timestamp", "send the events of all files by their time, then by their place"},
+    {"separator", "CHAR", "between fields of CSV: a character or \"tab\" (default a comma)"},
     {"dry-run", NULL, "print the events as JSON lines instead of sending them, and say which would be refused"},
+    {"rejects", "FILE", "write payloads that the mapping can't use here, with their reason, as JSON lines"},
     {"any-clock", NULL, "go on although the daemon's clock is not the events' own"},
-    {"again", NULL, "as new events: missing messageIds are made afresh"},
+    {"again", NULL, "as new events: messageIds of payloads that have no id are made afresh"},
     {"window", "N", "events in flight, 1 to 65536 (default 1024)"},
     {"patience", "SECONDS", "how long to try again when the daemon is busy or gone (default 30)"},
+    SOURCE_OPTIONS,
     {0}};
 
 // An event that waits for the others to be sorted: its bytes in `waiting`.
 struct place {
   int64_t time_ms;
+  const char *file;
   uint64_t line;
   size_t at, n;
 };
@@ -38,23 +42,23 @@ struct place {
 struct importing {
   const struct args *args;
   const char *file;
-  struct input input;
-  struct csv csv;
-  struct scripts scripts;
+  struct rows rows;
+  enum rows_format format;
+  char separator;
+  struct source_found source;
   struct sender *sender; // NULL: --dry-run
   struct progress progress;
-  bool sorts;
-  uint8_t salt[MESSAGE_SALT];
-  struct buf columns; // packed texts
-  size_t column_count;
-  struct buf rows; // of the batch at hand, packed
+  FILE *rejects; // NULL: not asked for
+  bool sorts, is_again;
+  uint8_t salt[SOURCES_SALT];
+  struct buf batch; // payloads, packed
+  size_t start[BATCH_ROWS + 1];
   uint64_t line[BATCH_ROWS];
   uint32_t row_count;
-  struct buf event;
   struct buf waiting;
   struct place *place;
   size_t place_count, place_cap;
-  uint64_t rows_read, events;
+  uint64_t payloads, events, skipped, unusable, shown;
   uint64_t refused; // by the dry run
   int64_t time_ms;  // how far event time has come
   int code;         // once it is not 0: the exit code, after the error was printed
@@ -86,7 +90,8 @@ static void wait_for_order(struct importing *im, uint64_t line, int64_t time_ms,
     im->place_cap = im->place_cap ? 2 * im->place_cap : 4096;
     im->place = xrealloc(im->place, im->place_cap * sizeof *im->place);
   }
-  im->place[im->place_count++] = (struct place){.time_ms = time_ms, .line = line, .at = im->waiting.n, .n = event.n};
+  im->place[im->place_count++] =
+      (struct place){.time_ms = time_ms, .file = im->file, .line = line, .at = im->waiting.n, .n = event.n};
   buf_append_bytes(&im->waiting, event);
 }
 
@@ -111,21 +116,18 @@ static void pass_on(struct importing *im, uint64_t line, struct bytes event) {
     fail(im, COMMAND_UNREACHABLE, &err);
 }
 
-static void take_event(struct importing *im, uint64_t line, uint64_t number, struct bytes event) {
+static void take_event(struct importing *im, uint64_t line, struct bytes event) {
   int64_t time_ms = 0;
   bool has_time = time_of(event, &time_ms);
-  buf_clear(&im->event);
-  buf_append_bytes(&im->event, event);
-  message_id_add(im->salt, im->file, number, event, &im->event);
   im->events++;
   if (has_time && time_ms > im->time_ms) im->time_ms = time_ms;
   if (!im->sorts) {
-    pass_on(im, line, buf_bytes(&im->event));
+    pass_on(im, line, event);
   } else if (has_time) {
-    wait_for_order(im, line, time_ms, buf_bytes(&im->event));
+    wait_for_order(im, line, time_ms, event);
   } else {
     struct error err = {0};
-    error_set(&err, ITD_EEVENT, "%s:%llu: the map's event has %s to sort by", im->file, (unsigned long long)line,
+    error_set(&err, ITD_EEVENT, "%s:%llu: the event has %s to sort by", im->file, (unsigned long long)line,
               field(event, "timestamp").n ? "a timestamp that is neither RFC 3339 text nor milliseconds, and so no time"
                                           : "no timestamp");
     fail(im, COMMAND_NO, &err);
@@ -144,95 +146,122 @@ static void send_sorted(struct importing *im) {
   progress_begin(&im->progress, "sending");
   for (size_t i = 0; i < im->place_count && im->code == 0; i++) {
     const struct place *p = &im->place[i];
+    im->file = p->file;
     pass_on(im, p->line, bytes_of(im->waiting.p + p->at, p->n));
     progress_show(&im->progress, i, im->place_count, p->time_ms);
   }
 }
 
-// ---- rows ----
+// ---- payloads ----
 
-static void map_failed(struct importing *im, struct bytes failed) {
-  struct bytes number = {0}, text = {0};
-  struct each each = each_of(failed);
+static struct bytes payload_at(const struct importing *im, uint64_t row) {
+  return bytes_of(im->batch.p + im->start[row], im->start[row + 1] - im->start[row]);
+}
+
+static void write_reject(struct importing *im, uint64_t row, struct bytes rule, struct bytes why) {
+  struct buf entry = {0}, json = {0};
+  mp_put_map(&entry, 5);
+  mp_put_cstr(&entry, "file"), mp_put_cstr(&entry, im->file);
+  mp_put_cstr(&entry, "line"), mp_put_uint(&entry, im->line[row]);
+  mp_put_cstr(&entry, "rule"), mp_put_str(&entry, rule);
+  mp_put_cstr(&entry, "why"), mp_put_str(&entry, why);
+  mp_put_cstr(&entry, "payload"), mp_put_raw(&entry, payload_at(im, row));
+  mp_to_json(buf_bytes(&entry), &json);
+  buf_append_u8(&json, '\n');
+  fwrite(json.p, 1, json.n, im->rejects);
+  buf_deinit(&entry);
+  buf_deinit(&json);
+}
+
+// [row, rule, why]: what the mapping could not use.
+static void take_unusable(struct importing *im, struct bytes entry) {
+  struct bytes row = {0}, rule = {0}, why = {0};
+  struct each each = each_of(entry);
   struct error err = {0};
-  int64_t row = each_next(&each, &number) ? mp_value_of(number).i : 1;
-  if (each_next(&each, &text)) (void)mp_as_str(text, &text);
-  error_set(&err, ITD_EINVAL, "%s:%llu: %.*s", im->file, (unsigned long long)im->line[row - 1], (int)text.n,
-            (const char *)text.p);
-  fail(im, COMMAND_NO, &err);
+  if (!each_next(&each, &row) || !each_next(&each, &rule) || !each_next(&each, &why)) return;
+  uint64_t at = (uint64_t)mp_value_of(row).i;
+  if (!mp_as_str(rule, &rule)) rule = (struct bytes){0};
+  if (!mp_as_str(why, &why)) why = BYTES_LIT("a reason that is no text");
+  im->unusable++;
+  if (im->rejects) write_reject(im, at, rule, why);
+  if (im->shown++ >= REFUSALS_SHOWN) return;
+  error_set(&err, ITD_EEVENT, "%s:%llu: refused: %s%.*s%s%.*s", im->file, (unsigned long long)im->line[at],
+            rule.n ? "rule '" : "", (int)rule.n, (const char *)rule.p, rule.n ? "': " : "", (int)why.n,
+            (const char *)why.p);
+  progress_end(&im->progress);
+  (void)command_fail(im->args, COMMAND_NO, &err);
 }
 
 static void take_output(struct importing *im, struct bytes output) {
   struct bytes pair, row, event;
+  for (struct each each = each_of(field(output, "refused")); each_next(&each, &pair);) take_unusable(im, pair);
+  for (struct each each = each_of(field(output, "skipped")); each_next(&each, &pair);) im->skipped++;
   for (struct each each = each_of(field(output, "events")); im->code == 0 && each_next(&each, &pair);) {
     struct each two = each_of(pair);
     if (!each_next(&two, &row) || !each_next(&two, &event)) continue;
-    take_event(im, im->line[mp_value_of(row).i - 1], im->events, event);
+    take_event(im, im->line[mp_value_of(row).i], event);
   }
-  if (im->code == 0 && field(output, "failed").n) map_failed(im, field(output, "failed"));
 }
 
 static void map_batch(struct importing *im) {
   if (im->row_count == 0 || im->code) return;
-  struct buf input = {0}, output = {0};
+  struct buf list = {0}, output = {0};
   struct error err = {0};
-  mp_put_map(&input, 2);
-  mp_put_cstr(&input, "columns"), mp_put_array(&input, (uint32_t)im->column_count);
-  buf_append_bytes(&input, buf_bytes(&im->columns));
-  mp_put_cstr(&input, "rows"), mp_put_array(&input, im->row_count);
-  buf_append_bytes(&input, buf_bytes(&im->rows));
-  if (scripts_run(&im->scripts, buf_bytes(&input), &output, &err) < 0)
+  mp_put_array(&list, im->row_count);
+  buf_append_bytes(&list, buf_bytes(&im->batch));
+  const struct sources_call call = {.source = im->source.info->name,
+                                    .payload = buf_bytes(&list),
+                                    .events_max = BATCH_EVENTS,
+                                    .salt = im->is_again ? im->salt : NULL};
+  if (sources_map(im->source.sources, &call, &output, &err) < 0) {
+    error_prefix(&err, "%s:%llu", im->file, (unsigned long long)im->line[0]);
     fail(im, COMMAND_NO, &err);
-  else
+  } else {
     take_output(im, buf_bytes(&output));
-  buf_deinit(&input);
-  buf_deinit(&output);
-  buf_clear(&im->rows);
-  im->row_count = 0;
-  progress_show(&im->progress, input_read(&im->input), im->input.size, im->events ? im->time_ms : INT64_MIN);
-}
-
-static int read_columns(struct importing *im, struct csv_record *record, struct error *err) {
-  int found = csv_next(&im->csv, record, err);
-  if (found < 0) return found;
-  if (found == 0) return error_set(err, ITD_EINVAL, "%s is empty; its first row names the columns", im->file);
-  im->column_count = record->count;
-  for (size_t i = 0; i < record->count; i++) {
-    for (size_t j = 0; j < i; j++)
-      if (bytes_eq(record->field[i], record->field[j]))
-        return error_set(err, ITD_EINVAL, "%s: two columns are called \"%.*s\"", im->file, (int)record->field[i].n,
-                         (const char *)record->field[i].p);
-    mp_put_str(&im->columns, record->field[i]);
   }
-  return 0;
+  buf_deinit(&list);
+  buf_deinit(&output);
+  buf_clear(&im->batch);
+  im->row_count = 0;
+  progress_show(&im->progress, input_read(&im->rows.input), im->rows.input.size, im->events ? im->time_ms : INT64_MIN);
 }
 
-static void put_field(struct buf *out, struct bytes text) {
-  if (bytes_is_utf8(text))
-    mp_put_str(out, text);
-  else
-    mp_put_bin(out, text);
+// A column that is nearly what the mapping reads is misspelt, here or there; without it every row would lack it.
+static int check_columns(struct importing *im, struct error *err) {
+  struct buf shown = {0}, near = {0};
+  struct bytes key;
+  int status = sources_show(im->source.sources, im->source.info->name, &shown, err);
+  for (struct each each = each_of(field(buf_bytes(&shown), "keys")); status == 0 && each_next(&each, &key);) {
+    if (!mp_as_str(key, &key)) continue;
+    char *name = xstrndup(key.p, key.n);
+    buf_clear(&near);
+    if (rows_nearly(&im->rows, name, &near))
+      status = error_set(err, ITD_EINVAL, "%s has no column '%s', which the mapping reads; it has '%.*s'", im->file,
+                         name, (int)near.n, (const char *)near.p);
+    free(name);
+  }
+  buf_deinit(&shown);
+  buf_deinit(&near);
+  return status;
 }
 
-static void read_rows(struct importing *im) {
-  struct csv_record *record = xmalloc(sizeof *record);
+static void read_file(struct importing *im) {
   struct error err = {0};
-  int found = read_columns(im, record, &err) < 0 ? -1 : 1;
-  while (found > 0 && im->code == 0 && (found = csv_next(&im->csv, record, &err)) > 0) {
-    if (record->count != im->column_count) {
-      found = error_set(&err, ITD_EINVAL, "%s:%llu: %zu fields, where the first row names %zu", im->file,
-                        (unsigned long long)im->csv.line, record->count, im->column_count);
-      break;
-    }
-    im->rows_read++;
-    im->line[im->row_count++] = im->csv.line;
-    mp_put_array(&im->rows, (uint32_t)record->count);
-    for (size_t i = 0; i < record->count; i++) put_field(&im->rows, record->field[i]);
-    if (im->row_count == BATCH_ROWS || im->rows.n > BATCH_BYTES) map_batch(im);
+  int found = rows_open(&im->rows, im->file, im->format, im->separator, &err);
+  if (found == 0 && im->rows.format == ROWS_CSV) found = check_columns(im, &err);
+  if (found == 0) found = 1;
+  while (found > 0 && im->code == 0) {
+    im->start[im->row_count] = im->batch.n;
+    found = rows_next(&im->rows, &im->batch, &err);
+    if (found <= 0) break;
+    im->payloads++;
+    im->line[im->row_count++] = im->rows.line;
+    im->start[im->row_count] = im->batch.n;
+    if (im->row_count == BATCH_ROWS || im->batch.n > BATCH_BYTES) map_batch(im);
   }
   if (im->code == 0) map_batch(im);
   if (found < 0 && im->code == 0) fail(im, COMMAND_USAGE, &err);
-  free(record);
+  rows_close(&im->rows);
 }
 
 // ---- the command ----
@@ -260,64 +289,85 @@ static int connect_sender(struct importing *im, struct buf *address) {
   return 0;
 }
 
-static int read_options(struct importing *im, char *separator, struct error *err) {
+static int read_options(struct importing *im, struct error *err) {
   const char *sort = args_text(im->args, "sort"), *between = args_text(im->args, "separator");
-  if (!args_flag(im->args, "map")) return error_set(err, ITD_EINVAL, "--map MAP.lua says how a row becomes an event");
+  const char *format = args_text(im->args, "format");
+  if (!args_flag(im->args, "source"))
+    return error_set(err, ITD_EINVAL, "--source NAME says which mapping makes events of the payloads");
+  bool is_json = format && strcmp(format, "json") == 0;
+  if (format && !is_json && strcmp(format, "csv") != 0) return error_set(err, ITD_EINVAL, "--format is csv or json");
+  im->format = !format ? ROWS_BY_NAME : is_json ? ROWS_JSON : ROWS_CSV;
   if (sort && strcmp(sort, "timestamp") != 0) return error_set(err, ITD_EINVAL, "--sort knows timestamp only");
   im->sorts = sort != NULL;
-  *separator = !between ? ',' : strcmp(between, "tab") == 0 ? '\t' : between[0];
+  im->separator = !between ? ',' : strcmp(between, "tab") == 0 ? '\t' : between[0];
   if (between && (strcmp(between, "tab") != 0 && strlen(between) != 1))
     return error_set(err, ITD_EINVAL, "--separator is one character, or \"tab\"");
-  if (strchr("\"\r\n", *separator)) return error_set(err, ITD_EINVAL, "--separator is neither a quote nor a line end");
-  if (args_flag(im->args, "again")) random_bytes(im->salt, sizeof im->salt);
+  if (strchr("\"\r\n", im->separator))
+    return error_set(err, ITD_EINVAL, "--separator is neither a quote nor a line end");
+  im->is_again = args_flag(im->args, "again");
+  if (im->is_again) random_bytes(im->salt, sizeof im->salt);
+  const char *rejects = args_text(im->args, "rejects");
+  if (rejects && !(im->rejects = fopen(rejects, "w")))
+    return error_set(err, ITD_EIO, "%s can't be written: %s", rejects, strerror(errno));
   return 0;
 }
 
-static void import_all(struct importing *im, char separator) {
-  struct buf address = {0};
+// What the mapping left over, what the dry run or the daemon refused; the exit code is theirs.
+static void report(struct importing *im, uint64_t took_ns) {
   struct error err = {0};
-  uint64_t start = clock_mono_ns();
-  im->code = connect_sender(im, &address);
-  if (im->code == 0) {
-    csv_init(&im->csv, &im->input, separator);
-    progress_begin(&im->progress, im->sorts ? "reading" : "importing");
-    read_rows(im);
-    if (im->code == 0 && im->sorts) send_sorted(im);
-    if (im->sender && im->code != COMMAND_UNREACHABLE && sender_finish(im->sender, &err) < 0)
-      fail(im, COMMAND_UNREACHABLE, &err);
-    progress_end(&im->progress);
+  if (im->sender) sender_report(im->sender, took_ns, args_flag(im->args, "json"));
+  if (im->skipped && !args_flag(im->args, "json"))
+    fprintf(stderr, "intent import: %llu of %llu payloads skipped by the mapping\n", (unsigned long long)im->skipped,
+            (unsigned long long)im->payloads);
+  if (im->unusable) {
+    error_set(&err, ITD_EEVENT, "%llu pieces of %llu payloads can't be used by the mapping",
+              (unsigned long long)im->unusable, (unsigned long long)im->payloads);
+    fail(im, COMMAND_NO, &err);
   }
   if (im->refused) {
     error_set(&err, ITD_EEVENT, "%llu of %llu events would be refused", (unsigned long long)im->refused,
               (unsigned long long)im->events);
     fail(im, COMMAND_NO, &err);
   }
-  if (im->sender) {
-    sender_report(im->sender, clock_mono_ns() - start, args_flag(im->args, "json"));
-    if (im->code == 0 && sender_tally(im->sender)->refused) im->code = COMMAND_NO;
+  if (im->sender && im->code == 0 && sender_tally(im->sender)->refused) im->code = COMMAND_NO;
+}
+
+static void import_all(struct importing *im) {
+  struct buf address = {0};
+  struct error err = {0};
+  uint64_t start = clock_mono_ns();
+  im->code = connect_sender(im, &address);
+  if (im->code == 0) {
+    progress_begin(&im->progress, im->sorts ? "reading" : "importing");
+    for (size_t i = 0; i < im->args->operand_count && im->code == 0; i++) {
+      im->file = im->args->operand[i];
+      read_file(im);
+    }
+    if (im->code == 0 && im->sorts) send_sorted(im);
+    if (im->sender && im->code != COMMAND_UNREACHABLE && sender_finish(im->sender, &err) < 0)
+      fail(im, COMMAND_UNREACHABLE, &err);
+    progress_end(&im->progress);
   }
+  report(im, clock_mono_ns() - start);
   sender_free(im->sender);
-  csv_deinit(&im->csv);
   buf_deinit(&address);
 }
 
 static int run(const struct args *args) {
   struct importing im = {.args = args, .file = args->operand[0], .time_ms = INT64_MIN};
   struct error err = {0};
-  char separator = ',';
-  int status = read_options(&im, &separator, &err);
-  if (status == 0) status = scripts_open(&im.scripts, "scripts/cli/import.lua", "import", &err);
-  if (status == 0) status = scripts_add(&im.scripts, args_text(args, "map"), "map", &err);
-  if (status == 0) status = input_open(im.file, &im.input, &err);
+  int status = read_options(&im, &err);
+  if (status == 0) status = source_find(args, args_text(args, "source"), &im.source, &err);
   if (status < 0)
     im.code = command_fail(args, COMMAND_USAGE, &err);
   else
-    import_all(&im, separator);
-  input_close(&im.input);
-  scripts_close(&im.scripts);
-  buf_deinit(&im.columns);
-  buf_deinit(&im.rows);
-  buf_deinit(&im.event);
+    import_all(&im);
+  if (im.rejects && fclose(im.rejects) != 0 && im.code == 0) {
+    error_set(&err, ITD_EIO, "%s can't be written", args_text(args, "rejects"));
+    im.code = command_fail(args, COMMAND_USAGE, &err);
+  }
+  source_found_deinit(&im.source);
+  buf_deinit(&im.batch);
   buf_deinit(&im.waiting);
   free(im.place);
   return im.code;
@@ -325,31 +375,31 @@ static int run(const struct args *args) {
 
 const struct command command_import = {
     .name = "import",
-    .operands = "FILE.csv",
+    .operands = "FILE…",
     .operands_min = 1,
-    .operands_max = 1,
+    .operands_max = OPERANDS_MAX,
     .uses = USES_DAEMON,
-    .summary = "send the rows of a CSV file as events, on their own time",
+    .summary = "send a file of another system's data as events, by a source's mapping",
     .help =
-        "The file is CSV as RFC 4180 has it, gzip or not, \"-\" for standard input; its first row names the columns. "
-        "The map is a Lua\n"
-        "file in the policies' sandbox that returns a function of one row (column = text):\n"
-        "\n"
-        "  return function(row)\n"
-        "    return { type = \"track\", event = row.what, userId = row.who, timestamp = row.at, messageId = row.id }\n"
-        "  end\n"
-        "\n"
-        "It gives an event, a list of events, or nil to pass over the row; it keeps nothing from row to row. A\n"
-        "column that the file does not have is nil; a misspelt one stops the import.\n"
-        "Events are sent in the order of the file, or with --sort timestamp in that of their time (the file's events "
-        "are then\n"
-        "held in memory). Without a messageId they get one as intent send makes it, so that an import that broke off "
-        "can simply\n"
-        "be run again.\n"
+        "A file is CSV as RFC 4180 has it (its first row names the columns: they are the payload's keys), JSON lines, "
+        "or "
+        "one JSON\n"
+        "text that is a payload or a list of them; gzip or not, \"-\" for standard input. The source is one of a "
+        "signal "
+        "set, the\n"
+        "same that POST /v1/source/NAME has (docs/sources.md), or a file by itself; it makes the same events of the "
+        "same "
+        "payloads.\n"
+        "What it skips is counted, what it can't use is said with its line, and the rest is sent: in the order of the "
+        "files, or\n"
+        "with --sort timestamp in that of the events' time (they are then held in memory). Each event has a messageId "
+        "that is made\n"
+        "of the payload, so that an import that broke off can simply be run again.\n"
+        "A column that is nearly what the mapping reads stops the import: one of the two is misspelt.\n"
         "The daemon should run with --clock event: then time is the events' own.\n"
         "\n"
-        "  intent import --map examples/loans/map.lua --sort timestamp events.csv.gz\n"
-        "  intent import --map my_map.lua --dry-run export.csv | head",
+        "  intent import --source loans/bank --sort timestamp events.csv.gz\n"
+        "  intent import --source my_source.lua --dry-run export.csv | head",
     .options = options,
     .run = run,
 };

@@ -5,6 +5,7 @@
 #include "cli/field.h"
 #include "cli/folder.h"
 #include "cli/show.h"
+#include "cli/test_sources.h"
 #include "engine/engine.h"
 
 #include <stdio.h>
@@ -158,10 +159,10 @@ static int ask_spec(struct testing *t, const char *module, const char *path, int
   return status;
 }
 
-static void print_case(const struct testing *t, const char *path, struct bytes name, bool ok, struct bytes failures,
-                       const struct error *err) {
+void test_print_case(const struct args *args, const char *path, struct bytes name, bool ok, struct bytes failures,
+                     const struct error *err) {
   struct buf out = {0};
-  if (args_flag(t->args, "json")) {
+  if (args_flag(args, "json")) {
     mp_put_map(&out, 4);
     mp_put_cstr(&out, "spec"), mp_put_cstr(&out, path);
     mp_put_cstr(&out, "case"), mp_put_str(&out, name);
@@ -205,7 +206,7 @@ static int test_case(struct testing *t, const char *module, const char *path, in
   if (status == 0) status = ask_spec(t, module, path, number, &trial, steps, &verdict, &err);
   struct bytes failures = field(buf_bytes(&verdict), "failures");
   bool ok = status == 0 && mp_value_of(failures).count == 0;
-  print_case(t, path, field_text(read, "name"), ok, failures, &err);
+  test_print_case(t->args, path, field_text(read, "name"), ok, failures, &err);
   if (ok)
     t->passed++;
   else
@@ -353,6 +354,7 @@ static void print_summary(const struct testing *t) {
 static int run(const struct args *args) {
   struct folder folder;
   struct error err = {0};
+  if (test_is_set(args->operand[0])) return test_sources(args);
   if (folder_find(args, &folder, &err) < 0) return command_fail(args, COMMAND_USAGE, &err);
   struct testing t = {.args = args, .folder = &folder};
   struct policy_report report = {0};
@@ -383,15 +385,19 @@ const struct command command_test = {
     .operands_min = 1,
     .operands_max = 1,
     .uses = USES_POLICIES,
-    .summary = "run a policy's specs on the real engine",
-    .help = "DIR is a policy's folder. Each of its files *_spec.lua is a list of cases: what a lead does, and what the "
-            "policy should\n"
-            "then think of it (docs/policy-guide.md). No daemon is needed; time is the events' own. Prints each case, "
-            "and what it\n"
-            "falls short of; the exit code is 1 when one does.\n"
-            "\n"
-            "  intent test policies/b2b_saas\n"
-            "  intent test policies/b2b_saas --only demo",
+    .summary = "run a policy's specs on the real engine, or those of a signal set's sources",
+    .help =
+        "DIR is a policy's folder. Each of its files *_spec.lua is a list of cases: what a lead does, and what the "
+        "policy should\n"
+        "then think of it (docs/policy-guide.md). Of a signal set's folder the specs of its sources are run: what "
+        "payloads become\n"
+        "(docs/sources.md). No daemon is needed; time is the events' own. Prints each case, and what it falls short "
+        "of; the exit\n"
+        "code is 1 when one does.\n"
+        "\n"
+        "  intent test policies/b2b_saas\n"
+        "  intent test policies/b2b_saas --only demo\n"
+        "  intent test policies/signals/b2b",
     .options = options,
     .run = run,
 };

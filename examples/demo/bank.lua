@@ -12,7 +12,7 @@ local DAY_MS = 86400000
 local function load(stage)
   local intent = stage.root .. "/build/release/bin/intent"
   local file = stage.folder .. "/events.jsonl"
-  local status = os.execute(("%s import --dry-run --map %s/examples/loans/map.lua --sort timestamp '%s' >%s"):format(
+  local status = os.execute(("%s import --dry-run --source %s/policies/signals/loans/sources/bank.lua --sort timestamp '%s' >%s"):format(
     intent, stage.root, stage.data, file))
   if status ~= 0 then error("the file could not be read as the bank's log: " .. stage.data, 0) end
   local events, cases, list = {}, {}, {}

@@ -202,16 +202,16 @@ describe("intent", function()
 
   describe("import", function()
     local MAP = [[
-      return function(row)
-        if row.what == "skip" then return nil end
-        local function event(fields)
-          fields.userId, fields.timestamp, fields.properties = row.who, row.at, {}
-          return fields
-        end
-        local first = event { type = "track", event = row.what, messageId = row.id }
-        if row.what ~= "two" then return first end
-        return { first, event { type = "page", name = "Docs", messageId = row.id .. "b" } }
-      end]]
+      local s = require "source"
+      return s.source "map" {
+        owner = "o", rationale = "r", userId = s.pick "who", timestamp = s.pick "at", messageId = s.pick "id",
+        rules = {
+          s.skip "skipped" { when = { what = "skip" }, why = "nobody asked" },
+          s.rule "two" { when = { what = "two" }, events = {
+            { event = s.pick "what", properties = { none = s.pick "none" } }, { type = "page", name = "Docs" } } },
+          s.rule "one" { when = s.has "what", event = s.pick "what" },
+        },
+      }]]
     local ROWS = "id,who,what,at\r\n" ..
       '1,b,"Docs\nViewed",2026-01-03T00:00:00Z\r\n' ..
       "2,a,Pricing Viewed,2026-01-01T00:00:00Z\r\n" ..
@@ -227,65 +227,169 @@ describe("intent", function()
 
     it("maps rows to none, one or several events, in order of their time", function()
       local csv, map = files()
-      local out, code = run { "import", "--map", map, "--sort", "timestamp", "--dry-run", csv }
-      assert.are.equal(0, code)
+      local out, code, why = run { "import", "--source", map, "--sort", "timestamp", "--dry-run", csv }
+      assert.are.equal(0, code, why)
       local names = {}
       for line in out:gmatch "[^\n]+" do
         lacks(line, "properties") -- {} says nothing
         names[#names + 1] = line:match '"event":"(.-)"' or line:match '"name":"(.-)"'
       end
       assert.are.same({ "Pricing Viewed", "two", "Docs", "Docs\\nViewed" }, names)
+      has(why, "1 of 4 payloads skipped")
     end)
 
     it("sends them, once", function()
       local _, to = start()
       local csv, map = files()
       for _, again in ipairs { 0, 4 } do
-        local out, code = run { "import", "--map", map, "--sort", "timestamp", "--to", to, csv }
+        local out, code = run { "import", "--source", map, "--sort", "timestamp", "--to", to, csv }
         assert.are.equal(0, code)
         assert.is_truthy(out:match "decided%s+4\n")
         assert.are.equal(again, tonumber(out:match "duplicates%s+(%d+)"))
       end
     end)
 
+    it("reads JSON lines, lists and several files as it reads CSV", function()
+      local csv, map = files()
+      local expected = run { "import", "--source", map, "--dry-run", csv }
+      local folder = csv:match "^(.*)/"
+      harness.write(folder .. "/a.jsonl", '{"id":"1","who":"b","what":"Docs\\nViewed","at":"2026-01-03T00:00:00Z"}\n')
+      harness.write(folder .. "/b.json", [[ [
+        { "id": "2", "who": "a", "what": "Pricing Viewed", "at": "2026-01-01T00:00:00Z" },
+        { "id": "3", "who": "a", "what": "skip", "at": null },
+        { "id": "4", "who": "a", "what": "two", "at": "2026-01-02T00:00:00Z" }
+      ] ]])
+      local out, code, why = run { "import", "--source", map, "--dry-run", folder .. "/a.jsonl", folder .. "/b.json" }
+      assert.are.equal(0, code, why)
+      assert.are.equal(expected, out)
+    end)
+
     it("will not take history for today", function()
       local _, to = start { clock = "wall" }
       local csv, map = files()
-      local _, code, why = run { "import", "--map", map, "--to", to, csv }
+      local _, code, why = run { "import", "--source", map, "--to", to, csv }
       assert.are.equal(1, code)
       has(why, "--clock event")
-      assert.are.equal(0, select(2, run { "import", "--map", map, "--any-clock", "--to", to, csv }))
+      assert.are.equal(0, select(2, run { "import", "--source", map, "--any-clock", "--to", to, csv }))
     end)
 
-    it("says without a daemon what would be refused", function()
-      local csv, map = files("id,who,what,at\n1,a,x,2026-01-01\n2,a,x,yesterday\n3,,x,2026-01-01\n")
-      local out, code, why = run { "import", "--map", map, "--dry-run", csv }
+    it("says without a daemon what would be refused, and takes the rest", function()
+      local csv, map = files("id,who,what,at\n1,a,x,2026-01-01\n2,a,x,yesterday\n3,,x,2026-01-01\n4,a,,2026-01-01\n")
+      local rejects = csv .. ".rejects"
+      local out, code, why = run { "import", "--source", map, "--dry-run", "--rejects", rejects, csv }
       assert.are.equal(1, code)
-      assert.are.equal(3, select(2, out:gsub("\n", "")))
-      has(why, 'rows.csv:3: would be refused: timestamp is "yesterday"')
-      has(why, "rows.csv:4: would be refused: userId and anonymousId")
-      has(why, "2 of 3 events would be refused")
+      assert.are.equal(2, select(2, out:gsub("\n", "")))
+      has(why, "rows.csv:3: would be refused: timestamp is")
+      has(why, "rows.csv:4: refused: rule 'one': nothing stands where it should say who it is: userId ('who')")
+      has(why, "rows.csv:5: refused: no rule is for it; the rules look at 'what'")
+      has(why, "2 pieces of 4 payloads can't be used")
+      has(why, "1 of 2 events would be refused")
+      local kept = harness.read(rejects)
+      has(kept, '"line":4,"rule":"one","why":"nothing stands')
+      has(kept, '"payload":{"id":"4","who":"a","what":"","at":"2026-01-01"}')
     end)
 
-    it("names the row of whatever is wrong", function()
+    it("names the file and line of whatever is wrong", function()
       local function fails(expected_code, part, rows, map)
         local csv, path = files(rows, map)
-        local _, code, why = run { "import", "--map", path, "--dry-run", csv }
-        assert.are.equal(expected_code, code)
+        local _, code, why = run { "import", "--source", path, "--dry-run", csv }
         has(why, part)
+        assert.are.equal(expected_code, code)
       end
+      local function with(event) return (MAP:gsub('event = s.pick "what" }', function() return event .. " }" end)) end
       fails(2, "rows.csv:3: 3 fields", "id,who,what,at\n1,a,x,2026-01-01\n2,a,x\n")
       fails(2, "a quote is opened and never closed", "id,who,what,at\n1,\"a,x\n")
       fails(2, "two columns are called", "id,who,id\n")
       fails(2, "is empty", "")
-      fails(1, "rows.csv:2: ", nil, "return function(row) return row.nothing.here end")
-      fails(1, "map.lua:1", nil, "return function(row) return row.nothing.here end")
-      fails(1, "map.lua:1: no column 'waht'; did you mean 'what'?", nil, "return function(row) return row.waht end")
-      fails(1, "not a number", nil, "return function(row) return 5 end")
-      fails(1, "map.lua", nil, "return function(row) return os.time() end")
-      fails(1, "map.lua", nil, "return function(")
-      fails(1, "returns a function", nil, "return {}")
-      fails(1, "instructions", nil, "return function(row) while true do end end")
+      fails(2, "has no column 'what', which the mapping reads; it has 'waht'", "id,who,waht,at\n1,a,x,2026-01-01\n")
+      fails(2, "map.lua:8: pick takes a path", nil, with "event = s.pick(5)")
+      fails(2, "map.lua:8: unknown name os", nil, with "event = os.time()")
+      fails(2, "map.lua", nil, "return function(")
+      fails(2, "it must return s.source", nil, "return {}")
+      fails(1, "rows.csv:2: refused: rule 'one': custom 'c': ", nil,
+        with 'event = s.custom("c", { why = "w" }, function(row) return row.nothing.here end)')
+      fails(1, "stopped after", nil, with 'event = s.custom("c", { why = "w" }, function() while true do end end)')
+      local csv = files()
+      local _, code, why = run { "import", "--source", "stripee", "--dry-run", csv }
+      has(why, "no source 'stripee'; did you mean 'stripe'?")
+      assert.are.equal(2, code)
+    end)
+  end)
+
+  describe("source", function()
+    local FIXTURES = harness.root .. "/policies/signals/b2b/sources/fixtures/"
+
+    it("lists what there is", function()
+      local out, code = run { "source", "list", "--policies", harness.root .. "/policies" }
+      assert.are.equal(0, code)
+      has(out, "b2b/hubspot\n")
+      has(out, "loans/bank\n")
+      lacks(out, "spec")
+    end)
+
+    it("shows what one does", function()
+      local out, code = run { "source", "show", "stripe", "--policies", harness.root .. "/policies" }
+      assert.are.equal(0, code)
+      has(out, "Stripe-Signature")
+      has(out, "rule  invoice paid\n      when          'type' is \"invoice.paid\"")
+      has(out, "skip  test mode")
+    end)
+
+    it("tries a file, and says what would not be sent and why", function()
+      local out, code, why = run { "source", "try", "b2b/product_log", FIXTURES .. "product_log.jsonl" }
+      assert.are.equal(1, code)
+      assert.are.equal(5, select(2, out:gsub("\n", "")))
+      has(why, "product_log.jsonl:3: skipped by rule 'colleagues': Our own people are no leads.")
+      has(why, "product_log.jsonl:6: refused by rule 'action': nothing stands where it should say who it is")
+      has(why, "8 payloads: 5 events, 2 skipped, 2 refused; nothing was sent")
+      assert.are.equal(0, select(2, run { "source", "try", "stripe", FIXTURES .. "stripe_checkout.json" }))
+    end)
+
+    it("has specs that intent test runs", function()
+      for _, set in ipairs { "b2b", "loans" } do
+        local out, code = run { "test", harness.root .. "/policies/signals/" .. set }
+        assert.are.equal(0, code, out)
+        assert.is_truthy(out:find "passed, 0 failed")
+      end
+      local out, code = run { "test", harness.root .. "/policies/signals/b2b", "--only", "checkout" }
+      assert.are.equal(0, code)
+      has(out, "1 passed, 0 failed")
+    end)
+
+    -- What the page says is what happens.
+    it("does what docs/sources.md shows", function()
+      local page = harness.read(harness.root .. "/docs/sources.md")
+      local order = page:match "```json\n(.-)```"
+      local source = page:match "```lua\n(.-)```":gsub("\n   ", "\n")
+      local spec = page:match "`shop_spec.lua`.-```lua\n(.-)```":gsub("\n   ", "\n")
+      local expected = page:match "intent source try shop order.json\n.-```json\n%s*(.-)\n"
+      local policies = harness.policies {
+        ["signals/b2b/sources/shop.lua"] = source, ["signals/b2b/sources/shop_spec.lua"] = spec, ["../order.json"] = order }
+      local out, code, why = run { "source", "try", "shop", policies .. "/../order.json", "--policies", policies }
+      assert.are.equal(0, code, why)
+      assert.are.equal(expected .. "\n", out)
+      assert.are.equal(0, select(2, run { "test", policies .. "/signals/b2b" }))
+      local found, status = run { "check", policies .. "/b2b_saas" }
+      assert.are.equal(0, status)
+      lacks(found, "shop.lua")
+      local combinators = harness.read(harness.root .. "/scripts/source.lua")
+      for name in combinators:gmatch "\nfunction source%.([%l_]+)" do
+        if not name:find "^is_" and name ~= "condition" then has(page, "s." .. name) end
+      end
+    end)
+
+    it("says where a spec falls short", function()
+      local policies = harness.policies()
+      local spec = policies .. "/signals/b2b/sources/stripe_spec.lua"
+      harness.edit(spec, "amount = 29,", "amount = 30,")
+      local out, code = run { "test", policies .. "/signals/b2b", "--only", "an invoice is paid" }
+      assert.are.equal(1, code)
+      has(out, "not ok  an invoice is paid")
+      has(out, "event 1: properties is { amount = 29,")
+      harness.edit(spec, "file = ", "fiel = ")
+      local _, broken, why = run { "test", policies .. "/signals/b2b" }
+      assert.are.equal(1, broken)
+      has(why, "no key 'fiel'; did you mean 'file'?")
     end)
   end)
 
