@@ -104,6 +104,14 @@ static const struct option options[] = {
      "one call under the hook guard"},
     {"policy.guard", CHOICE, AT(policy_guard), "auto", 0, 0, "auto hook",
      "hook: JIT off, every call counts instructions"},
+    {"source.memory", BYTES, AT(source_memory), "33554432", MIB, 4 * GIB, NULL,
+     "the Lua state of all sources' mappings"},
+    {"source.instructions", COUNT, AT(source_instructions), "5000000", 1000, INT64_MAX, NULL,
+     "mapping the payloads of one request"},
+    {"source.cpu", DURATION, AT(source_cpu_ms), "500ms", 1, 60000, NULL, "the same, in time of computing"},
+    {"source.queue", COUNT, AT(source_queue), "64", 1, 100000, NULL, "requests that wait to be mapped"},
+    {"public_url", TEXT, AT(public_url), "", 0, 0, NULL,
+     "how others call the HTTP server, https://HOST: what HubSpot signs"},
 };
 #define OPTIONS (sizeof options / sizeof *options)
 
@@ -191,6 +199,8 @@ static int apply(struct config *c, const struct option *o, const char *value, st
   return 0;
 }
 
+// ---- pairs: options that may be repeated, KEY=VALUE ----
+
 static int add_write_key(struct config *c, const char *key, const char *source, struct error *err) {
   if (c->write_key_count == CONFIG_WRITE_KEYS_MAX)
     return error_set(err, ITD_ECONFIG, "option write_key: more than %d keys", CONFIG_WRITE_KEYS_MAX);
@@ -200,18 +210,41 @@ static int add_write_key(struct config *c, const char *key, const char *source, 
   return 0;
 }
 
-static int set_write_key(struct config *c, const char *value, struct error *err) {
+static int add_source_secret(struct config *c, const char *source, const char *file, struct error *err) {
+  if (c->source_secret_count == CONFIG_SOURCE_SECRETS_MAX)
+    return error_set(err, ITD_ECONFIG, "option source_secret: more than %d", CONFIG_SOURCE_SECRETS_MAX);
+  for (size_t i = 0; i < c->source_secret_count; i++)
+    if (strcmp(c->source_secret[i].source, source) == 0)
+      return error_set(err, ITD_ECONFIG,
+                       "option source_secret: source %s is there twice; a file may hold several secrets, one a line",
+                       source);
+  if (!*source || !*file)
+    return error_set(err, ITD_ECONFIG, "option source_secret: \"%s=%s\" is not allowed; allowed: SOURCE=FILE", source,
+                     file);
+  c->source_secret[c->source_secret_count++] = (struct source_secret){xstrdup(source), xstrdup(file)};
+  return 0;
+}
+
+static const struct pairs {
+  const char *flag, *table, *form; // as a flag, as a table in the file
+  int (*add)(struct config *c, const char *key, const char *value, struct error *err);
+} pairs[] = {{"write_key", "write_keys", "KEY=SOURCE", add_write_key},
+             {"source_secret", "source_secrets", "SOURCE=FILE", add_source_secret}};
+#define PAIRS (sizeof pairs / sizeof *pairs)
+
+static int set_pair(struct config *c, const struct pairs *p, const char *value, struct error *err) {
   const char *equals = strchr(value, '=');
   if (!equals)
-    return error_set(err, ITD_ECONFIG, "option write_key: \"%.100s\" is not allowed; allowed: KEY=SOURCE", value);
+    return error_set(err, ITD_ECONFIG, "option %s: \"%.100s\" is not allowed; allowed: %s", p->flag, value, p->form);
   char *key = xstrndup(value, (size_t)(equals - value));
-  int status = add_write_key(c, key, equals + 1, err);
+  int status = p->add(c, key, equals + 1, err);
   free(key);
   return status;
 }
 
 int config_set(struct config *c, const char *name, const char *value, struct error *err) {
-  if (strcmp(name, "write_key") == 0) return set_write_key(c, value, err);
+  for (size_t i = 0; i < PAIRS; i++)
+    if (strcmp(name, pairs[i].flag) == 0) return set_pair(c, &pairs[i], value, err);
   const char *names[OPTIONS];
   for (size_t i = 0; i < OPTIONS; i++) {
     if (strcmp(options[i].name, name) == 0) return apply(c, &options[i], value, err);
@@ -234,6 +267,10 @@ void config_deinit(struct config *c) {
   for (size_t i = 0; i < c->write_key_count; i++) {
     free(c->write_key[i].key);
     free(c->write_key[i].source);
+  }
+  for (size_t i = 0; i < c->source_secret_count; i++) {
+    free(c->source_secret[i].source);
+    free(c->source_secret[i].file);
   }
   *c = (struct config){0};
 }
@@ -259,27 +296,31 @@ static int set_table(struct config *c, const char *prefix, struct bytes table, s
   return 0;
 }
 
-static int set_write_keys(struct config *c, struct bytes table, struct error *err) {
+static int set_pairs(struct config *c, const struct pairs *p, struct bytes table, struct error *err) {
   struct mp m = mp_of(table);
   struct mp_value head = mp_next(&m);
   bool is_empty = head.type == MP_ARRAY && head.count == 0; // {} is an empty list to Lua
   bool is_right = head.type == MP_MAP || is_empty;
   for (uint32_t i = 0; is_right && !is_empty && i < head.count; i++) {
-    struct bytes key, source;
-    is_right = mp_as_str(mp_take(&m), &key) && mp_as_str(mp_take(&m), &source);
+    struct bytes key, value;
+    is_right = mp_as_str(mp_take(&m), &key) && mp_as_str(mp_take(&m), &value);
     if (!is_right) break;
-    char *k = xstrndup(key.p, key.n), *s = xstrndup(source.p, source.n);
-    int status = add_write_key(c, k, s, err);
+    char *k = xstrndup(key.p, key.n), *v = xstrndup(value.p, value.n);
+    int status = p->add(c, k, v, err);
     free(k);
-    free(s);
+    free(v);
     if (status < 0) return status;
   }
-  // Never taken for "no keys": then everybody could send.
-  return is_right ? 0 : error_set(err, ITD_ECONFIG, "option write_keys: allowed: a table { KEY = \"source\" }");
+  // Never taken for "none": then everybody could send.
+  const char *allowed_value = strchr(p->form, '=') + 1;
+  return is_right ? 0
+                  : error_set(err, ITD_ECONFIG, "option %s: allowed: a table { %.*s = \"%s\" }", p->table,
+                              (int)(allowed_value - 1 - p->form), p->form, allowed_value);
 }
 
 static int set_value(struct config *c, const char *name, struct bytes value, struct error *err) {
-  if (strcmp(name, "write_keys") == 0) return set_write_keys(c, value, err);
+  for (size_t i = 0; i < PAIRS; i++)
+    if (strcmp(name, pairs[i].table) == 0) return set_pairs(c, &pairs[i], value, err);
   struct mp_value v = mp_value_of(value);
   char text[400];
   switch (v.type) {
@@ -381,6 +422,8 @@ void config_help(struct buf *out) {
                *options[i].preset ? options[i].preset : "none");
   }
   buf_printf(out, "  --%-24s %s\n", "write_key KEY=SOURCE", "a write key of the Segment endpoints; may be repeated");
+  buf_printf(out, "  --%-24s %s\n", "source_secret SOURCE=FILE",
+             "a file with what a source is signed with; may be repeated");
 }
 
 struct event_limits config_event_limits(const struct config *c) {
@@ -400,4 +443,12 @@ struct net_limits config_net_limits(const struct config *c) {
                              .frame = {.depth_max = (uint32_t)c->frame_depth,
                                        .objects_max = (uint32_t)c->frame_objects,
                                        .bytes_max = (size_t)c->frame_bytes}};
+}
+
+struct sources_limits config_source_limits(const struct config *c) {
+  struct sources_limits limits = SOURCES_LIMITS_DEFAULT;
+  limits.memory_max = (size_t)c->source_memory;
+  limits.instructions_max = (uint64_t)c->source_instructions;
+  limits.cpu_ms_max = (uint32_t)c->source_cpu_ms;
+  return limits;
 }

@@ -3,11 +3,18 @@
 // and what is allowed.
 #pragma once
 #include "net/shard.h"
+#include "policy/sources.h"
 
 #define CONFIG_WRITE_KEYS_MAX 64
 
 struct write_key {
   char *key, *source; // of the Segment endpoints: the key that a library sends, the source's name
+};
+
+#define CONFIG_SOURCE_SECRETS_MAX 64
+
+struct source_secret {
+  char *source, *file; // whose payloads are signed with what stands in the file
 };
 
 struct config {
@@ -32,6 +39,10 @@ struct config {
       base_keep, retention_age_ms, retention_bytes, quarantine_bytes, outbox_bytes;
   int64_t policy_memory, policy_build_memory, policy_build_instructions, policy_call_instructions;
   int64_t policy_guard; // 0 auto, 1 hook
+  int64_t source_memory, source_instructions, source_cpu_ms, source_queue;
+  char *public_url; // how others call the HTTP server, "https://hooks.example.com"; "": https and the Host header
+  struct source_secret source_secret[CONFIG_SOURCE_SECRETS_MAX];
+  size_t source_secret_count;
   struct write_key write_key[CONFIG_WRITE_KEYS_MAX];
   size_t write_key_count; // none: HTTP events need no key (docs/operations.md)
 };
@@ -49,3 +60,4 @@ int config_flags(struct config *config, int argc, char **argv, bool *help, bool 
 void config_help(struct buf *out); // a line an option: name, what it does, what is allowed, default
 struct event_limits config_event_limits(const struct config *config);
 struct net_limits config_net_limits(const struct config *config);
+struct sources_limits config_source_limits(const struct config *config);

@@ -8,6 +8,7 @@
 #include "net/listen.h"
 #include "net/recover.h"
 #include "net/release.h"
+#include "net/source_counts.h"
 #include "store/disk_faults.h"
 #include "wire/rpc.h"
 
@@ -102,6 +103,14 @@ bool daemon_get_trouble(struct daemon *daemon, unsigned *shard, struct error *wh
   if (s < daemon->shards) *why = daemon->trouble[*shard = s];
   pthread_mutex_unlock(&daemon->lock);
   return s < daemon->shards;
+}
+
+struct edition *daemon_edition(struct daemon *daemon) {
+  pthread_mutex_lock(&daemon->lock);
+  struct edition *edition = daemon->edition;
+  if (edition) edition_retain(edition);
+  pthread_mutex_unlock(&daemon->lock);
+  return edition;
 }
 
 static void put_port(struct buf *out, const char *name, int port) {
@@ -363,6 +372,7 @@ static void setup(struct daemon *daemon, const struct config *config) {
                                          .instructions_max = (uint64_t)config->policy_call_instructions,
                                          .hook = config->policy_guard == 1};
   pthread_mutex_init(&daemon->lock, NULL);
+  daemon->source_counts = source_counts_new();
   log_set_level((enum log_level)config->log_level);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN); // a bound on the size of files is met as a full disk is
@@ -375,7 +385,9 @@ static void setup(struct daemon *daemon, const struct config *config) {
 static void teardown(struct daemon *daemon) {
   fabric_free(daemon->fabric);
   store_close(daemon->store);
+  edition_release(daemon->edition);
   if (daemon->release.policy) policy_release(daemon->release.policy);
+  source_counts_free(daemon->source_counts);
   event_base_free(daemon->control);
   free(daemon->metrics);
   free((void *)daemon->subscribers);

@@ -2,6 +2,7 @@
 // is in force.
 #pragma once
 #include "net/config.h"
+#include "net/edition.h"
 #include "net/shard.h"
 
 #include <pthread.h>
@@ -35,11 +36,13 @@ struct daemon {
   struct event_base *control; // the control thread's loop
   pthread_mutex_t lock;       // guards what follows
   struct release release;     // in force (the daemon's own hold on the policy)
+  struct edition *edition;    // the sources in force
   int64_t release_since_ms;
   struct error reload_error; // of the last reload, when it failed
   uint64_t reloads, reload_failures;
-  struct error *trouble;      // a shard each: why it takes no events; code 0: it does
-  bool has_store;             // false while the store is recovered: its numbers are not there
+  struct error *trouble; // a shard each: why it takes no events; code 0: it does
+  bool has_store;        // false while the store is recovered: its numbers are not there
+  struct source_counts *source_counts;
   struct store_sums *carried; // metrics.c: what the stores before this one counted, a shard each
   bool is_over;               // there are no shards any more
 };
@@ -55,6 +58,8 @@ void daemon_put_storage(struct daemon *daemon, struct buf *out); // of server.in
 // Why a shard takes no events, for /readyz; NULL: it takes them. And the first shard's trouble; false: none has any.
 void daemon_trouble(struct daemon *daemon, unsigned shard, const struct error *why);
 bool daemon_get_trouble(struct daemon *daemon, unsigned *shard, struct error *why);
+// The sources in force, for edition_release; NULL before there are any.
+struct edition *daemon_edition(struct daemon *daemon);
 // Runs `work` on the control thread. For what must not run on a shard's.
 void daemon_post(struct daemon *daemon, void (*work)(struct daemon *daemon, void *context), void *context);
 

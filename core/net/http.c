@@ -60,11 +60,6 @@ void http_answer_error(struct http *http, struct evhttp_request *request, int co
   buf_deinit(&value);
 }
 
-static void fail(struct http *http, struct evhttp_request *request, int code, struct error err) {
-  metrics_error(http->metrics, err.code);
-  http_answer_error(http, request, code, &err);
-}
-
 // ---- routes ----
 
 static bool is_stopping(const struct http *http) { return http->stop_ns || atomic_load(&http->daemon->is_stopping); }
@@ -116,7 +111,7 @@ static void refuse_method(struct http *http, struct evhttp_request *request, str
   struct error err = {0};
   evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", allowed);
   error_set(&err, ITD_EMETHOD, "%.*s takes %s", (int)(path.n > 80 ? 80 : path.n), (const char *)path.p, allowed);
-  fail(http, request, HTTP_BADMETHOD, err);
+  http_fail(http, request, HTTP_BADMETHOD, &err);
 }
 
 // What browsers ask before they let the page's own script send a write key.
@@ -138,24 +133,33 @@ static void serve_endpoint(struct http *http, struct evhttp_request *request, st
     refuse_method(http, request, path, "POST, OPTIONS");
   } else if (is_stopping(http)) {
     error_set(&err, ITD_ESHUTDOWN, "the daemon is stopping: send this again");
-    fail(http, request, HTTP_SERVUNAVAIL, err);
+    http_fail(http, request, HTTP_SERVUNAVAIL, &err);
   } else {
     http_segment(http, request, endpoint);
   }
 }
 
+// Other systems' servers, not browsers: no cross-origin headers.
+static void serve_source(struct http *http, struct evhttp_request *request, struct bytes path) {
+  struct error err = {0};
+  if (evhttp_request_get_command(request) != EVHTTP_REQ_POST) {
+    refuse_method(http, request, path, "POST");
+  } else if (is_stopping(http)) {
+    error_set(&err, ITD_ESHUTDOWN, "the daemon is stopping: send this again");
+    http_fail(http, request, HTTP_SERVUNAVAIL, &err);
+  } else {
+    http_source(http, request, path);
+  }
+}
+
 static void refuse_path(struct http *http, struct evhttp_request *request, struct bytes path) {
   struct error err = {0};
-  bool is_source = path.n >= 11 && memcmp(path.p, "/v1/source/", 11) == 0;
-  if (is_source)
-    error_set(&err, ITD_ENOTFOUND,
-              "no mapping turns the payloads of this source into events; send events to /v1/track and its kin");
-  else
-    error_set(&err, ITD_ENOTFOUND,
-              "nothing is at %.*s; there are POST /v1/track, identify, page, screen, group, alias and batch, and GET "
-              "/metrics, /healthz and /readyz",
-              (int)(path.n > 80 ? 80 : path.n), (const char *)path.p);
-  fail(http, request, HTTP_NOTFOUND, err);
+  error_set(
+      &err, ITD_ENOTFOUND,
+      "nothing is at %.*s; there are POST /v1/track, identify, page, screen, group, alias, batch and source/NAME, "
+      "and GET /metrics, /healthz and /readyz",
+      (int)(path.n > 80 ? 80 : path.n), (const char *)path.p);
+  http_fail(http, request, HTTP_NOTFOUND, &err);
 }
 
 static void on_request(struct evhttp_request *request, void *arg) {
@@ -166,6 +170,10 @@ static void on_request(struct evhttp_request *request, void *arg) {
   int endpoint = segment_endpoint(path);
   if (endpoint >= 0) {
     serve_endpoint(http, request, path, endpoint);
+    return;
+  }
+  if (http_is_source(path)) {
+    serve_source(http, request, path);
     return;
   }
   for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
@@ -188,10 +196,16 @@ static void on_wake(evutil_socket_t fd, short what, void *arg) {
   fabric_woken(http->daemon->fabric, http->index);
 }
 
+static void on_mapped(evutil_socket_t fd, short what, void *arg) {
+  (void)fd, (void)what;
+  struct http *http = arg;
+  mapper_collect(http->mapper);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg) {
   (void)fd, (void)what;
   struct http *http = arg;
-  http_segment_expire(http, false);
+  http_exchange_expire(http, false);
   http_peers_sweep(http->peers, http->daemon->limits.stall_ms);
 }
 
@@ -203,7 +217,7 @@ static bool is_over(struct http *http) {
     http_peers_close_listener(http->peers);
   }
   if (now_ns > http->stop_ns) {
-    http_segment_expire(http, true);
+    http_exchange_expire(http, true);
     return true;
   }
   return !http->exchanges && http_peers_are_flushed(http->peers);
@@ -252,10 +266,13 @@ struct http *http_start(struct daemon *daemon, int fd) {
   http->server = server_new(http, fd);
   http->wake = event_new(http->base, fabric_wake_fd(daemon->fabric, http->index), EV_READ | EV_PERSIST, on_wake, http);
   http->tick = event_new(http->base, -1, EV_PERSIST, on_tick, http);
-  if (!http->wake || !http->tick) out_of_memory(0);
+  http->mapper = mapper_start((size_t)daemon->config->source_queue);
+  http->mapped = event_new(http->base, mapper_fd(http->mapper), EV_READ | EV_PERSIST, on_mapped, http);
+  if (!http->wake || !http->tick || !http->mapped) out_of_memory(0);
   struct timeval tick = {.tv_usec = TICK_MS * 1000};
   event_add(http->wake, NULL);
   event_add(http->tick, &tick);
+  event_add(http->mapped, NULL);
   CHECK(pthread_create(&http->thread, NULL, run, http) == 0);
   return http;
 }
@@ -264,11 +281,15 @@ void http_stop(struct http *http) {
   atomic_store(&http->is_stopping, true);
   fabric_wake(http->daemon->fabric, http->index);
   pthread_join(http->thread, NULL);
+  mapper_stop(http->mapper);
+  mapper_collect(http->mapper);                      // their requests were answered when the time for them was over
   while (atomic_load(&http->refusals)) usleep(1000); // shards still run, and open their mail every turn
   evhttp_free(http->server);
   http_peers_free(http->peers);
   event_free(http->wake);
   event_free(http->tick);
+  event_free(http->mapped);
+  mapper_free(http->mapper);
   event_base_free(http->base);
   free(http);
 }

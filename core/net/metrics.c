@@ -2,6 +2,7 @@
 // loads only.
 #include "net/daemon.h"
 #include "net/prometheus.h"
+#include "net/source_counts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -312,7 +313,11 @@ static void put_daemon(struct daemon *daemon, struct buf *out) {
   XX("policy.memory", policy_memory, "bytes", 1)                                                                       \
   XX("policy.build_memory", policy_build_memory, "bytes", 1)                                                           \
   XX("policy.build_instructions", policy_build_instructions, "", 1)                                                    \
-  XX("policy.call_instructions", policy_call_instructions, "", 1)
+  XX("policy.call_instructions", policy_call_instructions, "", 1)                                                      \
+  XX("source.memory", source_memory, "bytes", 1)                                                                       \
+  XX("source.instructions", source_instructions, "", 1)                                                                \
+  XX("source.cpu", source_cpu_ms, "seconds", 1000)                                                                     \
+  XX("source.queue", source_queue, "", 1)
 
 static void put_limits(const struct config *config, struct buf *out) {
   prometheus_family(out, "intentd_limit", "gauge", "the bounds in force, by option (docs/operations.md#bounds)");
@@ -380,6 +385,7 @@ void daemon_metrics(struct daemon *daemon, struct buf *out) {
   put_release(daemon, out);
   put_counters(daemon, out);
   put_errors(daemon, out);
+  source_counts_put(daemon->source_counts, out);
   put_histograms(daemon, out);
   pthread_mutex_lock(&daemon->lock);
   struct store_sums *sums = read_sums(daemon);

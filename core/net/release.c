@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "net/source_counts.h"
 
 #include <fts.h>
 #include <stdlib.h>
@@ -48,11 +49,48 @@ static int switch_all(struct daemon *daemon, struct release *release, const char
   return 0;
 }
 
-static int put_in_force(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
+// ---- the sources of a release ----
+
+static int open_edition(const struct daemon *daemon, struct policy *policy, struct edition **edition,
+                        struct error *err) {
+  const struct sources_limits limits = config_source_limits(daemon->config);
+  struct sources *sources;
+  int status = sources_of_policy(policy, &limits, &sources, err);
+  if (status < 0) return status;
+  status = edition_new(daemon->config, sources, edition, err);
+  sources_release(sources);
+  return status;
+}
+
+// Requests that come from now on are mapped by it; those under way keep the one that they began with.
+static void use_edition(struct daemon *daemon, struct edition *edition) {
+  pthread_mutex_lock(&daemon->lock);
+  struct edition *before = daemon->edition;
+  daemon->edition = edition;
+  pthread_mutex_unlock(&daemon->lock);
+  edition_release(before);
+  // Each source is shown from the start: a rate over a series that appears with its first refusal would miss that one.
+  for (size_t i = 0; edition && i < sources_count(edition_sources(edition)); i++)
+    source_counts_add(daemon->source_counts, sources_info(edition_sources(edition), i)->name, SOURCE_PAYLOADS, 0);
+}
+
+// The same sources with the secrets that the files hold now.
+static int renew_secrets(struct daemon *daemon, struct error *err) {
+  struct edition *edition;
+  if (!daemon->edition) return 0;
+  int status = edition_new(daemon->config, edition_sources(daemon->edition), &edition, err);
+  if (status == 0) use_edition(daemon, edition);
+  return status;
+}
+
+// Takes the edition over when it succeeds.
+static int put_in_force(struct daemon *daemon, struct policy *policy, struct edition *edition, const char *why,
+                        struct error *err) {
   struct release release = {
       .policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy)};
   int status = switch_all(daemon, &release, why, err);
   if (status < 0) return status;
+  use_edition(daemon, edition);
   pthread_mutex_lock(&daemon->lock);
   if (daemon->release.policy) policy_release(daemon->release.policy);
   daemon->release = release;
@@ -63,6 +101,27 @@ static int put_in_force(struct daemon *daemon, struct policy *policy, const char
   log_line(LOG_INFO, "release", "policy=%s version=%s number=%u signals=%s why=%s", policy_info(policy)->name,
            policy_info(policy)->version, release.number, policy_info(policy)->signals, log_quote(why));
   return 0;
+}
+
+// A policy that was just loaded, with its sources: both or neither.
+static int put_loaded_in_force(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
+  struct edition *edition = NULL;
+  int status = open_edition(daemon, policy, &edition, err);
+  if (status < 0) return status;
+  status = put_in_force(daemon, policy, edition, why, err);
+  if (status < 0) edition_release(edition);
+  return status;
+}
+
+// A version from before, which must not fail for its sources: without them the rest serves.
+static int put_kept_in_force(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
+  struct edition *edition = NULL;
+  struct error broken = {0};
+  if (open_edition(daemon, policy, &edition, &broken) < 0)
+    log_line(LOG_ERROR, "sources_broken", "why=%s note=\"POST /v1/source answers 404\"", log_quote(broken.text));
+  int status = put_in_force(daemon, policy, edition, why, err);
+  if (status < 0) edition_release(edition);
+  return status;
 }
 
 int release_again(struct daemon *daemon, struct error *err) {
@@ -106,8 +165,10 @@ int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct 
   int status = check_storage(daemon, err);
   if (status == 0) status = load(daemon, &policy, err);
   if (status == 0 && strcmp(policy_info(policy)->hash, policy_info(daemon->release.policy)->hash) != 0) {
-    status = put_in_force(daemon, policy, why, err);
+    status = put_loaded_in_force(daemon, policy, why, err);
     *changed = status == 0;
+  } else if (status == 0) {
+    status = renew_secrets(daemon, err);
   }
   pthread_mutex_lock(&daemon->lock);
   daemon->reloads++;
@@ -130,7 +191,7 @@ int release_start(struct daemon *daemon, struct error *err) {
   struct policy *policy = NULL;
   int status = load(daemon, &policy, err);
   if (status == 0) {
-    status = put_in_force(daemon, policy, "start", err);
+    status = put_loaded_in_force(daemon, policy, "start", err);
     policy_release(policy);
     return status;
   }
@@ -140,7 +201,7 @@ int release_start(struct daemon *daemon, struct error *err) {
   log_line(LOG_ERROR, "policy_broken", "why=%s instead=%s", log_quote(err->text), policy_info(kept)->version);
   struct error why = *err;
   *err = (struct error){0};
-  status = put_in_force(daemon, kept, "start with the version before: the files are broken", err);
+  status = put_kept_in_force(daemon, kept, "start with the version before: the files are broken", err);
   pthread_mutex_lock(&daemon->lock);
   daemon->reload_error = why;
   pthread_mutex_unlock(&daemon->lock);
