@@ -160,6 +160,39 @@ static void test_decay(void **state) {
   pair_close(&p);
 }
 
+// Beyond the limit: what one lead does not keep it may have had as often as the rarest that it keeps.
+static void test_most_common(void **state) {
+  (void)state;
+  struct pair p = pair_open("'op': 'most_common', 'of': 'properties.v', 'limit': 4");
+  for (int i = 0; i < 3; i++) at(&p.a, T0, of(9));
+  static const int counts[] = {0, 6, 5, 5, 4};
+  for (int v = 1; v <= 4; v++)
+    for (int i = 0; i < counts[v]; i++) at(&p.b, T0, of(v));
+  at(&p.b, T0, of(5)); // takes the place of 4, and its count
+  assert_value(&p.b, T0, 1);
+  merge(&p, T0);
+  assert_value(&p.a, T0, 9); // 3 and at most 5, against 6
+  pair_close(&p);
+
+  p = pair_open("'op': 'most_common', 'of': 'properties.v', 'limit': 4"); // as many as fit: exact
+  at(&p.a, T0, of(1)), at(&p.a, T0, of(2)), at(&p.b, T0, of(3)), at(&p.b, T0, of(2)), at(&p.b, T0, of(4));
+  merge(&p, T0);
+  assert_value(&p.a, T0, 2);
+  pair_close(&p);
+}
+
+// Two ranges of bins far apart: the greater decides what the lowest bin is.
+static void test_quantile(void **state) {
+  (void)state;
+  struct pair p = pair_open("'op': 'quantile', 'of': 'properties.v', 'q': 0.5, 'limit': 16");
+  for (int i = 0; i < 3; i++) at(&p.a, T0, of(1)), at(&p.b, T0, of(1000000));
+  at(&p.a, T0, of(-5)), at(&p.b, T0, of(0));
+  merge(&p, T0);
+  double lowest = value(&p.a, T0); // the fourth of -5 0 1 1 | 1 …: what 1 became
+  assert_true(lowest > 1e6 / 6 && lowest < 1e6 / 4);
+  pair_close(&p);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_rings_of_other_days),
@@ -168,6 +201,8 @@ int main(void) {
       cmocka_unit_test(test_sessions),
       cmocka_unit_test(test_streak),
       cmocka_unit_test(test_decay),
+      cmocka_unit_test(test_most_common),
+      cmocka_unit_test(test_quantile),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
