@@ -513,9 +513,12 @@ int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) {
   if (!find_whole(archive, "format", &format) || !find_whole(archive, "semantics", &semantics))
     return corrupt(err, "no format");
   if (format != ARCHIVE_FORMAT || semantics != SEMANTICS) {
-    return error_set(err, ITD_EVERSION,
-                     "policy archive: format %lld with semantics %lld; this program reads %d with %lld",
-                     (long long)format, (long long)semantics, ARCHIVE_FORMAT, SEMANTICS);
+    return error_set(
+        err, ITD_EVERSION,
+        "policy archive: format %lld, semantics %lld of features and %lld of policies; this program reads %d, "
+        "%d and %d: use the program that wrote it",
+        (long long)format, (long long)semantics >> 16, (long long)semantics & 0xffff, ARCHIVE_FORMAT, FEATURE_SEMANTICS,
+        POLICY_SEMANTICS);
   }
   struct bytes value, hash;
   if (!mp_find(archive, BYTES_LIT("name"), &value)) return corrupt(err, "no name");

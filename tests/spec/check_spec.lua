@@ -602,6 +602,46 @@ action.otherwise "wait" { utility = 1, why = "W." }
       end
     end)
 
+    it("knows which features are texts, durations, days and hours", function()
+      local features = [[return {
+        { name = "top", op = "most_common", of = "channel" },
+        { name = "plan", op = "most_common", of = "properties.plan", part = "lower" },
+        { name = "seats", op = "most_common", of = "properties.seats" },
+        { name = "length", op = "session_length", stat = "max" },
+        { name = "weekday", op = "weekday" }, { name = "hour", op = "time_of_day" },
+        { name = "days", op = "active_days", window = "30d" },
+        { name = "spread", op = "stddev", of = "properties.seats" },
+      }]]
+      local function of(condition)
+        local files = { [HEAD] = GOOD_HEAD, [FEATURES] = features }
+        return sample.lines(sample.build_text(sample.replace(POLICY, "f.visits", condition), files))
+      end
+      local fine = {
+        'f.top:is "web"',
+        'f.plan:is "pro"',
+        "f.seats:at_least(-3)",
+        'f.length:at_least "10m"',
+        "f.weekday:at_most(5)",
+        "f.hour:under(7.5)",
+        "f.days:at_least(12)",
+        "f.spread:above(0)",
+      }
+      for _, condition in ipairs(fine) do
+        assert.are.same({}, of(condition))
+      end
+      local never = {
+        { "f.weekday:at_least(8)", "'weekday at least 8' can never hold: needs 8, 'weekday' reaches at most 7" },
+        { "f.hour:at_least(25)", "'hour at least 25' can never hold: needs 25, 'hour' reaches at most 24" },
+        { "f.days:under(0)", "'days under 0' can never hold: 'days' is at least 0" },
+        { "f.spread:under(0)", "'spread under 0' can never hold: 'spread' is at least 0" },
+      }
+      for _, case in ipairs(never) do
+        assert.are.same({ "policy.lua:7: " .. case[2] }, of(case[1]))
+      end
+      assert.are_not.same({}, of 'f.seats:is "many"')
+      assert.are_not.same({}, of "f.length:at_least(600)")
+    end)
+
     it("gives ordered ops the head's lateness when they name none", function()
       local function declared(head, feature)
         local files = { [HEAD] = sample.replace(GOOD_HEAD, "version = 1", head), [FEATURES] = feature }
