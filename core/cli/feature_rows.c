@@ -90,6 +90,10 @@ static void put_number(struct rows *rows, double x) {
     mp_put_float(&rows->line, x);
     return;
   }
+  if (x > -1e15 && x < 1e15 && x == (double)(int64_t)x) { // most are
+    buf_printf(&rows->line, "%lld", (long long)x);
+    return;
+  }
   for (int digits = 15; digits <= 17; digits++) {
     snprintf(text, sizeof text, "%.*g", digits, x);
     if (strtod(text, NULL) == x) break;

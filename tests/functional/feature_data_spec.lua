@@ -62,10 +62,11 @@ describe("the features of a whole stream", function()
     end
     there:close()
     local file = harness.folder() .. "/events"
-    local map = harness.root .. "/examples/loans/map.lua"
+    local source = harness.root .. "/policies/signals/loans/sources/bank.lua"
     local first = BANK_EVENTS == "all" and "cat" or "head -n " .. BANK_EVENTS
     local _, said, code = run(
-      ("'%s/intent' import --dry-run --map '%s' --sort timestamp '%s' | %s >'%s'"):format(harness.bin, map, BANK, first, file)
+      ("'%s/intent' import --dry-run --source '%s' --sort timestamp '%s' | %s >'%s'"):format(
+        harness.bin, source, BANK, first, file)
     )
     assert.equal(0, code, said)
     local daemon = harness.start { policy = "consumer_loans", clock = "event", shards = 2 }
