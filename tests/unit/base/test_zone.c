@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/date.h"
@@ -84,6 +85,9 @@ static void test_names(void **state) {
                                        "Pacific/Auckland", "Asia/Kathmandu",   "America/Phoenix", "UTC"};
   struct zone zone;
   for (size_t i = 0; i < sizeof steady / sizeof *steady; i++) {
+    char path[128];
+    snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", steady[i]);
+    if (access(path, R_OK) != 0) continue; // localtime would take it for UTC
     assert_true(zone_find(bytes_str(steady[i]), &zone));
     use(steady[i]);
     compare_years(&zone, steady[i], 2009, 2038);
