@@ -428,7 +428,8 @@ local function template_of(made, rule, event, number)
 end
 
 local function compiled(made)
-  local out = { name = made.name, rules = {}, looks_at = {} }
+  local out = { name = made.name, rules = {}, looks_at = {}, get = {} }
+  for _, key in ipairs(ID_FIELDS) do out.get[key] = made.fields[key] and value_of(made.fields[key]) end
   local seen = {}
   for i, rule in ipairs(made.rules) do
     local to = { name = rule.name, why = rule.why, is_skip = rule.is_skip, each = rule.each, templates = {} }
@@ -454,6 +455,19 @@ local function rule_for(compiled_source, context)
   refuse("no rule is for it; the rules look at %s", table.concat(compiled_source.looks_at, ", "))
 end
 
+-- Whose a refused piece is, as far as it says: a lead that is forgotten takes it along.
+local function who_of(get, context)
+  local who = {}
+  for _, key in ipairs { "userId", "anonymousId", "previousId" } do
+    local ok, id
+    if get[key] then
+      ok, id = pcall(get[key], context)
+    end
+    if ok and (type(id) == "string" or type(id) == "number") and id ~= "" then who[#who + 1] = type(id) == "number" and digits(id) or id end
+  end
+  return who
+end
+
 -- Why a piece was refused, from what was raised; anything but a refusal is the mapping's own mistake.
 local function reason_of(raised)
   local text = type(raised) == "table" and raised.refusal or tostring(raised)
@@ -469,7 +483,7 @@ local function run_item(made, rule, context, out)
       end
       out.events[#out.events + 1] = { out.index, event }
     else
-      out.refused[#out.refused + 1] = { out.index, rule.name, reason_of(event) }
+      out.refused[#out.refused + 1] = { out.index, rule.name, reason_of(event), who_of(template.get, context) }
     end
   end
 end
@@ -497,15 +511,18 @@ local function run_payload(made, payload, digest, out)
   end
 end
 
---- {source, payloads, digests (texts), events_max} -> {events = {{index, event}…}, refused = {{index, rule, text}…},
---- skipped = {{index, rule, why}…}}; index: the payload's place, from 0. A refused piece leaves the others.
+--- {source, payloads, digests (texts), events_max} -> {events = {{index, event}…}, refused = {{index, rule, text,
+--- who}…}, skipped = {{index, rule, why}…}}; index: the payload's place, from 0. A refused piece leaves the others.
 local function run(sources, input)
   local made = sources[input.source]
   local out = { events = {}, refused = {}, skipped = {}, events_max = input.events_max }
   for i, payload in ipairs(input.payloads) do
     out.index = i - 1
     local ok, raised = pcall(run_payload, made, payload, input.digests[i], out)
-    if not ok then out.refused[#out.refused + 1] = { out.index, "", reason_of(raised) } end
+    if not ok then
+      local who = who_of(made.get, { item = payload, payload = payload })
+      out.refused[#out.refused + 1] = { out.index, "", reason_of(raised), who }
+    end
   end
   return { events = out.events, refused = out.refused, skipped = out.skipped }
 end

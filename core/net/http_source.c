@@ -90,13 +90,15 @@ void http_source_answer(struct exchange *x, const struct request *tasks, uint32_
 
 // ---- what the mapping said ----
 
-// [index, rule, text], taken apart.
-static void read_entry(struct bytes entry, uint32_t *index, struct bytes *rule, struct bytes *text) {
+// [index, rule, text] and in a refusal [ids], taken apart.
+static void read_entry(struct bytes entry, uint32_t *index, struct bytes *rule, struct bytes *text, struct bytes *who) {
   struct mp m = mp_of(entry);
-  CHECK(mp_next(&m).count == 3);
+  uint32_t parts = mp_next(&m).count;
+  CHECK(parts >= 3);
   *index = (uint32_t)mp_next(&m).i;
   if (!mp_as_str(mp_take(&m), rule)) *rule = (struct bytes){0};
   if (!mp_as_str(mp_take(&m), text)) *text = BYTES_LIT("a reason that is no text");
+  *who = parts > 3 ? mp_take(&m) : (struct bytes){0};
 }
 
 static struct bytes payload_at(struct bytes payload, uint32_t index) {
@@ -107,11 +109,18 @@ static struct bytes payload_at(struct bytes payload, uint32_t index) {
   return mp_take(&m);
 }
 
-// The piece as the quarantine keeps it: {source, payload}.
-static void keep(struct http_refusal *refusal, const char *source, struct bytes payload, const struct error *err) {
+// The piece as the quarantine keeps it: {source, who, payload}. `who` (empty: not known) names it for a forgetting, since a
+// payload need not hold an identity as it is: "hubspot-7" is made of the number 7.
+static void keep(struct http_refusal *refusal, const char *source, struct bytes who, struct bytes payload,
+                 const struct error *err) {
   refusal->error = *err;
-  mp_put_map(&refusal->bytes, 2);
+  mp_put_map(&refusal->bytes, 3);
   mp_put_cstr(&refusal->bytes, "source"), mp_put_cstr(&refusal->bytes, source);
+  mp_put_cstr(&refusal->bytes, "who");
+  if (who.n)
+    mp_put_raw(&refusal->bytes, who);
+  else
+    mp_put_array(&refusal->bytes, 0);
   mp_put_cstr(&refusal->bytes, "payload"), mp_put_raw(&refusal->bytes, payload);
   if (refusal->bytes.n > KEPT_MAX) refusal->bytes.n = KEPT_MAX;
 }
@@ -128,16 +137,16 @@ static void take_refused(struct http *http, struct source_result *r, struct byte
   struct http_refusal *kept = xcalloc(total + 1, sizeof *kept);
   for (uint32_t i = 0; i < total; i++) {
     uint32_t index;
-    struct bytes rule, text;
+    struct bytes rule, text, who;
     struct error err = {0};
-    read_entry(mp_take(&m), &index, &rule, &text);
+    read_entry(mp_take(&m), &index, &rule, &text, &who);
     error_set(&err, ITD_EEVENT, "source %s%s%.*s%s: %.*s", r->name, rule.n ? ", rule '" : "", (int)rule.n,
               (const char *)rule.p, rule.n ? "'" : "", (int)text.n, (const char *)text.p);
     metrics_error(http->metrics, err.code);
     if (i == 0) r->first = err;
     exchange_put_refused(&r->refused, index, &err);
     r->refused_count++;
-    keep(&kept[i], r->name, payload_at(payload, index), &err);
+    keep(&kept[i], r->name, who, payload_at(payload, index), &err);
   }
   http_quarantine_all(http, kept, total);
   free(kept);
@@ -149,8 +158,8 @@ static void take_skipped(struct http *http, struct source_result *r, struct byte
   uint32_t total = mp_next(&m).count;
   for (uint32_t i = 0; i < total; i++) {
     uint32_t index;
-    struct bytes rule, text;
-    read_entry(mp_take(&m), &index, &rule, &text);
+    struct bytes rule, text, who;
+    read_entry(mp_take(&m), &index, &rule, &text, &who);
     mp_put_map(&r->skipped, 3);
     mp_put_cstr(&r->skipped, "index"), mp_put_uint(&r->skipped, index);
     mp_put_cstr(&r->skipped, "rule"), mp_put_str(&r->skipped, rule);
@@ -191,7 +200,7 @@ static void answer_stopped(struct exchange *x, const struct mapper_job *job) {
   struct http *http = x->http;
   if (job->status != ITD_ESHUTDOWN) {
     struct http_refusal kept = {0};
-    keep(&kept, job->source, buf_bytes(&job->payload), &job->error);
+    keep(&kept, job->source, (struct bytes){0}, buf_bytes(&job->payload), &job->error);
     http_quarantine_all(http, &kept, 1);
     count(http, x->source, SOURCE_STOPPED, 1);
   }

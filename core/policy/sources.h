@@ -58,8 +58,8 @@ struct sources_call {
   uint32_t events_max;
   const uint8_t *salt; // SOURCES_SALT bytes that make the ids of payloads without one new; NULL: always the same
 };
-// Maps payloads and appends a map {events: [[index, event]…], refused: [[index, rule, why]…], skipped: [[index, rule,
-// why]…]}; index: the payload's place in the list, from 0. One thread at a time. A reason names places in the payload,
+// Maps payloads and appends a map {events: [[index, event]…], refused: [[index, rule, why, [ids]]…], skipped: [[index,
+// rule, why]…]}; index: the payload's place in the list, from 0; ids: whose the piece is, as far as it says. One thread at a time. A reason names places in the payload,
 // never what stands there. ITD_ESTOPPED: the call ran over its limits or the mapping is broken; nothing was mapped.
 int sources_map(struct sources *sources, const struct sources_call *call, struct buf *out,
                 struct error *err) ITD_MUST_USE;

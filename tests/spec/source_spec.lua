@@ -216,7 +216,7 @@ describe("a source's events", function()
     assert.equal(5000, out.events[2][2].timestamp)
     assert.equal("try-p-1", out.events[1][2].messageId)
     assert.equal("try-p-3", out.events[2][2].messageId) -- its place, whatever became of the one before
-    assert.same({ { 0, "r", "the event has no name: 'kind' is missing" } }, out.refused)
+    assert.same({ { 0, "r", "the event has no name: 'kind' is missing", { "u" } } }, out.refused)
   end)
 
   it("of each element keep the element's own id", function()

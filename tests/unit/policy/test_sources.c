@@ -130,8 +130,8 @@ static void payloads_become_events(void **unused) {
         "\"all\":[1,2],\"big\":\"9007199254740993\"},\"type\":\"track\",\"userId\":\"u\"}]],\"refused\":[],"
         "\"skipped\":[]}");
   gives("[{\"no\": true}, 5, null]",
-        "{\"events\":[],\"refused\":[[1,\"\",\"a payload is an object, or a list of them\"],[2,\"\",\"a payload is an "
-        "object, or a list of them\"]],\"skipped\":[[0,\"no\",\"w\"]]}");
+        "{\"events\":[],\"refused\":[[1,\"\",\"a payload is an object, or a list of them\",[\"u\"]],[2,\"\",\"a "
+        "payload is an object, or a list of them\",[\"u\"]]],\"skipped\":[[0,\"no\",\"w\"]]}");
   gives("[]", "{\"events\":[],\"refused\":[],\"skipped\":[]}");
 }
 
