@@ -144,6 +144,33 @@ static void test_late_ones(void **state) {
   one_close(&o);
 }
 
+// One that is just as late as may be is not too late, even when another of that moment does a later step.
+static void test_the_edge_of_lateness(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'funnel', 'steps': ['A', 'B', 'C'], 'within': '1d', 'lateness': '1h', 'pending': 4");
+  at(&o, T0, C), at(&o, T0 + HOUR, B);
+  late(&o, T0, T0 + HOUR, A);
+  assert_value(&o, T0 + HOUR, 2);
+  late(&o, T0 - 1, T0 + HOUR, A); // later than promised, but nothing has left the list yet
+  at(&o, T0 + HOUR + 1, C);
+  late(&o, T0, T0 + HOUR + 1, B); // and now those of T0 have
+  assert_value(&o, T0 + HOUR + 1, 3);
+  one_close(&o);
+}
+
+// Of more than may wait the oldest gives way.
+static void test_many_wait(void **state) {
+  (void)state;
+  struct one o = one_open("'op': 'co_occurrence', 'steps': ['A', 'B'], 'within': '10m'");
+  for (int i = 0; i < 20; i++) at(&o, T0 + i * SECOND, A);
+  at(&o, T0 + 10 * MINUTE + 18 * SECOND, B);
+  assert_value(&o, T0 + HOUR, 1); // the last two are near enough
+  for (int i = 0; i < 20; i++) at(&o, T0 + HOUR + i * SECOND, A);
+  for (int i = 0; i < 20; i++) at(&o, T0 + HOUR + MINUTE + i * SECOND, B);
+  assert_value(&o, T0 + 2 * HOUR, 17);
+  one_close(&o);
+}
+
 static void test_bytes(void **state) {
   (void)state;
   static const struct {
@@ -243,11 +270,11 @@ static int by_arrival(const void *a, const void *b) {
 static size_t some_matches(const struct spec *s, struct match *m, size_t most) {
   size_t n = (size_t)below((int64_t)most + 1);
   int64_t time = T0, step = SECOND * (1 + below(20));
-  bool often_both = one_in(3);
+  bool often_both = one_in(3), is_lopsided = one_in(4);
   for (size_t i = 0; i < n; i++) {
     time += one_in(4) ? 0 : below(step);
     m[i].time = time;
-    m[i].steps = 1u << below(s->steps);
+    m[i].steps = 1u << (is_lopsided && !one_in(8) ? 0 : below(s->steps));
     if (often_both && one_in(4)) m[i].steps |= 1u << below(s->steps);
   }
   qsort(m, n, sizeof *m, by_place);
@@ -513,6 +540,8 @@ int main(void) {
       cmocka_unit_test(test_sequence),
       cmocka_unit_test(test_pairs),
       cmocka_unit_test(test_late_ones),
+      cmocka_unit_test(test_the_edge_of_lateness),
+      cmocka_unit_test(test_many_wait),
       cmocka_unit_test(test_bytes),
       cmocka_unit_test(test_against_the_definitions),
       cmocka_unit_test(test_read_while_pending),
