@@ -16,7 +16,8 @@
 struct folded {
   struct table_entry head; // key: lead_key
   struct lead *lead;       // NULL: no frame yet
-  bool is_lost;            // what it was before a frame is not known
+  bool is_lost;            // it was forgotten
+  bool is_unreached;       // there were frames before the oldest base that has it
 };
 
 struct refolding {
@@ -54,12 +55,8 @@ static int from_base(struct refolding *r, const struct frame *f, struct folded *
   buf_deinit(&row), buf_deinit(&sealed);
   const struct lead *lead = (const struct lead *)(const void *)r->block.p;
   if (rc == 0 && lead->place != f->previous) rc = ITD_ENOTFOUND; // frames between the two are gone
-  if (rc == ITD_ENOTFOUND) {
-    folded->is_lost = true;
-    r->stats->unreached++;
-    return 0;
-  }
-  if (rc) return rc;
+  folded->is_unreached = rc == ITD_ENOTFOUND; // a later base may have it: it is asked for at the next frame
+  if (rc) return folded->is_unreached ? 0 : rc;
   folded->lead = memcpy(xmalloc(r->block.n), r->block.p, r->block.n);
   r->stats->from_base++;
   return 0;
@@ -124,7 +121,7 @@ static int take(void *context, const struct frame *f, uint64_t place, struct err
     return 0;
   }
   int rc = !folded->lead && f->previous ? from_base(r, f, folded, err) : 0;
-  if (rc == 0 && !folded->is_lost) rc = fold(r, folded, f, place, err);
+  if (rc == 0 && !folded->is_unreached) rc = fold(r, folded, f, place, err);
   if (rc == 0) return 0;
   char text[PLACE_TEXT];
   place_format(place, text);
@@ -145,7 +142,11 @@ static int pass(struct refolding *r, const struct lead_id *leads, size_t count, 
   int rc = o->begin ? o->begin(o->context, r->opener, leads, count, err) : 0;
   if (rc == 0) rc = journal_select(o->dir, &SELECT_ALL, take, r, o->progress ? progress : NULL, NULL, err);
   if (rc == 0 && o->end) rc = o->end(o->context, err);
-  for (size_t i = 0; i < table_count(&r->leads); i++) lead_free(((struct folded *)table_at(&r->leads, i))->lead);
+  for (size_t i = 0; i < table_count(&r->leads); i++) {
+    const struct folded *folded = table_at(&r->leads, i);
+    r->stats->unreached += folded->is_unreached;
+    lead_free(folded->lead);
+  }
   table_deinit(&r->leads);
   return rc;
 }

@@ -2,8 +2,8 @@
 // of a copy. What comes out after each frame is what the engine had then, by the same code, bit for bit. For exports and
 // for verifying; what decides again is store/replay.h.
 //
-// A lead begins with its first frame, or (where the journal's beginning was let go) with the newest base before what is
-// left. One that was forgotten has no key any more and is left out.
+// A lead begins with its first frame, or (where the journal's beginning was let go) with the oldest base that it can be
+// folded on from: frames before that are passed over. One that was forgotten has no key any more and is left out.
 #pragma once
 #include "store/opener.h"
 
@@ -35,7 +35,7 @@ struct refold_stats {
   uint64_t leads;     // that were wanted
   uint64_t frames;    // folded
   uint64_t from_base; // leads that began with a base
-  uint64_t unreached; // leads with frames whose beginning is neither in the journal nor in a base
+  uint64_t unreached; // leads that no base reaches: none of their frames could be folded
 };
 // ITD_ENOTFOUND: no data directory, or no vault. ITD_ECORRUPT, ITD_EVERSION (frames of another meaning), ITD_EIO.
 int store_refold(const struct refold_options *options, struct refold_stats *stats, struct error *err) ITD_MUST_USE;

@@ -60,6 +60,16 @@ describe("retention (SEED=" .. SEED .. ")", function()
     return n
   end
 
+  -- Leads whose beginning went are folded on from a base, and come to what is held.
+  local function verify_features(daemon)
+    local out, code, err = intent("feature", "verify", "--all", "--json", "--data", daemon.data)
+    assert.equal(0, code, out .. err)
+    local found = json.decode(out)
+    assert.is_true(found.from_base > 0 and found.frames > 0 and found.bases > 0)
+    assert.equal(0, found.mismatches)
+    return found
+  end
+
   it("lets old journal go behind bases, and starts without LMDB", function()
     local daemon = harness.start(OPTIONS)
     harness.wait("journal to go", function()
@@ -71,6 +81,7 @@ describe("retention (SEED=" .. SEED .. ")", function()
       ingest(daemon, 400)
       out, code, err = intent("journal", "verify", "--data", daemon.data)
       assert.equal(0, code, out .. err)
+      verify_features(daemon)
     end
     local last = decisions[#decisions]
     local client = daemon:connect()
@@ -87,6 +98,7 @@ describe("retention (SEED=" .. SEED .. ")", function()
     daemon:stop()
     out, code, err = intent("journal", "verify", "--closed", "--data", daemon.data)
     assert.equal(0, code, out .. err)
+    assert.is_true(verify_features(daemon).states > 0)
     os.remove(daemon.data .. "/state/data.mdb")
     os.remove(daemon.data .. "/state/lock.mdb")
     daemon:restart()
