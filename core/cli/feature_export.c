@@ -188,8 +188,7 @@ static int walk(struct exporting *e, const char *what, int (*visit)(void *, cons
   int rc = store_refold(&o, &stats, err);
   progress_end(&e->bar);
   if (rc == 0 && visit == put_row && stats.unreached)
-    fprintf(stderr,
-            "%llu leads are left out: no base has what they were before the journal that is kept (retention)\n",
+    fprintf(stderr, "%llu leads are left out: no base has what they were before the journal that is kept (retention)\n",
             (unsigned long long)stats.unreached);
   return rc;
 }
