@@ -188,6 +188,12 @@ static void test_known_hashes(void **state) {
   struct feature_set *set = compile("[{'name': 'a', 'op': 'count'}, {'name': 'b', 'op': 'gap'}]");
   assert_int_equal(feature_set_hash(set), UINT64_C(0xbe4bfd90aa3be625));
   feature_set_free(set);
+  assert_int_equal(definition("'op': 'funnel', 'within': '1d', 'window': '7d', 'steps': ['A', {'on': ['B', 'C'], "
+                              "'where': {'path': 'properties.n', 'at_least': 3}}]"),
+                   UINT64_C(0x73a8fa983d9ceab7));
+  set = compile("[{'name': 'a', 'op': 'count'}, {'name': 'b', 'op': 'ratio', 'of': ['a', 'a']}]");
+  assert_int_equal(feature_info(set, 1)->definition_hash, UINT64_C(0x89241326d4074524));
+  feature_set_free(set);
 }
 
 static void test_set_hash(void **state) {
