@@ -856,6 +856,7 @@ local function artifact(plan)
     declarations = declarations(plan),
     feature_files = paths(signals.files),
     personal = signals.personal,
+    labels = signals.labels,
     models = policy.models,
     mix = tree.mix_terms,
     bands = tree.bands or {},

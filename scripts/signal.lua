@@ -28,6 +28,7 @@ local HEAD = {
   events = "table",
   personal = "table",
   lateness = "duration",
+  labels = "table",
 }
 -- Where the values of an event lie, and the keys beside them that a sender may fill with something personal.
 local ROOTS = { properties = true, traits = true, context = true, groupId = true, name = true }
@@ -44,6 +45,29 @@ local function texts(entry, key, list)
   return list
 end
 
+local LABEL = { name = "text!", event = "text!", within = "duration!" }
+
+-- What training asks of each decision: did this event come within that time after it? {{name, event, within_ms}…}
+local function read_labels(entry, list, events)
+  local labels, seen = {}, {}
+  for i, given in ipairs(list or {}) do
+    local place = { kind = "label", name = tostring(type(given) == "table" and given.name or "#" .. i) }
+    place.path, place.line = entry.path, entry.line
+    local fields = declare.fields(place, LABEL, given)
+    if fields.name and seen[fields.name] then tree.problem(entry, "label '%s' is declared twice", fields.name) end
+    seen[fields.name or ""] = true
+    local known = not events
+    for _, event in ipairs(events or {}) do
+      known = known or event == fields.event
+    end
+    if fields.event and not known then
+      tree.problem(entry, "label '%s': no event '%s' in events%s", place.name, fields.event, tree.hint(fields.event, events))
+    end
+    labels[i] = { name = fields.name, event = fields.event, within_ms = fields.within }
+  end
+  return labels
+end
+
 -- A misspelt head must not pass: without `personal`, what it should have named is stored in the open.
 local function read_head(name, head)
   local entry = file_of(name, "signals")
@@ -57,6 +81,7 @@ local function read_head(name, head)
   end
   fields.events = texts(entry, "events", fields.events)
   fields.personal = texts(entry, "personal", fields.personal)
+  fields.labels = read_labels(entry, fields.labels, fields.events)
   for _, path in ipairs(fields.personal or {}) do
     if not ROOTS[path:match "^[^.]*"] then
       tree.warn(
@@ -188,6 +213,7 @@ local function read_set(name, head, declarations, files)
     name = name,
     version = head.version,
     personal = head.personal or {},
+    labels = head.labels or {},
     declarations = declarations,
     files = files,
     events = head.events,

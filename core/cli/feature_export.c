@@ -38,7 +38,8 @@ struct exporting {
     const char *value;
   } where[WHERE_MAX];
   size_t where_count;
-  int64_t horizon_ms;
+  bool wants_labels;
+  struct policy_label label[ROW_LABELS_MAX]; // format.label_count of them
   struct table labelled;
   int64_t end_ms; // the greatest clock in the journal
   uint64_t written;
@@ -67,18 +68,20 @@ static int read_where(struct exporting *e, struct error *err) {
 }
 
 static int read_labels(struct exporting *e, struct error *err) {
-  const char *at = args_text(e->args, "at"), *horizon = args_text(e->args, "horizon");
-  e->format.label_count = args_all(e->args, "label", e->format.label, ROW_LABELS_MAX);
+  const char *at = args_text(e->args, "at"), *horizon = args_text(e->args, "horizon"), *event[ROW_LABELS_MAX];
+  size_t count = e->format.label_count = args_all(e->args, "label", event, ROW_LABELS_MAX);
+  int64_t horizon_ms = 0;
   if (!at || (strcmp(at, "decisions") != 0 && strcmp(at, "labels") != 0))
     return error_set(err, ITD_EINVAL, "export needs --at decisions or --at labels");
-  bool wants_labels = strcmp(at, "labels") == 0;
-  if (wants_labels && (!e->format.label_count || !horizon))
-    return error_set(err, ITD_EINVAL,
-                     "--at labels needs --label EVENT and --horizon TIME: did it come within that time?");
-  if (!wants_labels && (e->format.label_count || horizon))
+  e->wants_labels = strcmp(at, "labels") == 0;
+  if (e->wants_labels && !count != !horizon)
+    return error_set(err, ITD_EINVAL, "--label EVENT and --horizon TIME go together: did it come within that time?");
+  if (!e->wants_labels && (count || horizon))
     return error_set(err, ITD_EINVAL, "--label and --horizon go with --at labels");
-  if (horizon && (duration_parse(bytes_str(horizon), &e->horizon_ms) != 0 || e->horizon_ms <= 0))
+  if (horizon && (duration_parse(bytes_str(horizon), &horizon_ms) != 0 || horizon_ms <= 0))
     return error_set(err, ITD_EINVAL, "--horizon: \"%.40s\" is no duration; allowed: 12h, 30d", horizon);
+  for (size_t i = 0; i < count; i++)
+    e->label[i] = (struct policy_label){.name = event[i], .event = event[i], .within_ms = horizon_ms};
   return 0;
 }
 
@@ -114,7 +117,7 @@ static int take_label(void *context, const struct refold_step *step, struct erro
   struct exporting *e = context;
   if (step->frame->now_ms > e->end_ms) e->end_ms = step->frame->now_ms;
   for (size_t i = 0; step->event && i < e->format.label_count; i++) {
-    if (!bytes_is(step->event->name, e->format.label[i])) continue;
+    if (!bytes_is(step->event->name, e->label[i].event)) continue;
     struct hash128 key = lead_key(step->lead->id);
     struct labelled *l = table_find(&e->labelled, key);
     if (!l) l = table_add(&e->labelled, key);
@@ -126,7 +129,7 @@ static int take_label(void *context, const struct refold_step *step, struct erro
 // Did the event come after `at` and within the horizon?
 static enum row_label label_at(const struct exporting *e, struct lead_id lead, size_t label, int64_t at) {
   const struct labelled *l = table_find(&e->labelled, lead_key(lead));
-  int64_t until = at + e->horizon_ms;
+  int64_t until = at + e->label[label].within_ms;
   size_t low = 0, high = l ? l->times[label].count : 0;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
@@ -140,6 +143,7 @@ static enum row_label label_at(const struct exporting *e, struct lead_id lead, s
 }
 
 static void free_labels(struct exporting *e) {
+  if (!e->labelled.entry_size) return; // it did not come to that
   for (size_t i = 0; i < table_count(&e->labelled); i++) {
     struct labelled *l = table_at(&e->labelled, i);
     for (size_t k = 0; k < e->format.label_count; k++) free(l->times[k].at);
@@ -150,7 +154,7 @@ static void free_labels(struct exporting *e) {
 // ---- rows ----
 static bool fits(const struct exporting *e, const struct refold_step *step) {
   const struct frame *f = step->frame;
-  if (f->kind == FRAME_STOPPED || f->now_ms < e->since_ms || f->now_ms > e->until_ms) return false;
+  if ((f->kind != FRAME_EVENT && f->kind != FRAME_TIMER) || f->now_ms < e->since_ms || f->now_ms > e->until_ms) return false;
   for (size_t i = 0; i < e->where_count; i++)
     if (!rows_fits(f->decision, e->where[i].name, e->where[i].value)) return false;
   return true;
@@ -193,6 +197,24 @@ static int walk(struct exporting *e, const char *what, int (*visit)(void *, cons
   return rc;
 }
 
+// Those of the command line, else those that the signal set declares.
+static int take_labels(struct exporting *e, struct error *err) {
+  size_t count = 0;
+  const struct policy_label *declared = policy_labels(e->format.policy, &count);
+  if (e->wants_labels && !e->format.label_count) {
+    if (!count)
+      return error_set(
+          err, ITD_EINVAL,
+          "the signal set %s declares no labels: give --label EVENT and --horizon TIME, or labels in its signals.lua",
+          policy_info(e->format.policy)->signals);
+    memcpy(e->label, declared, count * sizeof *declared);
+    e->format.label_count = count;
+  }
+  for (size_t i = 0; i < e->format.label_count; i++) e->format.label[i] = e->label[i].name;
+  table_init(&e->labelled, sizeof(struct labelled) + e->format.label_count * sizeof(struct label_times));
+  return 0;
+}
+
 // The newest version's features are the columns.
 static int export_with(struct exporting *e, struct versions *versions, struct error *err) {
   size_t count = versions_count(versions);
@@ -200,8 +222,10 @@ static int export_with(struct exporting *e, struct versions *versions, struct er
   if (!e->format.policy)
     return error_set(err, count ? ITD_ECORRUPT : ITD_ENOTFOUND, "%s: no policy version in it can be read",
                      feature_data(e->args));
+  int rc = take_labels(e, err);
+  if (rc) return rc;
   e->rows = rows_new(&e->format);
-  int rc = e->format.label_count ? walk(e, "looking for labels", take_label, err) : 0;
+  rc = e->format.label_count ? walk(e, "looking for labels", take_label, err) : 0;
   if (rc == 0) rc = rows_head(e->rows, err);
   return rc ? rc : walk(e, "exporting", put_row, err);
 }
@@ -227,7 +251,6 @@ int feature_export(const struct args *args) {
   struct exporting e = {.args = args, .end_ms = INT64_MIN};
   struct error err = {0};
   int rc = read_options(&e, &err), code = COMMAND_USAGE;
-  table_init(&e.labelled, sizeof(struct labelled) + e.format.label_count * sizeof(struct label_times));
   if (rc == 0) {
     rc = export_to(&e, &err);
     code = feature_exit_of(rc);

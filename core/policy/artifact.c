@@ -344,6 +344,21 @@ static void parse_texts(struct parse *p, const char *key, size_t max, struct byt
   *out_count = count;
 }
 
+static void parse_labels(struct parse *p) {
+  size_t count;
+  struct bytes *list = get_list(p, p->root, "", "labels", ARTIFACT_LABELS_MAX, &count);
+  struct policy_label *labels = take(p, count, sizeof *labels);
+  for (size_t i = 0; i < count && p->status == 0; i++) {
+    char at[32];
+    snprintf(at, sizeof at, "labels[%zu]", i);
+    labels[i].name = get_text(p, list[i], at, "name", NULL);
+    labels[i].event = get_text(p, list[i], at, "event", NULL);
+    labels[i].within_ms = get_whole(p, list[i], at, "within_ms", 0, 1, AFTER_DAYS_MAX * 86400000ll);
+  }
+  p->a->labels = labels;
+  p->a->label_count = count;
+}
+
 static void parse_reads(struct parse *p) {
   size_t count;
   struct bytes *list = get_list(p, p->root, "", "reads", ARTIFACT_READS_MAX, &count);
@@ -561,6 +576,7 @@ static void parse_all(struct parse *p) {
   check_bands(p);
   gather_timers(p);
   parse_tests(p);
+  parse_labels(p);
   parse_reads(p);
   parse_texts(p, "ages", FEATURES_MAX, &a->ages, &a->age_count);
   parse_texts(p, "events", ARTIFACT_RUN_MAX, &a->events, &a->event_count);

@@ -19,6 +19,7 @@
 //   declarations  the signal set's list, as feature_set_compile wants it
 //   feature_files [path] of each declaration, for messages and lineage (absent in archives before there were several)
 //   personal      [path]
+//   labels        [{name, event, within_ms}] of the set's head, for exports (optional)
 //   models        {fit = "b2b_fit" or "b2b_fit@3", engagement = …} (each optional; without @ the highest version)
 //   mix           {fit = 0.3, engagement = 0.7, constant = 0}
 //   bands         [{name, from (points)}]  ascending
@@ -87,6 +88,7 @@ enum {
   ARTIFACT_STAGES_MAX = 64,
   ARTIFACT_TRANSITIONS_MAX = 512, // and at most POLICY_TIMERS_MAX with after_ms in one stage
   ARTIFACT_NAMES_MAX = 4096,      // owners, routes, actions, gates, conditions, eligibility: each
+  ARTIFACT_LABELS_MAX = 16,
   ARTIFACT_READS_MAX = 1 << 16,
   ARTIFACT_RUN_MAX = 4096,        // tests, events, draws, memory: each
   ARTIFACT_TEXTS_MAX = 1 << 20,   // texts of all tests together
@@ -165,6 +167,8 @@ struct artifact {
   struct policy_entry *entry[POLICY_TABLES];
   size_t count[POLICY_TABLES];
   struct artifact_timers *timers; // of each stage
+  struct policy_label *labels;
+  size_t label_count;
   struct policy_read *reads;
   size_t read_count;
   struct bytes *ages; // names of features

@@ -419,6 +419,11 @@ const struct policy_read *policy_reads(const struct policy *policy, size_t *coun
   return policy->artifact->reads;
 }
 
+const struct policy_label *policy_labels(const struct policy *policy, size_t *count) {
+  *count = policy->artifact->label_count;
+  return policy->artifact->labels;
+}
+
 struct bytes policy_declaration(const struct policy *policy, size_t feature) {
   CHECK(feature < feature_count(policy->features));
   struct mp m = mp_of(policy->artifact->declarations);

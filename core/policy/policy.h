@@ -116,7 +116,13 @@ struct policy_read {
   int line;
 };
 const struct policy_read *policy_reads(const struct policy *policy,
-                                       size_t *count);                        // none of archives of older versions
+                                       size_t *count); // none of archives of older versions
+// What training asks of each decision: did this event come within that time after it?
+struct policy_label {
+  const char *name, *event;
+  int64_t within_ms;
+};
+const struct policy_label *policy_labels(const struct policy *policy, size_t *count);
 struct bytes policy_declaration(const struct policy *policy, size_t feature); // as it was written: a map
 const char *policy_feature_file(const struct policy *policy, size_t feature); // "": not known
 

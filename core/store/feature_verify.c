@@ -149,7 +149,8 @@ static void compare(struct verifying *v, struct verified *e, const struct refold
   e->held[where] = NULL;
   *(where == IN_STATE ? &v->result->states : &v->result->bases) += 1;
   bool is_like = held->release == lead->release && held->feature_bytes == lead->feature_bytes;
-  if (is_like) compare_features(v, e, step, held, where_name[where]);
+  bool has_features = lead->feature_bytes == feature_state_size(policy_features(step->policy));
+  if (is_like && has_features) compare_features(v, e, step, held, where_name[where]);
   if (!is_like || (!e->is_different && lead_digest(held) != step->digest)) find(v, e, step, where_name[where]);
   lead_free(held);
 }

@@ -48,8 +48,8 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
 
   local stream = lives.stream(SEED, EVENTS, LEADS, 60)
 
-  local function record(clock)
-    local daemon = harness.start { clock = clock or "event", shards = 2, seed = harness.SEED }
+  local function record(clock, policies)
+    local daemon = harness.start { clock = clock or "event", shards = 2, seed = harness.SEED, policies = policies }
     local client = daemon:connect()
     local requests = {}
     for i, event in ipairs(stream) do requests[i] = { "event.ingest", event } end
@@ -140,6 +140,17 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
       assert.equal(want, label)
     end
     assert.is_true(seen[""] > 0 and seen["0"] > 0 and seen["1"] > 0)
+  end)
+
+  it("has the labels that the signal set declares", function()
+    local policies = harness.policies()
+    local head = policies .. "/signals/b2b/signals.lua"
+    harness.edit(head, "  personal = {", '  labels = { { name = "asked", event = "Demo Requested", within = "14d" } },\n  personal = {')
+    local daemon = record("event", policies)
+    local declared, said, code = feature("export", "--at", "labels", "--data", daemon.data)
+    assert.equal(0, code, said)
+    local given = feature("export", "--at", "labels", "--label", LABEL, "--horizon", "14d", "--data", daemon.data)
+    assert.equal(given, (declared:gsub("label asked", "label " .. LABEL, 1)))
   end)
 
   it("leaves personal features out until they are asked for", function()
@@ -282,7 +293,8 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
     local wrong = {
       [{ "exprt" }] = "did you mean export?",
       [{ "export" }] = "--at decisions or --at labels",
-      [{ "export", "--at", "labels" }] = "needs --label EVENT and --horizon",
+      [{ "export", "--at", "labels" }] = "the signal set b2b@4 declares no labels",
+      [{ "export", "--at", "labels", "--label", "x" }] = "--label EVENT and --horizon TIME go together",
       [{ "export", "--at", "decisions", "--label", "x" }] = "go with --at labels",
       [{ "export", "--at", "decisions", "--where", "stage" }] = "is not NAME=VALUE",
       [{ "export", "--at", "decisions", "--where", "email=x" }] = "allowed names: lead, cause,",

@@ -548,6 +548,21 @@ action.otherwise "wait" { utility = 1, why = "W." }
       end
     end)
 
+    it("holds labels to what they take", function()
+      local function labels(text) return of_head("personal", "labels = { " .. text .. " }, personal") end
+      assert.are.same({}, labels '{ name = "back_7d", event = "Visited", within = "7d" }')
+      local wrong = {
+        ['{ name = "a", event = "Visitd", within = "7d" }'] = "label 'a': no event 'Visitd' in events; did you mean 'Visited'?",
+        ['{ name = "a", event = "Visited", within = 7 }'] = "label 'a': within is a number; it takes a duration such as "
+          .. '"7d" (units w d h m s ms)',
+        ['{ name = "a", event = "Visited" }'] = "label 'a' has no within",
+        ['{ event = "Visited", within = "7d" }'] = "label '#1' has no name",
+      }
+      for text, problem in pairs(wrong) do
+        assert.are.same({ HEAD .. ":0: " .. problem }, labels(text))
+      end
+    end)
+
     it("warns of a personal path that is a key of the event itself", function()
       assert.are.same({
         HEAD
