@@ -154,7 +154,8 @@ static void free_labels(struct exporting *e) {
 // ---- rows ----
 static bool fits(const struct exporting *e, const struct refold_step *step) {
   const struct frame *f = step->frame;
-  if ((f->kind != FRAME_EVENT && f->kind != FRAME_TIMER) || f->now_ms < e->since_ms || f->now_ms > e->until_ms) return false;
+  if ((f->kind != FRAME_EVENT && f->kind != FRAME_TIMER) || f->now_ms < e->since_ms || f->now_ms > e->until_ms)
+    return false;
   for (size_t i = 0; i < e->where_count; i++)
     if (!rows_fits(f->decision, e->where[i].name, e->where[i].value)) return false;
   return true;
