@@ -288,6 +288,45 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
     assert.is_truthy(out:find("properties.lifecycle", 1, true))
   end)
 
+  it("has ages, which explanations and leads show and policies ask for", function()
+    local policies = harness.policies()
+    harness.edit(policies .. "/b2b_saas/policy.lua", "when = f.demo_requested_30d",
+      'when = any { f.demo_requested_30d, signal.fresh(f.pricing_views_7d, "2d") }')
+    local daemon = harness.start { policies = policies, clock = "event" }
+    local client = daemon:connect()
+    local T0, DAY = 1767603600000, 86400000
+    local function send(name, at)
+      return client:must("event.ingest", harness.event { event = name, timestamp = at, channel = "web" })
+    end
+    send("Pricing Viewed", T0)
+    local function explained(decision)
+      local answer = client:must("decision.explain", decision.decision_id)
+      assert.is_true(answer.reproduced)
+      assert.same({ name = "b2b", version = "4" }, { name = answer.signals.name, version = answer.signals.version })
+      assert.is_truthy(answer.signals.hash:find "^%x+$")
+      local ages, fired = {}, nil
+      for _, known in ipairs(answer.features) do ages[known.name] = known.age end
+      for _, condition in ipairs(answer.conditions) do
+        if condition.name == "pricing_views_7d is no older than 2d" then fired = condition.fired end
+      end
+      return ages, fired
+    end
+    local ages, fired = explained(send("Docs Viewed", T0 + 2 * DAY))
+    assert.equal(2 * DAY, ages.pricing_views_7d)
+    assert.equal(wire.NIL, ages.docs_views_30d) -- nobody asks for it
+    assert.equal(true, fired)
+    ages, fired = explained(send("Docs Viewed", T0 + 2 * DAY + 1))
+    assert.equal(2 * DAY + 1, ages.pricing_views_7d)
+    assert.equal(false, fired)
+    send("Pricing Viewed", T0 + DAY) -- late: it is younger than what was known
+    local lead = client:must("lead.get", "u1").lead
+    assert.equal(DAY + 1, lead.ages.pricing_views_7d)
+    assert.is_nil(lead.ages.docs_views_30d)
+    assert.equal("b2b", lead.signals.name)
+    local out, said, code = feature("verify", "--all", "--json", "--data", daemon.data)
+    assert.equal(0, code, said .. out)
+  end)
+
   it("says what is wrong with a command line", function()
     local daemon = record()
     local wrong = {
