@@ -54,7 +54,13 @@ end
 function daemon.alive(pid)
   if ffi.C.kill(pid, 0) ~= 0 then return false end
   local stat = daemon.read("/proc/" .. pid .. "/stat")
-  return stat ~= nil and not stat:find("^%d+ %b() Z") -- a zombie has ended
+  if not stat then return false end
+  if not stat:find "^%d+ %b() Z" then return true end
+  -- A zombie has ended; but while its other threads are ending it is one already, and still holds its files.
+  local pipe = assert(io.popen(("ls /proc/%d/task 2>/dev/null | wc -l"):format(pid)))
+  local threads = tonumber(pipe:read "*l")
+  pipe:close()
+  return threads > 1
 end
 
 --- options: root, folder, policies, policy
