@@ -89,6 +89,7 @@ int payload_from_form(struct bytes form, const struct mp_limits *limits, struct 
   struct buf text = {0}, pairs = {0};
   size_t count = 0;
   uint32_t keys = 0;
+  (void)buf_reserve(&text, 1); // a form of empty keys and values writes nothing, and has places in it all the same
   int status = read_fields(form, fields, &count, &text, err);
   for (size_t i = 0; status == 0 && i < count; i++) {
     if (fields[i].is_put) continue;

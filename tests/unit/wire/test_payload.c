@@ -54,6 +54,7 @@ static void forms(void **unused) {
   form_is("a=1&b=two+words&c=%C3%A4%26", "{\"a\":\"1\",\"b\":\"two words\",\"c\":\"ä&\"}");
   form_is("a=1&b=x&a=2&a=3", "{\"a\":[\"1\",\"2\",\"3\"],\"b\":\"x\"}");
   form_is("a&b=&=c&&", "{\"a\":\"\",\"b\":\"\",\"\":\"c\"}");
+  form_is("=", "{\"\":\"\"}");
   form_is("a=b=c", "{\"a\":\"b=c\"}");
   form_is("%61=%41", "{\"a\":\"A\"}");
   form_is_refused("a=%4", ITD_EFRAME);
