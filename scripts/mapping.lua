@@ -474,6 +474,14 @@ local function reason_of(raised)
   return #text > REASON_MAX and text:sub(1, REASON_MAX) .. "…" or text
 end
 
+-- As many as a request may have events: a list of a hundred thousand bad elements is told, not told out.
+local function add_refused(out, rule, reason, who)
+  local count = #out.refused
+  if count >= out.events_max then return end
+  if count == out.events_max - 1 then reason = "more pieces are refused than an answer tells (net.batch)" end
+  out.refused[count + 1] = { out.index, rule, reason, who }
+end
+
 local function run_item(made, rule, context, out)
   for _, template in ipairs(rule.templates) do
     local ok, event = pcall(make_event, template, context, made.name)
@@ -483,7 +491,7 @@ local function run_item(made, rule, context, out)
       end
       out.events[#out.events + 1] = { out.index, event }
     else
-      out.refused[#out.refused + 1] = { out.index, rule.name, reason_of(event), who_of(template.get, context) }
+      add_refused(out, rule.name, reason_of(event), who_of(template.get, context))
     end
   end
 end
@@ -520,8 +528,7 @@ local function run(sources, input)
     out.index = i - 1
     local ok, raised = pcall(run_payload, made, payload, input.digests[i], out)
     if not ok then
-      local who = who_of(made.get, { item = payload, payload = payload })
-      out.refused[#out.refused + 1] = { out.index, "", reason_of(raised), who }
+      add_refused(out, "", reason_of(raised), who_of(made.get, { item = payload, payload = payload }))
     end
   end
   return { events = out.events, refused = out.refused, skipped = out.skipped }

@@ -135,6 +135,8 @@ static void take_refused(struct http *http, struct source_result *r, struct byte
   struct mp m = mp_of(list);
   uint32_t total = mp_next(&m).count;
   struct http_refusal *kept = xcalloc(total + 1, sizeof *kept);
+  size_t kept_count = 0;
+  uint32_t last = UINT32_MAX;
   for (uint32_t i = 0; i < total; i++) {
     uint32_t index;
     struct bytes rule, text, who;
@@ -146,9 +148,11 @@ static void take_refused(struct http *http, struct source_result *r, struct byte
     if (i == 0) r->first = err;
     exchange_put_refused(&r->refused, index, &err);
     r->refused_count++;
-    keep(&kept[i], r->name, who, payload_at(payload, index), &err);
+    // Once, with the first of its reasons: the pieces of `each` are of the same payload.
+    if (index != last) keep(&kept[kept_count++], r->name, who, payload_at(payload, index), &err);
+    last = index;
   }
-  http_quarantine_all(http, kept, total);
+  http_quarantine_all(http, kept, kept_count);
   free(kept);
   count(http, r, SOURCE_REFUSED, total);
 }

@@ -137,6 +137,15 @@ describe("sources", function()
         { ["Content-Encoding"] = "gzip" }), 1)
     end)
 
+    it("are kept once, however many of their pieces are refused", function()
+      local ids = {}
+      for i = 1, 300 do ids[i] = ("%d"):format(i) end
+      local body = '[{"eventId":1,"subscriptionId":2,"objectId":1,"occurredAt":"x","subscriptionType":"contact.merge","mergedObjectIds":[' ..
+        table.concat(ids, ",") .. '],"primaryObjectId":9}]'
+      assert.equal(300, #refused(hubspot(body), 400, "invalid_event", "is no number").refused)
+      harness.wait("the quarantine", function() return daemon:metric "intentd_quarantined_total" == 1 end)
+    end)
+
     -- The identity is made of the payload and stands nowhere in it.
     it("of a forgotten lead leave the quarantine", function()
       local body = '[{"eventId":1,"subscriptionId":2,"objectId":39580875173,"occurredAt":%s,"subscriptionType":"contact.creation"}]'

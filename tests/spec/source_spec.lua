@@ -261,6 +261,14 @@ describe("a source's events", function()
     assert.is_truthy(out.refused[1][3]:find("more than 3 events", 1, true))
   end)
 
+  it("that are refused are told, but not without end", function()
+    local list = {}
+    for i = 1, 50 do list[i] = i end
+    local out = run(HEAD .. 'rules = { s.rule "r" { each = "l", event = s.pick "kind" } } }', { l = list }, { events_max = 5 })
+    assert.equal(5, #out.refused)
+    assert.is_truthy(out.refused[5][3]:find("more pieces are refused than an answer tells", 1, true))
+  end)
+
   it("are the same for the same payload, whatever came before", function()
     local source = open(HEAD .. [[rules = { s.rule "r" { event = "E", properties = {
       x = s.custom("c", { why = "w" }, function(p) p.n = (p.n or 0) + 1 return p.n end) } } } }]])
