@@ -205,7 +205,7 @@ static void put_verdict(const struct answer_facts *f, struct buf *out) {
   mp_put_cstr(out, "at");
   mp_put_int(out, f->lead->now_ms);
   mp_put_cstr(out, "cause");
-  mp_put_cstr(out, f->is_timer ? "timer" : "event");
+  mp_put_cstr(out, f->cause);
   mp_put_cstr(out, "scores");
   mp_put_map(out, 4);
   put_score(out, "fit", f->has_fit, o->fit_milli);

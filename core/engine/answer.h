@@ -13,7 +13,7 @@ struct answer_facts {
   bool has_fit, has_engagement;
   struct model_output fit, engagement;
   const double *fit_points, *engagement_points; // a term's points, unweighted
-  bool is_timer;
+  const char *cause;                            // "event", "timer", "merge"
 };
 
 #define ANSWER_ROWS_MAX 640

@@ -110,7 +110,7 @@ static struct policy_input input_of(const struct engine *e, const struct lead *l
                                .texts = e->texts,
                                .ages = e->ages,
                                .event = event,
-                               .timer_transition = timer_transition,
+                               .timer_transition = timer_transition < 0 ? -1 : timer_transition,
                                .lead_hash = lead_hash,
                                .event_hash = hash_mix(lead_hash, lead->number + 1ull),
                                .has_fit = e->fit.present,
@@ -119,8 +119,15 @@ static struct policy_input input_of(const struct engine *e, const struct lead *l
                                .engagement = e->engagement.output};
 }
 
+// What a decision's call is for, where there is no event: a transition's timer, or this.
+#define CAUSE_MERGE (-2)
+
+static const char *cause_name(const struct event *event, int timer_transition) {
+  return event ? "event" : timer_transition == CAUSE_MERGE ? "merge" : "timer";
+}
+
 static struct answer_facts facts_of(const struct engine *e, const struct policy *policy, const struct lead *lead,
-                                    const struct policy_outcome *outcome, bool is_timer) {
+                                    const struct policy_outcome *outcome, const char *cause) {
   return (struct answer_facts){.policy = policy,
                                .lead = lead,
                                .outcome = outcome,
@@ -132,7 +139,7 @@ static struct answer_facts facts_of(const struct engine *e, const struct policy 
                                .engagement = e->engagement.output,
                                .fit_points = e->fit.points,
                                .engagement_points = e->engagement.points,
-                               .is_timer = is_timer};
+                               .cause = cause};
 }
 
 // What the decision's hash covers besides its own answer: the state before, the clock, the event as sent, the bundle.
@@ -178,12 +185,12 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
   }
   lead->number++;
   struct decision *d = next_decision(e);
-  *d = (struct decision){.is_timer = !event, .now_ms = now_ms, .number = lead->number};
+  *d = (struct decision){.is_timer = timer_transition >= 0, .now_ms = now_ms, .number = lead->number};
   d->digest = lead_digest(lead);
   d->effects = (struct bytes){(const uint8_t *)e->bytes.n, lead->policy_bytes};
   buf_append(&e->bytes, lead->state, lead->policy_bytes);
   size_t start = e->bytes.n;
-  struct answer_facts facts = facts_of(e, policy, lead, &outcome, !event);
+  struct answer_facts facts = facts_of(e, policy, lead, &outcome, cause_name(event, timer_transition));
   d->hash = answer_put(&facts, inputs_hash(policy, before, event, now_ms, timer_transition), &e->bytes);
   d->answer = (struct bytes){(const uint8_t *)start, e->bytes.n - start};
   return 0;
@@ -290,7 +297,46 @@ int engine_replay(struct engine *e, struct lead **lead, const struct event *even
   return status;
 }
 
+// ---- merging ----
+// The other lead as it is under a release: malloc'd.
+static int other_of(struct engine *e, const struct release *release, const struct lead *other, struct lead **out,
+                    struct error *err) {
+  *out = memcpy(xmalloc(lead_size(other)), other, lead_size(other));
+  int status = migrate_to(e, release, out, err);
+  if (status < 0) lead_free(*out);
+  return status;
+}
+
+static int merge(struct engine *e, struct lead *lead, const struct lead *other, struct error *err) {
+  struct lead *moved;
+  int status = other_of(e, &e->release, other, &moved, err);
+  if (status < 0) return status;
+  lead_merge(lead, moved, e->release.policy);
+  lead_free(moved);
+  return decide(e, lead, NULL, lead->now_ms, CAUSE_MERGE, err);
+}
+
+int engine_merge(struct engine *e, struct lead **lead, const struct lead *other, struct engine_result *result,
+                 struct error *err) {
+  begin(e);
+  int status = migrate(e, lead, err);
+  if (status == 0) status = fire_timers(e, *lead, other->now_ms, err);
+  if (status == 0) status = merge(e, *lead, other, err);
+  finish(e, result);
+  return status;
+}
+
+int engine_replay_merge(struct engine *e, struct lead **lead, const struct lead *other, struct engine_result *result,
+                        struct error *err) {
+  begin(e);
+  int status = migrate(e, lead, err);
+  if (status == 0) status = merge(e, *lead, other, err);
+  finish(e, result);
+  return status;
+}
+
 int64_t engine_due(const struct lead *lead) {
+  if (lead->flags & LEAD_SEALED) return INT64_MAX;
   const struct policy_state *state = (const struct policy_state *)(const void *)lead->state;
   return state->timer_count ? state->timer[0].due_ms : INT64_MAX;
 }
@@ -310,6 +356,21 @@ int engine_refold(struct lead **lead, const struct policy *from, const struct po
   }
   memcpy(l->state, effects.p, effects.n);
   l->number = number;
+  return 0;
+}
+
+int engine_refold_merge(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
+                        const struct lead *other, const struct policy *other_policy, uint32_t number,
+                        struct bytes effects, struct error *err) {
+  int status = policy_state_check(policy, effects, err);
+  if (status < 0) return status;
+  if ((*lead)->release != release) *lead = lead_migrate(*lead, from, policy, release, (*lead)->now_ms);
+  struct lead *moved = memcpy(xmalloc(lead_size(other)), other, lead_size(other));
+  if (moved->release != release) moved = lead_migrate(moved, other_policy, policy, release, moved->now_ms);
+  lead_merge(*lead, moved, policy);
+  lead_free(moved);
+  memcpy((*lead)->state, effects.p, effects.n);
+  (*lead)->number = number;
   return 0;
 }
 
@@ -419,15 +480,26 @@ void engine_put_signals(const struct policy *policy, struct buf *out) {
   mp_put_cstr(out, hash);
 }
 
-int engine_explain(struct engine *e, const struct release *release, struct lead **lead, const struct event *event,
-                   int64_t now_ms, struct buf *out, struct error *err) {
-  int status = explain_vm(e, release->policy, err);
+static int merge_to_explain(struct engine *e, const struct release *release, struct lead *lead,
+                            const struct lead *other, struct error *err) {
+  struct lead *moved;
+  int status = other_of(e, release, other, &moved, err);
   if (status < 0) return status;
-  status = migrate_to(e, release, lead, err);
+  lead_merge(lead, moved, release->policy);
+  lead_free(moved);
+  return 0;
+}
+
+int engine_explain(struct engine *e, const struct release *release, struct lead **lead, const struct event *event,
+                   const struct lead *other, int64_t now_ms, struct buf *out, struct error *err) {
+  int status = explain_vm(e, release->policy, err);
+  if (status == 0) status = migrate_to(e, release, lead, err);
+  if (status == 0 && other) status = merge_to_explain(e, release, *lead, other, err);
   if (status < 0) return status;
   struct lead *l = *lead;
-  int timer_transition = event ? -1 : first_timer(l); // of the release that decided: a migration renumbers
-  if (!event && timer_transition < 0) return error_set(err, ITD_ENOTFOUND, "the lead has no timer");
+  // Of the release that decided: a migration renumbers.
+  int timer_transition = event ? -1 : other ? CAUSE_MERGE : first_timer(l);
+  if (!event && timer_transition == -1) return error_set(err, ITD_ENOTFOUND, "the lead has no timer");
   uint64_t before = lead_digest(l);
   l->now_ms = now_ms;
   if (event) {
@@ -441,7 +513,7 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
   status = policy_decide(e->explain_vm, &input, lead_policy_state(l), &outcome, &trace, err);
   if (status == 0) {
     l->number++;
-    struct answer_facts facts = facts_of(e, release->policy, l, &outcome, !event);
+    struct answer_facts facts = facts_of(e, release->policy, l, &outcome, cause_name(event, timer_transition));
     mp_put_map(out, 4);
     engine_put_signals(release->policy, out);
     mp_put_cstr(out, "decision");

@@ -29,7 +29,7 @@ const struct release *engine_release(const struct engine *engine); // NULL befor
 
 // One decision, as the frame wants it. Views point into the engine's scratch: valid until the next engine_event.
 struct decision {
-  bool is_timer;
+  bool is_timer; // else an event's, or a merge's
   int64_t now_ms;
   uint32_t number;
   uint64_t digest;       // of the lead after it
@@ -58,10 +58,18 @@ int engine_event(struct engine *engine, struct lead **lead, const struct event *
 // keeps the layout of its own release: no frame would tell of a migration.
 int engine_timers(struct engine *engine, struct lead **lead, int64_t now_ms, struct engine_result *result,
                   struct error *err) ITD_MUST_USE;
+// Takes another lead in (lead_merge) and decides, without an event: the merge makes a decision of its own, at the later of both
+// clocks. `other` is a lead's block of any release, and stays as it is. Timers that are due by then fire first. Errors as
+// engine_event; when the policy's call was stopped (ITD_ESTOPPED without result->timer_stopped) the lead is merged all the
+// same, undecided.
+int engine_merge(struct engine *engine, struct lead **lead, const struct lead *other, struct engine_result *result,
+                 struct error *err) ITD_MUST_USE;
 // Replay: makes the one decision of a frame, the event's or (NULL) that of the lead's first timer, at the clock that the
 // frame recorded. Nothing else fires. ITD_ESTOPPED; ITD_ENOTFOUND: the lead has no timer.
 int engine_replay(struct engine *engine, struct lead **lead, const struct event *event, int64_t now_ms,
                   struct engine_result *result, struct error *err) ITD_MUST_USE;
+int engine_replay_merge(struct engine *engine, struct lead **lead, const struct lead *other,
+                        struct engine_result *result, struct error *err) ITD_MUST_USE;
 // When the lead's next timer is due; INT64_MAX: none.
 int64_t engine_due(const struct lead *lead);
 
@@ -70,14 +78,19 @@ int64_t engine_due(const struct lead *lead);
 int engine_refold(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
                   const struct event *event, int64_t now_ms, uint32_t number, struct bytes effects,
                   struct error *err) ITD_MUST_USE;
+// The same of a merge. `other_policy`: of the other lead's release.
+int engine_refold_merge(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
+                        const struct lead *other, const struct policy *other_policy, uint32_t number,
+                        struct bytes effects, struct error *err) ITD_MUST_USE;
 
 // Explains a decision: `lead` is the state *before* it (moved and changed as engine_event would), and what comes out is
 // one MessagePack map: `signals` {name, version, hash}, `decision` (the answer), `features` [{name, value, unit, class,
 // description, freshness, age, max_age, points}] (age: ms since the latest match, nil: none, or not kept; points: its
 // share of the combined score), `conditions` [{name, why, path, line, fired}] (fired: true, false, nil not
-// reached). `event` NULL: the decision of the lead's first timer. ITD_ENOTFOUND: it has none; ITD_ESTOPPED. docs/protocol.md#decision-explain.
+// reached). `event` NULL: the decision of the lead's first timer, or of a merge with `other` where that is not NULL.
+// ITD_ENOTFOUND: it has no timer; ITD_ESTOPPED. docs/protocol.md#decision-explain.
 int engine_explain(struct engine *engine, const struct release *release, struct lead **lead, const struct event *event,
-                   int64_t now_ms, struct buf *out, struct error *err) ITD_MUST_USE;
+                   const struct lead *other, int64_t now_ms, struct buf *out, struct error *err) ITD_MUST_USE;
 // The lead as a map for lead.get: scores are those of its last decision and not here; stage, owner, clock, timers,
 // features by name, and their ages (of those that keep one).
 void engine_show(const struct policy *policy, const struct lead *lead, struct buf *out);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 const char *entity_kind_name(unsigned kind) {
-  static const char *const names[ENTITY_KIND_END] = {"lead", "tally"};
+  static const char *const names[ENTITY_KIND_END] = {"lead", "tally", "nobody"};
   return kind < ENTITY_KIND_END ? names[kind] : "unknown";
 }
 
@@ -45,7 +45,8 @@ int entity_check(struct bytes block, struct error *err) {
   if (block.n < sizeof head)
     return error_set(err, ITD_ECORRUPT, "an entity's record has %zu bytes, fewer than its head", block.n);
   memcpy(&head, block.p, sizeof head);
-  if (head.format != ENTITY_FORMAT || head.kind == ENTITY_LEAD || head.kind >= ENTITY_KIND_END)
+  if (head.format != ENTITY_FORMAT || head.kind == ENTITY_LEAD || head.kind == ENTITY_NOBODY ||
+      head.kind >= ENTITY_KIND_END)
     return error_set(err, ITD_EVERSION, "an entity's record has format %u and kind %u, which this intentd lacks",
                      head.format, head.kind);
   if (head.bytes > ENTITY_STATE_MAX || entity_size(&head) != block.n)

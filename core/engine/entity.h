@@ -6,7 +6,9 @@
 enum entity_kind {
   ENTITY_LEAD = 0,  // engine/lead.h: a block of another shape
   ENTITY_TALLY = 1, // engine/tally.h
-  ENTITY_KIND_END   // one more than the last
+  // Behind an address there is nobody, or nobody any more: a frame says that a message came there. It has no block.
+  ENTITY_NOBODY = 2,
+  ENTITY_KIND_END // one more than the last
 };
 
 const char *entity_kind_name(unsigned kind); // "lead", "tally"; "unknown"

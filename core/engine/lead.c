@@ -6,6 +6,7 @@
 #include "base/hash.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static size_t padded(size_t n) { return (n + 7u) & ~(size_t)7u; }
 
@@ -58,10 +59,34 @@ struct lead *lead_migrate(struct lead *lead, const struct policy *from, const st
   return moved;
 }
 
+void lead_merge(struct lead *into, const struct lead *other, const struct policy *policy) {
+  CHECK(into->release == other->release && into->policy_bytes == other->policy_bytes &&
+        into->feature_bytes == other->feature_bytes);
+  struct lead *from = (struct lead *)(uintptr_t)other; // read only: the accessors serve both uses
+  if (other->now_ms > into->now_ms) into->now_ms = other->now_ms;
+  if (other->first_ms < into->first_ms) into->first_ms = other->first_ms;
+  into->flags |= other->flags & LEAD_KNOWN;
+  feature_state_merge(policy_features(policy), lead_feature_state(into), lead_feature_state(from), into->now_ms);
+  policy_state_merge(policy, lead_policy_state(into), lead_policy_state(from));
+}
+
+struct lead *lead_seal(struct lead *lead, struct lead_id into) {
+  struct lead *sealed = xmalloc(sizeof *sealed);
+  memcpy(sealed, lead, sizeof *sealed);
+  sealed->policy_bytes = sealed->feature_bytes = 0;
+  sealed->flags = (lead->flags & LEAD_KNOWN) | LEAD_SEALED;
+  sealed->into = into;
+  explicit_bzero(lead->state, lead_size(lead) - sizeof *lead);
+  lead_free(lead);
+  return sealed;
+}
+
 uint64_t lead_digest(const struct lead *lead) {
   // Everything behind `place` but the release's number, which only this data directory gives a meaning.
-  uint64_t head[4] = {(uint64_t)lead->now_ms, (uint64_t)lead->first_ms, (uint64_t)lead->number << 32 | lead->flags,
-                      (uint64_t)lead->policy_bytes << 32 | lead->feature_bytes};
+  bool is_sealed = lead->flags & LEAD_SEALED;
+  uint64_t head[5] = {
+      (uint64_t)lead->now_ms, (uint64_t)lead->first_ms, (uint64_t)lead->number << 32 | (lead->flags & ~LEAD_WAITS),
+      (uint64_t)lead->policy_bytes << 32 | lead->feature_bytes, is_sealed ? lead_id_hash(lead->into) : 0};
   uint64_t seed = hash64(bytes_of(head, sizeof head));
   return hash64_seed(bytes_of(lead->state, lead_size(lead) - sizeof *lead), seed);
 }
@@ -74,8 +99,9 @@ int lead_check(struct bytes block, struct error *err) {
   if (head.format != LEAD_FORMAT)
     return error_set(err, ITD_ECORRUPT, "a lead's record has format %u; this intentd reads %u", head.format,
                      LEAD_FORMAT);
+  bool is_sealed = head.flags & LEAD_SEALED;
   if (head.policy_bytes > (1u << 20) || head.feature_bytes > (1u << 20) || lead_size(&head) != block.n ||
-      head.policy_bytes < sizeof(struct policy_state))
+      (is_sealed ? head.policy_bytes || head.feature_bytes : head.policy_bytes < sizeof(struct policy_state)))
     return error_set(err, ITD_ECORRUPT, "a lead's record of %zu bytes says it holds %u + %u", block.n,
                      head.policy_bytes, head.feature_bytes);
   return 0;

@@ -5,7 +5,10 @@
 #include "engine/tally.h"
 
 static const struct message_kind kinds[] = {
-    {MESSAGE_TALLY_ADD, "tally.add", ENTITY_TALLY, tally_add},
+    {MESSAGE_TALLY_ADD, "tally.add", ENTITY_TALLY, tally_add}, {MESSAGE_MERGE_ASK, "merge.ask", ENTITY_LEAD, NULL},
+    {MESSAGE_MERGE_HAND, "merge.hand", ENTITY_LEAD, NULL},     {MESSAGE_MERGE_NONE, "merge.none", ENTITY_LEAD, NULL},
+    {MESSAGE_MERGE_FORGET, "merge.forget", ENTITY_LEAD, NULL}, {MESSAGE_MERGE_SEAL, "merge.seal", ENTITY_LEAD, NULL},
+    {MESSAGE_MERGE_WISH, "merge.wish", ENTITY_LEAD, NULL},
 };
 
 const struct message_kind *message_kind_of(unsigned number) {

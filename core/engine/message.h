@@ -41,10 +41,19 @@ struct message_kind {
   unsigned number;
   const char *name;
   enum entity_kind entity; // who can get it: one that is not there yet begins with an empty state
-  // It can't fail: what it does not like, it refuses. The same inputs give the same effects, for ever.
+  // It can't fail: what it does not like, it refuses. The same inputs give the same effects, for ever. NULL: for leads,
+  // whose messages need more than the lead's own state (engine/merge.h, store/merge.h).
   void (*apply)(const struct entity *before, const struct message *message, struct message_effects *effects);
 };
-enum { MESSAGE_TALLY_ADD = 1 };
+enum {
+  MESSAGE_TALLY_ADD = 1,
+  MESSAGE_MERGE_ASK = 2, // these: engine/merge.h
+  MESSAGE_MERGE_HAND = 3,
+  MESSAGE_MERGE_NONE = 4,
+  MESSAGE_MERGE_FORGET = 5,
+  MESSAGE_MERGE_SEAL = 6,
+  MESSAGE_MERGE_WISH = 7
+};
 const struct message_kind *message_kind_of(unsigned number); // NULL: this program has none of that number
 
 // Applies a message to the entity that it is for, which may move: state, clock (never back), running number. Returns the

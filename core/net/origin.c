@@ -17,6 +17,8 @@ struct origin {
   unsigned index;
   size_t *credits[LANES]; // a shard each
   bool *touched;          // shards to wake
+  struct task_list going; // tasks that go on, and wait for a credit: no others are taken meanwhile
+  size_t going_count;
 };
 
 struct fabric {
@@ -83,6 +85,7 @@ void fabric_free(struct fabric *f) {
     close(f->wake[o]);
     for (int lane = 0; lane < LANES; lane++) free(f->origin[o].credits[lane]);
     free(f->origin[o].touched);
+    for (struct task *task; (task = task_list_take(&f->origin[o].going));) task_free(task);
   }
   for (unsigned s = 0; s < f->shards; s++) free(f->answered[s]);
   free(f->origin);
@@ -133,6 +136,27 @@ void origin_flush(struct origin *o) {
   }
 }
 
+// In their order, as far as credits reach.
+static void send_on(struct origin *o) {
+  while (o->going.first) {
+    unsigned shard = o->going.first->partition % o->fabric->shards;
+    if (!origin_has_room(o, shard, o->going.first->kind)) return;
+    CHECK(origin_send(o, shard, task_list_take(&o->going)));
+    o->going_count--;
+  }
+}
+
+void origin_settle(struct origin *o, struct task *task) {
+  if (!task->goes_on || task->status < 0) {
+    request_settle(task->request);
+    return;
+  }
+  task->goes_on = false;
+  task_list_add(&o->going, task);
+  o->going_count++;
+  send_on(o);
+}
+
 size_t origin_collect(struct origin *o) {
   size_t count = 0;
   for (unsigned s = 0; s < o->fabric->shards; s++) {
@@ -144,14 +168,16 @@ size_t origin_collect(struct origin *o) {
     while ((task = ring_pop(o->fabric->back[REQUESTS][o->index * o->fabric->shards + s]))) {
       o->credits[REQUESTS][s]++;
       count++;
-      request_settle(task->request);
+      origin_settle(o, task);
     }
   }
+  send_on(o);
   return count;
 }
 
 size_t origin_room(const struct origin *o) {
   size_t room = ORIGIN_CREDITS;
+  if (o->going_count) return 0;
   for (unsigned s = 0; s < o->fabric->shards; s++)
     if (o->credits[REQUESTS][s] < room) room = o->credits[REQUESTS][s];
   return room;
@@ -162,7 +188,7 @@ bool origin_has_room(const struct origin *o, unsigned shard, enum task_kind kind
 }
 
 size_t origin_under_way(const struct origin *o) {
-  size_t n = 0;
+  size_t n = o->going_count;
   for (unsigned s = 0; s < o->fabric->shards; s++) n += ORIGIN_CREDITS - o->credits[REQUESTS][s];
   return n;
 }

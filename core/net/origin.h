@@ -24,6 +24,9 @@ void fabric_woken(struct fabric *fabric, unsigned index); // on its own thread: 
 // False: no credit; the caller stops reading and tries again after origin_collect has returned something. On success
 // the task is the shard's until it comes back.
 bool origin_send(struct origin *origin, unsigned shard, struct task *task);
+// A task that is back, or was done on this thread: counts down its request, or sends it on (task->goes_on) as soon as there is a
+// credit.
+void origin_settle(struct origin *origin, struct task *task);
 // Finishes what came back: counts down requests and calls `done`. Returns how many tasks.
 size_t origin_collect(struct origin *origin);
 // Wakes the shards that got something since the last call (one write each, however many tasks).

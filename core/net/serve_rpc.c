@@ -103,6 +103,17 @@ static int route(struct shard *shard, struct bytes event, unsigned *partition, s
   return intake_route(shard->daemon->store, &shard->daemon->intake, event, shard->turn_ms, partition, err);
 }
 
+// An event that this shard found to be another lead's.
+static void go_on(const struct call *call, const struct intake_way *way) {
+  struct shard *shard = call->conn->shard;
+  struct request *request = request_of(call, 1, done_any);
+  struct task *task = request->task[0] = task_new(TASK_EVENT, call->param, shard->turn_ms);
+  task->origin = shard->index;
+  task->request = request;
+  shard_send_on(shard, task, way);
+  task_list_add(&shard->answered, task);
+}
+
 static bool event_ingest(const struct call *call) {
   struct shard *shard = call->conn->shard;
   struct error err = {0};
@@ -126,10 +137,13 @@ static bool event_ingest(const struct call *call) {
   size_t start = out->n;
   uint64_t before_ns = clock_mono_ns();
   rpc_put_result_head(out, call->id);
-  int status = intake_event(shard->intake, call->param, shard->turn_ms, out, &err);
+  struct intake_way way;
+  int status = intake_event_on(shard->intake, call->param, shard->turn_ms, NULL, &way, out, &err);
   hist_add(&shard->metrics->hop_decide, clock_mono_ns() - before_ns);
-  if (status < 0 || !call->has_reply) out->n = start;
-  if (status < 0) {
+  if (status || !call->has_reply) out->n = start;
+  if (status == INTAKE_ELSEWHERE) {
+    go_on(call, &way);
+  } else if (status < 0) {
     answer_error(call, &err);
   } else if (call->has_reply) {
     call->conn->unanswered++;
@@ -293,10 +307,18 @@ struct forgetting {
   bool has_reply;
   char by[32];
   struct lead_id lead;
+  struct lead_id at;    // which is forgotten now: that lead, then those that were merged into it
+  struct lead_id *more; // those to come
+  size_t more_count;
   int status;
   struct error error;
   uint64_t erased, quarantined;
 };
+
+static void forget_free(struct forgetting *f) {
+  free(f->more);
+  free(f);
+}
 
 static void forget_answer(struct shard *shard, void *context) {
   struct forgetting *f = context;
@@ -319,34 +341,56 @@ static void forget_answer(struct shard *shard, void *context) {
   }
   atomic_fetch_sub(&shard->daemon->forgetting, 1);
   conn_unref(f->conn);
-  free(f);
+  forget_free(f);
 }
 
-// Any thread; at the end there may be no shard any more that could answer.
-static void forget_return(struct forgetting *f) {
+// Any thread; at the end there may be no shard any more that could go on.
+static void forget_post(struct forgetting *f, unsigned shard, void (*work)(struct shard *, void *)) {
   struct daemon *daemon = f->daemon;
   pthread_mutex_lock(&daemon->lock);
   bool is_over = daemon->is_over;
-  if (!is_over) shard_post(daemon->threads[f->origin], forget_answer, f);
+  if (!is_over) shard_post(daemon->threads[shard], work, f);
   pthread_mutex_unlock(&daemon->lock);
-  if (is_over) free(f); // its connection goes with the process
+  if (is_over) forget_free(f); // its connection goes with the process
+}
+
+static void forget_return(struct forgetting *f) { forget_post(f, f->origin, forget_answer); }
+
+static void forget_begin(struct shard *shard, void *context);
+static void forget_next(struct forgetting *f) {
+  const struct store *store = f->daemon->store;
+  f->at = f->more[--f->more_count];
+  forget_post(f, store_shard_of(store, store_partition_of_lead(store, f->at)), forget_begin);
 }
 
 static void forget_done(void *context, const struct forget_job *job) {
   struct forgetting *f = context;
   f->status = job->status;
   f->error = job->error;
-  f->erased = job->erased;
-  f->quarantined = job->quarantined;
-  forget_return(f);
+  f->erased += job->erased;
+  f->quarantined += job->quarantined;
+  f->more = xrealloc(f->more, (f->more_count + job->merged_count + 1) * sizeof *f->more);
+  for (size_t i = 0; i < job->merged_count; i++) f->more[f->more_count++] = job->merged[i];
+  if (f->status == 0 && f->more_count)
+    forget_next(f);
+  else
+    forget_return(f);
 }
 
 static void forget_begin(struct shard *shard, void *context) {
   struct forgetting *f = context;
   f->status = shard_allows(shard, TASK_EVENT, &f->error);
-  if (f->status == 0) f->status = intake_forget(shard->intake, f->lead, f->by, forget_done, f, &f->error);
-  if (f->status == 0) hub_forget(shard, f->lead);
-  if (f->status < 0) forget_return(f);
+  if (f->status == 0) f->status = intake_forget(shard->intake, f->at, f->by, forget_done, f, &f->error);
+  if (f->status == 0) hub_forget(shard, f->at);
+  if (f->status == 0) return;
+  // A merged lead may have been forgotten already, by a message: then the rest is waited for.
+  bool is_gone = f->status == ITD_ENOTFOUND && !lead_id_eq(f->at, f->lead);
+  if (is_gone && intake_await_forgotten(shard->intake, f->at, forget_done, f)) return;
+  if (is_gone) f->status = 0;
+  if (is_gone && f->more_count)
+    forget_next(f);
+  else
+    forget_return(f);
 }
 
 static void done_who(struct request *request) {
@@ -369,7 +413,8 @@ static void done_who(struct request *request) {
                            .origin = conn->shard->index,
                            .id = request->id,
                            .has_reply = request->has_reply,
-                           .lead = lead};
+                           .lead = lead,
+                           .at = lead};
   snprintf(f->by, sizeof f->by, "uid %u", (unsigned)conn->uid);
   conn_ref(conn);
   atomic_fetch_add(&daemon->forgetting, 1);

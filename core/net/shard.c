@@ -119,18 +119,38 @@ void shard_quarantine(struct shard *shard, const struct error *reason, struct by
   if (shard->intake) intake_refuse(shard->intake, reason, bytes, shard->turn_ms);
 }
 
+void shard_send_on(struct shard *shard, struct task *task, const struct intake_way *way) {
+  const struct store *store = shard->daemon->store;
+  task->status = 0;
+  task->goes_on = true;
+  if (task->kind == TASK_EVENT || task->kind == TASK_VALIDATE) {
+    task->has_way = true;
+    task->way = *way;
+    task->partition = store_partition_of_lead(store, way->to);
+    return;
+  }
+  struct lead_id to; // a question: its answer says which lead is to be asked for
+  CHECK(lead_id_parse(buf_bytes(&task->answer), &to) == 0);
+  buf_clear(&task->input);
+  buf_append_bytes(&task->input, buf_bytes(&task->answer));
+  buf_clear(&task->answer);
+  task->partition = store_partition_of_lead(store, to);
+}
+
 void shard_do(struct shard *shard, struct task *task) {
   struct bytes input = buf_bytes(&task->input);
   uint64_t before_ns = clock_mono_ns();
+  struct intake_way way = {0}, was = task->way;
+  const struct intake_way *on = task->has_way ? &was : NULL;
   task->status = shard_allows(shard, task->kind, &task->error);
   if (task->status < 0) return;
   switch (task->kind) {
   case TASK_EVENT:
-    task->status = intake_event(shard->intake, input, task->received_ms, &task->answer, &task->error);
+    task->status = intake_event_on(shard->intake, input, task->received_ms, on, &way, &task->answer, &task->error);
     hist_add(&shard->metrics->hop_decide, clock_mono_ns() - before_ns);
     break;
   case TASK_VALIDATE:
-    task->status = intake_validate(shard->intake, input, task->received_ms, &task->answer, &task->error);
+    task->status = intake_validate_on(shard->intake, input, task->received_ms, on, &way, &task->answer, &task->error);
     break;
   case TASK_LEAD: task->status = intake_lead(shard->intake, input, &task->answer, &task->error); break;
   case TASK_DECISION: task->status = intake_decision(shard->intake, input, &task->answer, &task->error); break;
@@ -138,6 +158,7 @@ void shard_do(struct shard *shard, struct task *task) {
   case TASK_EXPLAIN: task->status = intake_explain(shard->intake, input, &task->answer, &task->error); break;
   case TASK_MESSAGES: CHECK(false); // they come another way: the courier
   }
+  if (task->status == INTAKE_ELSEWHERE) shard_send_on(shard, task, &way);
 }
 
 void shard_submit(struct shard *shard, struct request *request, uint32_t slot, enum task_kind kind, unsigned partition,
@@ -152,7 +173,7 @@ void shard_submit(struct shard *shard, struct request *request, uint32_t slot, e
     shard_do(shard, task);
     // The last one's answer is written in this turn, and waits with it. What others are still waited for may be written in
     // a later turn: this task then counts only once it is durable.
-    if (request->left == 1) {
+    if (request->left == 1 && !task->goes_on) {
       request_settle(request);
     } else {
       conn_weigh(request->owner, request, task->answer.n);
@@ -183,7 +204,7 @@ static void return_tasks(struct shard *shard, struct task_list *list) {
       continue;
     }
     has_own = true;
-    request_settle(task->request);
+    origin_settle(shard->origin, task);
   }
   if (has_own) shard->has_room = true; // a connection may have waited for these
   fabric_flush(shard->fabric, shard->index);

@@ -14,6 +14,10 @@ struct task {
   struct buf
       input; // the event's map, or who or which; MESSAGES: a batch for a shard (net/courier.h), which has no request
   struct buf answer; // a MessagePack map when status is 0
+  // The lead that is meant was merged into another: the task goes on to `partition`, from its origin, when it is back there.
+  bool goes_on;
+  bool has_way; // it came on
+  struct intake_way way;
   int status;
   struct error error;      // when status is not 0
   struct request *request; // the origin's

@@ -154,6 +154,11 @@ int policy_state_check(const struct policy *policy, struct bytes state, struct e
 // now. One that has fired is not armed again.
 void policy_state_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to,
                           int64_t now_ms, struct policy_state *state);
+// Takes another lead's state of the same policy in (docs/features.md#merging). Stage: the one that is declared further
+// on, with the time it was entered and its timers; of the same stage the earlier entry, whose timers go on. Owner: a manual
+// one before one by rule, then `into`'s own. Memory and the last action are times of what happened: the later one, and of
+// the actions before it the latest of both.
+void policy_state_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other);
 
 // ---- one decision ----
 bool policy_asks_ages(const struct policy *policy); // some condition asks how fresh a feature is

@@ -180,3 +180,56 @@ void policy_state_migrate(const struct policy *from, const struct policy_state *
   state->stage_since_ms = old->stage_since_ms;
   carry_timers(from, old, to, now_ms, state);
 }
+
+// ---- merge ----
+static void merge_journey(struct policy_state *into, const struct policy_state *other) {
+  bool is_further = other->stage > into->stage;
+  if (!is_further && (other->stage < into->stage || other->stage_since_ms >= into->stage_since_ms)) return;
+  into->stage = other->stage;
+  into->stage_since_ms = other->stage_since_ms;
+  into->timer_count = other->timer_count;
+  memcpy(into->timer, other->timer, sizeof into->timer);
+}
+
+static void merge_owner(struct policy_state *into, const struct policy_state *other) {
+  bool is_better = other->owner >= 0 && (into->owner < 0 || (other->owner_is_manual && !into->owner_is_manual));
+  if (!is_better) return;
+  into->owner = other->owner;
+  into->owner_is_manual = other->owner_is_manual;
+}
+
+static bool is_action(const char *name) { return strncmp(name, "action ", 7) == 0; }
+
+// Times of the last actions, the latest first: acted_ms, then the memory's "action K ago" in their order (scripts/compile.lua).
+static size_t action_times(const struct artifact *a, const struct policy_state *s, double *out) {
+  size_t n = 0;
+  out[n++] = (double)s->acted_ms;
+  for (size_t i = 0; i < a->memory_count; i++)
+    if (is_action(a->memory_name[i])) out[n++] = s->memory[i];
+  return n;
+}
+
+static void merge_actions(const struct artifact *a, struct policy_state *into, const struct policy_state *other) {
+  double *mine = xmalloc((a->memory_count + 1) * 2 * sizeof *mine), *theirs = mine + a->memory_count + 1;
+  size_t n = action_times(a, into, mine), m = 0, t = 0;
+  action_times(a, other, theirs);
+  // The n latest of both lists, each of which falls.
+  double next = mine[m] >= theirs[t] ? mine[m++] : theirs[t++];
+  into->acted_ms = (int64_t)next;
+  for (size_t i = 0; i < a->memory_count; i++) {
+    if (!is_action(a->memory_name[i])) continue;
+    bool is_mine = t >= n || (m < n && mine[m] >= theirs[t]);
+    into->memory[i] = is_mine ? mine[m++] : theirs[t++];
+  }
+  free(mine);
+}
+
+void policy_state_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other) {
+  const struct artifact *a = policy->artifact;
+  if (other->acted_ms > into->acted_ms) into->action = other->action;
+  merge_actions(a, into, other);
+  for (size_t i = 0; i < a->memory_count; i++)
+    if (!is_action(a->memory_name[i]) && other->memory[i] > into->memory[i]) into->memory[i] = other->memory[i];
+  merge_owner(into, other);
+  merge_journey(into, other);
+}

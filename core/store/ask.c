@@ -1,6 +1,7 @@
 // Questions about leads and decisions: what is kept, what was decided, and why.
 #include "base/hash.h"
 #include "store/intake_private.h"
+#include "store/merge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,14 @@ static int find_lead(struct intake *in, struct bytes who, struct lead **lead, st
   return status < 0 ? status : intake_may_show(in, (*lead)->id, err);
 }
 
+// A lead that was merged into another is asked for there.
+static int elsewhere(const struct lead *lead, struct buf *answer) {
+  char id[LEAD_ID_TEXT];
+  lead_id_format(lead->into, id);
+  buf_append_str(answer, id);
+  return INTAKE_ELSEWHERE;
+}
+
 struct identities {
   struct buf packed;
   uint32_t count;
@@ -110,6 +119,7 @@ int intake_who(struct intake *in, struct bytes who, struct buf *answer, struct e
   char id[LEAD_ID_TEXT];
   int status = find_lead(in, who, &lead, err);
   if (status < 0) return status;
+  if (lead->flags & LEAD_SEALED) return elsewhere(lead, answer);
   lead_id_format(lead->id, id);
   mp_put_map(answer, 1);
   mp_put_cstr(answer, "lead");
@@ -121,12 +131,13 @@ int intake_lead(struct intake *in, struct bytes who, struct buf *answer, struct 
   struct lead *lead;
   int status = find_lead(in, who, &lead, err);
   if (status < 0) return status;
+  if (lead->flags & LEAD_SEALED) return elsewhere(lead, answer);
   struct policy *policy = store_version(in->store, lead->release);
   if (!policy)
     return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", lead->release);
   struct frame frame = {0};
   if (lead->number) {
-    status = store_read_number(in->shard, lead->id, lead->number, &in->raw, &frame, err);
+    status = store_read_last(in->shard, lead->id, &in->raw, &frame, err);
     if (status < 0) return status;
   }
   mp_put_map(answer, 3);
@@ -160,12 +171,12 @@ int intake_decision(struct intake *in, struct bytes decision_id, struct buf *ans
 // ---- explanation ----
 
 static const char *kind_name(uint8_t kind) {
-  return kind == FRAME_TIMER ? "timer" : kind == FRAME_STOPPED ? "stopped" : "event";
+  return kind == FRAME_TIMER ? "timer" : kind == FRAME_STOPPED ? "stopped" : kind == FRAME_MERGE ? "merge" : "event";
 }
 
-// The event of a frame as it was sent; empty for a timer. ITD_ENOTFOUND when its lead was forgotten.
+// The event of a frame as it was sent; empty for a timer and a merge. ITD_ENOTFOUND when its lead was forgotten.
 int intake_event_of(struct intake *in, const struct frame *frame, struct buf *map, struct error *err) {
-  if (!frame->event.n) return 0;
+  if (!frame->event.n || frame->kind == FRAME_MERGE) return 0;
   buf_clear(&in->secret);
   if (frame->secret.n) {
     int status = store_unseal(in->shard, frame->entity, frame->secret, &in->secret, err);
@@ -204,7 +215,14 @@ static int recompute(struct intake *in, const struct frame *frame, struct lead *
     int status = event_decode(map, frame->received_ms, &wide, &digits, &event, err);
     if (status < 0) return status;
   }
-  return engine_explain(in->engine, &release, before, map.n ? &event : NULL, frame->now_ms, out, err);
+  struct lead *other = NULL;
+  if (frame->kind == FRAME_MERGE) {
+    int status = merge_other(in->shard, frame, &other, err);
+    if (status < 0) return status;
+  }
+  int status = engine_explain(in->engine, &release, before, map.n ? &event : NULL, other, frame->now_ms, out, err);
+  lead_free(other);
+  return status;
 }
 
 static int explain_frame(struct intake *in, const struct frame *frame, struct lead **before, struct buf *answer,
@@ -248,9 +266,12 @@ int intake_explain(struct intake *in, struct bytes what, struct buf *answer, str
     struct lead *lead;
     int status = find_lead(in, what, &lead, err);
     if (status < 0) return status;
+    if (lead->flags & LEAD_SEALED) return elsewhere(lead, answer);
     id = lead->id;
-    number = lead->number;
-    if (!number) return error_set(err, ITD_ENOTFOUND, "this lead has no decision yet");
+    struct frame last;
+    status = store_read_last(in->shard, id, &in->raw, &last, err);
+    if (status < 0) return status;
+    number = last.number;
   }
   if (!is_mine(in, id)) return unknown(what, err);
   if (store_is_forgotten(in->shard, id)) return forgotten(err);

@@ -79,7 +79,7 @@ bool channel_check_frame(struct channel_check *c, const struct frame *f, char wh
              (unsigned long long)f->seq);
     return false;
   }
-  if (f->kind != FRAME_MESSAGE || !f->from_n) return true;
+  if (!f->from_n) return true;
   if (f->from >= c->partitions) {
     snprintf(what, 200, "partition %u, frame %llu: a message from partition %u, which there is not", f->partition,
              (unsigned long long)f->seq, f->from);

@@ -102,8 +102,7 @@ static void note_frame(struct tail *t, const uint8_t *record) {
   frame_get(record, &f);
   if (f.messages.n)
     add_sender(&t->sent, &t->sent_count, &t->sent_cap, (struct sender){.entity = f.entity, .number = f.number});
-  if (f.kind == FRAME_MESSAGE && f.from_n && cause_of(f.cause, &s))
-    add_sender(&t->caused, &t->caused_count, &t->caused_cap, s);
+  if (f.from_n && cause_of(f.cause, &s)) add_sender(&t->caused, &t->caused_count, &t->caused_cap, s);
 }
 
 static void take_tips(struct tail *t, const struct trailer *trailer) {

@@ -282,7 +282,7 @@ static int count_record(void *context, uint64_t address, const struct vault_reco
   (void)address, (void)err;
   struct counted *c = context;
   c->leads += r->type == VAULT_LEAD;
-  c->identities += r->type == VAULT_IDENTITY;
+  c->identities += r->type == VAULT_IDENTITY && r->kind != IDENTITY_LINK;
   return 0;
 }
 

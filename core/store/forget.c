@@ -59,6 +59,14 @@ void forget_job_add(struct forget_job *job, struct hash128 hash, uint64_t addres
       (struct forget_identity){.hash = hash, .address = address, .text = bytes_of(xstrndup(text.p, text.n), text.n)};
 }
 
+void forget_job_link(struct forget_job *job, struct lead_id merged, uint64_t address) {
+  forget_job_add(job, (struct hash128){0}, address, (struct bytes){0});
+  for (size_t i = 0; i < job->merged_count; i++)
+    if (lead_id_eq(job->merged[i], merged)) return;
+  job->merged = xrealloc(job->merged, (job->merged_count + 1) * sizeof *job->merged);
+  job->merged[job->merged_count++] = merged;
+}
+
 void forget_job_end(struct forget_job *job, int status, const struct error *err) {
   job->status = status;
   if (err) job->error = *err;
@@ -69,6 +77,7 @@ void forget_job_end(struct forget_job *job, int status, const struct error *err)
     free(text);
   }
   free(job->identity);
+  free(job->merged);
   free(job);
 }
 
@@ -81,6 +90,8 @@ bool forget_has(const struct forget *f, struct lead_id lead) {
   pthread_rwlock_unlock(lock);
   return has;
 }
+
+size_t forget_known(const struct forget *f) { return atomic_load_explicit(&f->known_count, memory_order_acquire); }
 
 enum { IN_LEDGER = 1 }; // flags of an entry
 
@@ -178,7 +189,7 @@ static int open_ledger(struct forget *f, struct error *err) {
 static int add_lines(struct forget *f, const struct forget_job *jobs, struct error *err) {
   struct buf b = {0};
   for (const struct forget_job *job = jobs; job; job = job->next) {
-    if (!is_in_ledger(f, job->lead)) put_line(&b, job->lead, job->at_ms);
+    if (!job->is_waiting && !is_in_ledger(f, job->lead)) put_line(&b, job->lead, job->at_ms);
   }
   int e = b.n ? disk_write(f->fd, b.p, b.n, f->end) : 0;
   if (e == 0 && b.n) e = disk_sync(f->fd);
@@ -202,7 +213,7 @@ typedef int (*drop_one)(struct state_txn *txn, const struct forget_job *job, str
 static int drop_identities(struct state_txn *txn, const struct forget_job *job, struct error *err) {
   int rc = 0;
   for (size_t i = 0; rc == 0 && i < job->count; i++)
-    rc = state_drop_identity(txn, job->identity[i].hash, job->identity[i].address, err);
+    if (job->identity[i].text.n) rc = state_drop_identity(txn, job->identity[i].hash, job->identity[i].address, err);
   return rc;
 }
 
@@ -223,7 +234,7 @@ static int drop_from_state(struct forget *f, const struct forget_job *jobs, drop
 static size_t identities(const struct forget_job *jobs) {
   size_t n = 0;
   for (const struct forget_job *job = jobs; job; job = job->next) n += job->count;
-  return n;
+  return n; // links counted
 }
 
 static int purge_quarantine(struct forget *f, struct forget_job *jobs, struct error *err) {
@@ -232,11 +243,13 @@ static int purge_quarantine(struct forget *f, struct forget_job *jobs, struct er
   struct bytes *text = xmalloc(count * sizeof *text);
   uint64_t *removed = xcalloc(count, sizeof *removed);
   for (const struct forget_job *job = jobs; job; job = job->next)
-    for (size_t i = 0; i < job->count; i++) text[n++] = job->identity[i].text;
-  int rc = quarantine_purge(f->quarantine, text, count, removed, err);
+    for (size_t i = 0; i < job->count; i++)
+      if (job->identity[i].text.n) text[n++] = job->identity[i].text;
+  int rc = n ? quarantine_purge(f->quarantine, text, n, removed, err) : 0;
   n = 0;
   for (struct forget_job *job = jobs; job; job = job->next)
-    for (size_t i = 0; i < job->count; i++) job->quarantined += removed[n++];
+    for (size_t i = 0; i < job->count; i++)
+      if (job->identity[i].text.n) job->quarantined += removed[n++];
   free(text);
   free(removed);
   return rc;
@@ -276,11 +289,18 @@ static uint64_t end_all(struct forget_job *jobs, int status, const struct error 
   return n;
 }
 
+static uint64_t leads(const struct forget_job *jobs) {
+  uint64_t n = 0;
+  for (; jobs; jobs = jobs->next) n += !jobs->is_waiting;
+  return n;
+}
+
 int forget_now(struct forget *f, struct forget_job *jobs, struct error *err) {
   struct error local = {0};
   if (!err) err = &local;
   int rc = jobs ? run(f, jobs, err) : 0;
-  uint64_t n = end_all(jobs, rc, err);
+  uint64_t n = leads(jobs);
+  end_all(jobs, rc, err);
   if (rc == 0) atomic_fetch_add_explicit(&f->count, n, memory_order_relaxed);
   return rc;
 }
@@ -350,11 +370,11 @@ static void forget_all_of(struct forget *f, struct forget_job *jobs) {
     wait_ms(f, RETRY_MS);
   }
   pthread_mutex_unlock(&f->lock);
-  uint64_t n = end_all(jobs, rc == ITD_EFULL ? ITD_ESHUTDOWN : rc, &err);
+  uint64_t count = leads(jobs), n = end_all(jobs, rc == ITD_EFULL ? ITD_ESHUTDOWN : rc, &err);
   pthread_mutex_lock(&f->lock);
   if (rc == 0) {
     f->finished += n;
-    atomic_fetch_add_explicit(&f->count, n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&f->count, count, memory_order_relaxed);
   }
   pthread_cond_broadcast(&f->done);
 }

@@ -15,15 +15,18 @@
 struct forget_identity {
   struct hash128 hash;
   uint64_t address;  // in the vault
-  struct bytes text; // malloc'd
+  struct bytes text; // malloc'd; empty: of a link
 };
 struct forget_job {
   struct lead_id lead;
   int64_t at_ms;
   struct journal *journal; // that has the frame; NULL: it is on disk
   uint64_t key_address;    // in the vault; 0: it was erased before
+  bool is_waiting;         // nothing is to be done but to wait for those before it
   struct forget_identity *identity;
   size_t count, cap;
+  struct lead_id *merged; // leads that were merged into it: forgotten after it, each with its own frame
+  size_t merged_count;
   // Called once when it is done, on the thread that did it; NULL: nobody waits. status: 0; ITD_ESHUTDOWN: not done, the next
   // start does it; ITD_EIO, ITD_ECORRUPT.
   void (*done)(void *context, const struct forget_job *job);
@@ -35,6 +38,8 @@ struct forget_job {
 };
 struct forget_job *forget_job_new(struct lead_id lead, int64_t at_ms);
 void forget_job_add(struct forget_job *job, struct hash128 hash, uint64_t address, struct bytes text); // copies
+// A link to a lead that was merged into it, whose record is to be erased as well.
+void forget_job_link(struct forget_job *job, struct lead_id merged, uint64_t address);
 void forget_job_end(struct forget_job *job, int status, const struct error *err); // calls `done`, and frees it
 
 struct forget;
@@ -46,6 +51,7 @@ void forget_close(struct forget *f); // what is under way is tried to its end fi
 
 // ---- any thread ----
 bool forget_has(const struct forget *f, struct lead_id lead); // forgotten, whatever is left to do
+size_t forget_known(const struct forget *f);                  // how many leads forget_has knows
 void forget_mark(struct forget *f, struct lead_id lead);      // once the frame is staged
 void forget_give(struct forget *f, struct forget_job *job);   // once it is committed; takes it over
 // Returns when all that was given before is done. The error of a try that failed meanwhile (it is tried again).

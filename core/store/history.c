@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "store/base.h"
+#include "store/merge.h"
 #include "store/shard.h"
 
 int history_event(struct store_shard *s, const struct frame *frame, struct buf *map, struct error *err) {
@@ -25,12 +26,29 @@ static const struct event_limits NO_LIMITS = {.id_max = SIZE_MAX,
                                               .late_max_ms = INT64_MAX,
                                               .future_max_ms = INT64_MAX};
 
+static int refold_merge(struct store_shard *s, const struct frame *f, struct policy *from, struct policy *policy,
+                        struct lead **lead, struct error *err) {
+  struct lead *other;
+  int rc = merge_other(s, f, &other, err);
+  if (rc) return rc;
+  struct policy *of_other = other->release == f->policy ? policy : store_version(s->store, other->release);
+  if (!of_other)
+    rc = error_set(err, ITD_ECORRUPT, "policy version %u, which the merged lead's state is of, does not load",
+                   other->release);
+  if (rc == 0) rc = engine_refold_merge(lead, from, policy, f->policy, other, of_other, f->number, f->effects, err);
+  if (rc == 0) rc = merge_answered(*lead, f, err);
+  explicit_bzero(other, lead_size(other));
+  lead_free(other);
+  return rc;
+}
+
 static int refold(struct store_shard *s, const struct frame *f, struct policy *policy, struct lead **lead,
                   struct error *err) {
   struct policy *from = policy;
   if ((*lead)->release != f->policy && !(from = store_version(s->store, (*lead)->release)))
     return error_set(err, ITD_ECORRUPT, "policy version %u, which the lead's state is of, does not load",
                      (*lead)->release);
+  if (f->kind == FRAME_MERGE) return refold_merge(s, f, from, policy, lead, err);
   if (f->kind != FRAME_EVENT)
     return engine_refold(lead, from, policy, f->policy, NULL, f->now_ms, f->number, f->effects, err);
 
@@ -42,6 +60,19 @@ static int refold(struct store_shard *s, const struct frame *f, struct policy *p
   if (rc == 0) rc = event_decode(buf_bytes(&map), f->received_ms, &NO_LIMITS, &digits, &event, err);
   if (rc == 0) rc = engine_refold(lead, from, policy, f->policy, &event, f->now_ms, f->number, f->effects, err);
   buf_deinit(&map);
+  if (rc == 0 && f->messages.n) {
+    struct merge_asks asks = merge_asks_of(f->messages);
+    (*lead)->asks += asks.all;
+    (*lead)->asks_known += asks.known;
+  }
+  return rc;
+}
+
+// A message to a lead runs nothing of its policy: features and journey stay as they are, of whichever release.
+static int fold_message(const struct frame *f, const struct policy *policy, struct lead **lead, struct error *err) {
+  uint64_t hash;
+  int rc = merge_fold(lead, f, policy, true, &hash, err);
+  if (rc == 0 && hash != f->hash) rc = error_set(err, ITD_ECORRUPT, "a message to a lead had another outcome");
   return rc;
 }
 
@@ -53,7 +84,7 @@ int history_fold(struct store_shard *s, const struct frame *f, uint64_t place, s
   struct policy *policy = store_version(s->store, f->policy);
   if (!policy) return error_set(err, ITD_ECORRUPT, "policy version %u does not load", f->policy);
   if (!*lead) *lead = lead_new(f->entity, f->workspace, policy, f->policy, f->now_ms);
-  int rc = refold(s, f, policy, lead, err);
+  int rc = f->kind == FRAME_MESSAGE ? fold_message(f, policy, lead, err) : refold(s, f, policy, lead, err);
   if (rc) return rc;
   (*lead)->seq = f->seq;
   (*lead)->place = place;
@@ -61,6 +92,21 @@ int history_fold(struct store_shard *s, const struct frame *f, uint64_t place, s
   if (digest == f->digest) return 0;
   return error_set(err, ITD_ECORRUPT, "folding the frame again gives state %016llx; it recorded %016llx",
                    (unsigned long long)digest, (unsigned long long)f->digest);
+}
+
+bool frame_is_decision(const struct frame *f) {
+  return f->kind == FRAME_EVENT || f->kind == FRAME_TIMER || (f->kind == FRAME_MERGE && f->hash); // or it was stopped
+}
+
+int store_read_last(struct store_shard *s, struct lead_id id, struct buf *raw, struct frame *frame, struct error *err) {
+  struct lead *lead = store_lead(s, id);
+  for (uint64_t place = lead ? lead->place : 0; place; place = frame->previous) {
+    int rc = store_read(s, place, raw, frame, err);
+    if (rc == ITD_ENOTFOUND)
+      return error_set(err, rc, "the lead's last decision is older than the journal that is kept");
+    if (rc || frame_is_decision(frame)) return rc;
+  }
+  return error_set(err, ITD_ENOTFOUND, "this lead has no decision yet");
 }
 
 int store_read_number(struct store_shard *s, struct lead_id id, uint32_t number, struct buf *raw, struct frame *frame,
@@ -71,8 +117,7 @@ int store_read_number(struct store_shard *s, struct lead_id id, uint32_t number,
     if (rc == ITD_ENOTFOUND)
       return error_set(err, rc, "decision %u of this lead is older than the journal that is kept (retention)", number);
     if (rc) return rc;
-    bool is_decision = frame->kind == FRAME_EVENT || frame->kind == FRAME_TIMER;
-    if (is_decision && frame->number == number) return 0;
+    if (frame_is_decision(frame) && frame->number == number) return 0;
     if (frame->number < number) break;
   }
   return error_set(err, ITD_ENOTFOUND, "the lead has no decision %u", number);

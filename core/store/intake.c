@@ -1,6 +1,8 @@
 #include "store/intake_private.h"
+#include "store/merge.h"
 
 #include "base/log.h"
+#include "store/dedupe_run.h"
 #include "wire/rpc.h"
 
 #include <stdlib.h>
@@ -17,6 +19,7 @@ struct intake *intake_new(struct store *store, unsigned shard, const struct inta
   in->shard = store_shard(store, shard);
   in->index = shard;
   in->options = *options;
+  table_init(&in->asked, sizeof(struct table_entry));
   in->engine = engine_new(options->clock, &options->vm, policy_of, store);
   in->flaps = flaps_new();
   return in;
@@ -32,6 +35,10 @@ void intake_free(struct intake *in) {
   buf_deinit(&in->raw);
   buf_deinit(&in->error);
   message_effects_deinit(&in->effects);
+  buf_deinit(&in->list);
+  if (in->block.p) explicit_bzero(in->block.p, in->block.cap);
+  buf_deinit(&in->block);
+  table_deinit(&in->asked);
   free(in->waiting);
   free(in);
 }
@@ -90,11 +97,19 @@ int intake_forget(struct intake *in, struct lead_id id, const char *by,
                         .number = lead->number,
                         .received_ms = clock_wall_ms(),
                         .event = buf_bytes(&in->raw)};
+  merge_put_forgets(in, lead, &frame);
   char text[LEAD_ID_TEXT];
   lead_id_format(id, text);
   log_line(LOG_INFO, "lead_forgotten", "lead=%s by=%s", text, log_quote(by));
   store_forget(in->shard, &frame, done, context);
   return 0;
+}
+
+bool intake_await_forgotten(struct intake *in, struct lead_id id,
+                            void (*done)(void *context, const struct forget_job *job), void *context) {
+  if (!store_is_forgotten(in->shard, id)) return false;
+  store_await_forgotten(in->shard, id, done, context);
+  return true;
 }
 
 const struct release *intake_release(const struct intake *in) { return engine_release(in->engine); }
@@ -114,6 +129,7 @@ struct who {
   struct bytes value;
   struct hash128 identity;
   unsigned partition;
+  const struct lead_id *lead; // an event that goes on: whose it is; NULL: the identity says
 };
 
 static struct who who_of(const struct store *store, uint16_t workspace, const struct event *event) {
@@ -173,7 +189,6 @@ static void append_decision(struct intake *in, struct lead *lead, const struct d
   frame->digest = d->digest;
   frame->hash = d->hash;
   frame->effects = d->effects;
-  frame->messages = d->messages;
   frame->decision = d->answer;
   frame->previous = lead->place;
   intake_stamp(in, frame);
@@ -184,8 +199,7 @@ static void append_decision(struct intake *in, struct lead *lead, const struct d
 }
 
 // Frames of the timers that fired on the way.
-static void append_timers(struct intake *in, struct lead *lead, const struct engine_result *result,
-                          int64_t received_ms) {
+void append_timers(struct intake *in, struct lead *lead, const struct engine_result *result, int64_t received_ms) {
   for (size_t i = 0; i < result->count; i++) {
     if (!result->decision[i].is_timer) continue;
     struct frame frame = {.received_ms = received_ms};
@@ -213,7 +227,7 @@ static void append_stopped(struct intake *in, struct lead *lead, struct frame *f
 }
 
 // The engine took away a timer whose call was stopped.
-static void append_stopped_timer(struct intake *in, struct lead *lead, int64_t received_ms, const struct error *why) {
+void append_stopped_timer(struct intake *in, struct lead *lead, int64_t received_ms, const struct error *why) {
   struct frame frame = {.received_ms = received_ms};
   append_stopped(in, lead, &frame, why);
   log_line(LOG_WARN, "timer_stopped", "why=%s", log_quote(why->text));
@@ -254,6 +268,11 @@ static int lead_of(struct intake *in, const struct event *event, const struct wh
                    struct lead **lead, bool *is_new, struct error *err) {
   struct lead_id id;
   *is_new = false;
+  if (who->lead) {
+    *lead = store_lead(in->shard, *who->lead);
+    CHECK(*lead); // next_of saw to it
+    return 0;
+  }
   if (store_find(in->shard, who->identity, &id)) {
     *lead = store_lead(in->shard, id);
     if (*lead) return 0;
@@ -306,7 +325,12 @@ static int take(struct intake *in, const struct event *event, const struct who *
     store_quarantine(in->shard, err, event->raw, received_ms);
   } else {
     const struct decision *d = &result.decision[result.count - 1];
+    buf_clear(&in->list);
+    struct merge_asks asks = merge_put_asks(in, lead, event, &in->list);
+    frame.messages = buf_bytes(&in->list);
     append_decision(in, lead, d, &frame);
+    lead->asks += asks.all;
+    lead->asks_known += asks.known;
     buf_append_bytes(answer, d->answer);
     count(&in->counters.events);
     if (is_new) count(&in->counters.new_leads);
@@ -317,37 +341,82 @@ static int take(struct intake *in, const struct event *event, const struct who *
 
 static struct error *or_local(struct error *err, struct error *local) { return err ? err : local; }
 
-int intake_event(struct intake *in, struct bytes map, int64_t received_ms, struct buf *answer, struct error *err) {
+// The first answer, if the message was seen here: 1 when it was not.
+static int seen_before(struct intake *in, struct hash128 message, int64_t received_ms, struct buf *answer,
+                       struct error *err) {
+  uint64_t place = message.hi || message.lo ? store_seen(in->shard, message, received_ms) : 0;
+  if (!place) return 1;
+  struct frame frame;
+  count(&in->counters.duplicates);
+  int status = store_read(in->shard, place, &in->raw, &frame, err);
+  if (status < 0) return status;
+  if (store_is_forgotten(in->shard, frame.entity)) // nothing of it is kept, in quarantine neither
+    return error_set(err, ITD_EFORGOTTEN, "this messageId was decided for a lead that was forgotten since");
+  return answer_again(&frame, answer, err);
+}
+
+// Whose an event is that goes on to here, or an identity's: INTAKE_ELSEWHERE when that lead was merged into another. 0: it is
+// this shard's, or there is none yet.
+static int next_of(struct intake *in, const struct who *who, struct hash128 message, const struct intake_way *on,
+                   struct intake_way *way, struct error *err) {
+  struct lead_id id;
+  const struct lead *lead = NULL;
+  if (on)
+    lead = store_lead(in->shard, on->to);
+  else if (store_find(in->shard, who->identity, &id))
+    lead = store_lead(in->shard, id);
+  if (on && !lead)
+    return error_set(err, ITD_EUNAVAILABLE, "the lead that it belongs to is being forgotten; send it again");
+  if (!lead || !(lead->flags & LEAD_SEALED)) return 0;
+  bool has_message = message.hi || message.lo;
+  *way = (struct intake_way){.to = lead->into,
+                             .message = has_message ? message_in_slot(message, lead_id_slot(lead->into)) : message,
+                             .hops = on ? on->hops + 1 : 1};
+  if (way->hops > INTAKE_HOPS_MAX)
+    return error_set(err, ITD_ECORRUPT, "merged leads lead on and on (INTAKE_HOPS_MAX): they make a circle");
+  return INTAKE_ELSEWHERE;
+}
+
+static struct who whose(const struct intake *in, const struct event *event, const struct intake_way *on) {
+  struct who who = who_of(in->store, in->options.workspace, event);
+  if (on) {
+    who.lead = &on->to;
+    who.partition = store_partition_of_lead(in->store, on->to);
+  }
+  return who;
+}
+
+int intake_event_on(struct intake *in, struct bytes map, int64_t received_ms, const struct intake_way *on,
+                    struct intake_way *way, struct buf *answer, struct error *err) {
   struct error local = {0};
   err = or_local(err, &local);
   struct event event;
   struct event_digits digits;
   int status = event_decode(map, received_ms, &in->options.limits, &digits, &event, err);
   if (status < 0) return refuse(in, status, err, map, received_ms);
-  struct who who = who_of(in->store, in->options.workspace, &event);
+  struct who who = whose(in, &event, on);
   struct hash128 message = {0};
-  if (event.message_id.n) {
-    message = store_message(in->store, who.identity, event.message_id);
-    uint64_t place = store_seen(in->shard, message, received_ms);
-    if (place) {
-      struct frame frame;
-      count(&in->counters.duplicates);
-      status = store_read(in->shard, place, &in->raw, &frame, err);
-      if (status < 0) return status;
-      if (store_is_forgotten(in->shard, frame.entity)) // nothing of it is kept, in quarantine neither
-        return error_set(err, ITD_EFORGOTTEN, "this messageId was decided for a lead that was forgotten since");
-      return answer_again(&frame, answer, err);
-    }
-  }
+  if (event.message_id.n) message = on ? on->message : store_message(in->store, who.identity, event.message_id);
+  status = seen_before(in, message, received_ms, answer, err);
+  if (status != 1) return status;
+  status = next_of(in, &who, message, on, way, err);
+  if (status) return status;
   status = check_future(in, &event, received_ms, err);
   if (status < 0) return refuse_event(in, status, err, &event, &who, message, received_ms);
   return take(in, &event, &who, message, received_ms, answer, err);
 }
 
+int intake_event(struct intake *in, struct bytes map, int64_t received_ms, struct buf *answer, struct error *err) {
+  struct intake_way way;
+  return intake_event_on(in, map, received_ms, NULL, &way, answer, err);
+}
+
 // A copy of the lead that an event would change, or a new one with an id that is nobody's.
 static int lead_copy(struct intake *in, const struct who *who, int64_t now_ms, struct lead **out, struct error *err) {
   struct lead_id id;
-  if (store_find(in->shard, who->identity, &id)) {
+  bool is_known = who->lead != NULL;
+  if (is_known) id = *who->lead;
+  if (is_known || store_find(in->shard, who->identity, &id)) {
     int status = intake_may_show(in, id, err);
     if (status < 0) return status;
     struct lead *lead = store_lead(in->shard, id);
@@ -362,13 +431,16 @@ static int lead_copy(struct intake *in, const struct who *who, int64_t now_ms, s
   return 0;
 }
 
-int intake_validate(struct intake *in, struct bytes map, int64_t received_ms, struct buf *answer, struct error *err) {
+int intake_validate_on(struct intake *in, struct bytes map, int64_t received_ms, const struct intake_way *on,
+                       struct intake_way *way, struct buf *answer, struct error *err) {
   struct event event;
   struct event_digits digits;
   int status = event_decode(map, received_ms, &in->options.limits, &digits, &event, err);
   if (status == 0) status = check_future(in, &event, received_ms, err);
   if (status < 0) return status;
-  struct who who = who_of(in->store, in->options.workspace, &event);
+  struct who who = whose(in, &event, on);
+  status = next_of(in, &who, (struct hash128){0}, on, way, err);
+  if (status) return status;
   int64_t first_ms = in->options.clock == ENGINE_CLOCK_WALL ? received_ms : event.timestamp_ms;
   struct lead *lead;
   status = lead_copy(in, &who, first_ms, &lead, err);
@@ -384,6 +456,11 @@ int intake_validate(struct intake *in, struct bytes map, int64_t received_ms, st
   }
   lead_free(lead);
   return status;
+}
+
+int intake_validate(struct intake *in, struct bytes map, int64_t received_ms, struct buf *answer, struct error *err) {
+  struct intake_way way;
+  return intake_validate_on(in, map, received_ms, NULL, &way, answer, err);
 }
 
 static void wait_for_release(struct intake *in, struct lead_id id) {

@@ -41,6 +41,22 @@ struct intake_stats intake_stats(const struct intake *intake);
 // for its duplicate) is quarantined. Either way nothing may leave before the next store_commit.
 int intake_event(struct intake *intake, struct bytes map, int64_t received_ms, struct buf *answer,
                  struct error *err) ITD_MUST_USE;
+// An event of an identity whose lead was merged into another one's is that one's: nothing is decided here, and it goes on to the
+// partition of `to` (store_partition_of_lead), perhaps on another shard, once what this shard has staged is committed: the
+// merge must be durable before anything rests on it.
+#define INTAKE_ELSEWHERE 1
+struct intake_way {
+  struct lead_id to;
+  struct hash128 message; // by which its duplicates are found there; zeros: none
+  uint32_t hops;          // so far
+};
+// As intake_event (`on` NULL), or an event that goes on to here. INTAKE_ELSEWHERE: *way says to whom; nothing is staged.
+int intake_event_on(struct intake *intake, struct bytes map, int64_t received_ms, const struct intake_way *on,
+                    struct intake_way *way, struct buf *answer, struct error *err) ITD_MUST_USE;
+int intake_validate_on(struct intake *intake, struct bytes map, int64_t received_ms, const struct intake_way *on,
+                       struct intake_way *way, struct buf *answer, struct error *err) ITD_MUST_USE;
+// Merges never make a circle (docs/decisions/merges.md), so this bound is only met by damage.
+#define INTAKE_HOPS_MAX 10000
 // The same judgement and decision on a copy; nothing is kept. Answer: {valid: true, decision: {…}}.
 int intake_validate(struct intake *intake, struct bytes map, int64_t received_ms, struct buf *answer,
                     struct error *err) ITD_MUST_USE;
@@ -74,14 +90,20 @@ int intake_settle(struct store *store, struct intake *const *intakes, int64_t re
 uint32_t intake_whose(const struct store *store, const struct intake_options *options, struct bytes who,
                       unsigned partition[WHOSE_MAX]);
 void intake_hold(struct intake *intake, bool is_held);
+// These three: INTAKE_ELSEWHERE when that lead was merged into another, whose id (32 digits) is then in `answer`: to be asked for
+// instead, of its partition.
 // {lead: {…state and features…}, identities: [{kind, value}], decision: the last one, or nil}
 int intake_lead(struct intake *intake, struct bytes who, struct buf *answer, struct error *err) ITD_MUST_USE;
 // {lead: its id}: which lead is meant.
 int intake_who(struct intake *intake, struct bytes who, struct buf *answer, struct error *err) ITD_MUST_USE;
-// Forgets a lead of this shard's partitions (store_forget). `by` says who asked, and stays in the journal. ITD_ENOTFOUND.
+// Forgets a lead of this shard's partitions (store_forget); leads that were merged into it are told by messages, and are named to
+// `done` (job->merged). `by` says who asked, and stays in the journal. ITD_ENOTFOUND.
 int intake_forget(struct intake *intake, struct lead_id lead, const char *by,
                   void (*done)(void *context, const struct forget_job *job), void *context,
                   struct error *err) ITD_MUST_USE;
+// Calls `done`, likewise, once nothing is left of a lead that was forgotten before; false: it was not.
+bool intake_await_forgotten(struct intake *intake, struct lead_id lead,
+                            void (*done)(void *context, const struct forget_job *job), void *context);
 // A decision_id "LEAD-NUMBER" names its partition itself.
 int decision_id_parse(struct bytes text, struct lead_id *lead, uint32_t *number, struct error *err) ITD_MUST_USE;
 int intake_decision(struct intake *intake, struct bytes decision_id, struct buf *answer,

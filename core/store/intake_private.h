@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "store/flaps.h"
 #include "store/intake.h"
+#include "store/table.h"
 
 #include <stdatomic.h>
 
@@ -18,6 +19,9 @@ struct intake {
   struct engine *engine;
   struct buf clear, secret, sealed, raw, error; // scratch of one event
   struct message_effects effects;               // of one message
+  struct buf list, block;                       // messages of one frame; a lead that was handed over
+  struct table asked; // what this shard's leads have asked for (store_ask_id), so that it is not asked for again …
+  size_t asked_at;    // … since so many leads were forgotten: after that an answer may be another
   // Leads whose due timers have no place in the release in force: they keep the state of their own release until an
   // event comes, and wake again when another release is put in force.
   struct lead_id *waiting;
@@ -27,9 +31,20 @@ struct intake {
   struct flaps *flaps;
 };
 
+// How a message came, as its frame says.
+struct arrival {
+  uint16_t from;
+  uint64_t from_n;
+  struct hash128 message;
+  struct bytes cause;
+  int64_t received_ms;
+};
+void append_timers(struct intake *in, struct lead *lead, const struct engine_result *result, int64_t received_ms);
+void append_stopped_timer(struct intake *in, struct lead *lead, int64_t received_ms, const struct error *why);
+
 void intake_stamp(const struct intake *in, struct frame *frame); // what is in force
 // 0, or ITD_EUNAVAILABLE for a lead that must not be shown while a commit waits for room.
 int intake_may_show(struct intake *in, struct lead_id lead, struct error *err);
-// The event of a frame as it was sent, appended to `map`; nothing for a timer. ITD_ENOTFOUND when its lead was
+// The event of a frame as it was sent, appended to `map`; nothing for a timer and a merge. ITD_ENOTFOUND when its lead was
 // forgotten.
 int intake_event_of(struct intake *in, const struct frame *frame, struct buf *map, struct error *err);

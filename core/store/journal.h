@@ -11,7 +11,8 @@
 // EVENT and TIMER: a decision; recovery refolds them. STOPPED: a policy call that was stopped: recovery refolds it without its event (the
 // effects say what the policy state is, the features did not move). RELEASE and COMMIT have no entity.
 // REFUSED: an event that was refused for its time, so that its duplicate gets the same error. FORGET: the lead is no more. MESSAGE: what
-// another entity sent was applied.
+// another entity sent was applied. MERGE: a lead that was handed over (engine/message.h, MESSAGE_MERGE_HAND) was folded in, and a decision
+// made; its block is in `secret`, whole, sealed under the lead's key.
 enum frame_kind {
   FRAME_EVENT = 1,
   FRAME_TIMER = 2,
@@ -21,6 +22,7 @@ enum frame_kind {
   FRAME_REFUSED = 6,
   FRAME_FORGET = 7,
   FRAME_MESSAGE = 8,
+  FRAME_MERGE = 9,
   FRAME_KIND_END // one more than the last
 };
 
@@ -38,10 +40,10 @@ struct frame {
   uint32_t semantics;               // POLICY_SEMANTICS and FEATURE_SEMANTICS
   uint32_t number;                  // the lead's running number
   uint64_t previous;                // place of the lead's frame before this one; 0: its first
-  uint16_t from;                    // MESSAGE: the partition that sent it, and its number in the channel from there;
-  uint64_t from_n;                  // 0: it came from outside
-  struct hash128 message;           // keyed hash of (identity, messageId); 0: none
-  uint64_t digest, hash;            // of the lead after; of the decision
+  uint16_t from;   // MESSAGE, MERGE, FORGET: the partition that sent it, and its number in the channel from there;
+  uint64_t from_n; // 0: it came from outside
+  struct hash128 message; // keyed hash of (identity, messageId); 0: none
+  uint64_t digest, hash;  // of the lead after; of the decision
   struct bytes
       event; // clear part (wire/event.h event_split); RELEASE: the bundle's hash and who; MESSAGE: {kind, body}
   struct bytes secret;   // sealed personal part: nonce, ciphertext, tag; empty: nothing personal

@@ -3,7 +3,7 @@
 #pragma once
 #include "store/journal.h"
 
-#define JOURNAL_FORMAT      2
+#define JOURNAL_FORMAT      3
 #define SEGMENT_HEADER_SIZE 128u
 #define FRAME_HEADER_SIZE   176u
 #define TRAILER_HEADER_SIZE 48u

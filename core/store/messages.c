@@ -1,18 +1,11 @@
 // What comes to this shard's entities: messages that others sent, and those from outside. Applying one is a frame.
 #include "store/intake_private.h"
+#include "store/merge.h"
 #include "store/shard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-struct arrival { // what a frame says of how a message came
-  uint16_t from;
-  uint64_t from_n;
-  struct hash128 message;
-  struct bytes cause;
-  int64_t received_ms;
-};
 
 static void put_event(struct buf *out, const struct message *m) {
   buf_clear(out);
@@ -27,7 +20,11 @@ static void put_event(struct buf *out, const struct message *m) {
 static void apply(struct intake *in, const struct message *message, const struct arrival *arrival) {
   struct message m = *message;
   const struct message_kind *kind = message_kind_of(m.kind);
-  CHECK(kind && kind->entity != ENTITY_LEAD);
+  CHECK(kind);
+  if (kind->entity == ENTITY_LEAD) {
+    merge_apply(in, message, arrival);
+    return;
+  }
   struct entity *e = store_entity(in->shard, m.to);
   if (!e) e = entity_new(kind->entity, m.to, m.workspace);
   if (e->now_ms > m.at_ms) m.at_ms = e->now_ms;
@@ -85,6 +82,8 @@ int intake_tell(struct intake *in, const struct message *message, struct hash128
                 int64_t received_ms, struct buf *answer, struct error *err) {
   int rc = message_check(message->kind, message->body, err);
   if (rc) return rc;
+  if (message_kind_of(message->kind)->entity == ENTITY_LEAD)
+    return error_set(err, ITD_EINVAL, "leads alone send messages of kind %u", message->kind);
   bool has_id = id.hi || id.lo;
   if (has_id) id = message_in_slot(id, lead_id_slot(message->to));
   uint64_t place = has_id ? store_seen(in->shard, id, received_ms) : 0;
@@ -103,9 +102,10 @@ int intake_tell(struct intake *in, const struct message *message, struct hash128
 }
 
 // ---- alone ----
+// A shard that sends to itself all the time must not keep the others' out.
 static bool has_room(void *context, unsigned shard) {
   const struct buf *batch = context;
-  return batch[shard].n == 0;
+  return batch[shard].n < OUTBOX_BATCH_BYTES;
 }
 
 static void give(void *context, unsigned shard, struct bytes batch) {

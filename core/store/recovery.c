@@ -20,25 +20,58 @@ struct recovering {
   struct store *store;
   struct recovery_result *result;
   struct scan scan;
-  uint64_t floor[256];     // progress of each partition: what LMDB has
-  uint64_t channels[256];  // the frame up to which LMDB has its channels
-  bool begins_number;      // the journal has no session of the directory's number of partitions yet
-  struct table lost;       // leads whose key is gone, and whose FORGET frame has not come yet
-  struct forget_job *jobs; // what is left to do for those that were forgotten
-  const uint64_t *covered; // the frame up to which the files of dedupe have its messages; NULL: nobody asks
-  int64_t edge_ms;         // messages before it are out of the window
-  struct deal *deal;       // frames go to the thread of their shard
-  pthread_mutex_t lock;    // of lost, jobs and the figures, for those threads
-  uint64_t said_ns;        // when it was last said how far it is
+  uint64_t floor[256];      // progress of each partition: what LMDB has
+  uint64_t channels[256];   // the frame up to which LMDB has its channels
+  bool begins_number;       // the journal has no session of the directory's number of partitions yet
+  struct table lost;        // leads whose key is gone, and whose FORGET frame has not come yet
+  struct forget_job *jobs;  // what is left to do for those that were forgotten
+  const uint64_t *covered;  // the frame up to which the files of dedupe have its messages; NULL: nobody asks
+  int64_t edge_ms;          // messages before it are out of the window
+  struct deal *deal;        // frames go to the thread of their shard
+  pthread_mutex_t lock;     // of lost, jobs and the figures, for those threads
+  struct found_link *links; // in the vault
+  size_t link_count, link_cap;
+  uint64_t said_ns; // when it was last said how far it is
   size_t at_segment, segments;
 };
 
 // ---- vault and LMDB ----
+struct found_link {
+  struct lead_id lead;
+  uint64_t address, previous;
+};
+
 static int take_record(void *context, uint64_t address, const struct vault_record *r, struct error *err) {
   (void)err;
   struct recovering *v = context;
+  if (r->type == VAULT_IDENTITY && r->kind == IDENTITY_LINK) { // its lead may come in another log
+    if (v->link_count == v->link_cap)
+      v->links = xrealloc(v->links, (v->link_cap = v->link_cap ? v->link_cap * 2 : 64) * sizeof *v->links);
+    v->links[v->link_count++] = (struct found_link){r->lead, address, r->previous};
+    return 0;
+  }
   shard_take_record(shard_of(v->store, store_partition_of_lead(v->store, r->lead)), address, r);
   return 0;
+}
+
+static struct hash128 address_key(uint64_t address) { return (struct hash128){address, hash_mix(address, 1)}; }
+
+// Links come in the order of logs, not in that of their leads' chains: a chain ends with the one that no other goes on from.
+static void take_links(struct recovering *v) {
+  struct table before;
+  table_init(&before, sizeof(struct table_entry));
+  for (size_t i = 0; i < v->link_count; i++) {
+    struct hash128 key = address_key(v->links[i].previous);
+    if (!table_find(&before, key)) table_add(&before, key);
+  }
+  for (size_t i = 0; i < v->link_count; i++) {
+    const struct found_link *l = &v->links[i];
+    if (!table_find(&before, address_key(l->address)))
+      shard_take_link(shard_of(v->store, store_partition_of_lead(v->store, l->lead)), l->lead, l->address);
+  }
+  table_deinit(&before);
+  free(v->links);
+  v->links = NULL;
 }
 
 // What LMDB lacks of who is who: the end of each log, or all of it.
@@ -48,7 +81,9 @@ static int take_vault(struct recovering *v, struct error *err) {
   int rc = 0;
   for (unsigned log = 0; rc == 0 && log < 256; log++)
     if ((rc = state_vault(state, log, &seen[log], err)) == ITD_ENOTFOUND) rc = 0;
-  return rc ? rc : vault_scan(v->store->dir.path, seen, take_record, v, v->store->vault_tip, err);
+  if (rc == 0) rc = vault_scan(v->store->dir.path, seen, take_record, v, v->store->vault_tip, err);
+  take_links(v);
+  return rc;
 }
 
 static int take_progress(struct recovering *v, struct error *err) {
@@ -217,13 +252,14 @@ static int take_frame(void *context, const struct frame *f, uint64_t place, stru
   int rc = take_message_of(v, f, place, err);
   if (rc || f->kind == FRAME_REFUSED) return rc;
   if (is_former) return skip(v);
+  rc = take_channels(v, s, f, err);
+  bool is_other = f->entity_kind != ENTITY_LEAD && f->entity_kind != ENTITY_NOBODY;
+  if (rc == 0 && is_other) rc = take_entity(v, s, f, place, err);
+  if (rc) return name_frame(rc, f, place, err);
   if (f->seq > v->floor[f->partition] && f->kind == FRAME_FORGET) {
     take_forget(v, s, f);
     return 0;
   }
-  rc = take_channels(v, s, f, err);
-  if (rc == 0 && f->entity_kind != ENTITY_LEAD) rc = take_entity(v, s, f, place, err);
-  if (rc) return name_frame(rc, f, place, err);
   if (f->entity_kind != ENTITY_LEAD) return 0;
   bool is_folded = f->seq > v->floor[f->partition] && !forget_has(v->store->forget, f->entity);
   if (is_folded && !shard_key(s, f->entity)) {

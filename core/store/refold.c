@@ -8,6 +8,7 @@
 #include "store/datadir.h"
 #include "store/hold.h"
 #include "store/ids.h"
+#include "store/merge.h"
 #include "store/select.h"
 #include "store/state.h"
 #include "store/table.h"
@@ -73,6 +74,32 @@ static int fold_event(struct refolding *r, struct folded *folded, const struct f
   return engine_refold(&folded->lead, from, policy, f->policy, event, f->now_ms, f->number, f->effects, err);
 }
 
+static int fold_merge(struct refolding *r, struct folded *folded, const struct frame *f, const struct policy *from,
+                      const struct policy *policy, struct error *err) {
+  struct lead *other = NULL;
+  struct policy *of_other;
+  buf_clear(&r->block);
+  int rc = opener_open(r->opener, f->entity, f->secret, &r->block, err);
+  if (rc == 0) rc = merge_lead_of(buf_bytes(&r->block), &other, err);
+  if (rc) return rc;
+  rc = version(r, other->release, &of_other, err);
+  if (rc == 0)
+    rc = engine_refold_merge(&folded->lead, from, policy, f->policy, other, of_other, f->number, f->effects, err);
+  lead_free(other);
+  return rc;
+}
+
+// A message changes whom a lead belongs to, and none of its features: nobody is shown that.
+static int fold_message(struct folded *folded, const struct frame *f, const struct policy *policy, uint64_t place,
+                        struct error *err) {
+  uint64_t hash;
+  int rc = merge_fold(&folded->lead, f, policy, false, &hash, err);
+  if (rc) return rc;
+  folded->lead->seq = f->seq;
+  folded->lead->place = place;
+  return 0;
+}
+
 static int fold(struct refolding *r, struct folded *folded, const struct frame *f, uint64_t place, struct error *err) {
   const uint32_t semantics = (uint32_t)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
   struct policy *policy, *from;
@@ -81,6 +108,7 @@ static int fold(struct refolding *r, struct folded *folded, const struct frame *
                      f->semantics, semantics);
   int rc = version(r, f->policy, &policy, err);
   if (rc) return rc;
+  if (f->kind == FRAME_MESSAGE) return fold_message(folded, f, policy, place, err);
   if (!folded->lead) folded->lead = lead_new(f->entity, f->workspace, policy, f->policy, f->now_ms);
   rc = version(r, folded->lead->release, &from, err);
   if (rc) return rc;
@@ -89,6 +117,8 @@ static int fold(struct refolding *r, struct folded *folded, const struct frame *
   bool is_event = f->kind == FRAME_EVENT;
   if (is_event)
     rc = fold_event(r, folded, f, from, policy, &event, &digits, err);
+  else if (f->kind == FRAME_MERGE)
+    rc = fold_merge(r, folded, f, from, policy, err);
   else
     rc = engine_refold(&folded->lead, from, policy, f->policy, NULL, f->now_ms, f->number, f->effects, err);
   if (rc) return rc;

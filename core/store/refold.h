@@ -11,7 +11,7 @@
 
 // A lead after one of its frames. Views are good during the call.
 struct refold_step {
-  const struct frame *frame; // EVENT, TIMER or STOPPED
+  const struct frame *frame; // EVENT, TIMER, STOPPED or MERGE
   uint64_t place;
   const struct lead *lead;
   const struct policy *policy; // of the frame's release: the layout of the lead's states

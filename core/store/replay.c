@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "store/base_set.h"
+#include "store/merge.h"
 #include "store/shard.h"
 
 #include <pthread.h>
@@ -179,6 +180,33 @@ static int read_event(struct player *p, const struct frame *frame, struct event 
   return status;
 }
 
+static int play_merge(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
+  struct lead *other;
+  int status = merge_other(p->shard, frame, &other, err);
+  if (status == ITD_ENOTFOUND) {
+    played->is_lost = true;
+    return 0;
+  }
+  if (status < 0) return status;
+  struct engine_result result;
+  struct error ignored = {0}; // of a call that was stopped: the comparison says whether it was then
+  p->result->merges++;
+  if (engine_replay_merge(p->engine, &played->lead, other, &result, &ignored) < 0) result.count = 0;
+  compare(p, played, frame, &result);
+  lead_free(other);
+  return 0;
+}
+
+// What a message made of a lead: recorded, and judged by the same hash.
+static int play_step(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
+  uint64_t hash;
+  int status = merge_fold(&played->lead, frame, engine_release(p->engine)->policy, false, &hash, err);
+  if (status < 0) return status;
+  p->result->messages++;
+  compare_hash(p, played, frame, hash);
+  return 0;
+}
+
 static int play_decision(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
   bool is_timer = frame->kind == FRAME_TIMER;
   struct event event;
@@ -234,13 +262,22 @@ static int play(void *context, const struct frame *frame, uint64_t place, struct
     return 0;
   }
   if (!is_release && store_is_forgotten(p->shard, frame->entity)) return 0; // its key is gone
+  if (frame->entity_kind == ENTITY_NOBODY) {
+    p->result->messages++;
+    return 0;
+  }
   int status = use_release(p, frame, err);
   if (status < 0 || is_release) return status;
   struct played *played;
   status = lead_of(p, frame, &played, err);
   if (status < 0 || !played || played->is_lost) return status;
   if (frame->entity_kind != ENTITY_LEAD) return play_message(p, played, frame, err);
-  return frame->kind == FRAME_STOPPED ? play_stopped(p, played, frame, err) : play_decision(p, played, frame, err);
+  switch (frame->kind) {
+  case FRAME_STOPPED: return play_stopped(p, played, frame, err);
+  case FRAME_MESSAGE: return play_step(p, played, frame, err);
+  case FRAME_MERGE: return play_merge(p, played, frame, err);
+  default: return play_decision(p, played, frame, err);
+  }
 }
 
 // ---- threads ----
@@ -292,6 +329,7 @@ static void add(struct replay_result *sum, const struct replay_result *one) {
   sum->timers += one->timers;
   sum->stopped += one->stopped;
   sum->messages += one->messages;
+  sum->merges += one->merges;
   sum->forgotten += one->forgotten;
   sum->unreached += one->unreached;
   sum->hash = hash_mix(sum->hash, one->hash);

@@ -176,7 +176,7 @@ static int check_bases(struct restoring *r, const struct scan *scan, struct erro
 static int count_record(void *context, uint64_t address, const struct vault_record *record, struct error *err) {
   (void)address, (void)err;
   struct restoring *r = context;
-  r->result->identities += record->type == VAULT_IDENTITY;
+  r->result->identities += record->type == VAULT_IDENTITY && record->kind != IDENTITY_LINK;
   return 0;
 }
 

@@ -156,6 +156,7 @@ _Noreturn void shard_die_of(const struct error *err);
 // The entry of a lead with its key in it; NULL: the key is gone, or was never there.
 struct lead_entry *shard_key(struct store_shard *shard, struct lead_id lead);
 // A record that was staged or scanned, into memory and for the next cycle; on the shard of its lead.
+void shard_take_link(struct store_shard *shard, struct lead_id lead, uint64_t address); // the new end of its chain
 void shard_take_record(struct store_shard *shard, uint64_t address, const struct vault_record *record);
 // Takes a lead out of memory; returns what is left to do (store/forget.h).
 struct forget_job *shard_forget(struct store_shard *shard, struct lead_id lead, int64_t at_ms);

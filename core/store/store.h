@@ -15,7 +15,7 @@
 #include "store/outbox.h"
 #include "store/sealer.h"
 
-#define STORE_FORMAT 2
+#define STORE_FORMAT 3
 
 struct store_options {
   const char *dir;
@@ -100,7 +100,8 @@ unsigned store_partitions_in(const char *dir);
 unsigned store_shard_of(const struct store *store, unsigned partition); // partition % shards
 
 // ---- who (any thread: pure) ----
-enum identity_kind { IDENTITY_USER = 1, IDENTITY_ANONYMOUS = 2 };
+// LINK: none that an event can name: in the vault, in a lead's chain of identities, it leads to a lead that was merged into it.
+enum identity_kind { IDENTITY_USER = 1, IDENTITY_ANONYMOUS = 2, IDENTITY_LINK = 3 };
 struct hash128 store_identity(const struct store *store, uint16_t workspace, enum identity_kind kind,
                               struct bytes value);
 unsigned store_slot_of(struct hash128 identity); // the slot of the lead that an identity founds
@@ -124,7 +125,26 @@ bool store_find(struct store_shard *shard, struct hash128 identity, struct lead_
 // Durable with the next store_commit, before the frames of the same commit.
 struct lead_id store_found(struct store_shard *shard, enum identity_kind kind, struct hash128 identity,
                            struct bytes value);
-// The identities of a lead, for people who ask: calls back with each kind and text.
+// ---- merging (store/merge.h) ----
+// The id by which a lead asks for an identity: the same whenever it asks, in the identity's slot, and it says nothing else of it. `again`: 0;
+// others give other ids. Any thread.
+struct lead_id store_ask_id(const struct store *store, struct lead_id asker, struct hash128 identity, uint32_t again);
+// As store_found, with that id, or one of its likes where it is taken.
+struct lead_id store_found_asked(struct store_shard *shard, enum identity_kind kind, struct hash128 identity,
+                                 struct bytes value, struct lead_id asker);
+// Where the vault has a lead's key, and the last of its identities. False: the lead was forgotten.
+struct store_who {
+  uint64_t key, last;
+};
+bool store_who(struct store_shard *shard, struct lead_id lead, struct store_who *out);
+// Opens what was sealed under the key of a lead of any shard that lies at an address in the vault. ITD_ENOTFOUND: it was forgotten.
+int store_unseal_at(struct store_shard *shard, uint64_t key, struct lead_id lead, struct bytes sealed,
+                    struct buf *secret, struct error *err) ITD_MUST_USE;
+// Notes in the vault, with the next store_commit, that a lead was merged into this shard's `lead`; and each that was, perhaps twice.
+void store_link(struct store_shard *shard, struct lead_id lead, struct lead_id merged, struct store_who who);
+void store_links(struct store_shard *shard, struct lead_id lead, void (*each)(void *context, struct lead_id merged),
+                 void *context);
+// The identities of a lead and of all that were merged into it, for people who ask: calls back with each kind and text.
 void store_identities(struct store_shard *shard, struct lead_id lead,
                       void (*each)(void *context, enum identity_kind kind, struct bytes value), void *context);
 // The lead itself: from memory, else from LMDB, else NULL. The store owns it; the pointer is good until the next call for this shard
@@ -157,6 +177,9 @@ bool store_is_forgotten(const struct store_shard *shard, struct lead_id lead); /
 // An event of its identities that comes meanwhile founds another lead.
 void store_forget(struct store_shard *shard, struct frame *frame,
                   void (*done)(void *context, const struct forget_job *job), void *context);
+// Calls `done`, likewise, once a lead that was forgotten before is left nowhere.
+void store_await_forgotten(struct store_shard *shard, struct lead_id lead,
+                           void (*done)(void *context, const struct forget_job *job), void *context);
 // Seals personal bytes under the lead's key (AES-256-GCM when the machine has AES, else XChaCha20-Poly1305: named in the first byte), and back.
 // Opening: ITD_ENOTFOUND when the key is gone (forgotten), ITD_ECORRUPT.
 void store_seal(struct store_shard *shard, struct lead_id lead, struct bytes secret, struct buf *sealed);
@@ -180,6 +203,10 @@ int store_read(struct store_shard *shard, uint64_t place, struct buf *raw, struc
 // The frame of a lead's running number (walks back from its last).
 int store_read_number(struct store_shard *shard, struct lead_id lead, uint32_t number, struct buf *raw,
                       struct frame *frame, struct error *err) ITD_MUST_USE;
+// That of its last decision. ITD_ENOTFOUND: it has none, or it is not kept any more.
+int store_read_last(struct store_shard *shard, struct lead_id lead, struct buf *raw, struct frame *frame,
+                    struct error *err) ITD_MUST_USE;
+bool frame_is_decision(const struct frame *frame);
 // Rebuilds the lead as it was just before its decision `number` (0 or 1: as new) by folding its frames from the first.
 int store_lead_before(struct store_shard *shard, struct lead_id lead, uint32_t number, struct lead **out,
                       struct error *err) ITD_MUST_USE;

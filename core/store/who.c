@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/le.h"
 #include "base/log.h"
 #include "store/shard.h"
 
@@ -143,6 +144,15 @@ static void take_identity(struct store_shard *s, uint64_t address, const struct 
   note(s, &key);
 }
 
+void shard_take_link(struct store_shard *s, struct lead_id lead, uint64_t address) {
+  struct lead_entry *e = shard_key(s, lead);
+  if (!e) return; // forgotten
+  e->last_identity = address;
+  struct checkpoint_who key = {.type = VAULT_LEAD, .lead = lead, .address = e->key_address, .last = address};
+  memcpy(key.key, e->key, LEAD_KEY_SIZE);
+  note(s, &key);
+}
+
 void shard_take_record(struct store_shard *s, uint64_t address, const struct vault_record *r) {
   (r->type == VAULT_LEAD ? take_key : take_identity)(s, address, r);
 }
@@ -179,12 +189,30 @@ static struct lead_id next_id(struct store_shard *s, unsigned slot) {
   return id;
 }
 
-struct lead_id store_found(struct store_shard *s, enum identity_kind kind, struct hash128 identity,
-                           struct bytes value) {
-  CHECK(shard_owns(s, store_partition_of(s->store, identity)));
-  unsigned slot = store_slot_of(identity);
-  struct lead_id id = next_id(s, slot);
-  struct vault_record r = {.type = VAULT_LEAD, .lead = id, .made = s->made[slot]};
+struct lead_id store_ask_id(const struct store *store, struct lead_id asker, struct hash128 identity, uint32_t again) {
+  struct {
+    uint8_t secret[STORE_SECRET_SIZE];
+    char purpose[4];
+    uint8_t rest[36];
+  } in = {.purpose = {'a', 's', 'k', 's'}};
+  _Static_assert(sizeof in == STORE_SECRET_SIZE + 40, "no padding is hashed");
+  memcpy(in.secret, store->dir.secret, sizeof in.secret);
+  memcpy(in.rest, asker.b, sizeof asker.b);
+  put64(in.rest + 16, identity.hi);
+  put64(in.rest + 24, identity.lo);
+  put32(in.rest + 32, again);
+  uint8_t sum[SHA256_SIZE];
+  sha256_of(bytes_of(&in, sizeof in), sum);
+  struct lead_id id;
+  memcpy(id.b, sum, sizeof id.b);
+  id.b[0] = (uint8_t)store_slot_of(identity);
+  return id;
+}
+
+// Stages a new lead's key and its identity.
+static struct lead_id found(struct store_shard *s, struct lead_id id, uint64_t made, enum identity_kind kind,
+                            struct hash128 identity, struct bytes value) {
+  struct vault_record r = {.type = VAULT_LEAD, .lead = id, .made = made};
   random_bytes(r.key, sizeof r.key);
   shard_take_record(s, vault_stage(s->vault, &r), &r);
   shard_entry(s, id)->head.flags |= LEAD_WAS_SOUGHT; // it is new: LMDB cannot know it
@@ -195,37 +223,143 @@ struct lead_id store_found(struct store_shard *s, enum identity_kind kind, struc
   return id;
 }
 
+struct lead_id store_found(struct store_shard *s, enum identity_kind kind, struct hash128 identity,
+                           struct bytes value) {
+  CHECK(shard_owns(s, store_partition_of(s->store, identity)));
+  unsigned slot = store_slot_of(identity);
+  struct lead_id id = next_id(s, slot);
+  return found(s, id, s->made[slot], kind, identity, value);
+}
+
+struct lead_id store_found_asked(struct store_shard *s, enum identity_kind kind, struct hash128 identity,
+                                 struct bytes value, struct lead_id asker) {
+  CHECK(shard_owns(s, store_partition_of(s->store, identity)));
+  struct lead_id id;
+  uint32_t again = 0;
+  do id = store_ask_id(s->store, asker, identity, again++);
+  while (forget_has(s->store->forget, id) || shard_key(s, id));
+  return found(s, id, 0, kind, identity, value);
+}
+
 // ---- a lead's identities ----
 typedef void (*identity_visit)(void *context, uint64_t address, const struct vault_record *record);
 
 // The last one first.
+static void each_record(struct store_shard *s, uint64_t address, identity_visit visit, void *context) {
+  struct vault_record r;
+  while (address) {
+    if (!read_record(s, address, VAULT_IDENTITY, &r)) return;
+    uint64_t previous = r.previous;
+    visit(context, address, &r); // it may read others
+    address = previous;
+  }
+}
+
 static void each_identity(struct store_shard *s, struct lead_id lead, identity_visit visit, void *context) {
   const struct lead_entry *e = shard_key(s, lead);
+  each_record(s, e ? e->last_identity : 0, visit, context);
+}
+
+bool store_who(struct store_shard *s, struct lead_id lead, struct store_who *out) {
+  const struct lead_entry *e = shard_key(s, lead);
+  if (e) *out = (struct store_who){.key = e->key_address, .last = e->last_identity};
+  return e;
+}
+
+int store_unseal_at(struct store_shard *s, uint64_t key, struct lead_id lead, struct bytes sealed, struct buf *secret,
+                    struct error *err) {
   struct vault_record r;
-  for (uint64_t address = e ? e->last_identity : 0; address; address = r.previous) {
-    if (!read_record(s, address, VAULT_IDENTITY, &r)) return;
-    visit(context, address, &r);
-  }
+  if (!read_record(s, key, VAULT_LEAD, &r) || !lead_id_eq(r.lead, lead))
+    return error_set(err, ITD_ENOTFOUND, "the lead was forgotten: its key is gone");
+  int rc = seal_open(&s->seal, r.key, lead, sealed, secret, err);
+  explicit_bzero(r.key, sizeof r.key);
+  if (s->record.p) explicit_bzero(s->record.p, s->record.cap);
+  return rc;
+}
+
+// ---- leads that were merged ----
+// What a link's record holds: the lead, the addresses of its key and of the last of its identities.
+#define LINK_SIZE 32u
+
+void store_link(struct store_shard *s, struct lead_id lead, struct lead_id merged, struct store_who who) {
+  uint8_t value[LINK_SIZE];
+  const struct lead_entry *e = shard_key(s, lead);
+  CHECK(e);
+  memcpy(value, merged.b, sizeof merged.b);
+  put64(value + 16, who.key);
+  put64(value + 24, who.last);
+  struct vault_record r = {.type = VAULT_IDENTITY,
+                           .lead = lead,
+                           .previous = e->last_identity,
+                           .kind = IDENTITY_LINK,
+                           .value = bytes_of(value, sizeof value)};
+  shard_take_link(s, lead, vault_stage(s->vault, &r));
+}
+
+static bool link_of(const struct vault_record *r, struct lead_id *merged, struct store_who *who) {
+  if (r->kind != IDENTITY_LINK || r->value.n != LINK_SIZE) return false;
+  memcpy(merged->b, r->value.p, sizeof merged->b);
+  *who = (struct store_who){.key = get64(r->value.p + 16), .last = get64(r->value.p + 24)};
+  return true;
+}
+
+struct links {
+  void (*each)(void *context, struct lead_id merged);
+  void *context;
+};
+static void visit_link(void *context, uint64_t address, const struct vault_record *r) {
+  (void)address;
+  const struct links *l = context;
+  struct lead_id merged;
+  struct store_who who;
+  if (link_of(r, &merged, &who)) l->each(l->context, merged);
+}
+
+void store_links(struct store_shard *s, struct lead_id lead, void (*each)(void *context, struct lead_id merged),
+                 void *context) {
+  each_identity(s, lead, visit_link, &(struct links){each, context});
 }
 
 struct listing {
   void (*each)(void *context, enum identity_kind kind, struct bytes value);
   void *context;
+  uint64_t *next; // chains that are still to be walked
+  size_t count, cap;
+  struct table seen; // leads: a link may be there twice
 };
 static void list_one(void *context, uint64_t address, const struct vault_record *r) {
   (void)address;
-  const struct listing *l = context;
-  l->each(l->context, (enum identity_kind)r->kind, r->value);
+  struct listing *l = context;
+  struct lead_id merged;
+  struct store_who who;
+  if (!link_of(r, &merged, &who)) {
+    l->each(l->context, (enum identity_kind)r->kind, r->value);
+    return;
+  }
+  if (table_find(&l->seen, lead_key(merged))) return;
+  table_add(&l->seen, lead_key(merged));
+  if (l->count == l->cap) l->next = xrealloc(l->next, (l->cap = l->cap ? l->cap * 2 : 16) * sizeof *l->next);
+  l->next[l->count++] = who.last;
 }
 
 void store_identities(struct store_shard *s, struct lead_id lead,
                       void (*each)(void *context, enum identity_kind kind, struct bytes value), void *context) {
-  each_identity(s, lead, list_one, &(struct listing){each, context});
+  struct listing l = {.each = each, .context = context};
+  table_init(&l.seen, sizeof(struct table_entry));
+  each_identity(s, lead, list_one, &l);
+  while (l.count) each_record(s, l.next[--l.count], list_one, &l);
+  table_deinit(&l.seen);
+  free(l.next);
 }
 
 // ---- forgetting ----
 static void add_to_job(void *context, uint64_t address, const struct vault_record *r) {
-  forget_job_add(context, r->identity, address, r->value);
+  struct lead_id merged;
+  struct store_who who;
+  if (link_of(r, &merged, &who))
+    forget_job_link(context, merged, address);
+  else
+    forget_job_add(context, r->identity, address, r->value);
 }
 
 // What memory has of it. The running cycle gets its copy first: LMDB must be what it was at the cut.
@@ -251,6 +385,7 @@ struct forget_job *shard_forget(struct store_shard *s, struct lead_id id, int64_
   struct lead_entry *e = shard_key(s, id);
   if (e) job->key_address = e->key_address;
   for (size_t i = 0; i < job->count; i++) {
+    if (!job->identity[i].text.n) continue;                                                 // a link
     CHECK(!s->vault || shard_owns(s, store_partition_of(s->store, job->identity[i].hash))); // but in recovery
     struct store_shard *of = shard_of(s->store, store_partition_of(s->store, job->identity[i].hash));
     struct identity_entry *known = table_find(&of->identities, job->identity[i].hash);
@@ -260,6 +395,12 @@ struct forget_job *shard_forget(struct store_shard *s, struct lead_id id, int64_
   drop_lead(s, shard_entry(s, id), id);
   if (s->record.p) explicit_bzero(s->record.p, s->record.cap);
   return job;
+}
+
+static void give_later(struct store_shard *s, struct forget_job *job) {
+  struct forget_job **end = &s->forgetting;
+  while (*end) end = &(*end)->next;
+  *end = job;
 }
 
 bool store_is_forgotten(const struct store_shard *s, struct lead_id lead) { return forget_has(s->store->forget, lead); }
@@ -272,8 +413,19 @@ void store_forget(struct store_shard *s, struct frame *frame, void (*done)(void 
   job->journal = s->journal;
   job->done = done;
   job->context = context;
-  job->next = s->forgetting;
-  s->forgetting = job;
+  give_later(s, job);
+}
+
+void store_await_forgotten(struct store_shard *s, struct lead_id lead,
+                           void (*done)(void *context, const struct forget_job *job), void *context) {
+  struct forget_job *job = forget_job_new(lead, 0);
+  job->is_waiting = true;
+  job->done = done;
+  job->context = context;
+  if (store_is_dirty(s))
+    give_later(s, job); // its frame may be staged
+  else
+    forget_give(s->store->forget, job);
 }
 
 // After the commit: their frames are written.

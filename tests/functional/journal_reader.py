@@ -71,7 +71,7 @@ def record_at(raw, place, at):
     if at + 48 > len(raw):
         return None
     size = u32(raw, at)
-    if size < 48 or size % 8 or at + size > len(raw) or raw[at + 8] != 2:
+    if size < 48 or size % 8 or at + size > len(raw) or raw[at + 8] != 3:
         return None
     record = raw[at : at + size]
     if u64(record, 16) != place | at or u32(record, 4) != crc32c(record[8:]):
@@ -88,7 +88,7 @@ def entries(record):
 class Segment:
     def __init__(self, path, log, number, raw):
         self.path, self.log, self.number, self.raw = path, log, number, raw
-        need(raw[:8] == b"ITDJRNL\n" and u32(raw, 8) == 2, f"{path}: no segment of format 2")
+        need(raw[:8] == b"ITDJRNL\n" and u32(raw, 8) == 3, f"{path}: no segment of format 3")
         need(u32(raw, 12) == crc32c(raw[16:128]), f"{path}: its header's checksum")
         need(u32(raw, 16) == log and u32(raw, 20) == number, f"{path}: is another segment")
         need(raw[48:64].rstrip(b"\0") == b"crc32c" and raw[64:80].rstrip(b"\0") == b"sha256", f"{path}: algorithms")

@@ -245,7 +245,7 @@ static void refold_and_explain_agree(void **state) {
       struct buf out = {0};
       struct bytes again;
       assert_int_equal(
-          engine_explain(engine, &release, &before, made->is_timer ? NULL : &event, made->now_ms, &out, &err), 0);
+          engine_explain(engine, &release, &before, made->is_timer ? NULL : &event, NULL, made->now_ms, &out, &err), 0);
       assert_true(mp_find(buf_bytes(&out), BYTES_LIT("decision"), &again));
       assert_true(bytes_eq(again, made->answer));
       buf_deinit(&out);
