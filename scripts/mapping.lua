@@ -132,25 +132,54 @@ function VALUES.first(node)
     end
   end
 end
-function VALUES.text(node)
-  local get = value_of(node.of)
-  return function(context) return trimmed(get(context), node.of) end
-end
-function VALUES.lower(node)
-  local get = value_of(node.of)
-  return function(context)
-    local text = trimmed(get(context), node.of)
-    return text and text:lower()
+-- A combinator of one value: what it makes of that.
+local function unary(compute)
+  return function(node)
+    local get = value_of(node.of)
+    return function(context) return compute(get(context), node) end
   end
 end
-function VALUES.domain(node)
-  local get = value_of(node.of)
-  return function(context)
-    local text = trimmed(get(context), node.of)
-    local domain = text and text:match "@([^@%s]+)$"
-    return domain and domain:lower()
+
+VALUES.text = unary(function(value, node) return trimmed(value, node.of) end)
+VALUES.lower = unary(function(value, node)
+  local text = trimmed(value, node.of)
+  return text and text:lower()
+end)
+VALUES.domain = unary(function(value, node)
+  local text = trimmed(value, node.of)
+  local domain = text and text:match "@([^@%s]+)$"
+  return domain and domain:lower()
+end)
+VALUES.number = unary(function(value, node) return as_number(value, node.of, node.comma) end)
+VALUES.divide = unary(function(value, node)
+  local number = as_number(value, node.of, false)
+  return number and number / node.by
+end)
+VALUES.time = unary(function(value, node)
+  local text = trimmed(value, node.of)
+  if not text then return nil end
+  local time_ms = times.parse(text, node.format, node.zone_ms)
+  if not time_ms then refuse("%s is no time of the form %s", source_text.value(node.of), node.format) end
+  return time_ms
+end)
+VALUES.epoch = unary(function(value, node)
+  local number = as_number(value, node.of, false)
+  if not number then return nil end
+  local time_ms = numbers.round_even(number * node.unit_ms)
+  if time_ms < -62135596800000 or time_ms > 253402300799999 then
+    refuse("%s lies outside of the years 1 to 9999; are these milliseconds, or seconds?", source_text.value(node.of))
   end
-end
+  return time_ms
+end)
+VALUES.name = unary(function(value, node)
+  local text = trimmed(value, node.of)
+  return text and name_part(text, node.part)
+end)
+VALUES.need = unary(function(value, node)
+  if value == nil or value == "" then refuse("%s is missing", source_text.value(node.of)) end
+  return value
+end)
+
 function VALUES.map(node)
   local get, to = value_of(node.of), {}
   for key, member in pairs(node.to) do to[key] = value_of(member) end
@@ -160,46 +189,6 @@ function VALUES.map(node)
     local key = type(value) == "boolean" and tostring(value) or text_of(value, node.of)
     local member = key and to[key] or otherwise
     if key and member then return member(context) end
-  end
-end
-function VALUES.number(node)
-  local get = value_of(node.of)
-  return function(context) return as_number(get(context), node.of, node.comma) end
-end
-function VALUES.divide(node)
-  local get = value_of(node.of)
-  return function(context)
-    local number = as_number(get(context), node.of, false)
-    return number and number / node.by
-  end
-end
-function VALUES.time(node)
-  local get = value_of(node.of)
-  return function(context)
-    local text = trimmed(get(context), node.of)
-    if not text then return nil end
-    local time_ms = times.parse(text, node.format, node.zone_ms)
-    if not time_ms then refuse("%s is no time of the form %s", source_text.value(node.of), node.format) end
-    return time_ms
-  end
-end
-function VALUES.epoch(node)
-  local get = value_of(node.of)
-  return function(context)
-    local number = as_number(get(context), node.of, false)
-    if not number then return nil end
-    local time_ms = numbers.round_even(number * node.unit_ms)
-    if time_ms < -62135596800000 or time_ms > 253402300799999 then
-      refuse("%s lies outside of the years 1 to 9999; are these milliseconds, or seconds?", source_text.value(node.of))
-    end
-    return time_ms
-  end
-end
-function VALUES.name(node)
-  local get = value_of(node.of)
-  return function(context)
-    local text = trimmed(get(context), node.of)
-    return text and name_part(text, node.part)
   end
 end
 function VALUES.join(node)
@@ -230,14 +219,6 @@ function VALUES.given(node)
   local holds, get = condition_of(node.when), value_of(node.of)
   return function(context)
     if holds(context) then return get(context) end
-  end
-end
-function VALUES.need(node)
-  local get = value_of(node.of)
-  return function(context)
-    local value = get(context)
-    if value == nil or value == "" then refuse("%s is missing", source_text.value(node.of)) end
-    return value
   end
 end
 function VALUES.maybe(node)
@@ -463,7 +444,9 @@ local function who_of(get, context)
     if get[key] then
       ok, id = pcall(get[key], context)
     end
-    if ok and (type(id) == "string" or type(id) == "number") and id ~= "" then who[#who + 1] = type(id) == "number" and digits(id) or id end
+    local kind = ok and type(id)
+    if kind == "number" then id = digits(id) end
+    if (kind == "string" or kind == "number") and id ~= "" then who[#who + 1] = id end
   end
   return who
 end

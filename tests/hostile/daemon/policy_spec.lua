@@ -2,30 +2,12 @@
 --- own event and nothing else.
 local lfs = require "lfs"
 
+local attacks = require "attacks"
 local harness = require "harness"
 
 local event = harness.event
-local FOLDER = harness.root .. "/tests/hostile/scripts"
+local FOLDER = attacks.folder
 local FIRST = 1000 -- attacks are called by numbers that no self-test of a policy tries
-
--- Refused when the policy is loaded (the unit test sees to it): they never get as far as an event.
-local AT_LOADING = { "unknown name", "assignment to", "numbers with LL", "operator ^" }
-local ELSEWHERE = { module_arguments = true } -- looks for the name that the unit test gives to its module
-
-local function attacks()
-  local list = {}
-  for file in lfs.dir(FOLDER) do
-    local name = file:match "^(.*)%.lua$"
-    local text = name and not ELSEWHERE[name] and harness.read(FOLDER .. "/" .. file)
-    local ends = text and (text:match "%-%- call: ([^\n]*)" or text:match "%-%- ends: ([^\n]*)")
-    for _, reason in ipairs(AT_LOADING) do
-      if ends and ends:find(reason, 1, true) then ends = nil end
-    end
-    if ends and ends ~= "-" then list[#list + 1] = { name = name, ends = ends } end
-  end
-  table.sort(list, function(a, b) return a.name < b.name end)
-  return list
-end
 
 local function policies_with(list)
   local policies = harness.policies()
@@ -67,7 +49,7 @@ describe("an attacking policy on a running daemon", function()
   after_each(harness.finish)
 
   it("stops the events that it attacks, each for its own reason, and nothing else", function()
-    local list = attacks()
+    local list = attacks.list()
     assert.is_true(#list > 60)
     local policies = policies_with(list)
     local daemon = harness.start { policies = policies, shards = 2 }

@@ -2,34 +2,17 @@
 --- its own request, and the next payload is mapped as if it had not been.
 local lfs = require "lfs"
 
+local attacks = require "attacks"
 local harness = require "harness"
 local http = require "http"
-
-local FOLDER = harness.root .. "/tests/hostile/scripts"
-local AT_LOADING = { "unknown name", "assignment to", "numbers with LL", "operator ^" } -- never get as far as a payload
-local ELSEWHERE = { module_arguments = true } -- looks for the name that the unit test gives to its module
-
-local function attacks()
-  local list = {}
-  for file in lfs.dir(FOLDER) do
-    local name = file:match "^(.*)%.lua$"
-    local text = name and not ELSEWHERE[name] and harness.read(FOLDER .. "/" .. file)
-    local ends = text and (text:match "%-%- call: ([^\n]*)" or text:match "%-%- ends: ([^\n]*)")
-    for _, reason in ipairs(AT_LOADING) do
-      if ends and ends:find(reason, 1, true) then ends = nil end
-    end
-    if ends and ends ~= "-" then list[#list + 1] = name end
-  end
-  table.sort(list)
-  return list
-end
 
 local function policies_with(list)
   local policies = harness.policies()
   lfs.mkdir(policies .. "/signals/b2b/attacks")
   local lines = { 'local s = require "source"', "local attacks = {" }
-  for _, name in ipairs(list) do
-    harness.copy(FOLDER .. "/" .. name .. ".lua", policies .. "/signals/b2b/attacks/" .. name .. ".lua")
+  for _, attack in ipairs(list) do
+    local name = attack.name
+    harness.copy(attacks.folder .. "/" .. name .. ".lua", policies .. "/signals/b2b/attacks/" .. name .. ".lua")
     lines[#lines + 1] = ("  %s = require 'signals.b2b.attacks.%s',"):format(name, name)
   end
   lines[#lines + 1] = [[
@@ -46,13 +29,14 @@ describe("an attacking mapping on a running daemon", function()
   after_each(harness.finish)
 
   it("costs the request that it came with, and nothing else", function()
-    local list = attacks()
+    local list = attacks.list()
     assert.is_true(#list > 60)
     local daemon = harness.start { policies = policies_with(list), shards = 2, ["source.instructions"] = 1000000 }
     local client = daemon:connect()
     local start, hash = daemon:resident(), nil
     local function post(body) return http.request(daemon.ports.http, "POST", "/v1/source/evil", body) end
-    for i, name in ipairs(list) do
+    for i, attack in ipairs(list) do
+      local name = attack.name
       local answer = post(('{"id":%d,"user":"victim","attack":"%s"}'):format(i, name))
       assert.is_true(answer.status == 400 or answer.status == 200, name .. ": " .. answer.body)
       if answer.status == 400 then
