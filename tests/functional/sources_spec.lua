@@ -110,6 +110,17 @@ describe("sources", function()
       assert.equal(6, count("events", "stripe"))
     end)
 
+    it("tie a contact of the CRM to our own user", function()
+      taken(hubspot(fixture "hubspot_contacts.json"), 5)
+      local function lead_of(who) return client:must("lead.get", who).lead.id end
+      harness.wait("one lead", function() return lead_of "hubspot-39580875173" == lead_of "u-815" end)
+      taken(hubspot(fixture "hubspot_contacts.json"), 5) -- a retry
+      local lead = client:must("lead.get", "u-815").lead
+      assert.equal(250, lead.features.company_size)
+      assert.equal("harbour.example", lead.features.email_domain)
+      assert.is_true(daemon:metric "intentd_duplicates_total" >= 5)
+    end)
+
     it("are answered piece by piece", function()
       local lines = {}
       for line in fixture("product_log.jsonl"):gmatch "[^\n]+" do lines[#lines + 1] = line end
