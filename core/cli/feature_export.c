@@ -10,6 +10,7 @@
 #include "store/datadir.h"
 #include "store/ids.h"
 #include "store/refold.h"
+#include "store/store.h"
 #include "store/table.h"
 #include "store/versions.h"
 
@@ -25,6 +26,8 @@ struct label_times { // of one lead and one label, ascending once all are there
 };
 struct labelled {
   struct table_entry head; // key: lead_key
+  bool is_merged;
+  struct lead_id into; // where what it does from then on is counted
   struct label_times times[];
 };
 
@@ -112,33 +115,48 @@ static void add_time(struct label_times *times, int64_t at) {
   times->at[i] = at;
 }
 
+static struct labelled *labelled_of(struct exporting *e, struct lead_id lead) {
+  struct labelled *l = table_find(&e->labelled, lead_key(lead));
+  return l ? l : table_add(&e->labelled, lead_key(lead));
+}
+
 static int take_label(void *context, const struct refold_step *step, struct error *err) {
   (void)err;
   struct exporting *e = context;
   if (step->frame->now_ms > e->end_ms) e->end_ms = step->frame->now_ms;
+  if (step->lead->flags & LEAD_SEALED) {
+    struct labelled *l = labelled_of(e, step->lead->id);
+    l->is_merged = true;
+    l->into = step->lead->into;
+  }
   for (size_t i = 0; step->event && i < e->format.label_count; i++) {
     if (!bytes_is(step->event->name, e->label[i].event)) continue;
-    struct hash128 key = lead_key(step->lead->id);
-    struct labelled *l = table_find(&e->labelled, key);
-    if (!l) l = table_add(&e->labelled, key);
-    add_time(&l->times[i], time_of(step));
+    add_time(&labelled_of(e, step->lead->id)->times[i], time_of(step));
   }
   return 0;
 }
 
-// Did the event come after `at` and within the horizon?
-static enum row_label label_at(const struct exporting *e, struct lead_id lead, size_t label, int64_t at) {
-  const struct labelled *l = table_find(&e->labelled, lead_key(lead));
-  int64_t until = at + e->label[label].within_ms;
-  size_t low = 0, high = l ? l->times[label].count : 0;
+static bool came_within(const struct label_times *times, int64_t at, int64_t until) {
+  size_t low = 0, high = times->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (l->times[label].at[middle] > at)
+    if (times->at[middle] > at)
       high = middle;
     else
       low = middle + 1;
   }
-  if (l && low < l->times[label].count && l->times[label].at[low] <= until) return LABEL_YES;
+  return low < times->count && times->at[low] <= until;
+}
+
+// Did the event come after `at` and within the horizon, to this lead or to whom it was merged into? No chain of merges has
+// a circle; the bound is for files that were made up.
+static enum row_label label_at(const struct exporting *e, struct lead_id lead, size_t label, int64_t at) {
+  int64_t until = at + e->label[label].within_ms;
+  const struct labelled *l = table_find(&e->labelled, lead_key(lead));
+  for (size_t hops = 0; l && hops < 1000; hops++) {
+    if (came_within(&l->times[label], at, until)) return LABEL_YES;
+    l = l->is_merged ? table_find(&e->labelled, lead_key(l->into)) : NULL;
+  }
   return until <= e->end_ms ? LABEL_NO : LABEL_UNKNOWN;
 }
 
@@ -154,8 +172,7 @@ static void free_labels(struct exporting *e) {
 // ---- rows ----
 static bool fits(const struct exporting *e, const struct refold_step *step) {
   const struct frame *f = step->frame;
-  if ((f->kind != FRAME_EVENT && f->kind != FRAME_TIMER) || f->now_ms < e->since_ms || f->now_ms > e->until_ms)
-    return false;
+  if (!frame_is_decision(f) || f->now_ms < e->since_ms || f->now_ms > e->until_ms) return false;
   for (size_t i = 0; i < e->where_count; i++)
     if (!rows_fits(f->decision, e->where[i].name, e->where[i].value)) return false;
   return true;

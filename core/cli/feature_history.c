@@ -5,6 +5,7 @@
 #include "store/datadir.h"
 #include "store/hold.h"
 #include "store/select.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,9 +42,7 @@ static int take(void *context, const struct frame *f, uint64_t place, struct err
     if (v->since_ms == INT64_MIN || f->received_ms < v->since_ms) v->since_ms = f->received_ms;
     return 0;
   }
-  if (f->kind == FRAME_REFUSED || f->kind == FRAME_STOPPED || f->kind == FRAME_FORGET || f->kind == FRAME_MESSAGE ||
-      f->entity_kind != ENTITY_LEAD || !f->decision.n)
-    return 0;
+  if (!frame_is_decision(f) || f->entity_kind != ENTITY_LEAD) return 0;
   if (!v->decisions++ || f->now_ms < v->first_ms) v->first_ms = f->now_ms, name(v->first_id, f);
   if (v->decisions == 1 || f->now_ms >= v->last_ms) v->last_ms = f->now_ms, name(v->last_id, f);
   return 0;

@@ -89,15 +89,29 @@ static int fold_merge(struct refolding *r, struct folded *folded, const struct f
   return rc;
 }
 
-// A message changes whom a lead belongs to, and none of its features: nobody is shown that.
-static int fold_message(struct folded *folded, const struct frame *f, const struct policy *policy, uint64_t place,
-                        struct error *err) {
-  uint64_t hash;
-  int rc = merge_fold(&folded->lead, f, policy, false, &hash, err);
-  if (rc) return rc;
+// Tells of a lead after a frame. `policy`: of its layout.
+static int tell(struct refolding *r, struct folded *folded, const struct frame *f, uint64_t place,
+                const struct policy *policy, const struct event *event, struct error *err) {
   folded->lead->seq = f->seq;
   folded->lead->place = place;
-  return 0;
+  struct refold_step step = {.frame = f,
+                             .place = place,
+                             .lead = folded->lead,
+                             .policy = policy,
+                             .event = event,
+                             .digest = lead_digest(folded->lead)};
+  step.is_same = step.digest == f->digest;
+  r->stats->frames++;
+  return r->options->visit(r->options->context, &step, err);
+}
+
+// A message changes whom a lead belongs to, and none of its features, of whichever release they are.
+static int fold_message(struct refolding *r, struct folded *folded, const struct frame *f, uint64_t place,
+                        struct policy *policy, struct error *err) {
+  uint64_t hash;
+  int rc = merge_fold(&folded->lead, f, policy, false, &hash, err);
+  if (rc == 0) rc = version(r, folded->lead->release, &policy, err);
+  return rc ? rc : tell(r, folded, f, place, policy, NULL, err);
 }
 
 static int fold(struct refolding *r, struct folded *folded, const struct frame *f, uint64_t place, struct error *err) {
@@ -108,7 +122,7 @@ static int fold(struct refolding *r, struct folded *folded, const struct frame *
                      f->semantics, semantics);
   int rc = version(r, f->policy, &policy, err);
   if (rc) return rc;
-  if (f->kind == FRAME_MESSAGE) return fold_message(folded, f, policy, place, err);
+  if (f->kind == FRAME_MESSAGE) return fold_message(r, folded, f, place, policy, err);
   if (!folded->lead) folded->lead = lead_new(f->entity, f->workspace, policy, f->policy, f->now_ms);
   rc = version(r, folded->lead->release, &from, err);
   if (rc) return rc;
@@ -121,18 +135,7 @@ static int fold(struct refolding *r, struct folded *folded, const struct frame *
     rc = fold_merge(r, folded, f, from, policy, err);
   else
     rc = engine_refold(&folded->lead, from, policy, f->policy, NULL, f->now_ms, f->number, f->effects, err);
-  if (rc) return rc;
-  folded->lead->seq = f->seq;
-  folded->lead->place = place;
-  struct refold_step step = {.frame = f,
-                             .place = place,
-                             .lead = folded->lead,
-                             .policy = policy,
-                             .event = is_event ? &event : NULL,
-                             .digest = lead_digest(folded->lead)};
-  step.is_same = step.digest == f->digest;
-  r->stats->frames++;
-  return r->options->visit(r->options->context, &step, err);
+  return rc ? rc : tell(r, folded, f, place, policy, is_event ? &event : NULL, err);
 }
 
 static void drop(struct folded *folded) {

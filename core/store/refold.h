@@ -11,10 +11,10 @@
 
 // A lead after one of its frames. Views are good during the call.
 struct refold_step {
-  const struct frame *frame; // EVENT, TIMER, STOPPED or MERGE
+  const struct frame *frame; // EVENT, TIMER, STOPPED, MERGE or MESSAGE (frame_is_decision tells those that decided)
   uint64_t place;
   const struct lead *lead;
-  const struct policy *policy; // of the frame's release: the layout of the lead's states
+  const struct policy *policy; // of the layout of the lead's states (one that was merged into another has none)
   const struct event *event;   // EVENT; NULL otherwise
   bool is_same;                // the frame recorded this digest; false: what is kept and what is folded differ
   uint64_t digest;

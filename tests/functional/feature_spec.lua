@@ -153,6 +153,33 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
     assert.equal(given, (declared:gsub("label asked", "label " .. LABEL, 1)))
   end)
 
+  it("counts for a visitor what came after signing in, and the merge's own decision is a row", function()
+    local daemon = harness.start { clock = "event", shards = 2 }
+    local client = daemon:connect()
+    local T0, HOUR = 1767603600000, 3600000
+    local visit = { userId = false, anonymousId = "device", event = "Pricing Viewed", timestamp = T0 }
+    local visitor = client:must("event.ingest", harness.event(visit)).lead
+    local sign_in = { type = "identify", event = false, userId = "ann", anonymousId = "device", timestamp = T0 + HOUR }
+    local known = client:must("event.ingest", harness.event(sign_in)).lead
+    assert.not_equal(visitor, known)
+    harness.wait("the merge", function() return client:must("lead.get", "device").lead.lead == known end)
+    client:must("event.ingest", harness.event { userId = "ann", event = LABEL, timestamp = T0 + 5 * HOUR })
+    client:must("event.ingest", harness.event { userId = "bob", timestamp = T0 + 900 * HOUR }) -- the journal goes on
+    local labels, causes = {}, {}
+    for _, horizon in ipairs { "5h", "4h" } do
+      local text, said, code =
+        feature("export", "--at", "labels", "--label", LABEL, "--horizon", horizon, "--data", daemon.data)
+      assert.equal(0, code, said)
+      for _, row in ipairs((csv(text))) do
+        if row.lead == visitor then labels[horizon] = row["label " .. LABEL] end
+        causes[row.cause] = true
+        if row.cause == "merge" then assert.equal("1", row.pricing_views_7d) end
+      end
+    end
+    assert.same({ ["5h"] = "1", ["4h"] = "0" }, labels)
+    assert.is_true(causes.merge)
+  end)
+
   it("leaves personal features out until they are asked for", function()
     local policies = harness.policies()
     harness.edit(policies .. "/signals/b2b/features/who.lua", 'name = "industry",', 'name = "industry", personal = true,')

@@ -59,6 +59,12 @@ local function replays(daemon)
   assert.equal(0, tonumber(text:match '"different":(%d+)'), text)
   text, status = intent("journal", "verify", "--data", daemon.data)
   assert.equal(0, status, text)
+  text, status = intent("feature", "verify", "--all", "--json", "--data", daemon.data)
+  assert.equal(0, status, text)
+  assert.equal(tonumber(text:match '"leads":(%d+)'), tonumber(text:match '"states":(%d+)'), text)
+  assert.equal(0, tonumber(text:match '"unmet":(%d+)'), text)
+  text, status = intent("feature", "export", "--at", "labels", "--label", "x", "--horizon", "1d", "--data", daemon.data)
+  assert.equal(0, status, text)
 end
 
 for _, shards in ipairs { 1, 4 } do
