@@ -303,9 +303,14 @@ static void put_what(struct buf *cell, const struct frame *f) {
     if (field(event, "event").n) buf_append_u8(cell, ' '), show_text(cell, field_text(event, "event"));
   }
   if (f->kind == FRAME_RELEASE) buf_printf(cell, "policy %u", f->policy);
-  if (f->kind == FRAME_MESSAGE && event.n) {
+  if ((f->kind == FRAME_MESSAGE || f->kind == FRAME_MERGE) && event.n)
     buf_append_str(cell, kind_name((unsigned)field_int(event, "kind", 0)));
-    if (f->from_n) buf_printf(cell, ", %llu from partition %u", (unsigned long long)f->from_n, f->from);
+  if (f->from_n)
+    buf_printf(cell, "%s%llu from partition %u", cell->n ? ", " : "", (unsigned long long)f->from_n, f->from);
+  if (decision.n && field(decision, "merge").n) {
+    buf_append_str(cell, ": ");
+    show_text(cell, field_text(decision, "merge"));
+    if (field_text(decision, "into").n) buf_append_str(cell, " into "), show_text(cell, field_text(decision, "into"));
   }
   if (decision.n && field(decision, "scores.combined").n) {
     buf_append_str(cell, cell->n ? " -> " : "-> ");

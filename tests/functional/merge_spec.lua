@@ -137,6 +137,11 @@ for _, shards in ipairs { 1, 4 } do
       end
       daemon:stop()
       replays(daemon)
+      local shown = intent("journal", "show", "--data", daemon.data)
+      for _, what in ipairs { "merge.ask, 1 from partition", ": sealed into " .. known.lead, "merge.hand, 1 from partition" } do
+        assert.is_truthy(shown:find(what, 1, true), what .. " is not in\n" .. shown)
+      end
+      assert.is_nil(shown:find("device-1", 1, true))
     end)
 
     it("follows chains, and ends circles in nothing", function()
@@ -225,6 +230,41 @@ describe("merging", function()
     end
     daemon:stop()
     replays(daemon)
+  end)
+
+  it("is backed up and restored at any moment of it, and goes on there", function()
+    local daemon = harness.start { shards = 3 }
+    local client = daemon:connect()
+    local requests = {}
+    for i = 1, 120 do
+      requests[i] = { "event.ingest", on("d" .. i) }
+    end
+    client:pipeline(requests)
+    for round = 1, 3 do
+      for i = 1, 120 do
+        requests[i] = { "event.ingest", identify("u" .. i % 7, "d" .. i, { messageId = round .. "-" .. i }) }
+        client:send(requests[i][1], requests[i][2])
+      end
+      local copy, back = harness.folder() .. "/copy", harness.folder() .. "/back"
+      local text, status = intent("backup", copy, "--data", daemon.data)
+      assert.equal(0, status, text)
+      text, status = intent("restore", copy, "--to", back, "--no-later-forgets")
+      assert.equal(0, status, text)
+      local other = harness.start { data = back, shards = round }
+      local there = other:connect()
+      for _, answer in ipairs(there:pipeline(requests)) do
+        assert.is_nil(answer.error)
+      end
+      for i = 1, 120 do
+        merged(there, "d" .. i, "u" .. i % 7)
+      end
+      for i = 0, 6 do
+        local is_more = i == 1 -- 120 is 17 sevens, and 1
+        assert.equal(is_more and 18 or 17, lead_of(there, "u" .. i).features.pricing_views_7d)
+      end
+      other:stop()
+      replays(other)
+    end
   end)
 
   it("is forgotten whole, from whichever side", function()

@@ -730,6 +730,15 @@ static void nothing_is_lost_or_doubled_when_it_is_killed(void **state) {
   open_as(&w, dir, 2);
   assert_int_equal(digest_of(&w), digest);
   world_close(&w);
+  struct reshard_options reshard = {.dir = dir, .partitions = 5, .map_bytes = 256 << 20};
+  struct reshard_result resharded;
+  if (store_reshard(&reshard, &resharded, &err)) fail_msg("reshard: %s", err.text);
+  open_as(&w, dir, 3);
+  assert_int_equal(digest_of(&w), digest);
+  for (uint64_t n = 0; n < events; n += 3) send(&w, n, true);
+  world_close(&w);
+  verify(dir);
+  assert_int_equal(replay(dir, 2), hash);
   post_deinit(&post);
   scratch_free(dir);
 }
