@@ -68,6 +68,8 @@ struct store_sums {
   XX(intake.stopped, "counter", "stopped_total", "events whose policy call was stopped")                               \
   XX(intake.timers, "counter", "timers_total", "decisions made by timers")                                             \
   XX(intake.new_leads, "counter", "new_leads_total", "leads first seen")                                               \
+  XX(intake.merges, "counter", "merges_total", "leads that took another one in")                                       \
+  XX(intake.went_on, "counter", "went_on_total", "events sent on to the lead that theirs was merged into")             \
   XX(intake.flaps, "counter", "stage_flaps_total", "stages entered again within a day of leaving them")                \
   XX(store.leads_in_memory, "gauge", "leads_in_memory", "leads held in memory")                                        \
   XX(store.identities_in_memory, "gauge", "identities_in_memory", "identities held in memory")                         \

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "store/disk.h"
+#include "store/merge.h"
 #include "store/shard.h"
 
 #define LEDGER_MAX (1u << 30)
@@ -103,7 +104,10 @@ static void forget_one(struct store *store, const struct ledger_line *line) {
                         .number = lead->number,
                         .received_ms = clock_wall_ms(),
                         .event = bytes_of(by, sizeof by - 1)};
+  struct buf list = {0};
+  merge_put_forgets(shard, lead, &list, &frame);
   store_forget(shard, &frame, NULL, NULL);
+  buf_deinit(&list);
 }
 
 int forget_first_apply(struct store *store, uint64_t *count, struct error *err) {

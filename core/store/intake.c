@@ -97,7 +97,7 @@ int intake_forget(struct intake *in, struct lead_id id, const char *by,
                         .number = lead->number,
                         .received_ms = clock_wall_ms(),
                         .event = buf_bytes(&in->raw)};
-  merge_put_forgets(in, lead, &frame);
+  merge_put_forgets(in->shard, lead, &in->list, &frame);
   char text[LEAD_ID_TEXT];
   lead_id_format(id, text);
   log_line(LOG_INFO, "lead_forgotten", "lead=%s by=%s", text, log_quote(by));
@@ -117,8 +117,8 @@ const struct release *intake_release(const struct intake *in) { return engine_re
 struct intake_stats intake_stats(const struct intake *in) {
   const struct intake_counters *c = &in->counters;
 #define READ(name) .name = atomic_load_explicit(&c->name, memory_order_relaxed)
-  return (struct intake_stats){READ(events), READ(duplicates), READ(refused), READ(stopped),
-                               READ(timers), READ(new_leads),  READ(flaps)};
+  return (struct intake_stats){READ(events),    READ(duplicates), READ(refused), READ(stopped), READ(timers),
+                               READ(new_leads), READ(flaps),      READ(merges),  READ(went_on)};
 #undef READ
 }
 
@@ -372,6 +372,7 @@ static int next_of(struct intake *in, const struct who *who, struct hash128 mess
   *way = (struct intake_way){.to = lead->into,
                              .message = has_message ? message_in_slot(message, lead_id_slot(lead->into)) : message,
                              .hops = on ? on->hops + 1 : 1};
+  count(&in->counters.went_on);
   if (way->hops > INTAKE_HOPS_MAX)
     return error_set(err, ITD_ECORRUPT, "merged leads lead on and on (INTAKE_HOPS_MAX): they make a circle");
   return INTAKE_ELSEWHERE;

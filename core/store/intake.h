@@ -32,7 +32,7 @@ int intake_route(const struct store *store, const struct intake_options *options
                  unsigned *partition, struct error *err) ITD_MUST_USE;
 
 struct intake_stats { // relaxed reads from any thread
-  uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps;
+  uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps, merges, went_on;
 };
 struct intake_stats intake_stats(const struct intake *intake);
 

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 
 struct intake_counters {
-  _Atomic uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps;
+  _Atomic uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps, merges, went_on;
 };
 
 struct intake {

@@ -587,6 +587,7 @@ static void append_merge(struct intake *in, struct lead *lead, const struct mess
   lead->asks--;
   lead->asks_known -= hand->kind == IDENTITY_USER;
   store_put(in->shard, lead);
+  count_up(&in->counters.merges);
   if (d && in->options.each) in->options.each(in->options.context, d->answer);
 }
 
@@ -646,17 +647,17 @@ static void add_forget(void *context, struct lead_id merged) {
   message_put(context, merged, MESSAGE_MERGE_FORGET, bytes_of(&nil, 1));
 }
 
-void merge_put_forgets(struct intake *in, const struct lead *lead, struct frame *frame) {
-  buf_clear(&in->list);
-  store_links(in->shard, lead->id, add_forget, &in->list);
+void merge_put_forgets(struct store_shard *s, const struct lead *lead, struct buf *list, struct frame *frame) {
+  buf_clear(list);
+  store_links(s, lead->id, add_forget, list);
   if (lead->flags & LEAD_WAITS) { // whoever asked for it gets its answer
     struct buf body = {0};
     put_none(&body, IDENTITY_USER, MERGE_GONE, (struct bytes){0});
-    message_put(&in->list, lead->into, MESSAGE_MERGE_NONE, buf_bytes(&body));
+    message_put(list, lead->into, MESSAGE_MERGE_NONE, buf_bytes(&body));
     buf_deinit(&body);
   }
-  frame->messages = buf_bytes(&in->list);
-  frame->number += in->list.n > 0; // what is sent names its frame by it
+  frame->messages = buf_bytes(list);
+  frame->number += list->n > 0; // what is sent names its frame by it
 }
 
 static void apply_forget(struct intake *in, const struct message *m, const struct arrival *a) {
@@ -675,7 +676,7 @@ static void apply_forget(struct intake *in, const struct message *m, const struc
   frame.now_ms = lead->now_ms;
   frame.number = lead->number;
   frame.event = buf_bytes(&in->raw);
-  merge_put_forgets(in, lead, &frame);
+  merge_put_forgets(in->shard, lead, &in->list, &frame);
   store_forget(in->shard, &frame, NULL, NULL);
 }
 

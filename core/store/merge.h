@@ -28,8 +28,8 @@ struct merge_asks merge_asks_of(struct bytes list);
 // Appends the asks that an event makes of its lead, unless it has asked before.
 struct merge_asks merge_put_asks(struct intake *in, const struct lead *lead, const struct event *event,
                                  struct buf *list);
-// What a lead that is forgotten tells others, into a FORGET frame; its views are good until the next message.
-void merge_put_forgets(struct intake *in, const struct lead *lead, struct frame *frame);
+// What a lead that is forgotten tells others, into `list`, which its FORGET frame gets a view of.
+void merge_put_forgets(struct store_shard *shard, const struct lead *lead, struct buf *list, struct frame *frame);
 // Applies a message to a lead, and stages its frames.
 void merge_apply(struct intake *in, const struct message *message, const struct arrival *arrival);
 

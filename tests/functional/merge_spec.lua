@@ -180,11 +180,13 @@ for _, shards in ipairs { 1, 4 } do
       client:must("event.ingest", identify("ann", "laptop"))
       merged(client, "phone", "ann")
       merged(client, "laptop", "ann")
+      assert.equal(2, daemon:metric "intentd_merges_total")
       assert.equal(6, lead_of(client, "ann").features.pricing_views_7d)
       local bob = client:must("event.ingest", identify("bob", "phone")).lead
       assert.not_equal(ann, bob)
       client:must("event.ingest", event { userId = "bob" })
       assert.equal(ann, client:must("event.ingest", on "phone").lead)
+      assert.equal(1, daemon:metric "intentd_went_on_total")
       assert.equal(1, lead_of(client, "bob").features.pricing_views_7d)
       -- A device that was not seen before its owner is bound all the same.
       client:must("event.ingest", identify("bob", "tablet"))
