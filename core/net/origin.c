@@ -123,6 +123,7 @@ bool origin_send(struct origin *o, unsigned shard, struct task *task) {
   o->credits[lane][shard]--;
   task->origin = o->index;
   task->sent_ns = clock_mono_ns();
+  task->is_sent = true;
   CHECK(ring_push(o->fabric->there[lane][o->index * o->fabric->shards + shard], task));
   o->touched[shard] = true;
   return true;
@@ -168,6 +169,7 @@ size_t origin_collect(struct origin *o) {
     while ((task = ring_pop(o->fabric->back[REQUESTS][o->index * o->fabric->shards + s]))) {
       o->credits[REQUESTS][s]++;
       count++;
+      task->is_sent = false;
       origin_settle(o, task);
     }
   }

@@ -199,7 +199,7 @@ static void take_tasks(struct shard_thread *t) {
 static void return_tasks(struct shard *shard, struct task_list *list) {
   bool has_own = false;
   for (struct task *task; (task = task_list_take(list));) {
-    if (task->origin != shard->index) {
+    if (task->is_sent) { // by another origin, or by this shard's own, to itself
       fabric_return(shard->fabric, shard->index, task);
       continue;
     }

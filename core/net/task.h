@@ -17,6 +17,7 @@ struct task {
   // The lead that is meant was merged into another: the task goes on to `partition`, from its origin, when it is back there.
   bool goes_on;
   bool has_way; // it came on
+  bool is_sent; // it is in a ring, or came out of one, and holds a credit of its origin's
   struct intake_way way;
   int status;
   struct error error;      // when status is not 0

@@ -234,6 +234,31 @@ describe("merging", function()
     replays(daemon)
   end)
 
+  it("lets more events go on than may be under way at once", function()
+    for _, shards in ipairs { 1, 2 } do
+      local daemon = harness.start { shards = shards }
+      local client = daemon:connect()
+      for i = 1, 8 do
+        client:must("event.ingest", identify("u" .. i, "d" .. i))
+      end
+      for i = 1, 8 do
+        merged(client, "d" .. i, "u" .. i)
+      end
+      local requests = {}
+      for round = 1, 18 do -- 18,000: of each shard's more than net.inflight
+        for i = 1, 1000 do
+          requests[i] = { "event.ingest", on("d" .. i % 8 + 1, { messageId = round * 1000 + i }) }
+        end
+        for _, answer in ipairs(client:pipeline(requests)) do
+          assert.is_nil(answer.error)
+        end
+      end
+      for i = 1, 8 do
+        assert.equal(18 * 125, lead_of(client, "u" .. i).features.pricing_views_7d)
+      end
+    end
+  end)
+
   it("is backed up and restored at any moment of it, and goes on there", function()
     local daemon = harness.start { shards = 3 }
     local client = daemon:connect()
