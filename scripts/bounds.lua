@@ -20,6 +20,7 @@ local NOT_NEGATIVE = {
   co_occurrence = true,
 }
 
+local NOT_NEGATIVE_ROLL = { people = true, distinct = true, latest = true, first_touch = true, last_touch = true }
 local RANGE = { flag = { 0, 1 }, weekday = { 1, 7 }, time_of_day = { 0, 24 }, active_days = { 0, 400 } }
 
 local of_declaration
@@ -46,6 +47,7 @@ function of_declaration(index)
   if RANGE[op] then return RANGE[op][1], RANGE[op][2] end
   if op == "funnel" then return 0, type(declaration.steps) == "table" and #declaration.steps or INFINITE end
   if op == "ratio" or op == "difference" then return of_derived(declaration, index) end
+  if op == "account" and NOT_NEGATIVE_ROLL[declaration.roll] then return 0, INFINITE end
   if NOT_NEGATIVE[op] or (op == "decay" and not declaration.of) then return 0, INFINITE end
   return -INFINITE, INFINITE
 end

@@ -196,6 +196,7 @@ local function check_once(set, name, file)
   tree.problem(place, "feature '%s' is declared twice; first in %s", name, first.path)
 end
 
+local ACCOUNT_DURATIONS = { latest = true, first_touch = true, last_touch = true }
 -- A difference of two durations is one.
 local function find_durations(set)
   for _, declaration in ipairs(set.declarations) do
@@ -232,7 +233,7 @@ local function read_set(name, head, declarations, files)
         op = declaration.op,
         max_age = type(declaration.max_age) == "string" and declaration.max_age or nil,
         is_text = is_text(declaration),
-        is_duration = DURATIONS[declaration.op] or false,
+        is_duration = DURATIONS[declaration.op] or (declaration.op == "account" and ACCOUNT_DURATIONS[declaration.roll]) or false,
       }
     end
   end

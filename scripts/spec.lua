@@ -23,6 +23,7 @@ local ENTRY_KEYS = {
   "traits",
   "context",
   "channel",
+  "account",
 }
 local EXPECT_KEYS = {
   "stage",
@@ -44,7 +45,7 @@ local EXPECT_KEYS = {
   "min_intent",
   "max_intent",
 }
-local NOT_OF_EVENT = { at = true, after = true, times = true, every = true }
+local NOT_OF_EVENT = { at = true, after = true, times = true, every = true, account = true }
 local REPEATS_MAX = 10000
 
 local function known(list, word)
@@ -79,6 +80,24 @@ local function time_ms(text)
   return parse_time(text, "rfc3339")
 end
 
+-- What the lead's account says from this entry on: numbers by the features' names, or durations as texts.
+local function account_of(report, where, entry)
+  local values
+  for name, said in pairs(type(entry.account) == "table" and entry.account or {}) do
+    local number = type(said) == "string" and numbers.duration_ms(said) or said
+    if type(number) ~= "number" then
+      report.add(where, "account: '%s' is a number or a duration", tostring(name))
+    else
+      values = values or {}
+      values[name] = number
+    end
+  end
+  if entry.account ~= nil and not values then
+    report.add(where, 'account is a map such as { account_demo_ago = "2h" }')
+  end
+  return values
+end
+
 -- One entry of `events` as decisions to ask for: {at_ms, event = map or nil: only time passes, entry, is_last}.
 local function expand_entry(report, where, entry, number, state, out)
   report.keys(where, entry, ENTRY_KEYS)
@@ -101,6 +120,7 @@ local function expand_entry(report, where, entry, number, state, out)
     times = 1
   end
   if entry.every ~= nil and every == 0 then report.add(where, 'every is a duration such as "10m"') end
+  local account = account_of(report, where, entry)
   state.user = entry.userId or state.user or (not entry.anonymousId and not state.anonymous and "lead") or nil
   state.anonymous = entry.anonymousId or state.anonymous
   for i = 1, times do
@@ -111,7 +131,7 @@ local function expand_entry(report, where, entry, number, state, out)
         if not NOT_OF_EVENT[key] and event[key] == nil then event[key] = member end
       end
     end
-    out[#out + 1] = { at_ms = at, event = event, entry = number, is_last = i == times }
+    out[#out + 1] = { at_ms = at, event = event, entry = number, is_last = i == times, account = account }
     state.now, at = at, at + every
   end
 end

@@ -18,6 +18,6 @@ int command_fail(const struct args *args, int exit_code, const struct error *err
 // The exit code for what a daemon answered: COMMAND_NO for what is not there, else COMMAND_FAILED.
 int command_exit_of(int status);
 
-extern const struct command command_send, command_import, command_lead, command_explain, command_tail, command_check,
-    command_test, command_policy, command_replay, command_simulate, command_journal, command_reshard, command_backup,
-    command_restore, command_doctor, command_feature, command_source;
+extern const struct command command_send, command_import, command_lead, command_account, command_explain, command_tail,
+    command_check, command_test, command_policy, command_replay, command_simulate, command_journal, command_reshard,
+    command_backup, command_restore, command_doctor, command_feature, command_source;

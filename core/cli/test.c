@@ -7,6 +7,7 @@
 #include "cli/show.h"
 #include "cli/test_sources.h"
 #include "engine/engine.h"
+#include "feature/account.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,22 @@ static int decide(struct trial *t, struct bytes map, int64_t at_ms, struct error
   return status;
 }
 
+// What a step says of the lead's account: the engine knows none here, so it stands until another step says otherwise.
+static int say_account(struct trial *t, struct bytes account, int64_t at_ms, struct error *err) {
+  const struct feature_set *set = policy_features(t->testing->policy);
+  struct bytes name, value;
+  double number = 0;
+  for (struct each each = each_of_map(account); each_next_pair(&each, &name, &value);) {
+    if (!mp_as_str(name, &name)) name = (struct bytes){0};
+    int at = feature_find(set, name);
+    (void)mp_as_number(value, &number); // scripts/spec.lua saw to it
+    if (at < 0 || !feature_account_say(set, lead_feature_state(t->lead), (size_t)at, number, at_ms))
+      return error_set(err, ITD_EINVAL, "account: '%.*s' is no feature of op \"account\"", (int)name.n,
+                       (const char *)name.p);
+  }
+  return 0;
+}
+
 // ---- what scripts/spec.lua is told ----
 
 static void put_text(struct buf *out, const char *key, struct bytes decision) {
@@ -119,7 +136,8 @@ static int run_steps(struct trial *t, struct bytes read, int try, struct error *
       t->taken_count = 0;
       entry = field_int(step, "entry", 0);
     }
-    int status = decide(t, field(step, "event"), at_ms, err);
+    int status = say_account(t, field(step, "account"), at_ms, err);
+    if (status == 0) status = decide(t, field(step, "event"), at_ms, err);
     if (status < 0) {
       error_prefix(err, "entry %lld", (long long)entry);
       return status;

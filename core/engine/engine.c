@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "engine/answer.h"
+#include "engine/member.h"
+#include "feature/account.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,6 +23,8 @@ struct engine {
   struct vm_limits limits;
   engine_policy_of policy_of;
   void *context;
+  struct engine_accounts accounts;
+  struct buf account, messages; // of the decision at hand
   struct release release, next;
   struct policy_vm *vm, *next_vm;
   struct policy *explained; // the policy that explain_vm runs; retained
@@ -45,6 +49,8 @@ struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limit
   return e;
 }
 
+void engine_set_accounts(struct engine *e, const struct engine_accounts *accounts) { e->accounts = *accounts; }
+
 static void release_drop(struct release *release, struct policy_vm **vm) {
   policy_vm_close(*vm);
   *vm = NULL;
@@ -60,6 +66,8 @@ void engine_free(struct engine *e) {
   if (e->explained) policy_release(e->explained);
   buf_deinit(&e->backup);
   buf_deinit(&e->bytes);
+  buf_deinit(&e->account);
+  buf_deinit(&e->messages);
   free(e->decision);
   free(e);
 }
@@ -144,10 +152,11 @@ static struct answer_facts facts_of(const struct engine *e, const struct policy 
 
 // What the decision's hash covers besides its own answer: the state before, the clock, the event as sent, the bundle.
 static uint64_t inputs_hash(const struct policy *policy, uint64_t digest_before, const struct event *event,
-                            int64_t now_ms, int timer_transition) {
+                            int64_t now_ms, int timer_transition, struct bytes shared) {
   uint64_t parts[5] = {digest_before, (uint64_t)now_ms, event ? hash64(event->raw) : 0,
                        (uint64_t)(int64_t)timer_transition, hash64(bytes_str(policy_info(policy)->hash))};
-  return hash64(bytes_of(parts, sizeof parts));
+  uint64_t hash = hash64(bytes_of(parts, sizeof parts));
+  return shared.n ? hash_mix(hash, hash64(shared)) : hash;
 }
 
 static void remember(struct engine *e, const struct lead *lead) {
@@ -163,10 +172,50 @@ static struct decision *next_decision(struct engine *e) {
   return &e->decision[e->count++];
 }
 
+// What is appended to e->bytes, as an offset until `finish`.
+static struct bytes keep(struct engine *e, struct bytes bytes) {
+  size_t at = e->bytes.n;
+  buf_append_bytes(&e->bytes, bytes);
+  return (struct bytes){(const uint8_t *)at, bytes.n};
+}
+
+static const struct bytes LIVE = {0};
+
+// What the lead knows of its account before the policy runs: of the copy in its slot, or of the frame that is replayed.
+static int read_account(struct engine *e, const struct policy *policy, struct lead *lead, const struct event *event,
+                        int64_t now_ms, const struct bytes *replayed, struct error *err) {
+  const struct feature_set *set = policy_features(policy);
+  if (replayed != &LIVE) return replayed->n ? feature_account_load(set, lead_feature_state(lead), *replayed, err) : 0;
+  buf_clear(&e->account);
+  if (feature_accounts(set) > 0) feature_account_save(set, lead_feature_state(lead), &e->account);
+  member_read(&e->accounts, policy, lead, event, now_ms);
+  return 0;
+}
+
+// And after: what goes to accounts; fills *shared with what the frame has to record.
+static void tell_account(struct engine *e, const struct policy *policy, struct lead *lead,
+                         const struct policy_outcome *outcome, struct bytes *shared) {
+  const struct feature_set *set = policy_features(policy);
+  const int64_t scores[2] = {outcome->fit_milli, outcome->engagement_milli};
+  buf_clear(&e->messages);
+  member_tell(&e->accounts, policy, lead, e->values, e->texts, scores, &e->messages);
+  if (feature_accounts(set) == 0) return;
+  size_t was = e->account.n;
+  feature_account_save(set, lead_feature_state(lead), &e->account);
+  struct bytes before = bytes_of(e->account.p, was), after = bytes_of(e->account.p + was, e->account.n - was);
+  if (!bytes_eq(before, after)) *shared = after;
+}
+
+static int64_t account_age(const struct policy *policy, struct lead *lead, int64_t now_ms) {
+  int64_t at_ms = feature_account_at(policy_features(policy), lead_feature_state(lead));
+  if (at_ms == INT64_MIN) return -1;
+  return now_ms > at_ms ? now_ms - at_ms : 0;
+}
+
 // Decides once and changes the lead; on failure the lead is as before. Views of the decision are offsets into e->bytes
-// until `finish`.
+// until `finish`. `replayed`: &LIVE, or what the frame that is replayed read of its account.
 static int decide(struct engine *e, struct lead *lead, const struct event *event, int64_t now_ms, int timer_transition,
-                  struct error *err) {
+                  const struct bytes *replayed, struct error *err) {
   const struct policy *policy = e->release.policy;
   remember(e, lead);
   uint64_t before = lead_digest(lead);
@@ -175,23 +224,31 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
     feature_fold(policy_features(policy), lead_feature_state(lead), event, now_ms);
     if (event->user_id.n) lead->flags |= LEAD_KNOWN;
   }
-  observe(e, policy, lead, now_ms);
+  int status = read_account(e, policy, lead, event, now_ms, replayed, err);
+  if (status == 0) observe(e, policy, lead, now_ms);
   struct policy_input input = input_of(e, lead, event, now_ms, timer_transition);
   struct policy_outcome outcome;
-  int status = policy_decide(e->vm, &input, lead_policy_state(lead), &outcome, NULL, err);
+  if (status == 0) status = policy_decide(e->vm, &input, lead_policy_state(lead), &outcome, NULL, err);
   if (status < 0) {
     memcpy(lead, e->backup.p, e->backup.n);
     return status;
   }
+  struct bytes shared = *replayed;
+  buf_clear(&e->messages);
+  if (replayed == &LIVE) tell_account(e, policy, lead, &outcome, &shared);
   lead->number++;
   struct decision *d = next_decision(e);
-  *d = (struct decision){.is_timer = timer_transition >= 0, .now_ms = now_ms, .number = lead->number};
+  *d = (struct decision){.is_timer = timer_transition >= 0,
+                         .now_ms = now_ms,
+                         .number = lead->number,
+                         .account_age_ms = account_age(policy, lead, now_ms)};
   d->digest = lead_digest(lead);
-  d->effects = (struct bytes){(const uint8_t *)e->bytes.n, lead->policy_bytes};
-  buf_append(&e->bytes, lead->state, lead->policy_bytes);
+  d->effects = keep(e, bytes_of(lead->state, lead->policy_bytes));
+  d->messages = keep(e, buf_bytes(&e->messages));
+  d->shared = keep(e, shared);
   size_t start = e->bytes.n;
   struct answer_facts facts = facts_of(e, policy, lead, &outcome, cause_name(event, timer_transition));
-  d->hash = answer_put(&facts, inputs_hash(policy, before, event, now_ms, timer_transition), &e->bytes);
+  d->hash = answer_put(&facts, inputs_hash(policy, before, event, now_ms, timer_transition, shared), &e->bytes);
   d->answer = (struct bytes){(const uint8_t *)start, e->bytes.n - start};
   return 0;
 }
@@ -207,6 +264,8 @@ static void begin(struct engine *e) {
 static void finish(struct engine *e, struct engine_result *result) {
   for (size_t i = 0; i < e->count; i++) {
     e->decision[i].effects.p = e->bytes.p + (uintptr_t)e->decision[i].effects.p;
+    e->decision[i].messages.p = e->bytes.p + (uintptr_t)e->decision[i].messages.p;
+    e->decision[i].shared.p = e->bytes.p + (uintptr_t)e->decision[i].shared.p;
     e->decision[i].answer.p = e->bytes.p + (uintptr_t)e->decision[i].answer.p;
   }
   result->decision = e->decision;
@@ -245,7 +304,7 @@ static int fire_timers(struct engine *e, struct lead *lead, int64_t until_ms, st
   for (int fired = 0; fired < ENGINE_TIMERS_MAX && engine_due(lead) <= until_ms; fired++) {
     const struct policy_state *state = lead_policy_state(lead);
     int64_t now_ms = state->timer[0].due_ms > lead->now_ms ? state->timer[0].due_ms : lead->now_ms;
-    int status = decide(e, lead, NULL, now_ms, first_timer(lead), err);
+    int status = decide(e, lead, NULL, now_ms, first_timer(lead), &LIVE, err);
     if (status < 0) {
       drop_first_timer(lead);
       e->timer_stopped = true;
@@ -265,7 +324,7 @@ int engine_event(struct engine *e, struct lead **lead, const struct event *event
   if (status < 0) return status;
   status = migrate(e, lead, err);
   if (status == 0) status = fire_timers(e, *lead, now_ms, err);
-  if (status == 0) status = decide(e, *lead, event, now_ms, -1, err);
+  if (status == 0) status = decide(e, *lead, event, now_ms, -1, &LIVE, err);
   finish(e, result);
   return status;
 }
@@ -286,13 +345,13 @@ int engine_timers(struct engine *e, struct lead **lead, int64_t now_ms, struct e
   return status;
 }
 
-int engine_replay(struct engine *e, struct lead **lead, const struct event *event, int64_t now_ms,
+int engine_replay(struct engine *e, struct lead **lead, const struct event *event, int64_t now_ms, struct bytes shared,
                   struct engine_result *result, struct error *err) {
   begin(e);
   int status = migrate(e, lead, err);
   int timer = event || status < 0 ? -1 : first_timer(*lead);
   if (status == 0 && !event && timer < 0) status = error_set(err, ITD_ENOTFOUND, "the lead has no timer");
-  if (status == 0) status = decide(e, *lead, event, now_ms, timer, err);
+  if (status == 0) status = decide(e, *lead, event, now_ms, timer, &shared, err);
   finish(e, result);
   return status;
 }
@@ -307,13 +366,14 @@ static int other_of(struct engine *e, const struct release *release, const struc
   return status;
 }
 
-static int merge(struct engine *e, struct lead *lead, const struct lead *other, struct error *err) {
+static int merge(struct engine *e, struct lead *lead, const struct lead *other, const struct bytes *replayed,
+                 struct error *err) {
   struct lead *moved;
   int status = other_of(e, &e->release, other, &moved, err);
   if (status < 0) return status;
   lead_merge(lead, moved, e->release.policy);
   lead_free(moved);
-  return decide(e, lead, NULL, lead->now_ms, CAUSE_MERGE, err);
+  return decide(e, lead, NULL, lead->now_ms, CAUSE_MERGE, replayed, err);
 }
 
 int engine_merge(struct engine *e, struct lead **lead, const struct lead *other, struct engine_result *result,
@@ -321,18 +381,22 @@ int engine_merge(struct engine *e, struct lead **lead, const struct lead *other,
   begin(e);
   int status = migrate(e, lead, err);
   if (status == 0) status = fire_timers(e, *lead, other->now_ms, err);
-  if (status == 0) status = merge(e, *lead, other, err);
+  if (status == 0) status = merge(e, *lead, other, &LIVE, err);
   finish(e, result);
   return status;
 }
 
-int engine_replay_merge(struct engine *e, struct lead **lead, const struct lead *other, struct engine_result *result,
-                        struct error *err) {
+int engine_replay_merge(struct engine *e, struct lead **lead, const struct lead *other, struct bytes shared,
+                        struct engine_result *result, struct error *err) {
   begin(e);
   int status = migrate(e, lead, err);
-  if (status == 0) status = merge(e, *lead, other, err);
+  if (status == 0) status = merge(e, *lead, other, &shared, err);
   finish(e, result);
   return status;
+}
+
+void engine_put_leave(const struct engine *e, const struct policy *policy, const struct lead *lead, struct buf *list) {
+  member_leave(&e->accounts, policy, lead, list);
 }
 
 int64_t engine_due(const struct lead *lead) {
@@ -344,7 +408,8 @@ int64_t engine_due(const struct lead *lead) {
 // ---- recovery ----
 
 int engine_refold(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
-                  const struct event *event, int64_t now_ms, uint32_t number, struct bytes effects, struct error *err) {
+                  const struct event *event, int64_t now_ms, uint32_t number, struct bytes effects, struct bytes shared,
+                  struct error *err) {
   int status = policy_state_check(policy, effects, err);
   if (status < 0) return status;
   if ((*lead)->release != release) *lead = lead_migrate(*lead, from, policy, release, (*lead)->now_ms);
@@ -356,12 +421,12 @@ int engine_refold(struct lead **lead, const struct policy *from, const struct po
   }
   memcpy(l->state, effects.p, effects.n);
   l->number = number;
-  return 0;
+  return shared.n ? feature_account_load(policy_features(policy), lead_feature_state(l), shared, err) : 0;
 }
 
 int engine_refold_merge(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
                         const struct lead *other, const struct policy *other_policy, uint32_t number,
-                        struct bytes effects, struct error *err) {
+                        struct bytes effects, struct bytes shared, struct error *err) {
   int status = policy_state_check(policy, effects, err);
   if (status < 0) return status;
   if ((*lead)->release != release) *lead = lead_migrate(*lead, from, policy, release, (*lead)->now_ms);
@@ -371,7 +436,7 @@ int engine_refold_merge(struct lead **lead, const struct policy *from, const str
   lead_free(moved);
   memcpy((*lead)->state, effects.p, effects.n);
   (*lead)->number = number;
-  return 0;
+  return shared.n ? feature_account_load(policy_features(policy), lead_feature_state(*lead), shared, err) : 0;
 }
 
 // ---- explanation ----
@@ -491,7 +556,7 @@ static int merge_to_explain(struct engine *e, const struct release *release, str
 }
 
 int engine_explain(struct engine *e, const struct release *release, struct lead **lead, const struct event *event,
-                   const struct lead *other, int64_t now_ms, struct buf *out, struct error *err) {
+                   const struct lead *other, int64_t now_ms, struct bytes shared, struct buf *out, struct error *err) {
   int status = explain_vm(e, release->policy, err);
   if (status == 0) status = migrate_to(e, release, lead, err);
   if (status == 0 && other) status = merge_to_explain(e, release, *lead, other, err);
@@ -506,6 +571,8 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
     feature_fold(policy_features(release->policy), lead_feature_state(l), event, now_ms);
     if (event->user_id.n) l->flags |= LEAD_KNOWN;
   }
+  if (shared.n) status = feature_account_load(policy_features(release->policy), lead_feature_state(l), shared, err);
+  if (status < 0) return status;
   observe(e, release->policy, l, now_ms);
   struct policy_input input = input_of(e, l, event, now_ms, timer_transition);
   struct policy_outcome outcome;
@@ -517,7 +584,7 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
     mp_put_map(out, 4);
     engine_put_signals(release->policy, out);
     mp_put_cstr(out, "decision");
-    answer_put(&facts, inputs_hash(release->policy, before, event, now_ms, timer_transition), out);
+    answer_put(&facts, inputs_hash(release->policy, before, event, now_ms, timer_transition, shared), out);
     mp_put_cstr(out, "features");
     double ages[FEATURES_MAX];
     feature_ages(policy_features(release->policy), lead_feature_state(l), now_ms, ages);

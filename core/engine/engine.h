@@ -16,10 +16,21 @@ struct release {
 // Finds the policy of an older release number, to migrate a lead's state from. Returns NULL when it is not known.
 typedef struct policy *(*engine_policy_of)(void *context, uint32_t number);
 
+// Where a lead's account is, and what is known of it. Without it (or before) nobody is of an account.
+#define ENGINE_ACCOUNT_INTERVAL_MS 60000
+struct engine_accounts {
+  // The account of a groupId; and the copy in a view (engine/account.h), empty: none, valid until the next call.
+  struct lead_id (*account_of)(void *context, uint16_t workspace, struct bytes group_id);
+  struct bytes (*copy_of)(void *context, struct lead_id view);
+  void *context;
+  int64_t interval_ms; // between two copies of one account to all; also the grain in which touches are told
+};
+
 struct engine;
 struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limits, engine_policy_of policy_of,
                           void *context);
 void engine_free(struct engine *engine);
+void engine_set_accounts(struct engine *engine, const struct engine_accounts *accounts);
 // Prepares the Lua state for a release (compiles in a fresh state): ITD_EPOLICY and nothing changed, or ready for
 // engine_use.
 int engine_prepare(struct engine *engine, const struct release *release, struct error *err) ITD_MUST_USE;
@@ -32,11 +43,13 @@ struct decision {
   bool is_timer; // else an event's, or a merge's
   int64_t now_ms;
   uint32_t number;
-  uint64_t digest;       // of the lead after it
-  uint64_t hash;         // of inputs and outputs: the same in every replay
-  struct bytes effects;  // the policy state after it
-  struct bytes messages; // to other entities (engine/message.h); no policy sends any yet
-  struct bytes answer;   // the decision map, MessagePack; its last byte is the value of `duplicate` (0xc2: false)
+  uint64_t digest;        // of the lead after it
+  uint64_t hash;          // of inputs and outputs: the same in every replay
+  struct bytes effects;   // the policy state after it
+  struct bytes messages;  // to other entities (engine/message.h)
+  int64_t account_age_ms; // of the copy of its account that it read; -1: it read none
+  struct bytes shared;    // what it read of its account, where that changed (feature_account_save); else empty
+  struct bytes answer;    // the decision map, MessagePack; its last byte is the value of `duplicate` (0xc2: false)
 };
 // At one event at most this many overdue timers fire (two stages may chase each other by timers over a long silence);
 // the rest fire at the next one, at the lead's clock.
@@ -65,23 +78,28 @@ int engine_timers(struct engine *engine, struct lead **lead, int64_t now_ms, str
 int engine_merge(struct engine *engine, struct lead **lead, const struct lead *other, struct engine_result *result,
                  struct error *err) ITD_MUST_USE;
 // Replay: makes the one decision of a frame, the event's or (NULL) that of the lead's first timer, at the clock that the
-// frame recorded. Nothing else fires. ITD_ESTOPPED; ITD_ENOTFOUND: the lead has no timer.
+// frame recorded, reading of its account what the frame recorded (`shared`). Nothing else fires, and nothing is sent.
+// ITD_ESTOPPED; ITD_ENOTFOUND: the lead has no timer; ITD_ECORRUPT: `shared` does not fit.
 int engine_replay(struct engine *engine, struct lead **lead, const struct event *event, int64_t now_ms,
-                  struct engine_result *result, struct error *err) ITD_MUST_USE;
-int engine_replay_merge(struct engine *engine, struct lead **lead, const struct lead *other,
+                  struct bytes shared, struct engine_result *result, struct error *err) ITD_MUST_USE;
+int engine_replay_merge(struct engine *engine, struct lead **lead, const struct lead *other, struct bytes shared,
                         struct engine_result *result, struct error *err) ITD_MUST_USE;
+// Appends what tells the lead's account that it is gone from it; nothing where it told the account nothing. `policy`: of the
+// lead's release.
+void engine_put_leave(const struct engine *engine, const struct policy *policy, const struct lead *lead,
+                      struct buf *list);
 // When the lead's next timer is due; INT64_MAX: none.
 int64_t engine_due(const struct lead *lead);
 
 // Recovery: applies what a frame recorded without running Lua. `event` is NULL for a timer's frame. The caller compares
 // lead_digest with the frame's. ITD_ECORRUPT when the effects do not fit the release.
 int engine_refold(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
-                  const struct event *event, int64_t now_ms, uint32_t number, struct bytes effects,
+                  const struct event *event, int64_t now_ms, uint32_t number, struct bytes effects, struct bytes shared,
                   struct error *err) ITD_MUST_USE;
 // The same of a merge. `other_policy`: of the other lead's release.
 int engine_refold_merge(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
                         const struct lead *other, const struct policy *other_policy, uint32_t number,
-                        struct bytes effects, struct error *err) ITD_MUST_USE;
+                        struct bytes effects, struct bytes shared, struct error *err) ITD_MUST_USE;
 
 // Explains a decision: `lead` is the state *before* it (moved and changed as engine_event would), and what comes out is
 // one MessagePack map: `signals` {name, version, hash}, `decision` (the answer), `features` [{name, value, unit, class,
@@ -90,7 +108,8 @@ int engine_refold_merge(struct lead **lead, const struct policy *from, const str
 // reached). `event` NULL: the decision of the lead's first timer, or of a merge with `other` where that is not NULL.
 // ITD_ENOTFOUND: it has no timer; ITD_ESTOPPED. docs/protocol.md#decision-explain.
 int engine_explain(struct engine *engine, const struct release *release, struct lead **lead, const struct event *event,
-                   const struct lead *other, int64_t now_ms, struct buf *out, struct error *err) ITD_MUST_USE;
+                   const struct lead *other, int64_t now_ms, struct bytes shared, struct buf *out,
+                   struct error *err) ITD_MUST_USE;
 // The lead as a map for lead.get: scores are those of its last decision and not here; stage, owner, clock, timers,
 // features by name, and their ages (of those that keep one).
 void engine_show(const struct policy *policy, const struct lead *lead, struct buf *out);

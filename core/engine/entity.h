@@ -8,10 +8,12 @@ enum entity_kind {
   ENTITY_TALLY = 1, // engine/tally.h
   // Behind an address there is nobody, or nobody any more: a frame says that a message came there. It has no block.
   ENTITY_NOBODY = 2,
-  ENTITY_KIND_END // one more than the last
+  ENTITY_ACCOUNT = 3, // engine/account.h
+  ENTITY_VIEW = 4,    // likewise: a copy of an account, in a slot of its leads
+  ENTITY_KIND_END     // one more than the last
 };
 
-const char *entity_kind_name(unsigned kind); // "lead", "tally"; "unknown"
+const char *entity_kind_name(unsigned kind); // "lead", "tally", …; "unknown"
 
 #define ENTITY_FORMAT    1
 #define ENTITY_STATE_MAX (1u << 20)

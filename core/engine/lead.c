@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/hash.h"
+#include "feature/account.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +67,16 @@ void lead_merge(struct lead *into, const struct lead *other, const struct policy
   if (other->now_ms > into->now_ms) into->now_ms = other->now_ms;
   if (other->first_ms < into->first_ms) into->first_ms = other->first_ms;
   into->flags |= other->flags & LEAD_KNOWN;
-  feature_state_merge(policy_features(policy), lead_feature_state(into), lead_feature_state(from), into->now_ms);
+  const struct feature_set *set = policy_features(policy);
+  struct feature_member was, now;
+  if (feature_accounts(set) > 0) feature_member_get(set, lead_feature_state(into), &was);
+  feature_state_merge(set, lead_feature_state(into), lead_feature_state(from), into->now_ms);
+  if (feature_accounts(set) > 0) { // what `other` told its account is taken back when it is sealed
+    feature_member_get(set, lead_feature_state(into), &now);
+    memcpy(now.told, was.told, sizeof now.told);
+    now.sent = was.sent, now.sent_urgent = was.sent_urgent;
+    feature_member_put(set, lead_feature_state(into), &now);
+  }
   policy_state_merge(policy, lead_policy_state(into), lead_policy_state(from));
 }
 

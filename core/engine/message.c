@@ -2,13 +2,21 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "engine/account.h"
 #include "engine/tally.h"
 
 static const struct message_kind kinds[] = {
-    {MESSAGE_TALLY_ADD, "tally.add", ENTITY_TALLY, tally_add}, {MESSAGE_MERGE_ASK, "merge.ask", ENTITY_LEAD, NULL},
-    {MESSAGE_MERGE_HAND, "merge.hand", ENTITY_LEAD, NULL},     {MESSAGE_MERGE_NONE, "merge.none", ENTITY_LEAD, NULL},
-    {MESSAGE_MERGE_FORGET, "merge.forget", ENTITY_LEAD, NULL}, {MESSAGE_MERGE_SEAL, "merge.seal", ENTITY_LEAD, NULL},
+    {MESSAGE_TALLY_ADD, "tally.add", ENTITY_TALLY, tally_add},
+    {MESSAGE_MERGE_ASK, "merge.ask", ENTITY_LEAD, NULL},
+    {MESSAGE_MERGE_HAND, "merge.hand", ENTITY_LEAD, NULL},
+    {MESSAGE_MERGE_NONE, "merge.none", ENTITY_LEAD, NULL},
+    {MESSAGE_MERGE_FORGET, "merge.forget", ENTITY_LEAD, NULL},
+    {MESSAGE_MERGE_SEAL, "merge.seal", ENTITY_LEAD, NULL},
     {MESSAGE_MERGE_WISH, "merge.wish", ENTITY_LEAD, NULL},
+    {MESSAGE_ACCOUNT_UPDATE, "account.update", ENTITY_ACCOUNT, account_update},
+    {MESSAGE_ACCOUNT_LEAVE, "account.leave", ENTITY_ACCOUNT, account_leave},
+    {MESSAGE_ACCOUNT_FLUSH, "account.flush", ENTITY_ACCOUNT, account_flush},
+    {MESSAGE_ACCOUNT_COPY, "account.copy", ENTITY_VIEW, account_copy},
 };
 
 const struct message_kind *message_kind_of(unsigned number) {

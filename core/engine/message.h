@@ -52,7 +52,11 @@ enum {
   MESSAGE_MERGE_NONE = 4,
   MESSAGE_MERGE_FORGET = 5,
   MESSAGE_MERGE_SEAL = 6,
-  MESSAGE_MERGE_WISH = 7
+  MESSAGE_MERGE_WISH = 7,
+  MESSAGE_ACCOUNT_UPDATE = 16, // these: engine/account.h
+  MESSAGE_ACCOUNT_LEAVE = 17,
+  MESSAGE_ACCOUNT_FLUSH = 18,
+  MESSAGE_ACCOUNT_COPY = 19
 };
 const struct message_kind *message_kind_of(unsigned number); // NULL: this program has none of that number
 

@@ -72,6 +72,7 @@ static int read_operands(struct reader *r, struct bytes value) {
 static int read_of(struct reader *r, struct bytes value) {
   struct feature *f = r->feature;
   if (f->op->derive) return read_operands(r, value);
+  if (f->op->is_account) return read_text(r, "of", value, FEATURE_NAME_MAX, &f->of_text);
   struct bytes text;
   if (f->op->of_names && mp_as_str(value, &text)) {
     f->source = bytes_is(text, "channel") ? SOURCE_CHANNEL : bytes_is(text, "event") ? SOURCE_EVENT : SOURCE_NONE;
@@ -179,6 +180,22 @@ static int read_stat(struct reader *r, struct bytes value) {
   return rc;
 }
 
+static int read_roll(struct reader *r, struct bytes value) {
+  static const char *const rolls[] = {[ROLL_PEOPLE] = "people",
+                                      [ROLL_DISTINCT] = "distinct",
+                                      [ROLL_SUM] = "sum",
+                                      [ROLL_MEAN] = "mean",
+                                      [ROLL_MIN] = "min",
+                                      [ROLL_MAX] = "max",
+                                      [ROLL_LATEST] = "latest",
+                                      [ROLL_FIRST_TOUCH] = "first_touch",
+                                      [ROLL_LAST_TOUCH] = "last_touch"};
+  size_t index;
+  int rc = read_name(r, "roll", value, rolls, sizeof rolls / sizeof *rolls, &index);
+  if (rc == 0) r->feature->roll = (enum roll)index;
+  return rc;
+}
+
 // Names begin with a letter, durations with a digit.
 static int read_window(struct reader *r, struct bytes value, struct spans *spans) {
   struct bytes text;
@@ -217,6 +234,8 @@ static int read_one(struct reader *r, enum feature_key key, struct bytes value, 
   case KEY_steps: return f->op->keys & KEY_BIT(shape) ? read_ages(r, value) : read_steps(r, value);
   case KEY_within: return read_duration(r, "within", value, 1000, &f->within_ms);
   case KEY_pending: return read_pending(r, value);
+  case KEY_roll: return read_roll(r, value);
+  case KEY_urgent: return read_bool(r, "urgent", value, &f->is_urgent);
   case KEY_lateness: return read_duration(r, "lateness", value, 1000, &f->lateness_ms);
   case KEY_class: return read_class(r, value);
   case KEY_personal: return read_bool(r, "personal", value, &f->info.is_personal);
@@ -233,7 +252,8 @@ static int read_one(struct reader *r, enum feature_key key, struct bytes value, 
 static int fail_key(const struct reader *r, enum feature_key key) {
   if (r->feature->op->refused >> key & 1)
     return reader_fail(r, "%s does not go with %s: %s", keys[key], r->feature->op->name,
-                       r->feature->op->derive ? "it reads features, not events" : "each of its steps has its own");
+                       r->feature->op->derive || r->feature->op->is_account ? "it reads features, not events"
+                                                                            : "each of its steps has its own");
   const char *names[OPS_MAX];
   char list[LIST_MAX];
   size_t count = op_names(names);

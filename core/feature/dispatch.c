@@ -37,7 +37,7 @@ void dispatch_build(struct dispatch *d, const struct feature *features, size_t c
   }
   for (size_t i = 0; i < count; i++) {
     static const struct alternative every = {.types = (1u << EVENT_TYPES) - 1};
-    if (is_derived(&features[i])) continue;
+    if (is_derived(&features[i]) || features[i].op->is_account) continue;
     if (features[i].on_count == 0) add_alternative(d, &every, i);
     for (uint32_t k = 0; k < features[i].on_count; k++) add_alternative(d, &features[i].on[k], i);
   }

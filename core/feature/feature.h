@@ -43,6 +43,9 @@
 //   within       duration (funnel sequence co_occurrence, required)
 //   pending      4 to 64 (the same): how many of the newest matches are kept in order; default 16
 //   lateness     duration (the same): how much older than the newest match one of them may be; default 30d
+//   roll         of account (required): "people" "distinct" "sum" "mean" "min" "max" "latest" "first_touch" "last_touch";
+//                `of` is then a feature of the same set, or score.fit, score.engagement; people takes a window of tiles
+//   urgent       true (account): a change of what it reads reaches the account's other leads at once
 //   class        "behaviour" (default) or "profile"
 //   personal     true: its value is personal data and is never shown
 //   freshness    "live" (default: the decision on an event counts it), "minutes" (it comes by messages of other entities)
@@ -72,6 +75,7 @@
 //   weekday      of the last match, 1 Monday to 7 Sunday, likewise
 //   funnel       the most steps done in order within a time of the first, 0 … all; with a window, lately
 //   sequence     how often all steps were done so, without overlap (in the window)
+//   account      what the leads of the same account add up to, as the copy says that was read last (feature/account.h)
 //   co_occurrence  pairs of matches of the two steps within a time of each other, each in one at most (in the window)
 //   ratio        of two other features' values; NaN when the second is 0, or either is NaN
 //   difference   of two other features' values; NaN when either is

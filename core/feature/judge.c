@@ -108,6 +108,24 @@ static int judge_shape(const struct reader *r, struct spans spans) {
   return set_tiles(r, "over", f->over_ms, tile_ms, f->over_ms / tile_ms + 1);
 }
 
+// ---- accounts ----
+static int judge_account(const struct reader *r, struct spans spans) {
+  struct feature *f = r->feature;
+  bool is_touch = f->roll == ROLL_PEOPLE || f->roll == ROLL_FIRST_TOUCH || f->roll == ROLL_LAST_TOUCH;
+  if (is_touch && has(r, KEY_of)) return reader_fail(r, "of does not go with this roll: it is of the leads' touches");
+  if (!is_touch && !has(r, KEY_of)) return reader_fail(r, "this roll needs of: a feature's name, or a score");
+  if (is_touch && has(r, KEY_urgent)) return reader_fail(r, "urgent needs a roll that is of a feature or a score");
+  f->info.is_duration = f->roll == ROLL_LATEST || f->roll == ROLL_FIRST_TOUCH || f->roll == ROLL_LAST_TOUCH;
+  f->source = SOURCE_NONE;
+  if (has(r, KEY_tile) && !has(r, KEY_window)) return reader_fail(r, "tile needs window");
+  if (!has(r, KEY_window)) return 0;
+  if (f->roll != ROLL_PEOPLE) return reader_fail(r, "window goes with roll \"people\" alone");
+  if (f->calendar || f->by_session)
+    return reader_fail(r, "window of an account's people is a duration, such as \"7d\"");
+  int64_t tile_ms = has(r, KEY_tile) ? spans.tile_ms : part_of(spans.window_ms, 7);
+  return set_tiles(r, "window", spans.window_ms, tile_ms, (spans.window_ms + tile_ms - 1) / tile_ms);
+}
+
 // ---- what is taken ----
 static int judge_text(const struct reader *r) {
   struct feature *f = r->feature;
@@ -147,6 +165,7 @@ int judge(const struct reader *r, struct spans spans) {
   if (op->stats && f->stat == STAT_NONE) f->stat = STAT_LAST;
   if (op->keys & KEY_BIT(precision)) judge_precision(f);
   if (op->keys & KEY_BIT(accuracy)) judge_quantile(f);
+  if (op->is_account) return judge_account(r, spans);
   int rc = judge_window(r, spans);
   if (rc == 0 && (op->keys & KEY_BIT(shape))) rc = judge_shape(r, spans);
   return rc == 0 ? judge_input(r) : rc;

@@ -123,6 +123,13 @@ const struct feature_op feature_ops[] = {
      .refused = ON_WHERE,
      .machine = &machine_pairs,
      FUNCTIONS(op_ordered)},
+    {.name = "account",
+     .is_account = true,
+     .knows_latest = true, // when the copy was made
+     .keys = KEY_BIT(roll) | KEY_BIT(of) | KEY_BIT(window) | KEY_BIT(tile) | KEY_BIT(urgent),
+     .required = KEY_BIT(roll),
+     .refused = ON_WHERE,
+     FUNCTIONS(op_account)},
     {.name = "ratio", .keys = KEY_BIT(of), .required = KEY_BIT(of), .refused = ON_WHERE, .derive = op_ratio_derive},
     {.name = "difference",
      .is_duration = true, // of two durations

@@ -36,6 +36,7 @@ OP_DECLARE(op_days);  // active_days
 OP_DECLARE(op_hours); // time_of_day
 OP_DECLARE(op_weekday);
 OP_DECLARE(op_streak);
+OP_DECLARE(op_account);
 OP_DECLARE(op_ordered);                     // funnel, sequence, co_occurrence
 double op_ratio_derive(double a, double b); // NaN when b is 0
 double op_difference_derive(double a, double b);

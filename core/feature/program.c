@@ -75,10 +75,12 @@ static int lay_feature(struct feature_set *set, struct feature *f, struct error 
 // All names are known, so derived features find what they read.
 static int lay_features(struct feature_set *set, struct error *err) {
   int rc = derived_resolve(set, err);
+  if (rc == 0) rc = account_resolve(set, err);
   for (size_t i = 0; rc == 0 && i < set->count; i++) rc = lay_feature(set, &set->features[i], err);
   if (rc != 0) return rc;
   for (size_t i = 0; i < set->count; i++)
     if (!is_derived(&set->features[i])) set->features[i].info.definition_hash = definition_hash(&set->features[i]);
+  account_lay(set);
   derived_lay(set);
   return 0;
 }
@@ -165,6 +167,7 @@ static void init_one(const struct feature *f, uint8_t *state) {
 
 void feature_state_init(const struct feature_set *set, uint8_t *state) {
   for (size_t i = 0; i < set->count; i++) init_one(&set->features[i], state);
+  account_init(set, state);
 }
 
 // The feature of `set` with the same meaning, or NULL. Sets that differ keep most of their order, so the search begins
@@ -193,6 +196,7 @@ size_t feature_state_migrate(const struct feature_set *from, const uint8_t *old_
     latest_migrate(old, old_state, f, new_state);
     carried++;
   }
+  account_migrate(from, old_state, to, new_state);
   return carried;
 }
 
@@ -204,4 +208,5 @@ void feature_state_merge(const struct feature_set *set, uint8_t *into, const uin
     f->op->merge(f, into + f->offset, other + f->offset);
     latest_merge(f, into, other);
   }
+  account_merge(set, into, other);
 }

@@ -5,6 +5,7 @@
 //   definition.c   struct feature -> the hash of what it means, however it was spelled
 //   dispatch.c     an event's type, name and channel -> the features that may change
 //   program.c      all of it together: layout, lookup, migration
+//   account.c      features of the lead's account: filled from a copy that comes by messages
 //   derived.c      features of other features: no state, read after the others
 //   ordered.c      what the ops share to which the order of matches counts
 //   fold.c read.c  the way of an event, and of a question
@@ -79,6 +80,19 @@ struct age {
 };
 // Which of several gaps or lengths is the value.
 enum stat { STAT_NONE, STAT_LAST, STAT_MEAN, STAT_MAX, STAT_TOTAL };
+// What an account makes of what its leads hand over.
+enum roll {
+  ROLL_PEOPLE,
+  ROLL_DISTINCT,
+  ROLL_SUM,
+  ROLL_MEAN,
+  ROLL_MIN,
+  ROLL_MAX,
+  ROLL_LATEST,
+  ROLL_FIRST_TOUCH,
+  ROLL_LAST_TOUCH
+};
+enum score { SCORE_NONE, SCORE_FIT, SCORE_ENGAGEMENT };
 
 struct feature_op;
 struct feature {
@@ -111,8 +125,13 @@ struct feature {
   int64_t within_ms, lateness_ms;
   const struct feature *operands[2]; // of a derived one, in the same set; its size is 0, and no event reaches it
   struct bytes operand_names[2];
-  bool is_age_asked; // by a derived one
-  int64_t window_ms; // where the op has an edge of its own instead of tiles; 0: all time
+  bool is_age_asked; // by a derived one, or an account's
+  enum roll roll;    // of an account's feature
+  bool is_urgent;
+  enum score score;            // what it is of, or …
+  const struct feature *reads; // … in the same set; NULL: the touches alone
+  uint64_t item;               // key in contributions and copies (account.h)
+  int64_t window_ms;           // where the op has an edge of its own instead of tiles; 0: all time
   // what only compiling, showing and lineage need
   const struct alternative *on; // on_count 0: every event
   struct bytes of_text;
@@ -126,6 +145,7 @@ struct feature_op {
   uint64_t refused;        // of those
   enum input input;
   bool is_duration;
+  bool is_account;               // it is filled from the lead's account; no event reaches it
   bool knows_latest;             // its state begins with the latest match's time
   const struct machine *machine; // of an ordered op (ordered.h)
   bool has_edge;                 // its window has no tiles: a match leaves it by its own time
@@ -149,7 +169,7 @@ struct feature_op {
 // clang-format off
 #define FEATURE_KEY_MAP(XX) \
   XX(name) XX(op) XX(on) XX(where) XX(of) XX(part) XX(text) XX(window) XX(tile) XX(half_life) XX(session_gap) XX(limit) \
-  XX(precision) XX(q) XX(accuracy) XX(shape) XX(over) XX(stat) XX(zone) XX(steps) XX(within) XX(pending) XX(lateness) \
+  XX(precision) XX(q) XX(accuracy) XX(shape) XX(over) XX(stat) XX(zone) XX(steps) XX(within) XX(pending) XX(lateness) XX(roll) XX(urgent) \
   XX(class) XX(personal) XX(freshness) XX(max_age) XX(description) XX(owner)
 // clang-format on
 enum feature_key {
@@ -200,7 +220,8 @@ struct feature_set {
   struct arena arena; // owns everything but the set itself
   struct feature *features;
   size_t count;
-  size_t derived_count;
+  size_t derived_count, account_count;
+  uint32_t member_offset; // account_count > 0: the membership, behind all features
   size_t state_size;
   uint64_t hash;
   struct names names, paths;
@@ -215,6 +236,13 @@ void derived_lay(struct feature_set *set); // what depends on the others' layout
 // Fills the values, or the ages, of derived features from those of the others.
 void derived_read(const struct feature_set *set, double *values);
 void derived_ages(const struct feature_set *set, double *ages);
+// The same for features of accounts; and the membership behind the features.
+int account_resolve(struct feature_set *set, struct error *err) ITD_MUST_USE;
+void account_lay(struct feature_set *set);
+void account_init(const struct feature_set *set, uint8_t *state);
+void account_migrate(const struct feature_set *from, const uint8_t *old_state, const struct feature_set *to,
+                     uint8_t *state);
+void account_merge(const struct feature_set *set, uint8_t *into, const uint8_t *other);
 static inline bool is_derived(const struct feature *f) { return f->operands[0] != NULL; } // once resolved
 
 // Reads one declaration, the `number`th from 1. Paths are not numbered yet. ITD_EPOLICY with the place, the fault and

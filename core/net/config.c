@@ -56,6 +56,8 @@ static const struct option options[] = {
     {"event.bytes", BYTES, AT(event_bytes), "65536", 1024, 4 * MIB, NULL, "a whole event"},
     {"event.late", DURATION, AT(event_late_ms), "3650d", 1000, 36500 * DAY, NULL, "older events are refused"},
     {"event.future", DURATION, AT(event_future_ms), "24h", 0, 36500 * DAY, NULL, "events further ahead are refused"},
+    {"account.interval", DURATION, AT(account_interval_ms), "1m", 1, DAY, NULL,
+     "between two copies of an account to all its leads"},
     {"frame.depth", COUNT, AT(frame_depth), "16", 4, 64, NULL, "nesting of a message"},
     {"frame.objects", COUNT, AT(frame_objects), "65536", 64, 16777216, NULL, "values in a message"},
     {"frame.bytes", BYTES, AT(frame_bytes), "4194304", 4096, 256 * MIB, NULL, "a message"},

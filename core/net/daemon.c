@@ -367,7 +367,9 @@ static int fit_files(struct daemon *daemon, struct error *err) {
 static void setup(struct daemon *daemon, const struct config *config) {
   *daemon = (struct daemon){.config = config, .shards = shards_of(config), .started_ms = clock_wall_ms()};
   daemon->limits = config_net_limits(config);
-  daemon->intake = (struct intake_options){.clock = (unsigned)config->clock, .limits = config_event_limits(config)};
+  daemon->intake = (struct intake_options){.clock = (unsigned)config->clock,
+                                           .limits = config_event_limits(config),
+                                           .account_interval_ms = config->account_interval_ms};
   daemon->intake.vm = (struct vm_limits){.memory_max = (size_t)config->policy_memory,
                                          .instructions_max = (uint64_t)config->policy_call_instructions,
                                          .hook = config->policy_guard == 1};

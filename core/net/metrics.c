@@ -34,6 +34,14 @@ static void put_histograms(const struct daemon *daemon, struct buf *out) {
   }
   METRICS_HISTOGRAMS(XX)
 #undef XX
+#define XX(name, help)                                                                                                 \
+  {                                                                                                                    \
+    struct hist sum = {0};                                                                                             \
+    for (unsigned o = 0; o < origins; o++) hist_merge(&sum, &daemon->metrics[o].name);                                 \
+    prometheus_ages(out, "intentd_" #name "_seconds", help, &sum);                                                     \
+  }
+  METRICS_AGES(XX)
+#undef XX
 }
 
 // Every code is shown from the start: a rate over a series that appears with its first error would miss that error.
@@ -287,6 +295,7 @@ static void put_daemon(struct daemon *daemon, struct buf *out) {
   XX("event.bytes", event_bytes, "bytes", 1)                                                                           \
   XX("event.late", event_late_ms, "seconds", 1000)                                                                     \
   XX("event.future", event_future_ms, "seconds", 1000)                                                                 \
+  XX("account.interval", account_interval_ms, "seconds", 1000)                                                         \
   XX("frame.depth", frame_depth, "", 1)                                                                                \
   XX("frame.objects", frame_objects, "", 1)                                                                            \
   XX("frame.bytes", frame_bytes, "bytes", 1)                                                                           \

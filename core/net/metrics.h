@@ -27,6 +27,9 @@
   XX(hop_commit, "write and sync all frames of a turn")                                                                \
   XX(hop_answer, "from the bytes of a request read to its answer given to the socket")
 
+// The same of milliseconds.
+#define METRICS_AGES(XX) XX(account_age, "age of the copy of its account that a decision read")
+
 #define METRICS_STATUSES 32
 
 struct metrics {
@@ -35,6 +38,7 @@ struct metrics {
 #undef XX
 #define XX(name, help) struct hist name;
   METRICS_HISTOGRAMS(XX)
+  METRICS_AGES(XX)
 #undef XX
   _Atomic uint64_t errors[METRICS_STATUSES]; // by -status
 };

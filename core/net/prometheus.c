@@ -53,23 +53,35 @@ void prometheus_number(struct buf *out, const char *name, const char *const *lab
     buf_printf(out, " %.15g\n", value);
 }
 
-void prometheus_seconds(struct buf *out, const char *name, const char *help, const struct hist *h) {
+// Edges are powers of two of the histogram's unit, `unit` seconds each.
+static void put_hist(struct buf *out, const char *name, const char *help, const struct hist *h, unsigned first,
+                     unsigned last, double unit) {
   char bucket[160], text[160], le[32];
   snprintf(bucket, sizeof bucket, "%s_bucket", name);
   prometheus_family(out, name, "histogram", help);
   // The count is taken from the buckets, not from h->count: another thread may be adding, and the two must agree.
   uint64_t sum = 0;
   unsigned b = 0;
-  for (unsigned edge = EDGE_FIRST; edge <= EDGE_LAST; edge++) {
+  for (unsigned edge = first; edge <= last; edge++) {
     for (; b < HIST_BUCKETS && hist_upper(b) < UINT64_C(1) << edge; b++)
       sum += atomic_load_explicit(&h->bucket[b], memory_order_relaxed);
-    snprintf(le, sizeof le, "%.10g", (double)(UINT64_C(1) << edge) * 1e-9);
+    snprintf(le, sizeof le, "%.10g", (double)(UINT64_C(1) << edge) * unit);
     prometheus_count(out, bucket, (const char *const[]){"le", le, NULL}, sum);
   }
   for (; b < HIST_BUCKETS; b++) sum += atomic_load_explicit(&h->bucket[b], memory_order_relaxed);
   prometheus_count(out, bucket, (const char *const[]){"le", "+Inf", NULL}, sum);
   snprintf(text, sizeof text, "%s_sum", name);
-  prometheus_number(out, text, NULL, (double)atomic_load_explicit(&h->sum, memory_order_relaxed) * 1e-9);
+  prometheus_number(out, text, NULL, (double)atomic_load_explicit(&h->sum, memory_order_relaxed) * unit);
   snprintf(text, sizeof text, "%s_count", name);
   prometheus_count(out, text, NULL, sum);
+}
+
+void prometheus_seconds(struct buf *out, const char *name, const char *help, const struct hist *h) {
+  put_hist(out, name, help, h, EDGE_FIRST, EDGE_LAST, 1e-9);
+}
+
+#define AGE_FIRST 8  // 2^8 ms
+#define AGE_LAST  32 // 2^32 ms, 50 days
+void prometheus_ages(struct buf *out, const char *name, const char *help, const struct hist *h) {
+  put_hist(out, name, help, h, AGE_FIRST, AGE_LAST, 1e-3);
 }

@@ -13,4 +13,5 @@ void prometheus_count(struct buf *out, const char *name, const char *const *labe
 void prometheus_number(struct buf *out, const char *name, const char *const *labels, double value);
 // A whole family from a histogram of nanoseconds, in seconds. Edges are every power of two from 1.024 µs to 8.6 s: of
 // the 8 buckets between two of them the sums are exact, so that no sample is counted below an edge that it lies above.
+void prometheus_ages(struct buf *out, const char *name, const char *help, const struct hist *h); // of milliseconds
 void prometheus_seconds(struct buf *out, const char *name, const char *help, const struct hist *h);

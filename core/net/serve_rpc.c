@@ -221,6 +221,21 @@ static bool lead_get(const struct call *call) { return ask(call, TASK_LEAD); }
 static bool decision_get(const struct call *call) { return ask(call, TASK_DECISION); }
 static bool decision_explain(const struct call *call) { return ask(call, TASK_EXPLAIN); }
 
+static bool account_get(const struct call *call) {
+  struct shard *shard = call->conn->shard;
+  struct bytes group;
+  struct error err = {0};
+  if (!mp_as_str(call->param, &group) || group.n == 0 || group.n > shard->daemon->intake.limits.id_max) {
+    error_set(&err, ITD_EINVAL, "account.get takes one text: a groupId");
+    answer_error(call, &err);
+    return true;
+  }
+  if (!origin_room(shard->origin)) return false;
+  unsigned partition = intake_account_partition(shard->daemon->store, &shard->daemon->intake, group);
+  shard_submit(shard, request_of(call, 1, done_any), 0, TASK_ACCOUNT, partition, group);
+  return true;
+}
+
 static bool decision_subscribe(const struct call *call) {
   struct error err = {0};
   if (hub_join(call->conn, call->param, &err) < 0) {
@@ -445,19 +460,13 @@ static const struct method {
   bool admin_only;
   bool (*run)(const struct call *call); // false: a bound is reached, nothing was done
 } methods[] = {
-    {"event.ingest", 1, false, event_ingest},
-    {"event.batch", 1, false, event_batch},
-    {"event.validate", 1, false, event_validate},
-    {"lead.get", 1, false, lead_get},
-    {"decision.get", 1, false, decision_get},
-    {"decision.explain", 1, false, decision_explain},
-    {"decision.subscribe", 1, false, decision_subscribe},
-    {"policy.status", 0, false, policy_status},
-    {"server.info", 0, false, server_info},
-    {"server.ping", 0, false, server_ping},
-    {"lead.forget", 1, true, lead_forget},
-    {"policy.reload", 0, true, policy_reload},
-    {"server.shutdown", 0, true, server_shutdown},
+    {"event.ingest", 1, false, event_ingest},         {"event.batch", 1, false, event_batch},
+    {"event.validate", 1, false, event_validate},     {"lead.get", 1, false, lead_get},
+    {"account.get", 1, false, account_get},           {"decision.get", 1, false, decision_get},
+    {"decision.explain", 1, false, decision_explain}, {"decision.subscribe", 1, false, decision_subscribe},
+    {"policy.status", 0, false, policy_status},       {"server.info", 0, false, server_info},
+    {"server.ping", 0, false, server_ping},           {"lead.forget", 1, true, lead_forget},
+    {"policy.reload", 0, true, policy_reload},        {"server.shutdown", 0, true, server_shutdown},
 };
 
 static const struct method *method_of(const struct conn *conn, struct bytes name, struct error *err) {
@@ -469,8 +478,8 @@ static const struct method *method_of(const struct conn *conn, struct bytes name
     return NULL;
   }
   error_set(err, ITD_EMETHOD,
-            "no method \"%.*s\"; there are event.ingest, event.batch, event.validate, lead.get, decision.get, "
-            "decision.explain, decision.subscribe, policy.status, server.info and server.ping",
+            "no method \"%.*s\"; there are event.ingest, event.batch, event.validate, lead.get, account.get, "
+            "decision.get, decision.explain, decision.subscribe, policy.status, server.info and server.ping",
             (int)(name.n > 60 ? 60 : name.n), (const char *)name.p);
   return NULL;
 }

@@ -154,6 +154,7 @@ void shard_do(struct shard *shard, struct task *task) {
     break;
   case TASK_LEAD: task->status = intake_lead(shard->intake, input, &task->answer, &task->error); break;
   case TASK_DECISION: task->status = intake_decision(shard->intake, input, &task->answer, &task->error); break;
+  case TASK_ACCOUNT: task->status = intake_account(shard->intake, input, &task->answer, &task->error); break;
   case TASK_WHO: task->status = intake_who(shard->intake, input, &task->answer, &task->error); break;
   case TASK_EXPLAIN: task->status = intake_explain(shard->intake, input, &task->answer, &task->error); break;
   case TASK_MESSAGES: CHECK(false); // they come another way: the courier
@@ -534,9 +535,15 @@ static void keep_for_subscribers(void *context, struct bytes answer) {
   if (hub_is_wanted(shard->daemon)) buf_append_bytes(&shard->publish, answer);
 }
 
+static void note_age(void *context, int64_t age_ms) {
+  struct shard *shard = context;
+  hist_add(&shard->metrics->account_age, (uint64_t)age_ms);
+}
+
 static void open_intake(struct shard *shard) {
   struct intake_options options = shard->daemon->intake;
   options.each = keep_for_subscribers;
+  options.read_account = note_age;
   options.context = shard;
   shard->intake = intake_new(shard->daemon->store, shard->index, &options);
 }

@@ -3,7 +3,16 @@
 #pragma once
 #include "store/intake.h"
 
-enum task_kind { TASK_EVENT, TASK_VALIDATE, TASK_LEAD, TASK_DECISION, TASK_EXPLAIN, TASK_WHO, TASK_MESSAGES };
+enum task_kind {
+  TASK_EVENT,
+  TASK_VALIDATE,
+  TASK_LEAD,
+  TASK_DECISION,
+  TASK_EXPLAIN,
+  TASK_WHO,
+  TASK_ACCOUNT,
+  TASK_MESSAGES
+};
 
 struct task {
   enum task_kind kind;

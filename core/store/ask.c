@@ -220,7 +220,8 @@ static int recompute(struct intake *in, const struct frame *frame, struct lead *
     int status = merge_other(in->shard, frame, &other, err);
     if (status < 0) return status;
   }
-  int status = engine_explain(in->engine, &release, before, map.n ? &event : NULL, other, frame->now_ms, out, err);
+  int status = engine_explain(in->engine, &release, before, map.n ? &event : NULL, other, frame->now_ms, frame->shared,
+                              out, err);
   lead_free(other);
   return status;
 }

@@ -17,13 +17,13 @@ static size_t give_copy(struct store_shard *s, struct entity_entry *e) {
   return n;
 }
 
-static struct entity_entry *entry_of(struct store_shard *s, struct lead_id id) {
+struct entity_entry *shard_entity_entry(struct store_shard *s, struct lead_id id) {
   struct entity_entry *e = table_find(&s->entities, lead_key(id));
   return e ? e : table_add(&s->entities, lead_key(id));
 }
 
 struct entity *store_entity(struct store_shard *s, struct lead_id id) {
-  struct entity_entry *e = entry_of(s, id);
+  struct entity_entry *e = shard_entity_entry(s, id);
   if (waits(s, e)) give_copy(s, e); // a checkpoint is a cut: before it changes
   if (e->entity || (e->head.flags & LEAD_WAS_SOUGHT)) return e->entity;
   e->head.flags |= LEAD_WAS_SOUGHT;
@@ -46,7 +46,7 @@ static void add_changed(struct changed_entities *list, struct entity_entry *e) {
 }
 
 void store_put_entity(struct store_shard *s, struct entity *entity) {
-  struct entity_entry *e = entry_of(s, entity->id);
+  struct entity_entry *e = shard_entity_entry(s, entity->id);
   CHECK(!waits(s, e)); // its old state would be lost to the running cycle
   if (!e->entity) count_up(&s->counters.entities);
   e->entity = entity;

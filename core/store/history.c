@@ -35,7 +35,8 @@ static int refold_merge(struct store_shard *s, const struct frame *f, struct pol
   if (!of_other)
     rc = error_set(err, ITD_ECORRUPT, "policy version %u, which the merged lead's state is of, does not load",
                    other->release);
-  if (rc == 0) rc = engine_refold_merge(lead, from, policy, f->policy, other, of_other, f->number, f->effects, err);
+  if (rc == 0)
+    rc = engine_refold_merge(lead, from, policy, f->policy, other, of_other, f->number, f->effects, f->shared, err);
   if (rc == 0) rc = merge_answered(*lead, f, err);
   explicit_bzero(other, lead_size(other));
   lead_free(other);
@@ -50,7 +51,7 @@ static int refold(struct store_shard *s, const struct frame *f, struct policy *p
                      (*lead)->release);
   if (f->kind == FRAME_MERGE) return refold_merge(s, f, from, policy, lead, err);
   if (f->kind != FRAME_EVENT)
-    return engine_refold(lead, from, policy, f->policy, NULL, f->now_ms, f->number, f->effects, err);
+    return engine_refold(lead, from, policy, f->policy, NULL, f->now_ms, f->number, f->effects, f->shared, err);
 
   struct event event;
   struct event_digits digits;
@@ -58,7 +59,8 @@ static int refold(struct store_shard *s, const struct frame *f, struct policy *p
   buf_init(&map);
   int rc = history_event(s, f, &map, err);
   if (rc == 0) rc = event_decode(buf_bytes(&map), f->received_ms, &NO_LIMITS, &digits, &event, err);
-  if (rc == 0) rc = engine_refold(lead, from, policy, f->policy, &event, f->now_ms, f->number, f->effects, err);
+  if (rc == 0)
+    rc = engine_refold(lead, from, policy, f->policy, &event, f->now_ms, f->number, f->effects, f->shared, err);
   buf_deinit(&map);
   if (rc == 0 && f->messages.n) {
     struct merge_asks asks = merge_asks_of(f->messages);

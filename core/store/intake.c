@@ -22,6 +22,7 @@ struct intake *intake_new(struct store *store, unsigned shard, const struct inta
   table_init(&in->asked, sizeof(struct table_entry));
   in->engine = engine_new(options->clock, &options->vm, policy_of, store);
   in->flaps = flaps_new();
+  accounts_init(in);
   return in;
 }
 
@@ -180,6 +181,12 @@ static void seal_event(struct intake *in, struct lead_id lead, struct bytes map,
   frame->secret = buf_bytes(&in->sealed);
 }
 
+void intake_tell_of(const struct intake *in, const struct decision *d) {
+  if (in->options.each) in->options.each(in->options.context, d->answer);
+  if (in->options.read_account && d->account_age_ms >= 0)
+    in->options.read_account(in->options.context, d->account_age_ms);
+}
+
 static void append_decision(struct intake *in, struct lead *lead, const struct decision *d, struct frame *frame) {
   frame->kind = d->is_timer ? FRAME_TIMER : FRAME_EVENT;
   frame->entity = lead->id;
@@ -189,13 +196,15 @@ static void append_decision(struct intake *in, struct lead *lead, const struct d
   frame->digest = d->digest;
   frame->hash = d->hash;
   frame->effects = d->effects;
+  if (!frame->messages.n) frame->messages = d->messages; // else they are in it
+  frame->shared = d->shared;
   frame->decision = d->answer;
   frame->previous = lead->place;
   intake_stamp(in, frame);
   lead->place = store_append(in->shard, frame);
   lead->seq = frame->seq;
   if (flaps_take(in->flaps, lead->id, d)) count(&in->counters.flaps);
-  if (in->options.each) in->options.each(in->options.context, d->answer);
+  intake_tell_of(in, d);
 }
 
 // Frames of the timers that fired on the way.
@@ -327,6 +336,7 @@ static int take(struct intake *in, const struct event *event, const struct who *
     const struct decision *d = &result.decision[result.count - 1];
     buf_clear(&in->list);
     struct merge_asks asks = merge_put_asks(in, lead, event, &in->list);
+    buf_append_bytes(&in->list, d->messages);
     frame.messages = buf_bytes(&in->list);
     append_decision(in, lead, d, &frame);
     lead->asks += asks.all;
@@ -473,7 +483,9 @@ static void wait_for_release(struct intake *in, struct lead_id id) {
 }
 
 int64_t intake_wake(struct intake *in, int64_t now_ms, unsigned limit) {
-  if (in->options.clock != ENGINE_CLOCK_WALL || !engine_release(in->engine)) return INT64_MAX;
+  if (!engine_release(in->engine)) return INT64_MAX;
+  int64_t accounts_ms = accounts_wake(in, now_ms, limit);
+  if (in->options.clock != ENGINE_CLOCK_WALL) return accounts_ms;
   struct lead_id id;
   for (unsigned i = 0; i < limit && store_due(in->shard, now_ms, &id); i++) {
     struct lead *lead = store_lead(in->shard, id);
@@ -493,5 +505,6 @@ int64_t intake_wake(struct intake *in, int64_t now_ms, unsigned limit) {
     if (status < 0) append_stopped_timer(in, lead, now_ms, &err);
     store_put(in->shard, lead);
   }
-  return store_next_due(in->shard);
+  int64_t due_ms = store_next_due(in->shard);
+  return due_ms < accounts_ms ? due_ms : accounts_ms;
 }

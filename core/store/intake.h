@@ -9,8 +9,10 @@ struct intake_options {
   struct event_limits limits;
   struct vm_limits vm;
   uint16_t workspace;
+  int64_t account_interval_ms; // account.interval (engine_accounts); 0: every change goes to all at once
   void (*each)(void *context,
                struct bytes answer); // called with every decision as its frame is staged, timers' too; may be NULL
+  void (*read_account)(void *context, int64_t age_ms); // likewise, where it read a copy of an account; may be NULL
   void *context;
 };
 
@@ -94,6 +96,11 @@ void intake_hold(struct intake *intake, bool is_held);
 // instead, of its partition.
 // {lead: {…state and features…}, identities: [{kind, value}], decision: the last one, or nil}
 int intake_lead(struct intake *intake, struct bytes who, struct buf *answer, struct error *err) ITD_MUST_USE;
+// An account by its groupId: {account: account_show's map, features: {name: value} of the release in force, at the account's
+// clock}. Its partition: pure, any thread.
+unsigned intake_account_partition(const struct store *store, const struct intake_options *options,
+                                  struct bytes group_id);
+int intake_account(struct intake *intake, struct bytes group_id, struct buf *answer, struct error *err) ITD_MUST_USE;
 // {lead: its id}: which lead is meant.
 int intake_who(struct intake *intake, struct bytes who, struct buf *answer, struct error *err) ITD_MUST_USE;
 // Forgets a lead of this shard's partitions (store_forget); leads that were merged into it are told by messages, and are named to

@@ -43,6 +43,13 @@ void append_timers(struct intake *in, struct lead *lead, const struct engine_res
 void append_stopped_timer(struct intake *in, struct lead *lead, int64_t received_ms, const struct error *why);
 
 void intake_stamp(const struct intake *in, struct frame *frame); // what is in force
+// accounts.c
+void accounts_init(struct intake *in);
+// Sends the copies that were held back for the interval, of at most `limit` accounts. When to call again.
+void intake_tell_of(const struct intake *in, const struct decision *d); // whoever wants to know of decisions
+// For a lead that is to be sealed: tells its account that it is gone.
+void accounts_put_leave(struct intake *in, const struct lead *lead, struct buf *list);
+int64_t accounts_wake(struct intake *in, int64_t now_ms, unsigned limit);
 // 0, or ITD_EUNAVAILABLE for a lead that must not be shown while a commit waits for room.
 int intake_may_show(struct intake *in, struct lead_id lead, struct error *err);
 // The event of a frame as it was sent, appended to `map`; nothing for a timer and a merge. ITD_ENOTFOUND when its lead was

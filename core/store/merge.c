@@ -404,6 +404,7 @@ static void seal_lead(struct intake *in, struct lead *lead, bool is_new, struct 
   put_hand(&out, &hand);
   buf_clear(&in->list);
   message_put(&in->list, into, MESSAGE_MERGE_HAND, buf_bytes(&out));
+  accounts_put_leave(in, lead, &in->list);
   struct outcome o = outcome_of(lead, "sealed");
   o.into = into;
   append_step(in, lead, is_new, kind, body, &o, a);
@@ -571,6 +572,7 @@ static void append_merge(struct intake *in, struct lead *lead, const struct mess
   if (!d) error_put(&in->error, why);
   buf_clear(&in->list);
   put_seal(lead, lead->asks - 1, &in->list);
+  if (d) buf_append_bytes(&in->list, d->messages);
   if (!d && in->list.n) lead->number++; // what is sent names its frame by it
   frame.event = buf_bytes(&in->clear);
   frame.secret = buf_bytes(&in->sealed);
@@ -579,6 +581,7 @@ static void append_merge(struct intake *in, struct lead *lead, const struct mess
   frame.number = lead->number;
   frame.digest = lead_digest(lead);
   frame.hash = d ? d->hash : 0;
+  if (d) frame.shared = d->shared;
   frame.effects = bytes_of(lead->state, lead->policy_bytes);
   frame.decision = d ? d->answer : buf_bytes(&in->error);
   frame.previous = lead->place;
@@ -588,7 +591,7 @@ static void append_merge(struct intake *in, struct lead *lead, const struct mess
   lead->asks_known -= hand->kind == IDENTITY_USER;
   store_put(in->shard, lead);
   count_up(&in->counters.merges);
-  if (d && in->options.each) in->options.each(in->options.context, d->answer);
+  if (d) intake_tell_of(in, d);
 }
 
 static void take_in(struct intake *in, struct lead *lead, const struct lead *other, const struct message *m,

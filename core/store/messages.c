@@ -52,6 +52,7 @@ static void apply(struct intake *in, const struct message *message, const struct
   e->place = store_append(in->shard, &frame);
   e->seq = frame.seq;
   store_put_entity(in->shard, e);
+  shard_note_account(in->shard, e, arrival->received_ms);
 }
 
 struct taking {

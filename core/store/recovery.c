@@ -142,6 +142,20 @@ static void take_due(void *context, int64_t due_ms, struct lead_id id) {
   due_set(&shard_of(store, store_partition_of_lead(store, id))->due, id, due_ms);
 }
 
+// An account that held copies back at the checkpoint.
+static int take_account(void *context, struct bytes block, struct error *err) {
+  struct store *store = context;
+  struct entity head;
+  int rc = entity_check(block, err);
+  if (rc) return rc;
+  memcpy(&head, block.p, sizeof head);
+  if (head.kind != ENTITY_ACCOUNT) return 0;
+  struct entity *e = memcpy(xmalloc(block.n), block.p, block.n);
+  shard_note_account(shard_of(store, store_partition_of_lead(store, e->id)), e, 0);
+  entity_free(e);
+  return 0;
+}
+
 // ---- the forgotten ----
 struct lost_lead {
   struct table_entry head;
@@ -236,6 +250,7 @@ static int take_entity(struct recovering *v, struct store_shard *s, const struct
   struct entity *was = entity;
   if (rc == 0) rc = entity_fold(&entity, f, place, err);
   if (rc == 0 || was) store_put_entity(s, entity); // it may have moved
+  if (rc == 0) shard_note_account(s, entity, 0);
   if (rc && !was) entity_free(entity);
   return rc;
 }
@@ -494,6 +509,7 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
   if (rc == 0) rc = take_made(v, err);
   if (rc == 0) rc = take_saved_channels(v, err);
   if (rc == 0) rc = state_each_due(store->shard[0]->state, take_due, store, err);
+  if (rc == 0) rc = state_each_entity(store->shard[0]->state, take_account, store, err);
   if (rc == 0) take_messages(v);
   if (rc == 0) rc = segment_list(store->dir.path, &list, &count, err);
   if (rc == 0) rc = take_segments(v, list, count, err);

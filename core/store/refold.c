@@ -71,7 +71,7 @@ static int fold_event(struct refolding *r, struct folded *folded, const struct f
   int rc = opener_event(r->opener, f, &r->map, err);
   if (rc == 0) rc = event_decode(buf_bytes(&r->map), f->received_ms, &NO_LIMITS, digits, event, err);
   if (rc) return rc;
-  return engine_refold(&folded->lead, from, policy, f->policy, event, f->now_ms, f->number, f->effects, err);
+  return engine_refold(&folded->lead, from, policy, f->policy, event, f->now_ms, f->number, f->effects, f->shared, err);
 }
 
 static int fold_merge(struct refolding *r, struct folded *folded, const struct frame *f, const struct policy *from,
@@ -84,7 +84,8 @@ static int fold_merge(struct refolding *r, struct folded *folded, const struct f
   if (rc) return rc;
   rc = version(r, other->release, &of_other, err);
   if (rc == 0)
-    rc = engine_refold_merge(&folded->lead, from, policy, f->policy, other, of_other, f->number, f->effects, err);
+    rc = engine_refold_merge(&folded->lead, from, policy, f->policy, other, of_other, f->number, f->effects, f->shared,
+                             err);
   lead_free(other);
   return rc;
 }
@@ -134,7 +135,7 @@ static int fold(struct refolding *r, struct folded *folded, const struct frame *
   else if (f->kind == FRAME_MERGE)
     rc = fold_merge(r, folded, f, from, policy, err);
   else
-    rc = engine_refold(&folded->lead, from, policy, f->policy, NULL, f->now_ms, f->number, f->effects, err);
+    rc = engine_refold(&folded->lead, from, policy, f->policy, NULL, f->now_ms, f->number, f->effects, f->shared, err);
   return rc ? rc : tell(r, folded, f, place, policy, is_event ? &event : NULL, err);
 }
 

@@ -191,7 +191,7 @@ static int play_merge(struct player *p, struct played *played, const struct fram
   struct engine_result result;
   struct error ignored = {0}; // of a call that was stopped: the comparison says whether it was then
   p->result->merges++;
-  if (engine_replay_merge(p->engine, &played->lead, other, &result, &ignored) < 0) result.count = 0;
+  if (engine_replay_merge(p->engine, &played->lead, other, frame->shared, &result, &ignored) < 0) result.count = 0;
   compare(p, played, frame, &result);
   lead_free(other);
   return 0;
@@ -220,7 +220,8 @@ static int play_decision(struct player *p, struct played *played, const struct f
   struct engine_result result;
   struct error ignored = {0}; // it was not stopped then: the comparison says so
   p->result->timers += is_timer;
-  if (engine_replay(p->engine, &played->lead, is_timer ? NULL : &event, frame->now_ms, &result, &ignored) < 0)
+  if (engine_replay(p->engine, &played->lead, is_timer ? NULL : &event, frame->now_ms, frame->shared, &result,
+                    &ignored) < 0)
     result.count = 0;
   compare(p, played, frame, &result);
   return 0;
@@ -234,7 +235,7 @@ static int play_stopped(struct player *p, struct played *played, const struct fr
   if (!from)
     return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", played->lead->release);
   return engine_refold(&played->lead, from, engine_release(p->engine)->policy, frame->policy, NULL, frame->now_ms,
-                       frame->number, frame->effects, err);
+                       frame->number, frame->effects, frame->shared, err);
 }
 
 static int play_message(struct player *p, struct played *played, const struct frame *frame, struct error *err) {

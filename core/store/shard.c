@@ -68,6 +68,7 @@ void shard_free(struct store_shard *s) {
   outbox_free(s->outbox);
   free(s->dirty_entities.entry);
   free(s->flush_entities.entry);
+  free(s->unsent);
   dedupe_deinit(&s->dedupe);
   due_deinit(&s->due);
   buf_deinit(&s->scratch);

@@ -17,7 +17,7 @@
 #include "store/versions.h"
 
 // Flags of a lead's entry; SOUGHT: LMDB has nothing we lack.
-enum { LEAD_HAS_KEY = 2, LEAD_WAS_SOUGHT = 4, LEAD_IS_FORGOTTEN = 8 };
+enum { LEAD_HAS_KEY = 2, LEAD_WAS_SOUGHT = 4, LEAD_IS_FORGOTTEN = 8, ENTITY_IS_UNSENT = 16 };
 
 struct lead_entry {
   struct table_entry head; // key: lead_key
@@ -31,7 +31,7 @@ struct lead_entry {
 };
 
 struct entity_entry {      // of an entity that is no lead; the rest is as in lead_entry
-  struct table_entry head; // flags: LEAD_WAS_SOUGHT
+  struct table_entry head; // flags: LEAD_WAS_SOUGHT, ENTITY_IS_UNSENT
   struct entity *entity;
   uint32_t counted, round;
 };
@@ -71,6 +71,11 @@ struct store_shard {
     size_t count, cap;
   } dirty_entities, flush_entities; // as `dirty` and `flush`
   size_t flush_entities_at;
+  struct unsent_account { // accounts whose copies were held back, the first one first
+    struct lead_id id;
+    int64_t since_ms;
+  } * unsent;
+  size_t unsent_count, unsent_cap;
   struct buf scratch, record;    // record: of the vault, as read
   struct forget_job *forgetting; // those whose frames are staged
   struct checkpoint_who *fresh;  // new in the vault, for the next cycle
@@ -135,7 +140,10 @@ bool shard_can_give(const struct store_shard *shard); // nothing staged
 uint8_t *shard_copy(struct store_shard *shard, const uint8_t *key, struct lead_id id, int64_t due_ms, size_t size,
                     size_t counted);
 
+// accounts.c: remembers an account that holds copies back.
+void shard_note_account(struct store_shard *shard, const struct entity *entity, int64_t since_ms);
 // entity.c
+struct entity_entry *shard_entity_entry(struct store_shard *shard, struct lead_id id);
 void entities_begin(struct store_shard *shard); // a cycle: what changed in the round before waits to be copied
 bool entities_give(struct store_shard *shard, size_t *given, size_t bytes_max); // true: nothing waits
 // Applies a MESSAGE frame to an entity that is no lead; *entity NULL: its first. Checks digest and messages.

@@ -302,6 +302,25 @@ int state_each_due(struct state_reader *r, void (*each)(void *context, int64_t d
   return end_read(r, e == MDB_NOTFOUND ? 0 : failed(e, err, "due"));
 }
 
+int state_each_entity(struct state_reader *r, int (*each)(void *context, struct bytes block, struct error *err),
+                      void *context, struct error *err) {
+  int e = begin_read(r), rc = 0;
+  if (e) return failed(e, err, "begin");
+  MDB_cursor *cursor;
+  e = mdb_cursor_open(r->txn, r->state->table[ENTITIES], &cursor);
+  if (e) return end_read(r, failed(e, err, "entities"));
+  MDB_val key, value;
+  while (rc == 0 && (e = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+    struct buf block = {0};
+    rc = state_row_entity(bytes_of(value.mv_data, value.mv_size), &block, err);
+    if (rc == 0) rc = each(context, buf_bytes(&block), err);
+    buf_deinit(&block);
+  }
+  mdb_cursor_close(cursor);
+  if (rc) return end_read(r, rc);
+  return end_read(r, e == MDB_NOTFOUND ? 0 : failed(e, err, "entities"));
+}
+
 // ---- writing ----
 int state_begin(struct state *state, struct state_txn **txn, struct error *err) {
   MDB_txn *t;

@@ -46,6 +46,9 @@ uint64_t state_leads(struct state *state); // how many there are; 0 also when th
 int state_made(struct state_reader *reader, unsigned slot, uint64_t *made, struct error *err) ITD_MUST_USE;
 int state_entity(struct state_reader *reader, struct lead_id id, struct buf *block, struct error *err) ITD_MUST_USE;
 int state_channels(struct state_reader *reader, unsigned partition, struct buf *saved, struct error *err) ITD_MUST_USE;
+// Every entity's block, in the order of ids; what `each` returns, when it is not 0. ITD_ECORRUPT.
+int state_each_entity(struct state_reader *reader, int (*each)(void *context, struct bytes block, struct error *err),
+                      void *context, struct error *err) ITD_MUST_USE;
 int state_each_due(struct state_reader *reader, void (*each)(void *context, int64_t due_ms, struct lead_id id),
                    void *context, struct error *err) ITD_MUST_USE;
 

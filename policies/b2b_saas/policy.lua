@@ -39,6 +39,8 @@ belief.evidence "mail_click" { when = f.email_clicks_7d:at_least(1), points = 10
   channel = "email", why = "Came back, unless it was a scanner: hence the low reliability." }
 belief.evidence "in_talks" { when = f.talks_30d:at_least(1), points = 20, half_life = "14d",
   channel = "sales", why = "Gives us time." }
+belief.evidence "colleague_asked" { when = f.account_demo_ago:under("1d"), points = 15, half_life = "7d",
+  channel = "sales", why = "Somebody of the same company asked for a demo within a day: they talk to each other." }
 belief.gate "two_channels" { when = belief.channels:at_least(2), why = "No single campaign makes a lead." }
 
 score.combined { 0.3 * score.fit + 0.7 * score.engagement }

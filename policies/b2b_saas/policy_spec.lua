@@ -51,6 +51,15 @@ return {
     expect = { stage = "mql", transitions = { "engaged -> mql" }, action = "demo_invite", owner = "none",
       min_intent = 45 } },
 
+  { name = "a colleague who asked for a demo an hour ago is a sign, too",
+    events = {
+      person(acme),
+      { after = "1h", type = "page", name = "Home", channel = "web" },
+      { after = "1h", type = "page", name = "Home", channel = "web", account = { account_demo_ago = "1h" } },
+    },
+    expect_each = { {}, { max_intent = 0 } },
+    expect = { stage = "engaged", min_intent = 13.5, max_intent = 13.5 } },
+
   { name = "interest that fades takes a lead back",
     events = {
       person(acme),

@@ -257,7 +257,11 @@ local derived = {}
 function derived.ratio(a, b) return b == 0 and NAN or a / b end
 function derived.difference(a, b) return a - b end
 
+-- A lead by itself is of no account: what a spec says of one goes over it (lead.lua).
+local COUNTS = { people = true, distinct = true, sum = true }
+
 local function read_one(declaration, events, now)
+  if declaration.op == "account" then return COUNTS[declaration.roll] and 0 or NAN end
   local of_list = ordered[declaration.op]
   if of_list then return of_list(declaration, in_order(declaration, events), now) end
   local hits = {}

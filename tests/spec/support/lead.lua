@@ -70,6 +70,9 @@ end
 function methods:fill(now, event, timer)
   local at, I, artifact = self.vm.layout.input, self.vm.I, self.artifact
   self.values, self.texts = features.read(artifact.declarations, self.events, now)
+  for name, said in pairs(self.account or {}) do
+    self.values[name] = said
+  end
   for name, x in pairs {
     now = now,
     stage = self.stage,
@@ -176,6 +179,10 @@ function lead.run_case(artifact, custom, case, options)
   for i, step in ipairs(case.steps) do
     if step.entry ~= entry then
       taken, entry = {}, step.entry
+    end
+    for name, said in pairs(step.account or {}) do
+      self.account = self.account or {}
+      self.account[name] = said
     end
     local timed, timer_steps = self:pass(step.at_ms)
     for _, name in ipairs(timer_steps) do

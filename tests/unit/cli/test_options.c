@@ -111,9 +111,9 @@ static void test_numbers(void **state) {
 
 static void test_help_names_every_option(void **state) {
   (void)state;
-  static const struct command *const all[] = {&command_send,    &command_import, &command_lead,
-                                              &command_explain, &command_tail,   &command_check,
-                                              &command_test,    &command_policy, &command_simulate};
+  static const struct command *const all[] = {&command_send,    &command_import,  &command_lead,  &command_account,
+                                              &command_explain, &command_tail,    &command_check, &command_test,
+                                              &command_policy,  &command_simulate};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     struct buf text = {0};
     args_help(all[i], &text);

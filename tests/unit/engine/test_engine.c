@@ -239,13 +239,14 @@ static void refold_and_explain_agree(void **state) {
       const struct decision *made = &result.decision[d];
       struct lead *before = copy_of(refolded);
       assert_int_equal(engine_refold(&refolded, policy, policy, release.number, made->is_timer ? NULL : &event,
-                                     made->now_ms, made->number, made->effects, &err),
+                                     made->now_ms, made->number, made->effects, made->shared, &err),
                        0);
       assert_true(lead_digest(refolded) == made->digest);
       struct buf out = {0};
       struct bytes again;
-      assert_int_equal(
-          engine_explain(engine, &release, &before, made->is_timer ? NULL : &event, NULL, made->now_ms, &out, &err), 0);
+      assert_int_equal(engine_explain(engine, &release, &before, made->is_timer ? NULL : &event, NULL, made->now_ms,
+                                      made->shared, &out, &err),
+                       0);
       assert_true(mp_find(buf_bytes(&out), BYTES_LIT("decision"), &again));
       assert_true(bytes_eq(again, made->answer));
       buf_deinit(&out);

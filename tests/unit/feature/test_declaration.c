@@ -30,10 +30,11 @@ static void refuse_all(const struct fault *faults, size_t count) {
 #define OPS                                                                                                            \
   "count, sum, mean, min, max, variance, stddev, first, last, distinct, most_common, quantile, recency, decay, "       \
   "velocity, sessions, session_length, active_days, time_of_day, weekday, streak, flag, gap, funnel, sequence, "       \
-  "co_occurrence, ratio, difference"
+  "co_occurrence, account, ratio, difference"
 #define KEYS                                                                                                           \
   "name, op, on, where, of, part, text, window, tile, half_life, session_gap, limit, precision, q, accuracy, shape, "  \
-  "over, stat, zone, steps, within, pending, lateness, class, personal, freshness, max_age, description, owner"
+  "over, stat, zone, steps, within, pending, lateness, roll, urgent, class, personal, freshness, max_age, "            \
+  "description, owner"
 
 static void test_names_and_ops(void **state) {
   (void)state;
@@ -73,12 +74,12 @@ static void test_keys_and_their_ops(void **state) {
   static const struct fault faults[] = {
       {"[{'name': 'x', 'op': 'distinct', 'of': 'channel', 'window': '7d'}]",
        "features: x: window does not go with distinct; it goes with: count, sum, mean, min, max, variance, stddev, "
-       "velocity, active_days, flag, funnel, sequence, co_occurrence"},
+       "velocity, active_days, flag, funnel, sequence, co_occurrence, account"},
       {"[{'name': 'x', 'op': 'count', 'half_life': '7d'}]",
        "features: x: half_life does not go with count; it goes with: decay"},
       {"[{'name': 'x', 'op': 'count', 'of': 'properties.a'}]",
        "features: x: of does not go with count; it goes with: sum, mean, min, max, variance, stddev, first, last, "
-       "distinct, most_common, quantile, decay, ratio, difference"},
+       "distinct, most_common, quantile, decay, account, ratio, difference"},
       {"[{'name': 'x', 'op': 'sum', 'of': 'properties.a', 'text': true}]",
        "features: x: text does not go with sum; it goes with: first, last, most_common"},
       {"[{'name': 'x', 'op': 'gap', 'zone': 60}]",
@@ -153,7 +154,7 @@ static void test_keys_among_each_other(void **state) {
       {"[{'name': 'x', 'op': 'time_of_day', 'of': 'traits.a'}]",
        "features: x: of does not go with time_of_day; it goes with: sum, mean, min, max, variance, stddev, first, "
        "last, "
-       "distinct, most_common, quantile, decay, ratio, difference"},
+       "distinct, most_common, quantile, decay, account, ratio, difference"},
   };
   REFUSE(faults);
 }
@@ -478,7 +479,7 @@ static void test_steps(void **state) {
       {FUNNEL "['A', 'B'], 'window': '7d', 'tile': '1d'}]",
        "features: x: tile does not go with funnel; it goes with: "
        "count, sum, mean, min, max, variance, stddev, decay, velocity, "
-       "flag, sequence, co_occurrence"},
+       "flag, sequence, co_occurrence, account"},
       {FUNNEL "['A', 'B'], 'window': '7d', 'zone': 60}]",
        "features: x: zone needs a window of the calendar: today, this_week, this_month, this_quarter, this_year"},
       {FUNNEL "['A', 'B'], 'pending': 3}]", "features: x: pending must be a whole number from 4 to 64"},

@@ -38,7 +38,7 @@ static void forge(struct world *w, enum forgery forgery) {
   frame.message = (struct hash128){0};
   frame.effects = bytes_of(lead->state, lead->policy_bytes);
   assert_int_equal(engine_refold(&lead, w->policy, intake_release(w->intake[index])->policy, lead->release, &event,
-                                 frame.now_ms, frame.number, frame.effects, &err),
+                                 frame.now_ms, frame.number, frame.effects, frame.shared, &err),
                    0);
   frame.digest = lead_digest(lead);
   if (forgery == ANOTHER_HASH) frame.hash ^= 1;

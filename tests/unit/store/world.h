@@ -43,6 +43,7 @@ static inline struct store_options small_options(const char *dir, unsigned shard
   return o;
 }
 
+static int64_t world_account_interval_ms; // of what opens next
 static inline int world_open(struct world *w, const struct store_options *options, struct error *err) {
   *w = (struct world){.dir = (char *)(uintptr_t)options->dir, .shards = options->shards, .options = *options};
   int rc = store_open(options, &w->store, &w->recovery, err);
@@ -50,7 +51,10 @@ static inline int world_open(struct world *w, const struct store_options *option
   struct release release = {.policy = shipped_policy(), .signals = 1, .models = 1};
   rc = store_version_put(w->store, release.policy, &release.number, err);
   if (rc) return rc;
-  struct intake_options in = {.clock = ENGINE_CLOCK_EVENT, .limits = EVENT_LIMITS_DEFAULT, .vm = VM_LIMITS_DEFAULT};
+  struct intake_options in = {.clock = ENGINE_CLOCK_EVENT,
+                              .limits = EVENT_LIMITS_DEFAULT,
+                              .vm = VM_LIMITS_DEFAULT,
+                              .account_interval_ms = world_account_interval_ms};
   for (unsigned i = 0; i < w->shards; i++) {
     w->intake[i] = intake_new(w->store, i, &in);
     rc = intake_prepare(w->intake[i], &release, err);

@@ -1,0 +1,430 @@
+#include "engine/account.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+
+#include <stdlib.h>
+
+struct person {
+  struct lead_id id;
+  int64_t touch;
+  struct bytes items; // a contribution
+};
+
+struct account {
+  int64_t first, last, sent_ms; // INT64_MIN: never
+  bool is_dirty;
+  uint64_t evicted;
+  struct person *people; // sorted by id; one more than `count` has room
+  uint32_t count;
+};
+
+// ---- the state ----
+static bool take_int(struct mp *in, int64_t *out) {
+  struct mp_value v = mp_next(in);
+  *out = v.i;
+  return v.type == MP_INT;
+}
+
+static void read_people(struct bytes list, struct account *a) {
+  struct mp in = mp_of(list);
+  a->count = mp_next(&in).count;
+  a->people = xcalloc(a->count + 1, sizeof *a->people);
+  for (uint32_t i = 0; i < a->count; i++) {
+    struct person *p = &a->people[i];
+    mp_next(&in); // [
+    struct mp_value id = mp_next(&in);
+    CHECK(id.type == MP_BIN && id.s.n == sizeof p->id.b);
+    memcpy(p->id.b, id.s.p, sizeof p->id.b);
+    CHECK(take_int(&in, &p->touch));
+    p->items = mp_take(&in);
+  }
+}
+
+// Points into `state`, which was written by put_account.
+static void read_account(struct bytes state, struct account *a) {
+  *a = (struct account){.first = INT64_MAX, .last = INT64_MIN, .sent_ms = INT64_MIN};
+  if (!state.n) {
+    a->people = xcalloc(1, sizeof *a->people);
+    return;
+  }
+  struct mp in = mp_of(state);
+  int64_t version, evicted;
+  CHECK(mp_next(&in).count == 7 && take_int(&in, &version) && version == 1);
+  CHECK(take_int(&in, &a->first) && take_int(&in, &a->last) && take_int(&in, &a->sent_ms));
+  a->is_dirty = mp_next(&in).b;
+  CHECK(take_int(&in, &evicted));
+  a->evicted = (uint64_t)evicted;
+  read_people(mp_take(&in), a);
+}
+
+static void put_account(const struct account *a, struct buf *out) {
+  mp_put_array(out, 7);
+  mp_put_int(out, 1);
+  mp_put_int(out, a->first);
+  mp_put_int(out, a->last);
+  mp_put_int(out, a->sent_ms);
+  mp_put_bool(out, a->is_dirty);
+  mp_put_uint(out, a->evicted);
+  mp_put_array(out, a->count);
+  for (uint32_t i = 0; i < a->count; i++) {
+    mp_put_array(out, 3);
+    mp_put_bin(out, bytes_of(a->people[i].id.b, sizeof a->people[i].id.b));
+    mp_put_int(out, a->people[i].touch);
+    mp_put_raw(out, a->people[i].items);
+  }
+}
+
+// Where the lead is, or would be.
+static uint32_t place_of(const struct account *a, struct lead_id id) {
+  uint32_t low = 0, high = a->count;
+  while (low < high) {
+    uint32_t middle = low + (high - low) / 2;
+    if (memcmp(a->people[middle].id.b, id.b, sizeof id.b) < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+static struct person *find_person(const struct account *a, struct lead_id id) {
+  uint32_t at = place_of(a, id);
+  return at < a->count && lead_id_eq(a->people[at].id, id) ? &a->people[at] : NULL;
+}
+
+static void take_out(struct account *a, uint32_t at) {
+  memmove(&a->people[at], &a->people[at + 1], (a->count - at - 1) * sizeof *a->people);
+  a->count--;
+}
+
+// Touched before the other; of equals the one with the lower id.
+static bool is_older(const struct person *p, const struct person *q) {
+  if (p->touch != q->touch) return p->touch < q->touch;
+  return memcmp(p->id.b, q->id.b, sizeof p->id.b) < 0;
+}
+
+static void evict(struct account *a) {
+  uint32_t oldest = 0;
+  if (a->count <= ACCOUNT_PEOPLE_MAX) return;
+  for (uint32_t i = 1; i < a->count; i++)
+    if (is_older(&a->people[i], &a->people[oldest])) oldest = i;
+  take_out(a, oldest);
+  a->evicted++;
+}
+
+// ---- what they add up to ----
+struct told { // one item of one person
+  uint64_t key, text;
+  int64_t form, time;
+  double number;
+  uint32_t who;
+};
+
+static int by_item(const void *x, const void *y) {
+  const struct told *a = x, *b = y;
+  if (a->key != b->key) return a->key < b->key ? -1 : 1;
+  if (a->form != b->form) return a->form < b->form ? -1 : 1;
+  if (a->form == ACCOUNT_TEXT && a->text != b->text) return a->text < b->text ? -1 : 1;
+  if (a->form == ACCOUNT_TILE && a->time != b->time) return a->time < b->time ? -1 : 1;
+  return a->who < b->who ? -1 : a->who > b->who;
+}
+
+static uint64_t as_u64(struct mp_value v) { return v.type == MP_UINT ? v.u : (uint64_t)v.i; }
+
+// False: no item.
+static bool read_item(struct mp *in, struct told *out) {
+  struct mp_value head = mp_next(in);
+  if (head.type != MP_ARRAY || head.count != 3) return false;
+  struct mp_value key = mp_next(in), form = mp_next(in);
+  bool is_whole = (key.type == MP_INT && key.i >= 0) || key.type == MP_UINT;
+  if (!is_whole || form.type != MP_INT || form.i < ACCOUNT_NUMBER || form.i > ACCOUNT_TILE) return false;
+  struct mp_value v = mp_next(in);
+  *out = (struct told){.key = as_u64(key), .form = form.i};
+  switch (form.i) {
+  case ACCOUNT_NUMBER: out->number = v.f; return v.type == MP_FLOAT && v.f - v.f == 0;
+  case ACCOUNT_TEXT: out->text = as_u64(v); return (v.type == MP_INT && v.i >= 0) || v.type == MP_UINT;
+  default: out->time = v.i; return v.type == MP_INT;
+  }
+}
+
+// Reads all; false: it is no contribution. `out` may be NULL.
+static bool read_items(struct bytes items, uint32_t who, struct told *out, uint32_t *count) {
+  struct mp in = mp_of(items);
+  struct mp_value head = mp_next(&in);
+  if (head.type != MP_ARRAY || head.count > ACCOUNT_ITEMS_MAX) return false;
+  for (uint32_t i = 0; i < head.count; i++) {
+    struct told told;
+    if (!read_item(&in, &told)) return false;
+    told.who = who;
+    if (out) out[*count] = told;
+    ++*count;
+  }
+  return true;
+}
+
+static double bounded(double v) { return v > 1.7e308 ? 1.7e308 : v < -1.7e308 ? -1.7e308 : v; }
+
+static void put_numbers(const struct told *t, uint32_t n, struct buf *out) {
+  double sum = 0, least = t->number, most = t->number;
+  for (uint32_t i = 0; i < n; i++) {
+    sum = bounded(sum + t[i].number);
+    if (t[i].number < least) least = t[i].number;
+    if (t[i].number > most) most = t[i].number;
+  }
+  mp_put_float(out, sum);
+  mp_put_float(out, least);
+  mp_put_float(out, most);
+}
+
+// How many different values; they are sorted.
+static uint32_t groups(const struct told *t, uint32_t n) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < n; i++) count += i == 0 || t[i].text != t[i - 1].text || t[i].time != t[i - 1].time;
+  return count;
+}
+
+static void put_tiles(const struct told *t, uint32_t n, uint32_t skipped, struct buf *out) {
+  for (uint32_t i = 0, end; i < n; i = end) {
+    for (end = i; end < n && t[end].time == t[i].time;) end++;
+    if (skipped > 0) {
+      skipped--;
+      continue;
+    }
+    mp_put_int(out, t[i].time);
+    mp_put_uint(out, end - i);
+  }
+}
+
+// One roll: all items of a key and form.
+static void put_roll(const struct told *t, uint32_t n, struct buf *out) {
+  uint32_t values = groups(t, n), kept = values < ACCOUNT_TILES_MAX ? values : ACCOUNT_TILES_MAX;
+  mp_put_array(out, t->form == ACCOUNT_NUMBER ? 6 : t->form == ACCOUNT_TILE ? 3 + 2 * kept : 4);
+  mp_put_uint(out, t->key);
+  mp_put_int(out, t->form);
+  mp_put_uint(out, n);
+  int64_t latest = t->time;
+  switch (t->form) {
+  case ACCOUNT_NUMBER: put_numbers(t, n, out); break;
+  case ACCOUNT_TEXT: mp_put_uint(out, values); break;
+  case ACCOUNT_TILE: put_tiles(t, n, values - kept, out); break;
+  default:
+    for (uint32_t i = 1; i < n; i++) latest = t[i].time > latest ? t[i].time : latest;
+    mp_put_int(out, latest);
+  }
+}
+
+static void put_copy(const struct account *a, int64_t at_ms, struct buf *out) {
+  struct told *all = xcalloc((size_t)a->count * ACCOUNT_ITEMS_MAX + 1, sizeof *all);
+  uint32_t count = 0, rolls = 0;
+  for (uint32_t i = 0; i < a->count; i++) CHECK(read_items(a->people[i].items, i, all, &count));
+  qsort(all, count, sizeof *all, by_item);
+  struct buf list = {0};
+  for (uint32_t i = 0, end; i < count; i = end, rolls++) {
+    for (end = i; end < count && all[end].key == all[i].key && all[end].form == all[i].form;) end++;
+    put_roll(&all[i], end - i, &list);
+  }
+  mp_put_array(out, 5);
+  mp_put_int(out, at_ms);
+  mp_put_int(out, a->first);
+  mp_put_int(out, a->last);
+  mp_put_uint(out, a->count);
+  mp_put_array(out, rolls);
+  buf_append_bytes(out, buf_bytes(&list));
+  buf_deinit(&list);
+  free(all);
+}
+
+// ---- sending ----
+struct lead_id account_view(struct lead_id account, unsigned slot) {
+  uint64_t parts[2] = {hash64_seed(bytes_of(account.b, sizeof account.b), 1),
+                       hash64_seed(bytes_of(account.b, sizeof account.b), 2)};
+  struct lead_id id;
+  memcpy(id.b, parts, sizeof id.b);
+  id.b[0] = (uint8_t)slot;
+  return id;
+}
+
+static void send_copy(const struct entity *e, struct bytes copy, unsigned slot, struct message_effects *effects) {
+  message_put(&effects->messages, account_view(e->id, slot), MESSAGE_ACCOUNT_COPY, copy);
+}
+
+static int newest_first(const void *a, const void *b) {
+  const struct person *p = a, *q = b;
+  return is_older(p, q) ? 1 : is_older(q, p) ? -1 : 0;
+}
+
+// To the slots of those that were touched last, in the order of slots.
+static void send_copies(const struct entity *e, struct account *a, int64_t now_ms, struct bytes copy,
+                        struct message_effects *effects) {
+  bool wants[SLOTS] = {false};
+  struct person *newest = memcpy(xcalloc(a->count + 1, sizeof *newest), a->people, a->count * sizeof *newest);
+  qsort(newest, a->count, sizeof *newest, newest_first);
+  for (uint32_t i = 0; i < a->count && i < ACCOUNT_FANOUT_MAX; i++)
+    if (newest[i].touch > now_ms - ACCOUNT_ACTIVE_MS) wants[lead_id_slot(newest[i].id)] = true;
+  free(newest);
+  for (unsigned slot = 0; slot < SLOTS; slot++)
+    if (wants[slot]) send_copy(e, copy, slot, effects);
+  a->sent_ms = now_ms;
+  a->is_dirty = false;
+}
+
+// What follows a change. `first`: a lead that must have a copy whatever is held back, or NULL.
+static void tell(const struct entity *e, struct account *a, int64_t now_ms, bool at_once, const struct lead_id *first,
+                 struct message_effects *effects) {
+  struct buf copy = {0};
+  put_copy(a, now_ms, &copy);
+  if (at_once || a->sent_ms == INT64_MIN) {
+    send_copies(e, a, now_ms, buf_bytes(&copy), effects);
+  } else {
+    if (first) send_copy(e, buf_bytes(&copy), lead_id_slot(*first), effects);
+    a->is_dirty = true;
+  }
+  buf_deinit(&copy);
+}
+
+static bool is_due(const struct account *a, int64_t now_ms, int64_t interval_ms) {
+  return a->sent_ms == INT64_MIN || now_ms - a->sent_ms >= interval_ms;
+}
+
+static void finish(struct account *a, struct message_effects *effects) {
+  put_account(a, &effects->state);
+  free(a->people);
+}
+
+// ---- kinds ----
+struct update {
+  int64_t touch, interval;
+  bool is_urgent;
+  struct bytes items;
+};
+
+#define TIME_MAX (INT64_C(1) << 60) // sums of two times stay in range
+static bool read_update(struct bytes body, struct update *out) {
+  struct mp in = mp_of(body);
+  struct mp_value head = mp_next(&in);
+  if (head.type != MP_ARRAY || head.count != 4) return false;
+  if (!take_int(&in, &out->touch) || out->touch > TIME_MAX || out->touch < -TIME_MAX) return false;
+  if (!take_int(&in, &out->interval) || out->interval < 0 || out->interval > TIME_MAX) return false;
+  struct mp_value urgent = mp_next(&in);
+  if (urgent.type != MP_BOOL) return false;
+  out->is_urgent = urgent.b;
+  out->items = mp_take(&in);
+  uint32_t count = 0;
+  return read_items(out->items, 0, NULL, &count);
+}
+
+void account_put_update(struct buf *body, int64_t touch_ms, int64_t interval_ms, bool is_urgent,
+                        struct bytes contribution) {
+  mp_put_array(body, 4);
+  mp_put_int(body, touch_ms);
+  mp_put_int(body, interval_ms);
+  mp_put_bool(body, is_urgent);
+  mp_put_raw(body, contribution);
+}
+
+void account_put_leave(struct buf *body, int64_t interval_ms) {
+  mp_put_array(body, 1);
+  mp_put_int(body, interval_ms);
+}
+
+void account_update(const struct entity *before, const struct message *m, struct message_effects *effects) {
+  struct update u;
+  if (!read_update(m->body, &u)) {
+    message_refuse(effects, ITD_EINVAL, "an account.update is [touch, interval, is_urgent, contribution]");
+    return;
+  }
+  struct account a;
+  read_account(entity_state(before), &a);
+  struct person *p = find_person(&a, m->from);
+  bool was_active = p && p->touch > m->at_ms - ACCOUNT_ACTIVE_MS;
+  if (!p) {
+    uint32_t at = place_of(&a, m->from);
+    memmove(&a.people[at + 1], &a.people[at], (a.count - at) * sizeof *a.people);
+    a.count++;
+    p = &a.people[at];
+  }
+  *p = (struct person){.id = m->from, .touch = u.touch, .items = u.items};
+  evict(&a);
+  if (u.touch < a.first) a.first = u.touch;
+  if (u.touch > a.last) a.last = u.touch;
+  bool at_once = u.is_urgent || is_due(&a, m->at_ms, u.interval);
+  tell(before, &a, m->at_ms, at_once, was_active ? NULL : &m->from, effects);
+  finish(&a, effects);
+}
+
+void account_leave(const struct entity *before, const struct message *m, struct message_effects *effects) {
+  struct mp in = mp_of(m->body);
+  struct mp_value head = mp_next(&in);
+  int64_t interval = 0;
+  if (head.type != MP_ARRAY || head.count != 1 || !take_int(&in, &interval) || interval < 0) {
+    message_refuse(effects, ITD_EINVAL, "an account.leave is [interval]");
+    return;
+  }
+  struct account a;
+  read_account(entity_state(before), &a);
+  struct person *p = find_person(&a, m->from);
+  if (p) {
+    take_out(&a, (uint32_t)(p - a.people));
+    tell(before, &a, m->at_ms, is_due(&a, m->at_ms, interval), NULL, effects);
+  }
+  finish(&a, effects);
+}
+
+void account_flush(const struct entity *before, const struct message *m, struct message_effects *effects) {
+  struct account a;
+  read_account(entity_state(before), &a);
+  if (a.is_dirty) tell(before, &a, m->at_ms, true, NULL, effects);
+  finish(&a, effects);
+}
+
+void account_copy(const struct entity *before, const struct message *m, struct message_effects *effects) {
+  (void)before;
+  buf_append_bytes(&effects->state, m->body);
+}
+
+// ---- questions ----
+bool account_is_dirty(const struct entity *e) {
+  if (!e->bytes) return false;
+  struct mp in = mp_of(entity_state(e));
+  for (int i = 0; i < 5; i++) mp_next(&in); // the list's head, version, three times
+  return mp_next(&in).b;
+}
+
+static void put_time(const char *key, int64_t ms, struct buf *out) {
+  mp_put_cstr(out, key);
+  if (ms == INT64_MIN || ms == INT64_MAX)
+    mp_put_nil(out);
+  else
+    mp_put_int(out, ms);
+}
+
+void account_show(const struct entity *e, struct buf *out) {
+  struct account a;
+  char text[LEAD_ID_TEXT];
+  read_account(entity_state(e), &a);
+  lead_id_format(e->id, text);
+  mp_put_map(out, 9);
+  mp_put_cstr(out, "account");
+  mp_put_cstr(out, text);
+  put_time("clock", e->now_ms, out);
+  put_time("first_touch", a.first, out);
+  put_time("last_touch", a.last, out);
+  put_time("copies_at", a.sent_ms, out);
+  mp_put_cstr(out, "is_dirty");
+  mp_put_bool(out, a.is_dirty);
+  mp_put_cstr(out, "evicted");
+  mp_put_uint(out, a.evicted);
+  mp_put_cstr(out, "people");
+  mp_put_array(out, a.count);
+  for (uint32_t i = 0; i < a.count; i++) {
+    lead_id_format(a.people[i].id, text);
+    mp_put_map(out, 2);
+    mp_put_cstr(out, "lead");
+    mp_put_cstr(out, text);
+    put_time("touch", a.people[i].touch, out);
+  }
+  mp_put_cstr(out, "copy");
+  put_copy(&a, e->now_ms, out);
+  free(a.people);
+}

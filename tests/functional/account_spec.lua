@@ -1,0 +1,117 @@
+--- Accounts: what one lead does is known to its colleagues' next decisions, over shards, restarts and merges.
+local harness = require "harness"
+
+local function event(user, keys)
+  local e = harness.event { userId = user }
+  for key, value in pairs(keys) do
+    e[key] = value or nil
+  end
+  return e
+end
+local function group(user, name) return event(user, { type = "group", event = false, groupId = name }) end
+
+local function account(client, name)
+  local answer = client:call("account.get", name)
+  return answer
+end
+
+local function people(client, name, count)
+  return harness.wait(count .. " people of " .. name, function()
+    local answer = account(client, name)
+    return answer and #answer.account.people == count and not answer.account.is_dirty and answer
+  end)
+end
+
+local function feature_of(client, who, name)
+  for _, feature in ipairs(client:must("decision.explain", who).features) do
+    if feature.name == name then return feature end
+  end
+end
+
+local function intent(...)
+  local out = harness.folder() .. "/out"
+  local status = os.execute(("'%s/intent' %s >%s 2>&1"):format(harness.bin, table.concat({ ... }, " "), out))
+  return harness.read(out), status
+end
+
+for _, shards in ipairs { 1, 4 } do
+  describe("an account, on " .. shards .. " shards", function()
+    after_each(harness.finish)
+
+    it("tells each of its people what the others did, and why that counted", function()
+      local daemon = harness.start { shards = shards, ["account.interval"] = "1ms" }
+      local client = daemon:connect()
+      assert.is_nil((client:call("account.get", "acme")))
+      client:must("event.ingest", group("maria", "acme"))
+      client:must("event.ingest", group("tom", "acme"))
+      people(client, "acme", 2)
+      client:must("event.ingest", event("tom", { event = "Demo Requested" }))
+      harness.wait("maria to hear of it", function()
+        client:must("event.ingest", event("maria", { event = "Pricing Viewed" }))
+        return tonumber(feature_of(client, "maria", "account_demo_ago").value)
+      end)
+      local explained = client:must("decision.explain", "maria")
+      assert.is_true(explained.reproduced)
+      local feature = feature_of(client, "maria", "account_people")
+      assert.equal(2, feature.value)
+      assert.equal("minutes", feature.freshness)
+      assert.is_true(feature.age >= 0 and feature.age < 600000)
+      local colleague
+      for _, reason in ipairs(explained.decision.reasons) do
+        if reason.name == "colleague_asked" then colleague = reason end
+      end
+      assert.is_table(colleague)
+      local text = daemon:get "/metrics"
+      assert.is_true(tonumber(text:match "\nintentd_account_age_seconds_count (%d+)") > 0)
+
+      client:must("event.ingest", group("tom", "globex"))
+      people(client, "acme", 1)
+      people(client, "globex", 1)
+
+      daemon:kill()
+      daemon:restart { shards = 5 - shards }
+      client = daemon:connect()
+      people(client, "acme", 1)
+      local shown = people(client, "globex", 1)
+      assert.equal(client:must("lead.get", "tom").lead.lead, shown.account.people[1].lead)
+      local out, status = intent("account", "show", "globex", "--to", "127.0.0.1:" .. daemon.ports.listen)
+      assert.equal(0, status, out)
+      assert.truthy(out:find("account_people +1\n"), out)
+      out, status = intent("account", "show", "nobody", "--to", "127.0.0.1:" .. daemon.ports.listen)
+      assert.not_equal(0, status, out)
+      daemon:stop()
+      out, status = intent("replay", "--json", "--data", daemon.data)
+      assert.equal(0, status, out)
+      assert.equal(0, tonumber(out:match '"different":(%d+)'), out)
+      out, status = intent("journal", "verify", "--data", daemon.data)
+      assert.equal(0, status, out)
+      out, status = intent("feature", "verify", "--data", daemon.data)
+      assert.equal(0, status, out)
+    end)
+
+    it("keeps what a forgotten lead added, and nothing that says whose it was", function()
+      local daemon = harness.start { shards = shards, ["account.interval"] = "1ms" }
+      local client = daemon:connect()
+      client:must("event.ingest", group("maria", "acme"))
+      client:must("event.ingest", group("tom@acme.example", "acme"))
+      local before = people(client, "acme", 2)
+      local admin = daemon:admin()
+      admin:must("lead.forget", "tom@acme.example")
+      local after = people(client, "acme", 2)
+      assert.same(before.account.people, after.account.people)
+      daemon:stop()
+      local out = intent("journal", "show", "--data", daemon.data)
+      assert.is_nil(out:find("tom@acme", 1, true))
+    end)
+
+    it("counts a person once who was anonymous before", function()
+      local daemon = harness.start { shards = shards, ["account.interval"] = "1ms" }
+      local client = daemon:connect()
+      client:must("event.ingest", harness.event { type = "group", event = false, userId = false, groupId = "acme", anonymousId = "device" })
+      client:must("event.ingest", group("tom", "acme"))
+      people(client, "acme", 2)
+      client:must("event.ingest", event("tom", { type = "identify", event = false, anonymousId = "device" }))
+      people(client, "acme", 1)
+    end)
+  end)
+end

@@ -1,0 +1,301 @@
+// The account by itself: what its messages do, bodies that are none, its bounds, and what a lead reads of a copy. That all of it
+// adds up under way is tested with the store (store/test_accounts.c).
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "engine/account.h"
+
+#define T0 INT64_C(1767603600000)
+static uint64_t seed;
+
+static struct lead_id lead(unsigned n) {
+  struct lead_id id = {{(uint8_t)(n * 7)}};
+  uint64_t h = hash_mix(n, 3);
+  memcpy(id.b + 4, &h, sizeof h);
+  return id;
+}
+
+struct world {
+  struct entity *e;
+  struct message_effects effects;
+  unsigned copies; // of the last message
+  bool is_refused;
+};
+
+static struct world world_new(void) {
+  return (struct world){.e = entity_new(ENTITY_ACCOUNT, (struct lead_id){{9, 1}}, 0)};
+}
+
+static void world_free(struct world *w) {
+  entity_free(w->e);
+  message_effects_deinit(&w->effects);
+}
+
+static void apply(struct world *w, unsigned from, unsigned kind, struct bytes body, int64_t at_ms) {
+  struct message m = {.to = w->e->id, .from = lead(from), .kind = (uint16_t)kind, .at_ms = at_ms, .body = body};
+  message_apply(&w->e, &m, &w->effects);
+  w->is_refused = w->effects.is_refused;
+  struct bytes list = buf_bytes(&w->effects.messages);
+  for (w->copies = 0; list.n; w->copies++) assert_int_equal(message_next(&list, &m, NULL), 1);
+}
+
+static void put_number(struct buf *items, double v) {
+  buf_clear(items);
+  mp_put_array(items, 1);
+  mp_put_array(items, 3);
+  mp_put_uint(items, 77);
+  mp_put_uint(items, ACCOUNT_NUMBER);
+  mp_put_float(items, v);
+}
+
+static void update(struct world *w, unsigned from, double v, int64_t at_ms, int64_t interval_ms, bool is_urgent) {
+  struct buf items = {0}, body = {0};
+  put_number(&items, v);
+  account_put_update(&body, at_ms, interval_ms, is_urgent, buf_bytes(&items));
+  apply(w, from, MESSAGE_ACCOUNT_UPDATE, buf_bytes(&body), at_ms);
+  assert_false(w->is_refused);
+  buf_deinit(&items), buf_deinit(&body);
+}
+
+static void leave(struct world *w, unsigned from, int64_t at_ms) {
+  struct buf body = {0};
+  account_put_leave(&body, 0);
+  apply(w, from, MESSAGE_ACCOUNT_LEAVE, buf_bytes(&body), at_ms);
+  buf_deinit(&body);
+}
+
+static struct bytes show(const struct world *w, struct buf *out, const char *key) {
+  struct bytes v;
+  buf_clear(out);
+  account_show(w->e, out);
+  assert_true(mp_find(buf_bytes(out), bytes_str(key), &v));
+  return v;
+}
+
+static void copies_wait_for_the_interval_unless_urgent(void **state) {
+  (void)state;
+  struct world w = world_new();
+  static const uint8_t nothing = 0x90;
+  update(&w, 1, 1, T0, 60000, false);
+  assert_int_equal(w.copies, 1); // the first
+  update(&w, 1, 2, T0 + 1000, 60000, false);
+  assert_int_equal(w.copies, 0);
+  assert_true(account_is_dirty(w.e));
+  update(&w, 2, 3, T0 + 2000, 60000, false);
+  assert_int_equal(w.copies, 1); // only to the newcomer
+  assert_true(account_is_dirty(w.e));
+  update(&w, 2, 4, T0 + 3000, 60000, true);
+  assert_int_equal(w.copies, 2);
+  assert_false(account_is_dirty(w.e));
+  apply(&w, 0, MESSAGE_ACCOUNT_FLUSH, bytes_of(&nothing, 1), T0 + 3001);
+  assert_int_equal(w.copies, 0); // nothing to tell
+  update(&w, 1, 5, T0 + 4000, 60000, false);
+  apply(&w, 0, MESSAGE_ACCOUNT_FLUSH, bytes_of(&nothing, 1), T0 + 4001);
+  assert_int_equal(w.copies, 2);
+  assert_false(account_is_dirty(w.e));
+  update(&w, 1, 6, T0 + 70000, 60000, false);
+  assert_int_equal(w.copies, 2); // the last ones are old enough
+  update(&w, 3, 6, T0 + 70000 + ACCOUNT_ACTIVE_MS, 0, false);
+  assert_int_equal(w.copies, 1); // the others are not active any more
+  update(&w, 1, 6, T0 + 70001 + ACCOUNT_ACTIVE_MS, INT64_C(1) << 50, false);
+  assert_int_equal(w.copies, 1); // but the one that comes back has it at once
+  leave(&w, 3, T0 + 70002 + ACCOUNT_ACTIVE_MS);
+  leave(&w, 17, T0 + 70002 + ACCOUNT_ACTIVE_MS); // who never was there
+  assert_int_equal(w.copies, 0);
+  world_free(&w);
+}
+
+static uint64_t draw(uint64_t *d, uint64_t below) { return (*d = hash_mix(*d, 0x9e37)) % below; }
+
+// More people than are told apart: those that were touched last, whatever the order in which their messages came.
+static void people_beyond_the_bound_do_not_depend_on_order(void **state) {
+  (void)state;
+  enum { PEOPLE = ACCOUNT_PEOPLE_MAX + 60 };
+  struct buf first = {0}, again = {0};
+  for (int run = 0; run < 2; run++) {
+    unsigned order[PEOPLE];
+    uint64_t d = seed + (uint64_t)run;
+    for (unsigned i = 0; i < PEOPLE; i++) order[i] = i;
+    for (unsigned i = PEOPLE - 1; i > 0; i--) {
+      unsigned k = (unsigned)draw(&d, i + 1), swap = order[i];
+      order[i] = order[k], order[k] = swap;
+    }
+    struct world w = world_new();
+    struct buf items = {0}, body = {0};
+    for (unsigned i = 0; i < PEOPLE; i++) {
+      put_number(&items, order[i] % 10);
+      buf_clear(&body);
+      account_put_update(&body, T0 + order[i] / 3 * 1000, 0, false, buf_bytes(&items)); // touches that are equal, too
+      apply(&w, order[i], MESSAGE_ACCOUNT_UPDATE, buf_bytes(&body), T0 + PEOPLE * 1000);
+      assert_true(w.copies <= ACCOUNT_FANOUT_MAX + 1);
+    }
+    struct buf shown = {0};
+    struct bytes copy = show(&w, &shown, "copy");
+    buf_append_bytes(run ? &again : &first, copy);
+    assert_int_equal(mp_value_of(show(&w, &shown, "people")).count, ACCOUNT_PEOPLE_MAX);
+    assert_int_equal(mp_value_of(show(&w, &shown, "evicted")).i, PEOPLE - ACCOUNT_PEOPLE_MAX);
+    assert_true(w.e->bytes < ENTITY_STATE_MAX);
+    buf_deinit(&shown), buf_deinit(&items), buf_deinit(&body);
+    world_free(&w);
+  }
+  assert_true(bytes_eq(buf_bytes(&first), buf_bytes(&again)));
+  buf_deinit(&first), buf_deinit(&again);
+}
+
+// Any MessagePack value as a body: refused, or a contribution; never a crash, and what is refused changes nothing.
+static void hostile_bodies(void **state) {
+  (void)state;
+  struct world w = world_new();
+  update(&w, 1, 1, T0, 0, false);
+  uint64_t d = seed;
+  static const unsigned kinds[] = {MESSAGE_ACCOUNT_UPDATE, MESSAGE_ACCOUNT_LEAVE, MESSAGE_ACCOUNT_FLUSH};
+  struct buf items = {0}, good = {0}, body = {0};
+  put_number(&items, 5);
+  account_put_update(&good, T0, 0, true, buf_bytes(&items));
+  unsigned refused = 0;
+  for (int i = 0; i < 20000; i++) {
+    buf_clear(&body);
+    buf_append_bytes(&body, buf_bytes(&good));
+    for (unsigned k = 1 + (unsigned)draw(&d, 3); k > 0; k--) body.p[draw(&d, body.n)] = (uint8_t)draw(&d, 256);
+    unsigned kind = kinds[draw(&d, 3)];
+    if (message_check(kind, buf_bytes(&body), NULL)) continue;
+    uint64_t before = hash64(entity_state(w.e));
+    apply(&w, (unsigned)draw(&d, 5), kind, buf_bytes(&body), T0 + i);
+    refused += w.is_refused;
+    if (w.is_refused) assert_true(hash64(entity_state(w.e)) == before && w.copies == 0);
+    assert_int_equal(entity_check(bytes_of(w.e, entity_size(w.e)), NULL), 0);
+  }
+  assert_true(refused > 100);
+  buf_deinit(&items), buf_deinit(&good), buf_deinit(&body);
+  world_free(&w);
+}
+
+// ---- what a lead reads ----
+static struct feature_set *compile(const char *json) {
+  struct feature_set *set = NULL;
+  struct buf declarations = {0};
+  struct error err = {0};
+  assert_int_equal(mp_from_json(bytes_str(json), &MP_LIMITS_DEFAULT, &declarations, &err), 0);
+  if (feature_set_compile(buf_bytes(&declarations), &set, &err)) {
+    print_error("%s\n", err.text);
+    set = NULL;
+  }
+  buf_deinit(&declarations);
+  return set;
+}
+
+static void a_copy_is_read_at_a_time(void **state) {
+  (void)state;
+  struct feature_set *set = compile("[{\"name\":\"n\",\"op\":\"count\"},"
+                                    " {\"name\":\"sum\",\"op\":\"account\",\"roll\":\"sum\",\"of\":\"n\"},"
+                                    " {\"name\":\"mean\",\"op\":\"account\",\"roll\":\"mean\",\"of\":\"n\"},"
+                                    " {\"name\":\"least\",\"op\":\"account\",\"roll\":\"min\",\"of\":\"n\"},"
+                                    " {\"name\":\"week\",\"op\":\"account\",\"roll\":\"people\",\"window\":\"7d\"},"
+                                    " {\"name\":\"quiet\",\"op\":\"account\",\"roll\":\"last_touch\"},"
+                                    " {\"name\":\"old\",\"op\":\"account\",\"roll\":\"first_touch\"},"
+                                    " {\"name\":\"seen\",\"op\":\"account\",\"roll\":\"latest\",\"of\":\"n\"}]");
+  assert_non_null(set);
+  assert_int_equal(feature_accounts(set), 7);
+  uint8_t *st = xcalloc(1, feature_state_size(set));
+  double values[8], none[8];
+  struct bytes texts[8];
+  int64_t scores[2] = {0};
+  struct world w = world_new();
+  feature_state_init(set, st);
+  feature_read(set, st, T0, none, texts);
+  assert_true(none[1] == 0 && isnan(none[2]) && isnan(none[3]) && none[4] == 0 && isnan(none[5]));
+  for (unsigned i = 1; i <= 4; i++) { // leads with 1 to 4 events, one a day
+    int64_t at_ms = T0 + (int64_t)i * 86400000;
+    struct buf items = {0}, body = {0};
+    uint64_t urgent;
+    double of[8] = {i};
+    feature_contribute(set, st, of, texts, scores, at_ms, &items, &urgent);
+    account_put_update(&body, at_ms, 0, false, buf_bytes(&items));
+    apply(&w, i, MESSAGE_ACCOUNT_UPDATE, buf_bytes(&body), at_ms);
+    assert_false(w.is_refused);
+    buf_deinit(&items), buf_deinit(&body);
+  }
+  struct buf shown = {0};
+  struct bytes copy = show(&w, &shown, "copy");
+  for (int day = 4; day < 13; day++) {
+    int64_t now_ms = T0 + day * INT64_C(86400000);
+    feature_account_take(set, st, copy, now_ms);
+    feature_read(set, st, now_ms, values, texts);
+    assert_true(values[1] == 10 && values[2] == 2.5 && values[3] == 1);
+    int people = 0;
+    for (int i = 1; i <= 4; i++) people += i > day - 7;
+    assert_true(values[4] == people);
+    assert_true(values[5] == (day - 4) * 86400000.0 && values[6] == (day - 1) * 86400000.0 && isnan(values[7]));
+    double ages[8];
+    feature_ages(set, st, now_ms, ages);
+    assert_true(ages[1] == (day - 4) * 86400000.0);
+  }
+  struct buf saved = {0};
+  feature_account_save(set, st, &saved);
+  uint8_t *other = xcalloc(1, feature_state_size(set));
+  feature_state_init(set, other);
+  assert_int_equal(feature_account_load(set, other, buf_bytes(&saved), NULL), 0);
+  assert_memory_equal(st, other, feature_state_size(set));
+  assert_true(feature_account_load(set, other, bytes_of(saved.p, saved.n - 1), NULL) < 0);
+  feature_account_take(set, st, (struct bytes){0}, T0); // of another account, of which nothing came yet
+  feature_read(set, st, T0, values, texts);
+  assert_memory_equal(values + 1, none + 1, sizeof none - sizeof *none);
+  free(st), free(other);
+  buf_deinit(&saved), buf_deinit(&shown);
+  world_free(&w);
+  feature_set_free(set);
+}
+
+static void declarations_that_can_not_be(void **state) {
+  (void)state;
+  static const char *const wrong[] = {
+      "{\"name\":\"x\",\"op\":\"account\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"sum\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"summ\",\"of\":\"n\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"sum\",\"of\":\"m\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"sum\",\"of\":\"x\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"sum\",\"of\":\"secret\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"sum\",\"of\":\"role\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"distinct\",\"of\":\"n\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"latest\",\"of\":\"score.fit\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"people\",\"of\":\"n\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"sum\",\"of\":\"n\",\"window\":\"7d\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"people\",\"window\":\"today\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"people\",\"tile\":\"1d\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"people\",\"urgent\":true}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"people\",\"on\":\"A\"}",
+      "{\"name\":\"x\",\"op\":\"count\",\"roll\":\"people\"}",
+  };
+  char text[400];
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    snprintf(text, sizeof text,
+             "[{\"name\":\"n\",\"op\":\"count\"},{\"name\":\"role\",\"op\":\"last\",\"of\":\"traits.a\",\"text\":true},"
+             "{\"name\":\"secret\",\"op\":\"count\",\"personal\":true},%s]",
+             wrong[i]);
+    assert_null(compile(text));
+  }
+}
+
+int main(void) {
+  const char *text = getenv("SEED");
+  seed = text ? strtoull(text, NULL, 0) : 12345;
+  printf("SEED=%llu\n", (unsigned long long)seed);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(copies_wait_for_the_interval_unless_urgent),
+      cmocka_unit_test(people_beyond_the_bound_do_not_depend_on_order),
+      cmocka_unit_test(hostile_bodies),
+      cmocka_unit_test(a_copy_is_read_at_a_time),
+      cmocka_unit_test(declarations_that_can_not_be),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
