@@ -301,6 +301,12 @@ static void deliver_some(struct world *w, struct post *post, struct draw *d) {
   if (draw(d, 8) == 0) world_turn(w);
 }
 
+static void remove_state(const char *dir) {
+  char path[700];
+  snprintf(path, sizeof path, "%s/state", dir);
+  nftw(path, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static uint64_t one_world(unsigned shards, bool is_hostile, int64_t interval_ms, uint64_t choice) {
   struct draw d = {choice};
   char *dir = scratch_new();
@@ -320,6 +326,7 @@ static uint64_t one_world(unsigned shards, bool is_hostile, int64_t interval_ms,
   uint64_t hash = check_accounts(&w, EVENTS, interval_ms);
   world_close(&w);
   check_journal(dir);
+  if (is_hostile) remove_state(dir); // all of it comes from the journal again
   options.shards = 1 + (unsigned)draw(&d, 5);
   world_must_open(&w, &options);
   post_deinit(&post);
