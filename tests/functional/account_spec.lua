@@ -104,6 +104,34 @@ for _, shards in ipairs { 1, 4 } do
       assert.is_nil(out:find("tom@acme", 1, true))
     end)
 
+    it("is whole after a reshard, and sends what was held back when it was killed", function()
+      local daemon = harness.start { shards = shards }
+      local client = daemon:connect()
+      for i = 1, 6 do
+        client:must("event.ingest", group("u" .. i, "acme"))
+      end
+      harness.wait("six people", function()
+        local answer = account(client, "acme")
+        return answer and #answer.account.people == 6
+      end)
+      assert.is_true(account(client, "acme").account.is_dirty) -- for a minute, but for the kill
+      daemon:kill()
+      daemon:restart { ["account.interval"] = "1ms" }
+      people(daemon:connect(), "acme", 6)
+      daemon:stop()
+      local out, status = intent("reshard", "--partitions", "3", "--data", daemon.data)
+      assert.equal(0, status, out)
+      daemon:restart { shards = 2 }
+      client = daemon:connect()
+      local before = people(client, "acme", 6)
+      client:must("event.ingest", event("u1", { event = "Demo Requested" }))
+      harness.wait("u2 to hear of it", function()
+        client:must("event.ingest", event("u2", { event = "Docs Viewed" }))
+        return tonumber(feature_of(client, "u2", "account_demo_ago").value)
+      end)
+      assert.equal(before.account.account, account(client, "acme").account.account)
+    end)
+
     it("counts a person once who was anonymous before", function()
       local daemon = harness.start { shards = shards, ["account.interval"] = "1ms" }
       local client = daemon:connect()
