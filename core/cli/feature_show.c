@@ -102,6 +102,8 @@ static void put_about(const struct asked *a, size_t i, struct buf *out) {
 // Names in a declaration's `of` that are features: it is made of them.
 static bool is_made_of(const struct asked *a, size_t i, const char *name) {
   struct bytes value = declared(a, i, "of"), text;
+  bool is_account = strcmp(feature_info(policy_features(a->policy), i)->op, "account") == 0;
+  if (is_account) return value.n && mp_as_str(value, &text) && bytes_is(text, name);
   if (!value.n || mp_value_of(value).type != MP_ARRAY) return false;
   for (struct each each = each_of(value); each_next(&each, &value);)
     if (mp_as_str(value, &text) && bytes_is(text, name)) return true;
@@ -228,12 +230,13 @@ static void put_decisions(const struct asked *a, const struct feature_info *info
 
 static void put_lineage(const struct asked *a, size_t i, struct buf *out) {
   const struct feature_info *info = feature_info(policy_features(a->policy), i);
-  mp_put_map(out, ABOUT_KEYS + (a->has_history ? 11 : 9));
+  mp_put_map(out, ABOUT_KEYS + (a->has_history ? 12 : 10));
   put_about(a, i, out);
   put_raw(out, "on", declared(a, i, "on"));
   put_raw(out, "where", declared(a, i, "where"));
   put_raw(out, "steps", declared(a, i, "steps"));
   put_raw(out, "of", declared(a, i, "of"));
+  put_raw(out, "roll", declared(a, i, "roll"));
   put_names(a, "made_of", i, true, out);
   put_names(a, "derived", i, false, out);
   mp_put_cstr(out, "policy"), mp_put_cstr(out, policy_info(a->policy)->name);
@@ -321,7 +324,7 @@ static void history_rows(struct grid *t, struct bytes map) {
 static void put_page(struct bytes map, bool lineage, struct buf *out) {
   static const char *const about[] = {"name",  "op",   "window", "class",       "freshness",
                                       "bytes", "hash", "file",   "description", "owner"};
-  static const char *const inputs[] = {"on", "where", "steps", "of", "made_of"};
+  static const char *const inputs[] = {"on", "where", "steps", "roll", "of", "made_of"};
   struct grid t;
   grid_init(&t, "ll");
   for (size_t i = 0; i < sizeof about / sizeof *about; i++) {

@@ -34,6 +34,16 @@ local function intent(...)
   return harness.read(out), status
 end
 
+describe("an account's feature", function()
+  it("is shown among what is derived from what it reads", function()
+    local out, status = intent("feature", "lineage", "demo_ago", "--policy", harness.root .. "/policies/b2b_saas")
+    assert.equal(0, status, out)
+    assert.truthy(out:find("derived from it +account_demo_ago\n"), out)
+    out = intent("feature", "lineage", "account_demo_ago", "--policy", harness.root .. "/policies/b2b_saas")
+    assert.truthy(out:find("roll +latest\n") and out:find("evidence colleague_asked", 1, true), out)
+  end)
+end)
+
 for _, shards in ipairs { 1, 4 } do
   describe("an account, on " .. shards .. " shards", function()
     after_each(harness.finish)
