@@ -28,7 +28,8 @@
   XX(ESHUTDOWN, 19, "shutting_down", true)                                                                             \
   XX(EINTERNAL, 20, "internal", false)                                                                                 \
   XX(EUNAVAILABLE, 21, "storage_unavailable", true) /* nothing can be made durable now; it goes on by itself */        \
-  XX(EFORGOTTEN, 22, "forgotten", false)            /* the event was decided, and its lead was forgotten since */
+  XX(EFORGOTTEN, 22, "forgotten", false)            /* the event was decided, and its lead was forgotten since */      \
+  XX(EQUALITY, 23, "quality_refused", false)        /* a quality rule of its signal set refuses the event */
 
 enum itd_status {
   ITD_OK = 0,

@@ -108,6 +108,7 @@ static const char *message_of(int code) {
   case ITD_ESTOPPED: return "the policy was stopped on this event";
   case ITD_ECONFIG: return "the configuration has faults";
   case ITD_ESCHEMA: return "the event breaks its schema";
+  case ITD_EQUALITY: return "a quality rule for what sources send refuses the event";
   case ITD_ESHUTDOWN: return "the server is shutting down; try again";
   default: return "an internal error";
   }

@@ -14,7 +14,7 @@ check() { # TEXT: standard input holds the breaches, one a line
 }
 
 # 1. An include only ever points down: a layer may include itself and those before it.
-layers=(base wire feature model lua policy engine store net)
+layers=(base wire schema feature model lua policy engine store net)
 rank() { local i; for i in "${!layers[@]}"; do [[ ${layers[$i]} == "$1" ]] && { echo "$i"; return; }; done; [[ $1 == cli ]] && echo 99 || echo -1; }
 for from in "${layers[@]}" cli; do
   mine=$(rank "$from")
@@ -24,7 +24,7 @@ for from in "${layers[@]}" cli; do
     theirs=$(rank "$to")
     [[ $to == "$from" || ($theirs -ge 0 && $theirs -le $mine) ]] || echo "$file:$line: $from includes $to"
   done
-done | check "includes must point down (base < wire < feature < model < lua < policy < engine < store < net, cli)"
+done | check "includes must point down (base < wire < schema < feature < model < lua < policy < engine < store < net, cli)"
 
 # 2. A library is wrapped by one layer.
 only() { # HEADER-PATTERN LAYER
