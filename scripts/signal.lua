@@ -130,6 +130,29 @@ local function with_lateness(declarations, lateness)
   return declarations
 end
 
+-- The set's schemas, and the file of each; none when there are none. What one says is judged by the engine
+-- (core/schema/schema.h).
+local function load_schemas(name)
+  local schemas, files = {}, {}
+  local is_good = signal_set.each(name, "schemas", "schemas", function(schema, file)
+    schemas[#schemas + 1], files[#files + 1] = schema, file
+  end)
+  return is_good and schemas or {}, files
+end
+
+-- The rules of quality.lua, as they are; none when there is no such file.
+local function load_quality(name)
+  local place = file_of(name, "quality")
+  for _, path in ipairs(tree.input.files or {}) do
+    if path == place.path then
+      local rules = require("signals." .. name .. ".quality")
+      if type(rules) == "table" then return rules end
+      tree.problem(place, "it must return a list of rules")
+    end
+  end
+  return {}
+end
+
 -- The set's head and declarations, or nil and a problem.
 local function load_set(name)
   for _, set in ipairs(tree.input.sets or { name }) do
@@ -217,10 +240,12 @@ local function read_set(name, head, declarations, files)
     labels = head.labels or {},
     declarations = declarations,
     files = files,
+    quality = load_quality(name),
     events = head.events,
     by_name = {},
     names = {},
   }
+  set.schemas, set.schema_files = load_schemas(name)
   for index, declaration in ipairs(declarations) do
     local feature = type(declaration) == "table" and declaration.name
     if type(feature) == "string" then

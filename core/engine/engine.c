@@ -221,7 +221,7 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
   uint64_t before = lead_digest(lead);
   lead->now_ms = now_ms;
   if (event) {
-    feature_fold(policy_features(policy), lead_feature_state(lead), event, now_ms);
+    policy_fold(policy, lead_feature_state(lead), event, now_ms);
     if (event->user_id.n) lead->flags |= LEAD_KNOWN;
   }
   int status = read_account(e, policy, lead, event, now_ms, replayed, err);
@@ -416,7 +416,7 @@ int engine_refold(struct lead **lead, const struct policy *from, const struct po
   struct lead *l = *lead;
   l->now_ms = now_ms;
   if (event) {
-    feature_fold(policy_features(policy), lead_feature_state(l), event, now_ms);
+    policy_fold(policy, lead_feature_state(l), event, now_ms);
     if (event->user_id.n) l->flags |= LEAD_KNOWN;
   }
   memcpy(l->state, effects.p, effects.n);
@@ -568,7 +568,7 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
   uint64_t before = lead_digest(l);
   l->now_ms = now_ms;
   if (event) {
-    feature_fold(policy_features(release->policy), lead_feature_state(l), event, now_ms);
+    policy_fold(release->policy, lead_feature_state(l), event, now_ms);
     if (event->user_id.n) l->flags |= LEAD_KNOWN;
   }
   if (shared.n) status = feature_account_load(policy_features(release->policy), lead_feature_state(l), shared, err);

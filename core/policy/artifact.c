@@ -537,6 +537,12 @@ static void parse_declarations(struct parse *p) {
     p->a->declarations = arena_copy(&p->a->arena, value);
 }
 
+// A value that another layer reads, as it is; empty when it is not there.
+static struct bytes get_packed(struct parse *p, const char *key) {
+  struct bytes value;
+  return find(p, p->root, key, &value) ? arena_copy(&p->a->arena, value) : (struct bytes){0};
+}
+
 // Longer than a text may be elsewhere, and code: the vm judges it.
 static void parse_source(struct parse *p) {
   struct bytes value, source;
@@ -562,6 +568,9 @@ static void parse_all(struct parse *p) {
   struct bytes *personal = NULL;
   parse_texts(p, "personal", ARTIFACT_NAMES_MAX, &personal, &a->personal.count);
   a->personal.path = personal;
+  a->schemas = get_packed(p, "schemas");
+  a->quality = get_packed(p, "quality");
+  parse_texts(p, "schema_files", SCHEMAS_MAX, &a->schema_file, &a->schema_file_count);
   parse_models(p);
   static const enum policy_table first[] = {POLICY_STAGES, POLICY_CHANNELS,
                                             POLICY_CONDITIONS}; // others point into these

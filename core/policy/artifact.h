@@ -20,6 +20,9 @@
 //   feature_files [path] of each declaration, for messages and lineage (absent in archives before there were several)
 //   personal      [path]
 //   labels        [{name, event, within_ms}] of the set's head, for exports (optional)
+//   schemas       the signal set's schemas, as schema_set_compile wants them; absent or empty: none
+//   schema_files  [path] of each
+//   quality       its rules for sources, as quality_compile wants them; absent or empty: none
 //   models        {fit = "b2b_fit" or "b2b_fit@3", engagement = …} (each optional; without @ the highest version)
 //   mix           {fit = 0.3, engagement = 0.7, constant = 0}
 //   bands         [{name, from (points)}]  ascending
@@ -162,6 +165,9 @@ struct artifact {
   struct bytes *feature_file; // the file of each declaration; none in older archives
   size_t feature_file_count;
   struct personal_paths personal;
+  struct bytes schemas, quality; // empty: none
+  struct bytes *schema_file;
+  size_t schema_file_count;
   const char *model[2]; // fit, engagement; "NAME" or "NAME@VERSION"; NULL: none
   double mix_fit, mix_engagement, mix_constant;
   struct policy_entry *entry[POLICY_TABLES];

@@ -11,6 +11,9 @@ struct policy {
   struct bundle bundle; // owns all texts; modules and names point into it
   struct artifact *artifact;
   struct feature_set *features;
+  struct schema_set *schemas;
+  struct quality *quality;
+  struct personal_paths personal; // the set's and its schemas'
   struct model *model[BUNDLE_MODELS];
   struct model_bound *bound[BUNDLE_MODELS];
   int *test_feature;   // of each text test: its feature's index

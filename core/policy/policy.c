@@ -252,6 +252,91 @@ static int compile_features(struct policy *policy, struct findings *f) {
   return f->status;
 }
 
+// ---- schemas and quality ----
+
+// The file that declares a version of a schema, or the folder.
+static const char *file_of_schema(const struct artifact *a, const char *name, uint32_t version, char path[128]) {
+  struct bytes value, text;
+  double number;
+  snprintf(path, 128, "policies/signals/%s/schemas", a->signal_set);
+  if (!a->schemas.n || mp_value_of(a->schemas).type != MP_ARRAY) return path;
+  struct mp m = mp_of(a->schemas);
+  for (uint32_t i = 0, count = mp_next(&m).count; i < count && i < a->schema_file_count; i++) {
+    struct bytes map = mp_take(&m);
+    if (mp_value_of(map).type == MP_MAP && mp_find(map, BYTES_LIT("name"), &value) && mp_as_str(value, &text) &&
+        bytes_is(text, name) && mp_find(map, BYTES_LIT("version"), &value) && mp_as_number(value, &number) &&
+        number == version)
+      return (const char *)a->schema_file[i].p;
+  }
+  return path;
+}
+
+// "schemas: NAME@2: …" and "schemas: #3: …" name the declaration that is wrong.
+static const char *file_of_schema_error(const struct artifact *a, const char *text, char path[128]) {
+  static const char head[] = "schemas: ";
+  char name[80] = "";
+  unsigned version = 0, number = 0;
+  bool is_said = strncmp(text, head, strlen(head)) == 0;
+  if (is_said && sscanf(text + strlen(head), "#%u", &number) == 1 && number >= 1 && number <= a->schema_file_count)
+    return (const char *)a->schema_file[number - 1].p;
+  if (is_said) sscanf(text + strlen(head), "%79[a-z0-9_]@%u", name, &version);
+  return file_of_schema(a, name, version, path);
+}
+
+static void join_personal(struct policy *policy) {
+  struct personal_paths own = policy->artifact->personal, more = schema_personal(policy->schemas);
+  struct bytes *path = arena_alloc(&policy->artifact->arena, (own.count + more.count + 1) * sizeof *path);
+  if (own.count) memcpy(path, own.path, own.count * sizeof *path);
+  if (more.count) memcpy(path + own.count, more.path, more.count * sizeof *path);
+  policy->personal = (struct personal_paths){path, own.count + more.count};
+}
+
+static void compile_schemas(struct policy *policy, struct findings *f) {
+  const struct artifact *a = policy->artifact;
+  struct error error = {0};
+  char path[128];
+  int status = schema_set_compile(a->schemas, &policy->schemas, &error);
+  if (status != 0)
+    found_error(f, status, &error, file_of_schema_error(a, error.text, path));
+  else
+    join_personal(policy);
+  error = (struct error){0};
+  status = quality_compile(a->quality, &policy->quality, &error);
+  snprintf(path, sizeof path, "policies/signals/%s/quality.lua", a->signal_set);
+  if (status != 0) found_error(f, status, &error, path);
+}
+
+struct schema_finding {
+  const struct policy *policy;
+  struct policy_report *report;
+};
+
+static void found_schema(void *context, bool is_error, const char *name, uint32_t version, const char *text) {
+  const struct schema_finding *s = context;
+  struct policy_problem problem = {.is_error = is_error};
+  char path[128];
+  snprintf(problem.path, sizeof problem.path, "%s", file_of_schema(s->policy->artifact, name, version, path));
+  snprintf(problem.text, sizeof problem.text, "schema %s@%u: %s", name, version, text);
+  policy_report_add(s->report, &problem);
+}
+
+size_t policy_check_schemas(const struct policy *policy, const struct policy *before, struct policy_report *report) {
+  struct schema_finding s = {policy, report};
+  return schema_check(policy->schemas, before ? before->schemas : NULL, found_schema, &s);
+}
+
+// Only of files: what is archived was in force.
+static void check_schemas(const struct policy *policy, struct findings *f) {
+  struct policy_report mine = {0};
+  struct policy_report *report = f->report ? f->report : &mine;
+  size_t first = report->count;
+  if (policy_check_schemas(policy, NULL, report) > 0 && f->status == 0)
+    for (size_t i = first; i < report->count && f->status == 0; i++)
+      if (report->problem[i].is_error)
+        f->status = error_set(f->err, ITD_EPOLICY, "%s: %s", report->problem[i].path, report->problem[i].text);
+  policy_report_deinit(&mine);
+}
+
 // fit is the profile alone, engagement the behaviour alone: else an outcome's two scores would not mean what they are
 // called.
 static void check_classes(const struct policy *policy, int role, const char *path, struct findings *f) {
@@ -301,13 +386,16 @@ static void describe(struct policy *policy) {
   bundle_hash(&policy->bundle, info->hash);
   memcpy(info->version, info->hash, sizeof info->version - 1);
   uint64_t hash = feature_set_hash(policy->features);
-  for (size_t i = 0; i < a->personal.count; i++) hash = hash_mix(hash, hash64(a->personal.path[i]));
+  for (size_t i = 0; i < policy->personal.count; i++) hash = hash_mix(hash, hash64(policy->personal.path[i]));
+  if (schema_count(policy->schemas)) hash = hash_mix(hash, hash64(a->schemas));
   info->signals_hash = hash;
   policy->state_size = sizeof(struct policy_state) + a->memory_count * sizeof(double);
 }
 
 // From the bundle and its artifact to a policy that is ready.
 static int complete(struct policy *policy, bool self_test, struct findings *f) {
+  compile_schemas(policy, f);
+  if (f->status == 0 && self_test) check_schemas(policy, f);
   if (compile_features(policy, f) == 0) {
     for (int role = 0; role < BUNDLE_MODELS; role++) bind_model(policy, role, f);
   }
@@ -391,6 +479,8 @@ void policy_release(struct policy *policy) {
     model_free(policy->model[role]);
   }
   feature_set_free(policy->features);
+  schema_set_free(policy->schemas);
+  quality_free(policy->quality);
   artifact_free(policy->artifact);
   free(policy->test_feature);
   free(policy->age_feature);
@@ -408,7 +498,21 @@ const char *const *policy_paths(const struct policy *policy, size_t *count) {
 
 const struct policy_info *policy_info(const struct policy *policy) { return &policy->info; }
 const struct feature_set *policy_features(const struct policy *policy) { return policy->features; }
-const struct personal_paths *policy_personal(const struct policy *policy) { return &policy->artifact->personal; }
+const struct personal_paths *policy_personal(const struct policy *policy) { return &policy->personal; }
+const struct schema_set *policy_schemas(const struct policy *policy) { return policy->schemas; }
+struct quality *policy_quality(const struct policy *policy) {
+  return policy->quality;
+}
+
+size_t policy_fold(const struct policy *policy, uint8_t *state, const struct event *event, int64_t now_ms) {
+  struct schema_scratch scratch = {0};
+  struct event seen;
+  schema_see(policy->schemas, event, &scratch, &seen);
+  size_t matched = feature_fold(policy->features, state, &seen, now_ms);
+  schema_scratch_deinit(&scratch);
+  return matched;
+}
+
 const struct model_bound *policy_model_fit(const struct policy *policy) { return policy->bound[BUNDLE_FIT]; }
 const struct model_bound *policy_model_engagement(const struct policy *policy) {
   return policy->bound[BUNDLE_ENGAGEMENT];

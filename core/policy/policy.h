@@ -8,6 +8,8 @@
 #include "feature/feature.h"
 #include "lua/vm.h"
 #include "model/model.h"
+#include "schema/quality.h"
+#include "schema/schema.h"
 
 // ---- loading ----
 struct policy_source {
@@ -64,13 +66,21 @@ struct policy_info {
   char hash[65];         // the bundle
   char version[13];      // its first 12 digits: what decisions show
   const char *signals;   // "b2b@4"
-  uint64_t signals_hash; // feature_set_hash mixed with the personal paths
+  uint64_t signals_hash; // feature_set_hash mixed with the personal paths and, where there are any, the schemas
   const char *mode;      // "act", "score", "collect"
   size_t custom;         // custom functions: what `check` cannot look into
 };
 const struct policy_info *policy_info(const struct policy *policy);
 const struct feature_set *policy_features(const struct policy *policy);
-const struct personal_paths *policy_personal(const struct policy *policy);
+const struct personal_paths *policy_personal(const struct policy *policy); // the set's list and its schemas'
+const struct schema_set *policy_schemas(const struct policy *policy);      // perhaps of none
+struct quality *policy_quality(const struct policy *policy);               // likewise; its counters are shared
+// Folds one event into a lead's features, as feature_fold, but as the set's schemas see it (schema_see): the one way for
+// decisions, recovery, replay, explanation, backfill and export. Returns how many features it matched.
+size_t policy_fold(const struct policy *policy, uint8_t *state, const struct event *event, int64_t now_ms);
+// Holds the schemas of `policy` against an earlier version's as schema_check does; findings go to `report`, by file.
+// Returns how many are errors.
+size_t policy_check_schemas(const struct policy *policy, const struct policy *before, struct policy_report *report);
 const struct model_bound *policy_model_fit(const struct policy *policy);        // NULL: none
 const struct model_bound *policy_model_engagement(const struct policy *policy); // NULL: none
 // All Lua and CSV of the bundle, sorted by path: for specs and the tool. Valid as long as the policy.
