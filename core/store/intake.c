@@ -3,8 +3,10 @@
 
 #include "base/log.h"
 #include "store/dedupe_run.h"
+#include "wire/mp_edit.h"
 #include "wire/rpc.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static void count(_Atomic uint64_t *counter) {
@@ -40,6 +42,7 @@ void intake_free(struct intake *in) {
   if (in->block.p) explicit_bzero(in->block.p, in->block.cap);
   buf_deinit(&in->block);
   table_deinit(&in->asked);
+  schema_scratch_deinit(&in->scratch);
   free(in->waiting);
   free(in);
 }
@@ -242,17 +245,20 @@ void append_stopped_timer(struct intake *in, struct lead *lead, int64_t received
   log_line(LOG_WARN, "timer_stopped", "why=%s", log_quote(why->text));
 }
 
+// What comes out of the quarantine is in it already.
 static int refuse(struct intake *in, int status, const struct error *why, struct bytes map, int64_t received_ms) {
+  if (in->replaying) return status;
   count(&in->counters.refused);
   store_quarantine(in->shard, why, map, received_ms);
   return status;
 }
 
-// Whether an event's time is within bounds depends on when it is asked: the answer is kept for its duplicates. What
-// depends on the event's bytes alone is judged again.
+// Whether an event's time is within bounds, or its source's rate, depends on when it is asked: the answer is kept for its
+// duplicates. What depends on the event's bytes and the release alone is judged again.
 static int refuse_event(struct intake *in, int status, const struct error *why, const struct event *event,
-                        const struct who *who, struct hash128 message, int64_t received_ms) {
-  if (status == ITD_ETIME && event->message_id.n) {
+                        const struct who *who, struct hash128 message, int64_t received_ms, bool by_traffic) {
+  bool by_moment = status == ITD_ETIME || (status == ITD_EQUALITY && by_traffic);
+  if (by_moment && event->message_id.n && !in->replaying) {
     buf_clear(&in->error);
     error_put(&in->error, why);
     struct frame frame = {.kind = FRAME_REFUSED,
@@ -314,24 +320,25 @@ static int take(struct intake *in, const struct event *event, const struct who *
   struct lead *lead;
   bool is_new;
   int status = lead_of(in, event, who, received_ms, &lead, &is_new, err);
-  if (status < 0) return refuse_event(in, status, err, event, who, message, received_ms);
+  if (status < 0) return refuse_event(in, status, err, event, who, message, received_ms, false);
   struct engine_result result;
   for (;;) {
     status = engine_event(in->engine, &lead, event, received_ms, &in->options.limits, &result, err);
     if (status < 0 && status != ITD_ESTOPPED) {
       if (is_new) lead_free(lead);
-      return refuse_event(in, status, err, event, who, message, received_ms);
+      return refuse_event(in, status, err, event, who, message, received_ms, false);
     }
     append_timers(in, lead, &result, received_ms);
     if (!result.timer_stopped) break; // else the event was not reached: once more, without that timer
     append_stopped_timer(in, lead, received_ms, err);
     *err = (struct error){0};
   }
-  struct frame frame = {.received_ms = received_ms, .message = message, .cause = event->traceparent};
+  struct bytes cause = in->replaying ? bytes_str(in->replaying) : event->traceparent;
+  struct frame frame = {.received_ms = received_ms, .message = message, .cause = cause};
   seal_event(in, lead->id, event->raw, &frame);
   if (status == ITD_ESTOPPED) {
     append_stopped(in, lead, &frame, err);
-    store_quarantine(in->shard, err, event->raw, received_ms);
+    if (!in->replaying) store_quarantine(in->shard, err, event->raw, received_ms);
   } else {
     const struct decision *d = &result.decision[result.count - 1];
     buf_clear(&in->list);
@@ -397,6 +404,18 @@ static struct who whose(const struct intake *in, const struct event *event, cons
   return who;
 }
 
+// What schemas and quality rules of the release in force say of an event; received_ms QUALITY_DRY: it is not counted.
+static int judge(struct intake *in, const struct event *event, int64_t received_ms, bool *by_traffic,
+                 struct error *err) {
+  const struct policy *policy = engine_release(in->engine)->policy;
+  struct event seen;
+  *by_traffic = false;
+  int status = schema_judge(policy_schemas(policy), event, &in->scratch, &seen, err);
+  if (status == 0)
+    status = quality_judge(policy_quality(policy), policy_schemas(policy), &seen, received_ms, by_traffic, err);
+  return status;
+}
+
 int intake_event_on(struct intake *in, struct bytes map, int64_t received_ms, const struct intake_way *on,
                     struct intake_way *way, struct buf *answer, struct error *err) {
   struct error local = {0};
@@ -412,14 +431,105 @@ int intake_event_on(struct intake *in, struct bytes map, int64_t received_ms, co
   if (status != 1) return status;
   status = next_of(in, &who, message, on, way, err);
   if (status) return status;
+  bool by_traffic = false;
   status = check_future(in, &event, received_ms, err);
-  if (status < 0) return refuse_event(in, status, err, &event, &who, message, received_ms);
+  if (status == 0) status = judge(in, &event, received_ms, &by_traffic, err);
+  if (status < 0) return refuse_event(in, status, err, &event, &who, message, received_ms, by_traffic);
   return take(in, &event, &who, message, received_ms, answer, err);
 }
 
 int intake_event(struct intake *in, struct bytes map, int64_t received_ms, struct buf *answer, struct error *err) {
   struct intake_way way;
   return intake_event_on(in, map, received_ms, NULL, &way, answer, err);
+}
+
+// ---- out of the quarantine ----
+
+// The event with what its arrival gave it then: a time, and an id by which it is known when it comes again.
+static int complete_entry(struct intake *in, const struct quarantine_event *entry, struct buf *map, struct error *err) {
+  struct event event;
+  struct event_digits digits;
+  struct buf value = {0};
+  struct bytes found;
+  struct event_limits limits = in->options.limits;
+  int status = event_decode(entry->event, entry->received_ms, &limits, &digits, &event, err);
+  if (status < 0) return status;
+  buf_append_bytes(map, entry->event);
+  if (!mp_find(entry->event, BYTES_LIT("timestamp"), &found) || found.p[0] == 0xc0) {
+    mp_put_int(&value, event.timestamp_ms);
+    mp_set(map, BYTES_LIT("timestamp"), buf_bytes(&value));
+  }
+  if (!event.message_id.n) {
+    char id[64];
+    snprintf(id, sizeof id, "quarantine-%.*s", (int)entry->id.n, (const char *)entry->id.p);
+    buf_clear(&value);
+    mp_put_cstr(&value, id);
+    mp_set(map, BYTES_LIT("messageId"), buf_bytes(&value));
+  }
+  buf_deinit(&value);
+  return 0;
+}
+
+// What its messageId stands for so far. 0: nothing that holds; 1: it was decided, and that is in `answer`.
+static int settled(struct intake *in, struct hash128 message, int64_t *received_ms, bool *supersedes,
+                   struct buf *answer, struct error *err) {
+  *supersedes = false;
+  uint64_t place = store_seen(in->shard, message, *received_ms);
+  struct frame frame;
+  if (!place) return 0;
+  int status = store_read(in->shard, place, &in->raw, &frame, err);
+  if (status < 0) return status;
+  if (store_is_forgotten(in->shard, frame.entity))
+    return error_set(err, ITD_EFORGOTTEN, "this messageId was decided for a lead that was forgotten since");
+  if (frame.kind == FRAME_REFUSED || frame.kind == FRAME_STOPPED) {
+    // The frame to come takes that one's place for duplicates, wherever the newest is looked for by its arrival.
+    if (*received_ms <= frame.received_ms) *received_ms = frame.received_ms + 1;
+    *supersedes = true;
+    return 0;
+  }
+  count(&in->counters.duplicates);
+  status = answer_again(&frame, answer, err);
+  return status < 0 ? status : 1;
+}
+
+static int replay_event(struct intake *in, struct bytes map, int64_t received_ms, const struct intake_way *on,
+                        struct intake_way *way, struct buf *answer, struct error *err) {
+  struct event event;
+  struct event_digits digits;
+  struct event_limits limits = in->options.limits;
+  limits.bytes_max += 1024; // what was added to it
+  int status = event_decode(map, received_ms, &limits, &digits, &event, err);
+  if (status < 0) return status;
+  struct who who = whose(in, &event, on);
+  struct hash128 message = on ? on->message : store_message(in->store, who.identity, event.message_id);
+  bool by_traffic, supersedes;
+  status = settled(in, message, &received_ms, &supersedes, answer, err);
+  if (status) return status < 0 ? status : 0;
+  status = next_of(in, &who, message, on, way, err);
+  if (status == INTAKE_ELSEWHERE && supersedes) // the frame would lie there, and repeats are told by the refusal here
+    return error_set(err, ITD_EINVAL,
+                     "it was refused before its lead was merged into another one's, and its messageId stays with that: "
+                     "fix it with another messageId");
+  if (status) return status;
+  status = check_future(in, &event, received_ms, err);
+  if (status == 0) status = judge(in, &event, QUALITY_DRY, &by_traffic, err);
+  return status < 0 ? status : take(in, &event, &who, message, received_ms, answer, err);
+}
+
+int intake_replay(struct intake *in, const struct quarantine_event *entry, const char *by, int64_t received_ms,
+                  const struct intake_way *on, struct intake_way *way, struct buf *answer, struct error *err) {
+  struct error local = {0};
+  struct buf map = {0};
+  char cause[128];
+  err = or_local(err, &local);
+  snprintf(cause, sizeof cause, "quarantine %.*s%s by %s", (int)entry->id.n, (const char *)entry->id.p,
+           entry->is_fixed ? " fixed" : "", by);
+  int status = complete_entry(in, entry, &map, err);
+  in->replaying = cause;
+  if (status == 0) status = replay_event(in, buf_bytes(&map), received_ms, on, way, answer, err);
+  in->replaying = NULL;
+  buf_deinit(&map);
+  return status;
 }
 
 // A copy of the lead that an event would change, or a new one with an id that is nobody's.
@@ -447,7 +557,9 @@ int intake_validate_on(struct intake *in, struct bytes map, int64_t received_ms,
   struct event event;
   struct event_digits digits;
   int status = event_decode(map, received_ms, &in->options.limits, &digits, &event, err);
+  bool by_traffic;
   if (status == 0) status = check_future(in, &event, received_ms, err);
+  if (status == 0) status = judge(in, &event, QUALITY_DRY, &by_traffic, err);
   if (status < 0) return status;
   struct who who = whose(in, &event, on);
   status = next_of(in, &who, (struct hash128){0}, on, way, err);

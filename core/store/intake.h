@@ -2,6 +2,7 @@
 // asked about leads and decisions. One `intake` a shard thread, on top of its store_shard; the net layer hands it whole
 // MessagePack values and keeps every answer back until the store_commit that follows.
 #pragma once
+#include "store/quarantine.h"
 #include "store/store.h"
 
 struct intake_options {
@@ -39,8 +40,8 @@ struct intake_stats { // relaxed reads from any thread
 struct intake_stats intake_stats(const struct intake *intake);
 
 // Takes one event of this shard's partitions. 0: the decision map is appended to `answer` (of a duplicate: the first
-// decision, with `duplicate` true). A failure (ITD_EEVENT, ITD_ETOOBIG, ITD_ETIME, ITD_ESTOPPED, and the error again
-// for its duplicate) is quarantined. Either way nothing may leave before the next store_commit.
+// decision, with `duplicate` true). A failure (ITD_EEVENT, ITD_ETOOBIG, ITD_ETIME, ITD_ESCHEMA, ITD_EQUALITY,
+// ITD_ESTOPPED, and the error again for its duplicate) is quarantined. Either way nothing may leave before the next store_commit.
 int intake_event(struct intake *intake, struct bytes map, int64_t received_ms, struct buf *answer,
                  struct error *err) ITD_MUST_USE;
 // An event of an identity whose lead was merged into another one's is that one's: nothing is decided here, and it goes on to the
@@ -62,6 +63,15 @@ int intake_validate_on(struct intake *intake, struct bytes map, int64_t received
 // The same judgement and decision on a copy; nothing is kept. Answer: {valid: true, decision: {…}}.
 int intake_validate(struct intake *intake, struct bytes map, int64_t received_ms, struct buf *answer,
                     struct error *err) ITD_MUST_USE;
+// Takes an event out of the quarantine as if it came now for the first time, with its own messageId and time: what it lacks
+// of these is written into it (the time of its arrival then; a messageId that is made of the entry's id). A refusal or a
+// stop that its messageId stands for is superseded, once: the frame has the same messageId and a later arrival, so that
+// from then on duplicates get the decision. One that was decided is a duplicate. What fails again leaves the entry as it
+// is. The frame's cause is "quarantine ID by WHO". It goes on to where its lead was merged as intake_event_on does; ITD_EINVAL: what it
+// would supersede is from before that merge. Else the errors of intake_event.
+int intake_replay(struct intake *intake, const struct quarantine_event *entry, const char *by, int64_t received_ms,
+                  const struct intake_way *on, struct intake_way *way, struct buf *answer,
+                  struct error *err) ITD_MUST_USE;
 // Keeps a refusal that happened before an event reached its shard (bytes that are no event).
 void intake_refuse(struct intake *intake, const struct error *reason, struct bytes bytes, int64_t received_ms);
 // Decides for leads whose timers are due by the wall clock; at most `limit` leads. Returns when to call again (ms;

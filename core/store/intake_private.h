@@ -22,6 +22,8 @@ struct intake {
   struct buf list, block;                       // messages of one frame; a lead that was handed over
   struct table asked; // what this shard's leads have asked for (store_ask_id), so that it is not asked for again …
   size_t asked_at;    // … since so many leads were forgotten: after that an answer may be another
+  struct schema_scratch scratch; // of one judgement
+  const char *replaying;         // what is taken comes out of the quarantine: by whom; else NULL
   // Leads whose due timers have no place in the release in force: they keep the state of their own release until an
   // event comes, and wake again when another release is put in force.
   struct lead_id *waiting;

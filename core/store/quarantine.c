@@ -1,4 +1,4 @@
-// Two files that take turns.
+// Two files that take turns. Reading them: quarantine_walk.c.
 #include "store/quarantine.h"
 
 #include <errno.h>
@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "store/disk.h"
+#include "store/quarantine_private.h"
 #include "wire/mp.h"
 
 struct quarantine {
@@ -19,6 +21,7 @@ struct quarantine {
   int fd;
   size_t bytes, max;
   uint64_t turns; // times that the first file took the place of the second
+  bool is_purging;
   char path[PATH_MAX], older[PATH_MAX];
   struct buf out;
 };
@@ -71,8 +74,12 @@ void quarantine_close(struct quarantine *q) {
 }
 
 static void put(struct quarantine *q, const struct error *reason, struct bytes event, int64_t received_ms) {
+  uint8_t id[QUARANTINE_ID / 2];
+  char text[QUARANTINE_ID + 1];
+  random_bytes(id, sizeof id);
+  hex_encode(bytes_of(id, sizeof id), text);
   buf_clear(&q->out);
-  mp_put_map(&q->out, 4);
+  mp_put_map(&q->out, 5);
   mp_put_cstr(&q->out, "code");
   mp_put_cstr(&q->out, status_code(reason->code));
   mp_put_cstr(&q->out, "text");
@@ -81,35 +88,115 @@ static void put(struct quarantine *q, const struct error *reason, struct bytes e
   mp_put_int(&q->out, received_ms);
   mp_put_cstr(&q->out, "event");
   mp_put_bin(&q->out, event);
+  mp_put_cstr(&q->out, "id");
+  mp_put_cstr(&q->out, text);
 }
 
-bool quarantine_add(struct quarantine *q, const struct error *reason, struct bytes event, int64_t received_ms) {
-  pthread_mutex_lock(&q->lock);
-  put(q, reason, event, received_ms);
+// Writes q->out behind what is there. With the lock held. 0 or an errno; E2BIG: more than half of the bound.
+static int write_out(struct quarantine *q) {
   size_t half = q->max / 2;
-  bool fits = q->out.n <= half;
+  if (q->out.n > half) return E2BIG;
   if (q->fd < 0) (void)reopen(q); // there were too many open files
-  if (fits && q->fd >= 0 && q->bytes + q->out.n > half) {
+  if (q->fd >= 0 && q->bytes + q->out.n > half) {
     close(q->fd);
     (void)disk_rename(q->path, q->older);
     (void)reopen(q);
     q->turns++;
   }
+  if (q->fd < 0) return EMFILE;
   // Half a map that stays behind a failed write is written over by the next one.
-  bool kept = fits && q->fd >= 0 && disk_write(q->fd, q->out.p, q->out.n, (off_t)q->bytes) == 0;
-  if (kept)
+  int e = disk_write(q->fd, q->out.p, q->out.n, (off_t)q->bytes);
+  if (e == 0)
     q->bytes += q->out.n;
-  else if (fits && q->fd >= 0)
+  else
     (void)disk_truncate(q->fd, (off_t)q->bytes);
+  return e;
+}
+
+bool quarantine_add(struct quarantine *q, const struct error *reason, struct bytes event, int64_t received_ms) {
+  pthread_mutex_lock(&q->lock);
+  put(q, reason, event, received_ms);
+  bool kept = write_out(q) == 0;
   pthread_mutex_unlock(&q->lock);
   return kept;
+}
+
+// ---- notes ----
+
+struct looking {
+  struct bytes id;
+  bool is_there;
+};
+
+static int look(void *context, const struct quarantine_entry *entry) {
+  struct looking *l = context;
+  l->is_there |= bytes_is(l->id, entry->id);
+  return 0;
+}
+
+int quarantine_fix(struct quarantine *q, struct bytes id, struct bytes event, const char *by, int64_t now_ms,
+                   struct error *err) {
+  struct looking looking = {.id = id};
+  char dir[PATH_MAX];
+  snprintf(dir, sizeof dir, "%.*s", (int)(strlen(q->path) - strlen("/quarantine/events.mp")), q->path);
+  int rc = quarantine_walk(dir, look, &looking, err);
+  if (rc < 0) return rc;
+  if (!looking.is_there)
+    return error_set(err, ITD_ENOTFOUND, "no entry of the quarantine has the id %.*s (any more)", (int)id.n,
+                     (const char *)id.p);
+  pthread_mutex_lock(&q->lock);
+  buf_clear(&q->out);
+  mp_put_map(&q->out, 4);
+  mp_put_cstr(&q->out, "fix");
+  mp_put_str(&q->out, id);
+  mp_put_cstr(&q->out, "event");
+  mp_put_bin(&q->out, event);
+  mp_put_cstr(&q->out, "by");
+  mp_put_cstr(&q->out, by);
+  mp_put_cstr(&q->out, "at_ms");
+  mp_put_int(&q->out, now_ms);
+  int e = q->is_purging ? EBUSY : write_out(q);
+  if (e == 0) e = disk_sync_whole(q->fd);
+  pthread_mutex_unlock(&q->lock);
+  if (e == EBUSY) return error_set(err, ITD_EBUSY, "somebody is being forgotten; try again");
+  if (e == E2BIG) return error_set(err, ITD_ETOOBIG, "the event is larger than half of quarantine.bytes");
+  return e ? error_set(err, disk_status(e), "%s: %s", q->path, strerror(e)) : 0;
+}
+
+bool quarantine_replayed(struct quarantine *q, struct bytes id, const char *by, struct bytes decision, int64_t now_ms) {
+  pthread_mutex_lock(&q->lock);
+  buf_clear(&q->out);
+  mp_put_map(&q->out, 4);
+  mp_put_cstr(&q->out, "replayed");
+  mp_put_str(&q->out, id);
+  mp_put_cstr(&q->out, "by");
+  mp_put_cstr(&q->out, by);
+  mp_put_cstr(&q->out, "at_ms");
+  mp_put_int(&q->out, now_ms);
+  mp_put_cstr(&q->out, "decision");
+  mp_put_str(&q->out, decision);
+  bool kept = write_out(q) == 0;
+  pthread_mutex_unlock(&q->lock);
+  return kept;
+}
+
+int quarantine_sync(struct quarantine *q, struct error *err) {
+  pthread_mutex_lock(&q->lock);
+  int e = q->fd >= 0 ? disk_sync_whole(q->fd) : 0;
+  pthread_mutex_unlock(&q->lock);
+  return e ? error_set(err, disk_status(e), "%s: %s", q->path, strerror(e)) : 0;
 }
 
 // ---- taking out ----
 struct purge {
   const struct bytes *text;
   size_t count;
-  uint64_t *removed, *before; // counts, and what they were before the file at hand
+  struct gone {
+    uint64_t id;
+    size_t text;
+  } * gone; // ids of what goes, and for which text: all that has one of them goes along
+  size_t gone_count, gone_cap;
+  uint64_t *removed, *before; // entries, and what they were before the file at hand
 };
 
 // An id may come as a number, which does not show as text.
@@ -133,24 +220,71 @@ static bool says_number(struct bytes event, struct bytes text) {
   return false;
 }
 
-static bool is_of(struct bytes entry, bool is_whole, const struct purge *p) {
-  struct bytes event = {0};
-  if (is_whole && mp_find(entry, BYTES_LIT("event"), &event)) event = mp_value_of(event).s;
-  for (size_t i = 0; i < p->count; i++) {
-    if (!p->text[i].n || (!memmem(entry.p, entry.n, p->text[i].p, p->text[i].n) && !says_number(event, p->text[i])))
-      continue;
-    p->removed[i]++;
-    return true;
-  }
-  return false;
+static bool holds(struct bytes bytes, struct bytes text) {
+  return bytes.n && memmem(bytes.p, bytes.n, text.p, text.n) != NULL;
 }
 
-// Appends the entries that stay. What a crash left cut is looked at as one.
+static struct bytes said(struct bytes record, const char *key) {
+  struct bytes value;
+  if (!mp_find(record, bytes_str(key), &value)) return (struct bytes){0};
+  struct mp_value v = mp_value_of(value);
+  return v.type == MP_BIN || v.type == MP_STR ? v.s : (struct bytes){0};
+}
+
+// Which text a record holds; -1: none. Looked at is what a sender may have said: ids of entries and leads are random digits, in
+// which a short text stands soon.
+static int64_t text_in(struct bytes record, bool is_whole, const struct purge *p) {
+  struct bytes event = is_whole ? said(record, "event") : (struct bytes){0};
+  struct bytes why = is_whole ? said(record, "text") : (struct bytes){0};
+  for (size_t i = 0; i < p->count; i++) {
+    struct bytes text = p->text[i];
+    if (!text.n) continue;
+    bool is_in = is_whole ? holds(event, text) || holds(why, text) || says_number(event, text) : holds(record, text);
+    if (is_in) return (int64_t)i;
+  }
+  return -1;
+}
+
+static int by_id(const void *a, const void *b) {
+  const struct gone *x = a, *y = b;
+  return (x->id > y->id) - (x->id < y->id);
+}
+
+// Which text an id goes for; -1: it stays.
+static int64_t gone_for(const struct purge *p, uint64_t id) {
+  struct gone key = {.id = id};
+  const struct gone *found = p->gone_count ? bsearch(&key, p->gone, p->gone_count, sizeof key, by_id) : NULL;
+  return found ? (int64_t)found->text : -1;
+}
+
+static void add_gone(struct purge *p, struct bytes record, size_t text) {
+  if (p->gone_count == p->gone_cap)
+    p->gone = xrealloc(p->gone, (p->gone_cap = p->gone_cap ? 2 * p->gone_cap : 64) * sizeof *p->gone);
+  p->gone[p->gone_count++] = (struct gone){quarantine_record_of(record).id, text};
+}
+
+static bool is_of(struct bytes record, bool is_whole, const struct purge *p) {
+  int64_t text = text_in(record, is_whole, p);
+  struct quarantine_record r = is_whole ? quarantine_record_of(record) : (struct quarantine_record){0};
+  if (text < 0 && is_whole) text = gone_for(p, r.id);
+  if (text < 0) return false;
+  if (r.kind == RECORD_ENTRY) p->removed[text]++;
+  return true;
+}
+
+// Notes the ids of what goes. What a crash left cut has none.
+static void gather(struct bytes from, struct purge *p) {
+  int64_t text;
+  size_t n;
+  for (; quarantine_next(from, &n); from = bytes_of(from.p + n, from.n - n))
+    if ((text = text_in(bytes_of(from.p, n), true, p)) >= 0) add_gone(p, bytes_of(from.p, n), (size_t)text);
+}
+
+// Appends the records that stay. What a crash left cut is looked at as one.
 static void filter(struct bytes from, const struct purge *p, struct buf *out) {
-  struct mp_limits limits = {.depth_max = 4, .objects_max = 64, .bytes_max = SIZE_MAX};
   while (from.n) {
     size_t n;
-    bool is_whole = mp_scan(from, &limits, &n, NULL) == 1 && mp_value_of(bytes_of(from.p, n)).type == MP_MAP;
+    bool is_whole = quarantine_next(from, &n);
     if (!is_whole) n = from.n;
     if (!is_of(bytes_of(from.p, n), is_whole, p)) buf_append(out, from.p, n);
     from = bytes_of(from.p + n, from.n - n);
@@ -197,24 +331,23 @@ static int purge_file(struct quarantine *q, bool is_current, const struct purge 
   const char *path = is_current ? q->path : q->older;
   struct buf in = {0}, out = {0};
   struct stat st = {0};
-  uint64_t sum_before = 0, sum = 0;
   memcpy(p->before, p->removed, p->count * sizeof *p->before);
-  for (size_t i = 0; i < p->count; i++) sum_before += p->removed[i];
   pthread_mutex_lock(&q->lock);
   uint64_t turns = q->turns;
   size_t n = is_current ? q->bytes : stat(path, &st) == 0 ? (size_t)st.st_size : 0;
   pthread_mutex_unlock(&q->lock);
   int e = read_part(path, 0, n, &in);
+  size_t bytes = in.n;
   if (e == 0) filter(buf_bytes(&in), p, &out);
   pthread_mutex_lock(&q->lock);
   *again = q->turns != turns;
   if (e == 0 && !*again && is_current && q->bytes > n) {
     buf_clear(&in);
     e = read_part(path, n, q->bytes, &in);
+    bytes += in.n;
     if (e == 0) filter(buf_bytes(&in), p, &out);
   }
-  for (size_t i = 0; i < p->count; i++) sum += p->removed[i];
-  if (e == 0 && !*again && sum != sum_before) {
+  if (e == 0 && !*again && out.n != bytes) {
     e = replace(path, buf_bytes(&out));
     if (e == 0 && is_current) {
       if (q->fd >= 0) close(q->fd);
@@ -229,16 +362,41 @@ static int purge_file(struct quarantine *q, bool is_current, const struct purge 
   return e;
 }
 
+static void set_purging(struct quarantine *q, bool is_purging) {
+  pthread_mutex_lock(&q->lock);
+  q->is_purging = is_purging;
+  pthread_mutex_unlock(&q->lock);
+}
+
+// Both files are looked through before either changes: an entry may lie in the one and its repair in the other.
+static int gather_files(struct quarantine *q, struct purge *p) {
+  const char *paths[] = {q->older, q->path};
+  int e = 0;
+  for (int i = 0; e == 0 && i < 2; i++) {
+    struct buf in = {0};
+    struct stat st;
+    if (stat(paths[i], &st) == 0) e = read_part(paths[i], 0, (size_t)st.st_size, &in);
+    if (e == 0) gather(buf_bytes(&in), p);
+    if (in.p) explicit_bzero(in.p, in.cap);
+    buf_deinit(&in);
+  }
+  if (p->gone_count) qsort(p->gone, p->gone_count, sizeof *p->gone, by_id);
+  return e;
+}
+
 int quarantine_purge(struct quarantine *q, const struct bytes *text, size_t count, uint64_t *removed,
                      struct error *err) {
   struct purge p = {.text = text, .count = count, .removed = removed, .before = xcalloc(count, sizeof *removed)};
-  int e = 0;
   bool again = true;
+  set_purging(q, true);
+  int e = gather_files(q, &p);
   while (e == 0 && again) { // the older one first: what moves there meanwhile is seen the next time round
     e = purge_file(q, false, &p, &again);
     if (e == 0 && !again) e = purge_file(q, true, &p, &again);
   }
+  set_purging(q, false);
   free(p.before);
+  free(p.gone);
   char folder[PATH_MAX];
   snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(q->path, '/') - q->path), q->path);
   if (e == 0) e = disk_sync_folder(folder, ".");

@@ -383,6 +383,9 @@ bool store_turn(struct store_shard *s, int64_t now_ms) {
 }
 
 // ---- the rest ----
+struct quarantine *store_quarantine_of(struct store *store) {
+  return store->quarantine;
+}
 void store_quarantine(struct store_shard *s, const struct error *reason, struct bytes event, int64_t received_ms) {
   if (quarantine_add(s->store->quarantine, reason, event, received_ms)) count_up(&s->counters.quarantined);
 }

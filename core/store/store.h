@@ -215,6 +215,8 @@ int store_lead_before(struct store_shard *shard, struct lead_id lead, uint32_t n
 bool store_due(struct store_shard *shard, int64_t now_ms, struct lead_id *lead);
 int64_t store_next_due(const struct store_shard *shard); // INT64_MAX: none
 // Keeps a refused event's bytes and reason (best effort, bounded, not synced). Any shard thread.
+struct quarantine *
+store_quarantine_of(struct store *store); // valid until store_close, or the store's next store_reopen
 void store_quarantine(struct store_shard *shard, const struct error *reason, struct bytes event, int64_t received_ms);
 
 struct store_stats {

@@ -155,3 +155,20 @@ struct policy *versions_get(struct versions *v, uint32_t number) {
 
 size_t versions_count(const struct versions *v) { return v->count; }
 uint32_t versions_number(const struct versions *v, size_t index) { return v->version[index].number; }
+
+int versions_walk(const char *dir, void (*visit)(void *context, uint32_t number, const struct policy *policy),
+                  void *context, struct error *err) {
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "%s/versions", dir);
+  if (access(path, F_OK) != 0) return error_set(err, ITD_ENOTFOUND, "%s: there is no such folder", path);
+  struct versions v = {.dir = path};
+  int rc = read_numbers(&v, err);
+  for (size_t i = 0; rc == 0 && i < v.count; i++) {
+    load(&v, &v.version[i]);
+    if (!v.version[i].policy) continue;
+    visit(context, v.version[i].number, v.version[i].policy);
+    policy_release(v.version[i].policy);
+  }
+  free(v.version);
+  return rc;
+}

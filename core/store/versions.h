@@ -9,6 +9,10 @@ struct versions;
 int versions_open(const char *dir, struct versions **out, struct error *err) ITD_MUST_USE; // ITD_ECORRUPT, ITD_EIO
 void versions_close(struct versions *v);
 int versions_put(struct versions *v, struct policy *policy, uint32_t *number, struct error *err) ITD_MUST_USE;
+// Without opening or making anything, of a running daemon's directory too: calls `visit` for each version that reads, by its
+// number. `policy` is valid during the call. ITD_ENOTFOUND: no versions there. ITD_ECORRUPT, ITD_EIO.
+int versions_walk(const char *dir, void (*visit)(void *context, uint32_t number, const struct policy *policy),
+                  void *context, struct error *err) ITD_MUST_USE;
 // Loaded from its archive at first use and retained until versions_close. NULL: unknown, or unreadable (which is
 // logged).
 struct policy *versions_get(struct versions *v, uint32_t number);
