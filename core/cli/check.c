@@ -6,6 +6,7 @@
 #include "wire/mp.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void print_summary(const struct folder *folder, const struct policy *policy, const struct policy_report *report,
                           bool json) {
@@ -64,12 +65,34 @@ static void compare_version(const struct policy *policy, const struct version_hi
   }
 }
 
-// Against the newest version of each number alone: what was changed and changed back is what it was.
+// Schemas against those of any version of the set: an event that claims a number may be of any time.
+static void compare_schemas(const struct policy *policy, const struct policy *was, struct policy_report *report) {
+  const char *set = policy_info(policy)->signals, *theirs = policy_info(was)->signals;
+  size_t n = strcspn(set, "@"), known = report->count, kept = known, errors = report->errors;
+  if (strcspn(theirs, "@") != n || strncmp(set, theirs, n) != 0) return;
+  policy_check_schemas(policy, was, report);
+  for (size_t i = known; i < report->count; i++) { // many versions say the same
+    struct policy_problem problem = report->problem[i];
+    bool is_said = false;
+    for (size_t k = 0; k < kept && !is_said; k++)
+      is_said =
+          strcmp(report->problem[k].path, problem.path) == 0 && strcmp(report->problem[k].text, problem.text) == 0;
+    if (is_said) continue;
+    report->problem[kept++] = problem;
+    errors += problem.is_error;
+  }
+  report->count = kept;
+  report->errors = errors;
+}
+
+// Features against the newest version of each number alone: what was changed and changed back is what it was.
 static int compare_history(const struct args *args, const struct policy *policy, struct policy_report *report,
                            struct error *err) {
   struct feature_history history;
   int rc = feature_history_read(args_text(args, "data"), false, NULL, NULL, &history, err);
   if (rc) return rc;
+  for (size_t i = 0; i < history.count; i++)
+    if (history.version[i].policy) compare_schemas(policy, history.version[i].policy, report);
   for (size_t i = history.count; i-- > 0;) {
     const struct version_history *was = &history.version[i];
     if (!was->policy || strcmp(policy_info(was->policy)->signals, policy_info(policy)->signals) != 0) continue;
@@ -122,7 +145,7 @@ const struct command command_check = {
         "With --data also whether a feature changed its meaning though its set's version did not rise, by the versions "
         "that "
         "the\n"
-        "data directory keeps.\n"
+        "data directory keeps; and whether a schema that was in force is another now, or gone.\n"
         "\n"
         "  intent check policies/b2b_saas\n"
         "  intent check policies/b2b_saas --data data",

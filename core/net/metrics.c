@@ -217,6 +217,34 @@ static void put_archiving(struct archiver_stats archiving, struct buf *out) {
 
 // ---- the daemon ----
 
+// Rules for sources, of the release in force; counters begin anew with it. A source that is silent shows here.
+static void put_quality(struct daemon *daemon, struct buf *out) {
+  pthread_mutex_lock(&daemon->lock);
+  struct policy *policy = daemon->release.policy;
+  if (policy) policy_retain(policy);
+  pthread_mutex_unlock(&daemon->lock);
+  struct quality *q = policy ? policy_quality(policy) : NULL;
+  size_t count = q ? quality_count(q) : 0;
+  static const struct {
+    const char *name, *type, *help;
+  } families[] = {
+      {"intentd_quality_breaches_total", "counter", "events or windows that broke a rule for sources"},
+      {"intentd_quality_refused_total", "counter", "events that a rule for sources refused"},
+      {"intentd_quality_breached", "gauge", "1 while a rule is broken in its last window"},
+      {"intentd_quality_window_events", "gauge", "events in a rule's last whole window"},
+  };
+  if (q) quality_turn(q, clock_wall_ms());
+  for (size_t f = 0; f < sizeof families / sizeof *families && count; f++) {
+    prometheus_family(out, families[f].name, families[f].type, families[f].help);
+    for (size_t i = 0; i < count; i++) {
+      struct quality_stats s = quality_stats(q, i);
+      double values[] = {(double)s.breaches, (double)s.refused, s.is_breached, (double)s.window_events};
+      prometheus_number(out, families[f].name, (const char *const[]){"rule", s.name, NULL}, values[f]);
+    }
+  }
+  if (policy) policy_release(policy);
+}
+
 static void put_release(struct daemon *daemon, struct buf *out) {
   prometheus_family(out, "intentd_release_info", "gauge", "the policy in force; always 1");
   pthread_mutex_lock(&daemon->lock);
@@ -394,6 +422,7 @@ void daemon_metrics(struct daemon *daemon, struct buf *out) {
   put_daemon(daemon, out);
   put_trouble(daemon, out);
   put_release(daemon, out);
+  put_quality(daemon, out);
   put_counters(daemon, out);
   put_errors(daemon, out);
   source_counts_put(daemon->source_counts, out);

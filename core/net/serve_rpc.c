@@ -1,24 +1,15 @@
 // The methods of section 6 over MessagePack-RPC, and administration on the Unix socket. A row a method.
-#include "net/conn.h"
-
 #include "base/check.h"
 #include "base/log.h"
 #include "net/daemon.h"
 #include "net/hub.h"
+#include "net/serve_private.h"
 #include "store/forget.h"
 #include "wire/rpc.h"
 
 #include <stdlib.h>
 
-struct call {
-  struct conn *conn;
-  uint32_t id;
-  bool has_reply;
-  const char *method;
-  struct bytes param; // the only parameter; empty when the method takes none
-};
-
-static void answer_error(const struct call *call, const struct error *err) {
+void call_error(const struct call *call, const struct error *err) {
   metrics_error(call->conn->shard->metrics, err->code);
   if (!call->has_reply) return;
   rpc_put_error(&call->conn->out, call->id, err);
@@ -26,8 +17,7 @@ static void answer_error(const struct call *call, const struct error *err) {
   conn_answered(call->conn);
 }
 
-// Begins an answer; false: a notification has none.
-static bool answer_head(const struct call *call) {
+bool call_head(const struct call *call) {
   if (!call->has_reply) return false;
   rpc_put_result_head(&call->conn->out, call->id);
   call->conn->unanswered++;
@@ -37,7 +27,7 @@ static bool answer_head(const struct call *call) {
 
 // ---- what a request of tasks does when all are back ----
 
-static struct call call_of(const struct request *request) {
+struct call call_of(const struct request *request) {
   return (struct call){.conn = request->owner, .id = request->id, .has_reply = request->has_reply};
 }
 
@@ -59,8 +49,8 @@ static void done_any(struct request *request) {
   const struct task *answer = best_of(request);
   if (!conn->is_closed) {
     if (answer->status < 0) {
-      answer_error(&call, &answer->error);
-    } else if (answer_head(&call)) {
+      call_error(&call, &answer->error);
+    } else if (call_head(&call)) {
       buf_append_bytes(&conn->out, buf_bytes(&answer->answer));
     }
   }
@@ -72,7 +62,7 @@ static void done_batch(struct request *request) {
   struct call call = call_of(request);
   struct conn *conn = request->owner;
   if (!conn->is_closed) {
-    if (answer_head(&call)) mp_put_array(&conn->out, request->count);
+    if (call_head(&call)) mp_put_array(&conn->out, request->count);
     for (uint32_t i = 0; i < request->count; i++) {
       const struct task *task = request->task[i];
       if (task->status < 0) metrics_error(conn->shard->metrics, task->status);
@@ -89,7 +79,7 @@ static void done_batch(struct request *request) {
   conn_end(conn, request);
 }
 
-static struct request *request_of(const struct call *call, uint32_t count, void (*done)(struct request *)) {
+struct request *call_request(const struct call *call, uint32_t count, void (*done)(struct request *)) {
   struct request *request = request_new(count, done, call->conn);
   request->id = call->id;
   request->has_reply = call->has_reply;
@@ -106,7 +96,7 @@ static int route(struct shard *shard, struct bytes event, unsigned *partition, s
 // An event that this shard found to be another lead's.
 static void go_on(const struct call *call, const struct intake_way *way) {
   struct shard *shard = call->conn->shard;
-  struct request *request = request_of(call, 1, done_any);
+  struct request *request = call_request(call, 1, done_any);
   struct task *task = request->task[0] = task_new(TASK_EVENT, call->param, shard->turn_ms);
   task->origin = shard->index;
   task->request = request;
@@ -120,16 +110,16 @@ static bool event_ingest(const struct call *call) {
   unsigned partition;
   if (route(shard, call->param, &partition, &err) < 0) {
     shard_quarantine(shard, &err, call->param); // it names no partition
-    answer_error(call, &err);
+    call_error(call, &err);
     return true;
   }
   if (store_shard_of(shard->daemon->store, partition) != shard->index) {
     if (!origin_room(shard->origin)) return false;
-    shard_submit(shard, request_of(call, 1, done_any), 0, TASK_EVENT, partition, call->param);
+    shard_submit(shard, call_request(call, 1, done_any), 0, TASK_EVENT, partition, call->param);
     return true;
   }
   if (shard_allows(shard, TASK_EVENT, &err) < 0) {
-    answer_error(call, &err);
+    call_error(call, &err);
     return true;
   }
   // This shard's own: the decision is written straight into the answers.
@@ -144,7 +134,7 @@ static bool event_ingest(const struct call *call) {
   if (status == INTAKE_ELSEWHERE) {
     go_on(call, &way);
   } else if (status < 0) {
-    answer_error(call, &err);
+    call_error(call, &err);
   } else if (call->has_reply) {
     call->conn->unanswered++;
     conn_answered(call->conn);
@@ -160,11 +150,11 @@ static bool event_batch(const struct call *call) {
   if (head.type != MP_ARRAY || head.count == 0 || head.count > shard->limits->batch_max) {
     error_set(&err, head.type == MP_ARRAY && head.count ? ITD_ETOOBIG : ITD_EINVAL,
               "event.batch takes a list of 1 to %u events (net.batch)", shard->limits->batch_max);
-    answer_error(call, &err);
+    call_error(call, &err);
     return true;
   }
   if (origin_room(shard->origin) < head.count) return false;
-  struct request *request = request_of(call, head.count, done_batch);
+  struct request *request = call_request(call, head.count, done_batch);
   for (uint32_t i = 0; i < head.count; i++) {
     struct bytes event = mp_take(&m);
     unsigned partition;
@@ -187,11 +177,11 @@ static bool event_validate(const struct call *call) {
   struct error err = {0};
   unsigned partition;
   if (route(shard, call->param, &partition, &err) < 0) {
-    answer_error(call, &err);
+    call_error(call, &err);
     return true;
   }
   if (!origin_room(shard->origin)) return false;
-  shard_submit(shard, request_of(call, 1, done_any), 0, TASK_VALIDATE, partition, call->param);
+  shard_submit(shard, call_request(call, 1, done_any), 0, TASK_VALIDATE, partition, call->param);
   return true;
 }
 
@@ -204,13 +194,13 @@ static bool ask_then(const struct call *call, enum task_kind kind, void (*done)(
   if (!mp_as_str(call->param, &who) || who.n == 0 || who.n > shard->daemon->intake.limits.id_max) {
     error_set(&err, ITD_EINVAL, "%s takes one text: %s", call->method,
               kind == TASK_DECISION ? "a decision_id" : "a lead id, a userId, an anonymousId or a decision_id");
-    answer_error(call, &err);
+    call_error(call, &err);
     return true;
   }
   if (origin_room(shard->origin) < WHOSE_MAX) return false;
   unsigned partition[WHOSE_MAX];
   uint32_t count = intake_whose(shard->daemon->store, &shard->daemon->intake, who, partition);
-  struct request *request = request_of(call, count, done);
+  struct request *request = call_request(call, count, done);
   for (uint32_t i = 0; i < count; i++) shard_submit(shard, request, i, kind, partition[i], who);
   return true;
 }
@@ -227,39 +217,39 @@ static bool account_get(const struct call *call) {
   struct error err = {0};
   if (!mp_as_str(call->param, &group) || group.n == 0 || group.n > shard->daemon->intake.limits.id_max) {
     error_set(&err, ITD_EINVAL, "account.get takes one text: a groupId");
-    answer_error(call, &err);
+    call_error(call, &err);
     return true;
   }
   if (!origin_room(shard->origin)) return false;
   unsigned partition = intake_account_partition(shard->daemon->store, &shard->daemon->intake, group);
-  shard_submit(shard, request_of(call, 1, done_any), 0, TASK_ACCOUNT, partition, group);
+  shard_submit(shard, call_request(call, 1, done_any), 0, TASK_ACCOUNT, partition, group);
   return true;
 }
 
 static bool decision_subscribe(const struct call *call) {
   struct error err = {0};
   if (hub_join(call->conn, call->param, &err) < 0) {
-    answer_error(call, &err);
+    call_error(call, &err);
     return true;
   }
-  if (answer_head(call)) mp_put_bool(&call->conn->out, true);
+  if (call_head(call)) mp_put_bool(&call->conn->out, true);
   return true;
 }
 
 // ---- the daemon itself ----
 
 static bool policy_status(const struct call *call) {
-  if (answer_head(call)) daemon_put_status(call->conn->shard->daemon, &call->conn->out);
+  if (call_head(call)) daemon_put_status(call->conn->shard->daemon, &call->conn->out);
   return true;
 }
 
 static bool server_info(const struct call *call) {
-  if (answer_head(call)) daemon_put_info(call->conn->shard->daemon, &call->conn->out);
+  if (call_head(call)) daemon_put_info(call->conn->shard->daemon, &call->conn->out);
   return true;
 }
 
 static bool server_ping(const struct call *call) {
-  if (answer_head(call)) mp_put_cstr(&call->conn->out, "pong");
+  if (call_head(call)) mp_put_cstr(&call->conn->out, "pong");
   return true;
 }
 
@@ -280,8 +270,8 @@ static void admin_answer(struct shard *shard, void *context) {
   struct call call = {.conn = admin->conn, .id = admin->id, .has_reply = admin->has_reply};
   if (!admin->conn->is_closed) {
     if (admin->status < 0) {
-      answer_error(&call, &admin->error);
-    } else if (answer_head(&call)) {
+      call_error(&call, &admin->error);
+    } else if (call_head(&call)) {
       mp_put_map(&admin->conn->out, 2);
       mp_put_cstr(&admin->conn->out, "changed");
       mp_put_bool(&admin->conn->out, admin->changed);
@@ -342,8 +332,8 @@ static void forget_answer(struct shard *shard, void *context) {
     char id[LEAD_ID_TEXT];
     lead_id_format(f->lead, id);
     if (f->status < 0) {
-      answer_error(&call, &f->error);
-    } else if (answer_head(&call)) {
+      call_error(&call, &f->error);
+    } else if (call_head(&call)) {
       struct buf *out = &f->conn->out;
       mp_put_map(out, 3);
       mp_put_cstr(out, "lead");
@@ -416,7 +406,7 @@ static void done_who(struct request *request) {
   struct bytes text;
   struct lead_id lead;
   if (answer->status < 0) {
-    if (!conn->is_closed) answer_error(&call, &answer->error);
+    if (!conn->is_closed) call_error(&call, &answer->error);
     conn_end(conn, request);
     return;
   }
@@ -447,7 +437,7 @@ static void admin_stop(struct daemon *daemon, void *context) {
 
 static bool server_shutdown(const struct call *call) {
   log_line(LOG_INFO, "shutdown_asked", "uid=%u", (unsigned)call->conn->uid);
-  if (answer_head(call)) mp_put_bool(&call->conn->out, true);
+  if (call_head(call)) mp_put_bool(&call->conn->out, true);
   daemon_post(call->conn->shard->daemon, admin_stop, NULL);
   return true;
 }
@@ -460,13 +450,22 @@ static const struct method {
   bool admin_only;
   bool (*run)(const struct call *call); // false: a bound is reached, nothing was done
 } methods[] = {
-    {"event.ingest", 1, false, event_ingest},         {"event.batch", 1, false, event_batch},
-    {"event.validate", 1, false, event_validate},     {"lead.get", 1, false, lead_get},
-    {"account.get", 1, false, account_get},           {"decision.get", 1, false, decision_get},
-    {"decision.explain", 1, false, decision_explain}, {"decision.subscribe", 1, false, decision_subscribe},
-    {"policy.status", 0, false, policy_status},       {"server.info", 0, false, server_info},
-    {"server.ping", 0, false, server_ping},           {"lead.forget", 1, true, lead_forget},
-    {"policy.reload", 0, true, policy_reload},        {"server.shutdown", 0, true, server_shutdown},
+    {"event.ingest", 1, false, event_ingest},
+    {"event.batch", 1, false, event_batch},
+    {"event.validate", 1, false, event_validate},
+    {"lead.get", 1, false, lead_get},
+    {"account.get", 1, false, account_get},
+    {"decision.get", 1, false, decision_get},
+    {"decision.explain", 1, false, decision_explain},
+    {"decision.subscribe", 1, false, decision_subscribe},
+    {"policy.status", 0, false, policy_status},
+    {"server.info", 0, false, server_info},
+    {"server.ping", 0, false, server_ping},
+    {"lead.forget", 1, true, lead_forget},
+    {"policy.reload", 0, true, policy_reload},
+    {"quarantine.fix", 1, true, quarantine_fix_call},
+    {"quarantine.replay", 1, true, quarantine_replay_call},
+    {"server.shutdown", 0, true, server_shutdown},
 };
 
 static const struct method *method_of(const struct conn *conn, struct bytes name, struct error *err) {
@@ -492,13 +491,13 @@ bool serve_rpc(struct conn *conn, struct bytes value) {
   struct call call = {.conn = conn, .id = message.id, .has_reply = status < 0 ? has_id : !message.is_notification};
   if (status < 0) {
     shard_quarantine(conn->shard, &err, value);
-    answer_error(&call, &err);
+    call_error(&call, &err);
     return true;
   }
   const struct method *method = method_of(conn, message.method, &err);
   if (!method) {
     metrics_add(&conn->shard->metrics->rpc_requests, 1);
-    answer_error(&call, &err);
+    call_error(&call, &err);
     return true;
   }
   struct mp m = mp_of(message.params);
@@ -507,7 +506,7 @@ bool serve_rpc(struct conn *conn, struct bytes value) {
     metrics_add(&conn->shard->metrics->rpc_requests, 1);
     error_set(&err, ITD_EINVAL, "%s takes %u parameter%s, not %u", method->name, method->params,
               method->params == 1 ? "" : "s", head.count);
-    answer_error(&call, &err);
+    call_error(&call, &err);
     return true;
   }
   static const uint8_t nil = 0xc0;

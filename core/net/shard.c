@@ -109,7 +109,7 @@ static void open_mail(struct shard_thread *t) {
 // ---- tasks ----
 
 int shard_allows(const struct shard *shard, enum task_kind kind, struct error *err) {
-  bool is_event = kind == TASK_EVENT;
+  bool is_event = kind == TASK_EVENT || kind == TASK_REPLAY;
   if (shard->storage == STORAGE_GOOD || (shard->storage == STORAGE_FULL && !is_event)) return 0;
   *err = shard->refusal;
   return err->code;
@@ -123,7 +123,7 @@ void shard_send_on(struct shard *shard, struct task *task, const struct intake_w
   const struct store *store = shard->daemon->store;
   task->status = 0;
   task->goes_on = true;
-  if (task->kind == TASK_EVENT || task->kind == TASK_VALIDATE) {
+  if (task->kind == TASK_EVENT || task->kind == TASK_VALIDATE || task->kind == TASK_REPLAY) {
     task->has_way = true;
     task->way = *way;
     task->partition = store_partition_of_lead(store, way->to);
@@ -156,6 +156,7 @@ void shard_do(struct shard *shard, struct task *task) {
   case TASK_DECISION: task->status = intake_decision(shard->intake, input, &task->answer, &task->error); break;
   case TASK_ACCOUNT: task->status = intake_account(shard->intake, input, &task->answer, &task->error); break;
   case TASK_WHO: task->status = intake_who(shard->intake, input, &task->answer, &task->error); break;
+  case TASK_REPLAY: task->status = serve_replay(shard, task, on, &way); break;
   case TASK_EXPLAIN: task->status = intake_explain(shard->intake, input, &task->answer, &task->error); break;
   case TASK_MESSAGES: CHECK(false); // they come another way: the courier
   }

@@ -87,6 +87,8 @@ void shard_submit(struct shard *shard, struct request *request, uint32_t slot, e
 void shard_do(struct shard *shard, struct task *task);
 // Has a task that met INTAKE_ELSEWHERE go on, once this turn is committed and it is back at its origin.
 void shard_send_on(struct shard *shard, struct task *task, const struct intake_way *way);
+// serve_quarantine.c: TASK_REPLAY, as intake_replay.
+int serve_replay(struct shard *shard, struct task *task, const struct intake_way *on, struct intake_way *way);
 // 0, or ITD_EUNAVAILABLE when the store does not allow a task of this kind now.
 int shard_allows(const struct shard *shard, enum task_kind kind, struct error *err) ITD_MUST_USE;
 // Keeps what was refused, as intake_refuse, unless there is no store.

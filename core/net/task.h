@@ -11,6 +11,7 @@ enum task_kind {
   TASK_EXPLAIN,
   TASK_WHO,
   TASK_ACCOUNT,
+  TASK_REPLAY,
   TASK_MESSAGES
 };
 
@@ -21,7 +22,7 @@ struct task {
   int64_t received_ms;
   uint64_t sent_ns; // when its origin sent it (CLOCK_MONOTONIC)
   struct buf
-      input; // the event's map, or who or which; MESSAGES: a batch for a shard (net/courier.h), which has no request
+      input; // the event's map, or who or which; REPLAY: an entry of the quarantine (serve_quarantine.c); MESSAGES: a batch for a shard (net/courier.h), which has no request
   struct buf answer; // a MessagePack map when status is 0
   // The lead that is meant was merged into another: the task goes on to `partition`, from its origin, when it is back there.
   bool goes_on;

@@ -1,0 +1,21 @@
+// A call of a method, for the files that serve some: serve_rpc.c has the table. Private to net/.
+#pragma once
+#include "net/conn.h"
+
+struct call {
+  struct conn *conn;
+  uint32_t id;
+  bool has_reply;
+  const char *method;
+  struct bytes param; // the only parameter; empty when the method takes none
+};
+
+void call_error(const struct call *call, const struct error *err);
+// Begins an answer; false: a notification has none.
+bool call_head(const struct call *call);
+struct call call_of(const struct request *request);
+struct request *call_request(const struct call *call, uint32_t count, void (*done)(struct request *));
+
+// serve_quarantine.c
+bool quarantine_fix_call(const struct call *call);
+bool quarantine_replay_call(const struct call *call);
