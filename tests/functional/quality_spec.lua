@@ -326,6 +326,49 @@ describe("the quarantine", function()
     assert.is_true(client:must("event.ingest", late).duplicate)
   end)
 
+  it("replays to where a lead was merged, and says so when a refusal from before the merge stands", function()
+    local daemon = harness.start { policies = policies(), clock = "event", ["event.late"] = "1d" }
+    local client = daemon:connect()
+    local function anonymous(keys)
+      keys.userId, keys.anonymousId = false, "a1"
+      return seats(keys)
+    end
+    client:must("event.ingest", anonymous { messageId = "m1", timestamp = T0 })
+    client:must("event.ingest", seats { messageId = "m2", userId = "known", timestamp = T0 })
+    client:must("event.ingest", anonymous { messageId = "m3", timestamp = T0 + 3 * 86400000 })
+    client:call("event.ingest", anonymous { messageId = "m4", timestamp = T0 + 1 }) -- out of time: its id stands for that
+    client:call("event.ingest", anonymous { messageId = "m5", timestamp = T0 + 3 * 86400000,
+      properties = { seats = 9, plan = "gold" } })
+    local late, broken = unpack(listed(daemon))
+    client:must("event.ingest", harness.event { type = "identify", event = false, userId = "known", anonymousId = "a1",
+      messageId = "m6", timestamp = T0 + 3 * 86400000 })
+    harness.wait("the merge", function() return client:must("lead.get", "a1").lead.lead == client:must("lead.get",
+      "known").lead.lead and features(client, "known").seats_sum == 15 end)
+    assert.equal(0, select(2, quarantine(daemon, "fix", broken.id, "--set", "properties.plan=pro")))
+    local out, status = quarantine(daemon, "replay", broken.id)
+    assert.equal(0, status, out)
+    assert.equal(24, features(client, "known").seats_sum)
+    out, status = quarantine(daemon, "replay", broken.id)
+    assert.equal(0, status, out)
+    assert.equal(24, features(client, "known").seats_sum)
+    assert.equal(0, select(2, quarantine(daemon, "fix", late.id, "--set", "timestamp=" .. ("%d"):format(T0 + 3 * 86400000))))
+    out, status = quarantine(daemon, "replay", late.id)
+    assert.equal(1, status, out)
+    assert.is_truthy(out:find("another messageId", 1, true), out)
+    assert.equal(0, select(2, quarantine(daemon, "fix", late.id, "--set", "messageId=m4-again")))
+    out, status = quarantine(daemon, "replay", late.id)
+    assert.equal(0, status, out)
+    assert.equal(29, features(client, "known").seats_sum)
+    daemon:kill()
+    daemon:restart()
+    assert.equal(29, features(daemon:connect(), "known").seats_sum)
+    daemon:stop()
+    out, status = run(daemon, "replay", "--data", daemon.data)
+    assert.equal(0, status, out)
+    out, status = run(daemon, "journal", "verify", "--data", daemon.data)
+    assert.equal(0, status, out)
+  end)
+
   it("forgets an entry with its repair, whichever of them names the lead", function()
     local daemon = harness.start { policies = policies() }
     local client = daemon:connect()
