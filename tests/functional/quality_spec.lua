@@ -303,7 +303,7 @@ describe("the quarantine", function()
     assert.is_nil(out:find("u1", 1, true), out)
   end)
 
-  it("replays what a policy was stopped on, and what was out of bounds in time", function()
+  it("replays what was out of bounds in time", function()
     local folder = policies()
     local daemon = harness.start { policies = folder, clock = "event", ["event.late"] = "1d" }
     local client = daemon:connect()
@@ -324,6 +324,45 @@ describe("the quarantine", function()
     assert.equal(16, features(client, "u1").seats_sum)
     assert.equal(5, features(client, "u1").seats_last)
     assert.is_true(client:must("event.ingest", late).duplicate)
+  end)
+
+  it("replays what a policy was stopped on, once the policy is mended", function()
+    local folder = policies()
+    harness.edit(folder .. "/b2b_saas/policy.lua", 'belief.channel "web"', [[
+local odd = signal.custom("odd", { reads = { f.seats_last }, why = "A hatch." }, function(view)
+  while view.seats_last == 4711 do end
+  return 0
+end)
+belief.channel "web"]])
+    harness.edit(folder .. "/b2b_saas/policy.lua", "f.docs_views_30d:at_least(5)",
+      "any { f.docs_views_30d:at_least(5), odd:at_least(1) }")
+    local daemon = harness.start { policies = folder, clock = "event", watch = "no" }
+    local client = daemon:connect()
+    client:must("event.ingest", seats { messageId = "a", timestamp = T0 })
+    local odd = seats { messageId = "b", timestamp = T0 + 1000, properties = { seats = 4711, plan = "pro" } }
+    local _, err = client:call("event.ingest", odd)
+    assert.equal("policy_stopped", err.code)
+    local row = listed(daemon, "--code", "policy_stopped")[1]
+    local out, status = quarantine(daemon, "replay", row.id)
+    assert.equal(1, status, out)
+    assert.is_truthy(out:find("stays: policy_stopped", 1, true), out)
+    assert.equal(1, #listed(daemon))
+    harness.edit(folder .. "/b2b_saas/policy.lua", "while view.seats_last == 4711 do end", "")
+    assert.is_true(daemon:admin():must("policy.reload").changed)
+    _, err = client:call("event.ingest", odd)
+    assert.equal("policy_stopped", err.code) -- until it is replayed
+    out, status = quarantine(daemon, "replay", row.id)
+    assert.equal(0, status, out)
+    assert.equal(4716, features(client, "u1").seats_sum)
+    assert.is_true(client:must("event.ingest", odd).duplicate)
+    daemon:kill()
+    daemon:restart()
+    client = daemon:connect()
+    assert.equal(4716, features(client, "u1").seats_sum)
+    assert.is_true(client:must("event.ingest", odd).duplicate)
+    daemon:stop()
+    out, status = run(daemon, "replay", "--data", daemon.data)
+    assert.equal(0, status, out)
   end)
 
   it("replays to where a lead was merged, and says so when a refusal from before the merge stands", function()
