@@ -336,6 +336,7 @@ static int take_opening(struct walk *w, const struct trailer *t, struct error *e
   struct scan *scan = w->scan;
   int rc = take_number(w, t, err);
   if (rc) return rc;
+  if (t->received_ms > scan->received_ms) scan->received_ms = t->received_ms; // nothing may follow it
   for (size_t i = 0; i < t->count; i++) {
     struct trailer_entry e = trailer_entry_get(t, i);
     if (e.partition != i) return damage(w, w->at, err, "the opening's partitions are out of order");

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "store/journal_format.h"
+#include "store/journal_scan.h"
 #include "store/shard.h"
 #include "world.h"
 
@@ -705,6 +706,36 @@ static void what_the_clock_decided_stands(void **state) {
   scratch_free(dir);
 }
 
+// How late it is must outlive a session in which nothing came and that was killed: retention and the window go by it.
+static void a_session_without_frames_keeps_the_time(void **state) {
+  (void)state;
+  struct row *rows = xcalloc(20, sizeof *rows);
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 2);
+  struct world w;
+  struct error err = {0};
+  world_must_open(&w, &options);
+  ingest(&w, rows, 0, 20, 5);
+  world_close(&w);
+  for (int i = 0; i < 3; i++) {
+    struct store *store;
+    options = small_options(dir, 2);
+    if (store_open(&options, &store, NULL, &err)) fail_msg("%s", err.text);
+    char *next = killed(dir);
+    struct segment_info *list;
+    size_t count;
+    assert_int_equal(segment_list(next, &list, &count, &err), 0);
+    assert_true(count && list[count - 1].has_opening);
+    assert_int_equal(list[count - 1].received_ms, 1800000000019);
+    segment_list_free(list, count);
+    store_close(store);
+    scratch_free(dir);
+    dir = next;
+  }
+  rows_free(rows, 20);
+  scratch_free(dir);
+}
+
 // Without its folder, with damage in it, or with more messages than memory may hold: exactly once all the same.
 static void the_folder_of_messages_may_be_lost(void **state) {
   (void)state;
@@ -764,6 +795,7 @@ int main(void) {
       cmocka_unit_test(the_journal_behind_a_checkpoint_is_bounded),
       cmocka_unit_test(what_the_clock_decided_stands),
       cmocka_unit_test(the_folder_of_messages_may_be_lost),
+      cmocka_unit_test(a_session_without_frames_keeps_the_time),
   };
   int rc = cmocka_run_group_tests(tests, NULL, NULL);
   policy_release(shipped_policy());
