@@ -321,9 +321,11 @@ static int place(struct dedupe_files *f, struct dedupe_generation *g, struct err
 }
 
 // ---- expiry and merging ----
+// By the clock of now where it is behind the greatest arrival: one that was ahead and was set back ends no window.
 static bool is_expired(const struct dedupe_files *f, const struct dedupe_run *run) {
-  int64_t edge;
-  return !__builtin_sub_overflow(atomic_load(&f->newest_ms), f->options.window_ms, &edge) && run->newest_ms < edge;
+  int64_t newest_ms = atomic_load(&f->newest_ms), now_ms = clock_wall_ms(), edge;
+  if (newest_ms > now_ms) newest_ms = now_ms;
+  return !__builtin_sub_overflow(newest_ms, f->options.window_ms, &edge) && run->newest_ms < edge;
 }
 
 // 1: something went; 0: nothing to do.

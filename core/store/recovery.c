@@ -445,6 +445,8 @@ static int take_segments(struct recovering *v, const struct segment_info *list, 
     if (list[i].has_opening && list[i].received_ms > newest_ms) newest_ms = list[i].received_ms;
   }
   rc = check_number(v, list, count, err);
+  int64_t now_ms = clock_wall_ms(); // what came since a clock that was ahead was set back is in the window
+  if (newest_ms > now_ms) newest_ms = now_ms;
   if (__builtin_sub_overflow(newest_ms, v->store->options.dedupe_window_ms, &v->edge_ms)) v->edge_ms = INT64_MIN;
   v->segments = count;
   start_dealing(v);

@@ -148,7 +148,8 @@ static void cut_journal(size_t to) {
 }
 
 // ---- the model's judgement ----
-static int64_t clock_ms = 1800000000000, ahead_ms; // ahead_ms: the greatest that it ever showed
+static int64_t clock_ms = 1500000000000,
+               ahead_ms; // in the past of the machine's; ahead_ms: the greatest that it ever showed
 
 // False: a file does not read, and nobody knows.
 static bool take(uint32_t k) {
@@ -321,7 +322,7 @@ static void begin_afresh(size_t max, unsigned n) {
   cut_journal(0);
   messages = 0;
   cycle = 0;
-  clock_ms = ahead_ms = 1800000000000;
+  clock_ms = ahead_ms = 1500000000000;
   bound = max;
   dir = scratch_new();
   open_dir(n, WINDOW_MS);

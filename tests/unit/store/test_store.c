@@ -706,6 +706,59 @@ static void what_the_clock_decided_stands(void **state) {
   scratch_free(dir);
 }
 
+static void must_be_seen(struct world *w, const char *id, int64_t received_ms, bool before) {
+  struct buf event, answer;
+  struct error err = {0};
+  buf_init(&event), buf_init(&answer);
+  make_timed(&event, id, id, received_ms);
+  if (world_take(w, buf_bytes(&event), received_ms, &answer, &err)) fail_msg("%s", err.text);
+  if ((answer.p[answer.n - 1] == 0xc3) != before) fail_msg("%s was %s", id, before ? "decided twice" : "seen before");
+  if (world_commit(w, &err)) fail_msg("%s", err.text);
+  buf_deinit(&event), buf_deinit(&answer);
+}
+
+// The clock was ahead by days for a while: what comes after it was mended is a duplicate in its window, whatever the journal
+// has seen.
+static void a_clock_set_back_ends_no_window(void **state) {
+  (void)state;
+  const int64_t now = clock_wall_ms(), day = 86400000;
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 2);
+  struct world w;
+  world_must_open(&w, &options);
+  must_be_seen(&w, "ahead", now + 10 * day, false);
+  world_close(&w);
+  world_must_open(&w, &options);
+  must_be_seen(&w, "first", now, false);
+  char *next = killed(dir);
+  world_close(&w);
+  scratch_free(dir);
+  dir = next;
+  options = small_options(dir, 2);
+  options.dedupe_recent_ms = 50;
+  world_must_open(&w, &options);
+  must_be_seen(&w, "first", now + 1000, true); // from the journal
+  for (int i = 0; i < 3; i++) {
+    char id[16];
+    snprintf(id, sizeof id, "more-%d", i);
+    for (int k = 0; k < 16; k++) {
+      snprintf(id, sizeof id, "more-%d-%d", i, k);
+      must_be_seen(&w, id, now + 2000 + i * 100, false);
+    }
+    world_turn(&w);
+    dedupe_files_wait(w.store->dedupe);
+    world_turn(&w);
+  }
+  assert_true(store_stats(store_shard(w.store, 0)).dedupe_files > 0);
+  for (int k = 0; k < 16; k++) {
+    char id[16];
+    snprintf(id, sizeof id, "more-0-%d", k);
+    must_be_seen(&w, id, now + 4000, true); // from a file
+  }
+  world_close(&w);
+  scratch_free(dir);
+}
+
 // How late it is must outlive a session in which nothing came and that was killed: retention and the window go by it.
 static void a_session_without_frames_keeps_the_time(void **state) {
   (void)state;
@@ -795,6 +848,7 @@ int main(void) {
       cmocka_unit_test(the_journal_behind_a_checkpoint_is_bounded),
       cmocka_unit_test(what_the_clock_decided_stands),
       cmocka_unit_test(the_folder_of_messages_may_be_lost),
+      cmocka_unit_test(a_clock_set_back_ends_no_window),
       cmocka_unit_test(a_session_without_frames_keeps_the_time),
   };
   int rc = cmocka_run_group_tests(tests, NULL, NULL);
