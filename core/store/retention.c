@@ -104,15 +104,33 @@ static bool may_go(const struct going *g, size_t i) {
   return segment_is_before(s, next, era, g->covered);
 }
 
-// Marks what goes with the cut at `covered`: oldest first in each log; what may not go keeps all that follow it there.
+// Partitions change logs between sessions. So the oldest session of which something stays keeps the end of each of its logs:
+// from there on no partition has a gap, whatever made one log keep more than another.
+static void keep_ends(const struct going *g, uint32_t session, bool *goes) {
+  bool has_end[256] = {false};
+  for (size_t i = g->count; i-- > 0;) {
+    const struct segment_info *s = &g->list[i];
+    if (s->header.session != session || has_end[s->log]) continue;
+    has_end[s->log] = true;
+    goes[i] = false;
+  }
+}
+
+// Marks what goes with the cut at `covered`: oldest first in each log. What may not go keeps all that follow it there, and
+// all later sessions.
 static uint64_t mark(const struct going *g, bool *goes) {
   bool is_kept[256] = {false};
+  uint32_t oldest = UINT32_MAX; // session of which something stays
   uint64_t bytes = 0;
   for (size_t i = 0; i < g->count; i++) {
-    goes[i] = !is_kept[g->list[i].log] && may_go(g, i);
-    is_kept[g->list[i].log] = !goes[i];
-    if (goes[i]) bytes += g->bytes[i];
+    const struct segment_info *s = &g->list[i];
+    goes[i] = !is_kept[s->log] && s->header.session <= oldest && may_go(g, i);
+    is_kept[s->log] = !goes[i];
+    if (!goes[i] && s->header.session < oldest) oldest = s->header.session;
   }
+  keep_ends(g, oldest, goes);
+  for (size_t i = 0; i < g->count; i++)
+    if (goes[i]) bytes += g->bytes[i];
   return bytes;
 }
 

@@ -12,10 +12,15 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "store/archiver.h"
 #include "store/base.h"
 #include "store/hold.h"
+#include "store/journal_scan.h"
 #include "store/replay.h"
+#include "store/retention.h"
+#include "store/sealer.h"
 #include "store/shard.h"
+#include "store/verify.h"
 #include "world.h"
 
 enum { USERS = 30 };
@@ -373,13 +378,94 @@ static void a_hold_keeps_the_journal(void **state) {
   scratch_free(dir);
 }
 
+static void must_be_whole(const char *dir) {
+  struct verify_result *r = xcalloc(1, sizeof *r);
+  struct error err = {0};
+  if (store_verify(&(struct verify_options){.dir = dir}, r, &err)) fail_msg("%s", err.text);
+  if (!r->is_whole) fail_msg("%s", r->finding[0].text);
+  free(r->tip);
+  free(r);
+}
+
+// Two logs in one session, one in the next, which has all partitions; and bases of its end.
+static void make_sessions(const char *dir) {
+  for (unsigned shards = 2; shards; shards--) {
+    struct store_options options = keeping(dir, shards);
+    struct world w;
+    world_must_open(&w, &options);
+    take(&w, shards == 2 ? 0 : 1200, shards == 2 ? 1200 : 3600);
+    if (shards == 1) wait_for_bases(&w);
+    world_close(&w);
+  }
+}
+
+static unsigned segments_of(const char *dir, unsigned log, uint32_t *first) {
+  struct segment_info *list;
+  size_t count;
+  unsigned n = 0;
+  *first = 0;
+  assert_int_equal(segment_list(dir, &list, &count, NULL), 0);
+  for (size_t i = 0; i < count; i++)
+    if (list[i].log == log && (!n++ || list[i].number < *first)) *first = list[i].number;
+  segment_list_free(list, count);
+  return n;
+}
+
+static uint64_t let_go(const char *dir, struct archiver *archiver) {
+  struct retention keep = {.dir = dir, .partitions = 8, .age_ms = 1, .bases = 2, .archiver = archiver};
+  struct retention_result gone;
+  struct error err = {0};
+  if (retention_apply(&keep, INT64_MAX / 2, &gone, &err)) fail_msg("%s", err.text);
+  return gone.segments;
+}
+
+// A log that waits (to be archived, here) keeps what later sessions wrote of its partitions in other logs: no gap.
+static void a_log_that_waits_leaves_no_gap(void **state) {
+  (void)state;
+  char *dir = scratch_new(), *folder = scratch_new();
+  struct archiver *archiver;
+  struct error err = {0};
+  uint32_t first;
+  make_sessions(dir);
+  unsigned count = segments_of(dir, 0, &first);
+  for (uint32_t s = 1; s < count; s++) {
+    struct sealed_result r;
+    if (seal_segment(dir, 0, s, 1, NULL, &r, &err)) fail_msg("%s", err.text);
+  }
+  struct archiver_options to = {.dir = dir, .folder = folder, .look_ms = 10, .again_ms = 10};
+  if (archiver_start(&to, &archiver, &err)) fail_msg("%s", err.text);
+  for (int i = 0; !archiver_has(archiver, 0, count - 1); i++) {
+    assert_true(i < 60000);
+    usleep(1000);
+  }
+  assert_true(let_go(dir, archiver) > 0);
+  assert_true(segments_of(dir, 1, &first) > 0 && first == 1);
+  must_be_whole(dir);
+  for (uint32_t s = 1; s < 100; s++) {
+    struct sealed_result r;
+    if (seal_segment(dir, 1, s, 1, NULL, &r, &err) == ITD_ENOTFOUND) break;
+  }
+  for (int i = 0; archiver_stats(archiver).waiting || !archiver_has(archiver, 1, 1); i++) {
+    assert_true(i < 60000);
+    usleep(1000);
+  }
+  assert_true(let_go(dir, archiver) > 0);
+  archiver_stop(archiver);
+  must_be_whole(dir);
+  struct store_options options = keeping(dir, 3);
+  struct world w;
+  if (world_open(&w, &options, &err)) fail_msg("%s", err.text);
+  world_close(&w);
+  scratch_free(dir), scratch_free(folder);
+}
+
 int main(void) {
   seed = seed_of_run();
   log_set_level(LOG_ERROR);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_base_holds_what_was_put_in), cmocka_unit_test(any_flipped_bit_is_found),
       cmocka_unit_test(an_older_state_is_built_anew), cmocka_unit_test(old_journal_goes),
-      cmocka_unit_test(a_hold_keeps_the_journal),
+      cmocka_unit_test(a_hold_keeps_the_journal),     cmocka_unit_test(a_log_that_waits_leaves_no_gap),
   };
   int rc = cmocka_run_group_tests(tests, NULL, NULL);
   policy_release(shipped_policy());
