@@ -19,6 +19,7 @@
 #include "store/disk.h"
 #include "store/forget_first.h"
 #include "store/hold.h"
+#include "store/segment.h"
 #include "store/vault.h"
 
 #define CHUNK     (1u << 20)
@@ -361,8 +362,28 @@ static int copy_who(struct backing *b, struct cut *cut, struct error *err) {
   return rc;
 }
 
+// Which numbers logs had that lost all their segments.
+static int copy_numbers(struct backing *b, struct error *err) {
+  char path[PATH_MAX], name[PATH_MAX];
+  char **names;
+  size_t count;
+  unsigned log;
+  uint32_t number;
+  path_in(path, b->options->dir, "journal");
+  int rc = dir_list(path, FILES_MAX, &names, &count, err);
+  if (rc) return rc;
+  for (size_t i = 0; rc == 0 && i < count; i++) {
+    if (!segment_gone_file(names[i], &log, &number)) continue;
+    path_in(name, "journal", names[i]);
+    rc = copy_file(b, name, COPY_FIXED, NULL, err);
+  }
+  dir_list_free(names, count);
+  return rc;
+}
+
 static int copy_rest(struct backing *b, struct error *err) {
-  int rc = copy_folder(b, "versions", COPY_FIXED, err);
+  int rc = copy_numbers(b, err);
+  if (rc == 0) rc = copy_folder(b, "versions", COPY_FIXED, err);
   if (rc == 0 && b->options->with_quarantine) rc = copy_folder(b, "quarantine", COPY_CHANGES, err);
   if (rc == 0) rc = copy_file(b, "holds", COPY_FIXED, NULL, err);
   if (rc == 0) rc = copy_file(b, "format", COPY_FIXED, NULL, err);

@@ -13,6 +13,7 @@
 #include "store/hold.h"
 #include "store/journal_scan.h"
 #include "store/sealer.h"
+#include "store/segment.h"
 
 struct base_set { // written from one snapshot; a partition that had not moved has its base in an earlier one
   int64_t made_ms, received_ms;
@@ -171,6 +172,17 @@ static void find_cut(struct going *g, int64_t now_ms, bool *goes) {
 }
 
 // ---- taking away ----
+// A log that loses all its segments may be written again, by a start with more shards: with numbers that no place names yet.
+static int note_numbers(const struct going *g, const bool *goes, struct error *err) {
+  uint32_t last[256] = {0};
+  for (size_t i = 0; i < g->count; i++) last[g->list[i].log] = goes[i] ? g->list[i].number : 0; // in order, in each log
+  for (unsigned log = 0; log < 256; log++) {
+    int e = last[log] ? segments_note_gone(g->retention->dir, log, last[log]) : 0;
+    if (e) return error_set(err, disk_status(e), "journal/%02x-%08x.gone: %s", log, last[log], strerror(e));
+  }
+  return 0;
+}
+
 static int drop_segments(const struct going *g, const bool *goes, struct retention_result *result, struct error *err) {
   for (size_t i = 0; i < g->count; i++) {
     if (!goes[i]) continue;
@@ -248,7 +260,8 @@ static int apply(struct going *g, int64_t now_ms, struct retention_result *resul
   if (rc) return rc;
   bool *goes = xcalloc(g->count + 1, sizeof *goes);
   find_cut(g, now_ms, goes);
-  rc = drop_segments(g, goes, result, err);
+  rc = note_numbers(g, goes, err);
+  if (rc == 0) rc = drop_segments(g, goes, result, err);
   if (rc == 0) rc = drop_bases(g, goes, err);
   free(goes);
   return rc;

@@ -101,10 +101,26 @@ int segments_last(const char *dir, unsigned log, uint32_t *last, struct error *e
   for (struct dirent *e; (e = readdir(d));) {
     unsigned l;
     uint32_t n;
-    if (segment_file(e->d_name, &l, &n) != SEGMENT_FILE_NONE && l == log && n > *last) *last = n;
+    bool is_number = segment_file(e->d_name, &l, &n) != SEGMENT_FILE_NONE || segment_gone_file(e->d_name, &l, &n);
+    if (is_number && l == log && n > *last) *last = n;
   }
   closedir(d);
   return 0;
+}
+
+bool segment_gone_file(const char *name, unsigned *log, uint32_t *number) {
+  int end = 0;
+  return sscanf(name, "%2x-%8x.gone%n", log, number, &end) == 2 && end == 16 && !name[end];
+}
+
+int segments_note_gone(const char *dir, unsigned log, uint32_t number) {
+  char path[SEGMENT_PATH_MAX];
+  int n = snprintf(path, sizeof path, "%s/journal/%02x-%08x.gone", dir, log, number);
+  CHECK(n > 0 && n < SEGMENT_PATH_MAX);
+  int fd, e = disk_open(path, O_RDWR | O_CREAT, &fd);
+  if (e) return e;
+  close(fd);
+  return disk_sync_folder(dir, "journal");
 }
 
 // ---- the helper ----

@@ -11,8 +11,12 @@
 struct segments;
 struct segments *segments_start(const struct journal_options *options); // keeps the pointer `options->dir`
 void segments_stop(struct segments *s, bool in_order); // in_order: the current segment is cut to what was written
-// The highest segment number of a log in the directory; 0: none.
+// The highest segment number that a log ever had, as far as the directory tells; 0: none.
 int segments_last(const char *dir, unsigned log, uint32_t *last, struct error *err) ITD_MUST_USE;
+// Before the last segment of a log goes: leaves its number behind, in a file's name. Any thread. 0 or an errno.
+int segments_note_gone(const char *dir, unsigned log, uint32_t number) ITD_MUST_USE;
+// Is it the name of such a file?
+bool segment_gone_file(const char *name, unsigned *log, uint32_t *number);
 
 // Makes `segment` the current one; waits for it when it is not ready. ITD_EFULL (call again later), ITD_EIO.
 int segments_next(struct segments *s, uint32_t segment, struct error *err) ITD_MUST_USE;

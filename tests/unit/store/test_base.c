@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "store/archiver.h"
+#include "store/backup.h"
 #include "store/base.h"
 #include "store/hold.h"
 #include "store/journal_scan.h"
@@ -459,6 +460,57 @@ static void a_log_that_waits_leaves_no_gap(void **state) {
   scratch_free(dir), scratch_free(folder);
 }
 
+// A log all of whose segments were let go is written again by a start with more shards: no place is named twice.
+static void no_number_comes_twice(void **state) {
+  (void)state;
+  char *dir = scratch_new();
+  struct world w;
+  struct error err = {0};
+  uint32_t first, again;
+  make_sessions(dir);
+  unsigned count = segments_of(dir, 1, &first);
+  assert_true(count > 0 && first == 1);
+  assert_true(let_go(dir, NULL) > 0);
+  assert_int_equal(segments_of(dir, 1, &first), 0);
+  struct store_options options = keeping(dir, 2);
+  for (int i = 0; i < 2; i++) {
+    if (world_open(&w, &options, &err)) fail_msg("%s", err.text);
+    take(&w, 3600 + (uint64_t)i * 400, 4000 + (uint64_t)i * 400);
+    assert_true(segments_of(dir, 1, &again) > 0);
+    printf("log 1 had %u segments, and begins again with %u\n", count, again);
+    unsigned gone = 0;
+    for (unsigned u = 0; u < USERS; u++) {
+      char user[64];
+      snprintf(user, sizeof user, "user%u@company%u.example", u, u % 7);
+      struct hash128 identity = store_identity(w.store, 0, IDENTITY_USER, bytes_str(user));
+      struct store_shard *s = store_shard(w.store, store_shard_of(w.store, store_partition_of(w.store, identity)));
+      struct lead_id id;
+      struct lead *lead, *before = NULL;
+      if (!store_find(s, identity, &id) || !(lead = store_lead(s, id))) continue;
+      for (uint32_t number = lead->number; number > 1; number--) {
+        int rc = store_lead_before(s, id, number, &before, &err);
+        if (rc && rc != ITD_ENOTFOUND) fail_msg("%s", err.text);
+        gone += rc != 0;
+        if (rc) break;
+        lead_free(before);
+      }
+    }
+    assert_true(gone > 0);
+    world_close(&w);
+  }
+  assert_true(again > count);
+  char *to = scratch_new(), *back = scratch_new(), command[1200]; // and a copy of the directory knows
+  struct backup_result b;
+  struct restore_result r;
+  if (store_backup(&(struct backup_options){.dir = dir, .to = to}, &b, &err)) fail_msg("%s", err.text);
+  manifest_deinit(&b.manifest);
+  if (store_restore(&(struct restore_options){.from = to, .to = back}, &r, &err)) fail_msg("%s", err.text);
+  manifest_deinit(&r.manifest);
+  snprintf(command, sizeof command, "ls %s/journal/01-*.gone >/dev/null", back);
+  assert_int_equal(system(command), 0);
+  scratch_free(dir), scratch_free(to), scratch_free(back);
+}
+
 int main(void) {
   seed = seed_of_run();
   log_set_level(LOG_ERROR);
@@ -466,6 +518,7 @@ int main(void) {
       cmocka_unit_test(a_base_holds_what_was_put_in), cmocka_unit_test(any_flipped_bit_is_found),
       cmocka_unit_test(an_older_state_is_built_anew), cmocka_unit_test(old_journal_goes),
       cmocka_unit_test(a_hold_keeps_the_journal),     cmocka_unit_test(a_log_that_waits_leaves_no_gap),
+      cmocka_unit_test(no_number_comes_twice),
   };
   int rc = cmocka_run_group_tests(tests, NULL, NULL);
   policy_release(shipped_policy());
