@@ -50,7 +50,7 @@ static bool name_holds(const char *name) {
 static bool why_holds(const char *why) {
   for (const char *p = why; *p; p++)
     if ((unsigned char)*p < ' ' || *p == 0x7f) return false;
-  return *why && strlen(why) <= HOLD_WHY_MAX;
+  return *why && *why != ' ' && strlen(why) <= HOLD_WHY_MAX; // a line is read up to where it begins, spaces and all
 }
 
 // NAME SINCE MADE UID WHY…
@@ -118,7 +118,9 @@ int hold_add(const char *dir, const struct hold *hold, struct error *err) {
     return error_set(err, ITD_EINVAL, "a hold's name is 1 to %d letters, digits, \"-\", \"_\" and \".\"",
                      HOLD_NAME_MAX);
   if (!why_holds(hold->why))
-    return error_set(err, ITD_EINVAL, "a hold needs a reason of 1 to %d characters on one line", HOLD_WHY_MAX);
+    return error_set(err, ITD_EINVAL,
+                     "a hold needs a reason of 1 to %d characters on one line, the first of them no space",
+                     HOLD_WHY_MAX);
   struct hold *list = NULL;
   size_t count = 0;
   int lock, rc = holds_lock(dir, &lock, err);

@@ -376,6 +376,10 @@ static void a_hold_keeps_the_journal(void **state) {
   assert_int_equal(hold_add(dir, &hold, &err), ITD_EINVAL);
   hold = (struct hold){.name = "x", .why = "two\nlines"};
   assert_int_equal(hold_add(dir, &hold, &err), ITD_EINVAL);
+  hold = (struct hold){.name = "x", .why = " "};
+  assert_int_equal(hold_add(dir, &hold, &err), ITD_EINVAL);
+  assert_int_equal(holds_read(dir, &list, &count, &err), 0);
+  free(list);
   scratch_free(dir);
 }
 
