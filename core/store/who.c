@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "store/shard.h"
 
+#define WAIT_US 50000 // between two tries
+
 // ---- what LMDB and the vault know ----
 // What LMDB holds may be asked for only once a start: what this run adds to it is in memory before.
 bool shard_may_ask_state(const struct store_shard *s) { return !state_was_empty(s->store->state); }
@@ -18,11 +20,22 @@ _Noreturn void shard_die_of(const struct error *err) {
   _exit(70);
 }
 
+// Too many open files say nothing of the record, and without it nothing can be decided: the shard waits.
+static int read_when_there_are_files(struct store_shard *s, uint64_t address, struct vault_record *r,
+                                     struct error *err) {
+  int rc;
+  for (bool is_said = false; (rc = vault_read(s->who, address, &s->record, r, err)) == ITD_EFULL; usleep(WAIT_US)) {
+    if (!is_said) log_line(LOG_WARN, "files_wanted", "shard=%u why=%s", s->index, log_quote(err->text));
+    is_said = true;
+  }
+  return rc;
+}
+
 // A record, staged ones included; valid until the next call. False: it was erased.
 static bool read_record(struct store_shard *s, uint64_t address, enum vault_type type, struct vault_record *r) {
   struct error err = {0};
   if (s->vault && vault_peek(s->vault, address, r)) return true;
-  int rc = vault_read(s->who, address, &s->record, r, &err);
+  int rc = read_when_there_are_files(s, address, r, &err);
   if (rc == ITD_ENOTFOUND) return false;
   if (rc == 0 && r->type != type) rc = error_set(&err, ITD_ECORRUPT, "the vault has another record where one is named");
   if (rc) shard_die_of(&err);

@@ -303,6 +303,19 @@ describe("storage", function()
     assert.is_truthy(log:find("22 open files are allowed; with 2 shards it takes 52", 1, true), log)
   end)
 
+  it("and an event whose lead cannot be looked up without one waits for it", function()
+    start("open:vault/*:@%s:EMFILE", { shards = 1 })
+    known_leads(1)
+    daemon:stop()
+    daemon:restart { shards = 1, env = { INTENTD_DISK_FAULTS = "open:vault/*:@" .. switch .. ":EMFILE" } }
+    client = daemon:connect()
+    break_disk()
+    local held = client:send("event.ingest", event { userId = "known1" })
+    harness.wait("the log", function() return daemon:log():find("event=files_wanted", 1, true) end)
+    mend_disk()
+    assert.is_truthy(client:answer(held).result)
+  end)
+
   it("and sockets without files wait at the door", function()
     start "seed=1"
     client:must "server.ping" -- it is in
