@@ -26,15 +26,18 @@ static const struct event_limits NO_LIMITS = {.id_max = SIZE_MAX,
                                               .late_max_ms = INT64_MAX,
                                               .future_max_ms = INT64_MAX};
 
+// Too many open files, or a disk that fails, say nothing of the archive.
+static int does_not_load(const struct store_shard *s, uint32_t number, const char *what, struct error *err) {
+  return error_set(err, versions_status(s->store->versions, number), "policy version %u%s does not load", number, what);
+}
+
 static int refold_merge(struct store_shard *s, const struct frame *f, struct policy *from, struct policy *policy,
                         struct lead **lead, struct error *err) {
   struct lead *other;
   int rc = merge_other(s, f, &other, err);
   if (rc) return rc;
   struct policy *of_other = other->release == f->policy ? policy : store_version(s->store, other->release);
-  if (!of_other)
-    rc = error_set(err, ITD_ECORRUPT, "policy version %u, which the merged lead's state is of, does not load",
-                   other->release);
+  if (!of_other) rc = does_not_load(s, other->release, ", which the merged lead's state is of,", err);
   if (rc == 0)
     rc = engine_refold_merge(lead, from, policy, f->policy, other, of_other, f->number, f->effects, f->shared, err);
   if (rc == 0) rc = merge_answered(*lead, f, err);
@@ -47,8 +50,7 @@ static int refold(struct store_shard *s, const struct frame *f, struct policy *p
                   struct error *err) {
   struct policy *from = policy;
   if ((*lead)->release != f->policy && !(from = store_version(s->store, (*lead)->release)))
-    return error_set(err, ITD_ECORRUPT, "policy version %u, which the lead's state is of, does not load",
-                     (*lead)->release);
+    return does_not_load(s, (*lead)->release, ", which the lead's state is of,", err);
   if (f->kind == FRAME_MERGE) return refold_merge(s, f, from, policy, lead, err);
   if (f->kind != FRAME_EVENT)
     return engine_refold(lead, from, policy, f->policy, NULL, f->now_ms, f->number, f->effects, f->shared, err);
@@ -84,7 +86,7 @@ int history_fold(struct store_shard *s, const struct frame *f, uint64_t place, s
     return error_set(err, ITD_EVERSION, "decided under semantics %08x; this program folds %08x", f->semantics,
                      semantics);
   struct policy *policy = store_version(s->store, f->policy);
-  if (!policy) return error_set(err, ITD_ECORRUPT, "policy version %u does not load", f->policy);
+  if (!policy) return does_not_load(s, f->policy, "", err);
   if (!*lead) *lead = lead_new(f->entity, f->workspace, policy, f->policy, f->now_ms);
   int rc = f->kind == FRAME_MESSAGE ? fold_message(f, policy, lead, err) : refold(s, f, policy, lead, err);
   if (rc) return rc;

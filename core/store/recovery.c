@@ -230,7 +230,7 @@ static int skip(struct recovering *v) {
 static int name_frame(int rc, const struct frame *f, uint64_t place, struct error *err) {
   error_prefix(err, "journal/%02x-%08x.log, offset %u: partition %u, frame %llu", place_log(place),
                place_segment(place), place_offset(place), f->partition, (unsigned long long)f->seq);
-  return rc == ITD_EVERSION ? rc : ITD_ECORRUPT;
+  return rc == ITD_EVERSION || rc == ITD_EFULL || rc == ITD_EIO ? rc : ITD_ECORRUPT;
 }
 
 static int take_channels(struct recovering *v, struct store_shard *s, const struct frame *f, struct error *err) {

@@ -19,7 +19,7 @@ struct version {
   uint32_t number;
   char hash[65];
   struct policy *policy; // NULL: not loaded
-  bool is_unreadable;    // said once
+  int status;            // of the last try to load it
 };
 
 struct versions {
@@ -137,17 +137,20 @@ static void load(struct versions *v, struct version *n) {
   }
   buf_deinit(&b);
   if (rc == 0) n->policy = policy;
-  n->is_unreadable = rc && rc != ITD_EFULL && rc != ITD_EIO; // else it may read later
+  n->status = rc;
   if (rc) log_line(LOG_ERROR, "version_unreadable", "number=%u error=%s", n->number, log_quote(err.text));
 }
+
+static bool may_read_later(int status) { return status == ITD_EFULL || status == ITD_EIO; }
 
 struct policy *versions_get(struct versions *v, uint32_t number) {
   struct policy *policy = NULL;
   pthread_mutex_lock(&v->lock);
   for (size_t i = 0; i < v->count; i++) {
     if (v->version[i].number != number) continue;
-    if (!v->version[i].policy && !v->version[i].is_unreadable) load(v, &v->version[i]);
-    policy = v->version[i].policy;
+    struct version *n = &v->version[i];
+    if (!n->policy && (!n->status || may_read_later(n->status))) load(v, n);
+    policy = n->policy;
   }
   pthread_mutex_unlock(&v->lock);
   return policy;
@@ -171,4 +174,13 @@ int versions_walk(const char *dir, void (*visit)(void *context, uint32_t number,
   }
   free(v.version);
   return rc;
+}
+
+int versions_status(struct versions *v, uint32_t number) {
+  int status = ITD_ECORRUPT;
+  pthread_mutex_lock(&v->lock);
+  for (size_t i = 0; i < v->count; i++)
+    if (v->version[i].number == number && may_read_later(v->version[i].status)) status = v->version[i].status;
+  pthread_mutex_unlock(&v->lock);
+  return status;
 }

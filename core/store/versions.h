@@ -19,3 +19,5 @@ struct policy *versions_get(struct versions *v, uint32_t number);
 // The numbers that there are, in the order in which they were given.
 size_t versions_count(const struct versions *v);
 uint32_t versions_number(const struct versions *v, size_t index);
+// Why versions_get gave none. ITD_EFULL, ITD_EIO: it may read later; ITD_ECORRUPT.
+int versions_status(struct versions *v, uint32_t number);

@@ -316,6 +316,20 @@ describe("storage", function()
     assert.is_truthy(client:answer(held).result)
   end)
 
+  it("recovers once there are files for the versions of the policy", function()
+    start("sync:journal/*:@%s:EIO;open:versions/[0-9a-f]*:@%s:EMFILE", { shards = 1 })
+    known_leads(1)
+    break_disk()
+    unavailable("event.ingest", event { userId = "known1", messageId = "again" })
+    harness.wait("the log", function() return daemon:log():find("event=recovery_failed", 1, true) end)
+    mend_disk()
+    wait_ready(200)
+    client:must("event.ingest", event { userId = "known1", messageId = "again" })
+    daemon:expect_errors "event=storage_failed"
+    daemon:expect_errors "event=recovery_failed"
+    daemon:expect_errors "event=version_unreadable"
+  end)
+
   it("and sockets without files wait at the door", function()
     start "seed=1"
     client:must "server.ping" -- it is in
