@@ -299,9 +299,8 @@ int forget_now(struct forget *f, struct forget_job *jobs, struct error *err) {
   struct error local = {0};
   if (!err) err = &local;
   int rc = jobs ? run(f, jobs, err) : 0;
-  uint64_t n = leads(jobs);
+  if (rc == 0) atomic_fetch_add_explicit(&f->count, leads(jobs), memory_order_relaxed);
   end_all(jobs, rc, err);
-  if (rc == 0) atomic_fetch_add_explicit(&f->count, n, memory_order_relaxed);
   return rc;
 }
 
@@ -370,12 +369,11 @@ static void forget_all_of(struct forget *f, struct forget_job *jobs) {
     wait_ms(f, RETRY_MS);
   }
   pthread_mutex_unlock(&f->lock);
-  uint64_t count = leads(jobs), n = end_all(jobs, rc == ITD_EFULL ? ITD_ESHUTDOWN : rc, &err);
+  // Counted before whoever waits is told: he may look.
+  if (rc == 0) atomic_fetch_add_explicit(&f->count, leads(jobs), memory_order_relaxed);
+  uint64_t n = end_all(jobs, rc == ITD_EFULL ? ITD_ESHUTDOWN : rc, &err);
   pthread_mutex_lock(&f->lock);
-  if (rc == 0) {
-    f->finished += n;
-    atomic_fetch_add_explicit(&f->count, count, memory_order_relaxed);
-  }
+  if (rc == 0) f->finished += n;
   pthread_cond_broadcast(&f->done);
 }
 

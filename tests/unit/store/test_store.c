@@ -730,7 +730,7 @@ static void a_clock_set_back_ends_no_window(void **state) {
   world_close(&w);
   world_must_open(&w, &options);
   must_be_seen(&w, "first", now, false);
-  char *next = killed(dir);
+  char *next = killed(&w, dir);
   world_close(&w);
   scratch_free(dir);
   dir = next;
@@ -774,7 +774,8 @@ static void a_session_without_frames_keeps_the_time(void **state) {
     struct store *store;
     options = small_options(dir, 2);
     if (store_open(&options, &store, NULL, &err)) fail_msg("%s", err.text);
-    char *next = killed(dir);
+    dedupe_files_wait(store->dedupe);
+    char *next = killed(NULL, dir);
     struct segment_info *list;
     size_t count;
     assert_int_equal(segment_list(next, &list, &count, &err), 0);
