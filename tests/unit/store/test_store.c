@@ -739,8 +739,7 @@ static void a_clock_set_back_ends_no_window(void **state) {
   world_must_open(&w, &options);
   must_be_seen(&w, "first", now + 1000, true); // from the journal
   for (int i = 0; i < 3; i++) {
-    char id[16];
-    snprintf(id, sizeof id, "more-%d", i);
+    char id[40];
     for (int k = 0; k < 16; k++) {
       snprintf(id, sizeof id, "more-%d-%d", i, k);
       must_be_seen(&w, id, now + 2000 + i * 100, false);
@@ -751,7 +750,7 @@ static void a_clock_set_back_ends_no_window(void **state) {
   }
   assert_true(store_stats(store_shard(w.store, 0)).dedupe_files > 0);
   for (int k = 0; k < 16; k++) {
-    char id[16];
+    char id[40];
     snprintf(id, sizeof id, "more-0-%d", k);
     must_be_seen(&w, id, now + 4000, true); // from a file
   }
