@@ -45,22 +45,6 @@ static void put_head(struct bytes account, unsigned width, struct buf *out) {
   grid_deinit(&t);
 }
 
-static void put_features(struct bytes features, unsigned width, struct buf *out) {
-  struct grid t;
-  struct bytes name, value;
-  grid_init(&t, "ll");
-  t.indent = 2;
-  for (struct each each = each_of_map(features); each_next_pair(&each, &name, &value);) {
-    show_value(grid_cell(&t), name, NULL);
-    grid_end(&t);
-    show_value(grid_cell(&t), value, NULL);
-    grid_end(&t);
-  }
-  buf_append_str(out, "\nfeatures\n");
-  grid_put(&t, width, out);
-  grid_deinit(&t);
-}
-
 static void put_people(struct bytes account, unsigned width, struct buf *out) {
   struct grid t;
   struct bytes person;
@@ -93,7 +77,7 @@ static int run(const struct args *args) {
   } else if (code == 0) {
     struct bytes account = field(buf_bytes(&answer), "account");
     put_head(account, show_width(), &out);
-    put_features(field(buf_bytes(&answer), "features"), show_width(), &out);
+    show_features(&out, field(buf_bytes(&answer), "features"), show_width());
     put_people(account, show_width(), &out);
     show_print(&out);
   }

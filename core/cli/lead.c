@@ -115,23 +115,6 @@ static void put_head(struct bytes answer, unsigned width, struct buf *out) {
   grid_deinit(&t);
 }
 
-// lead.get gives values alone; a lead's durations are told by their names only in an explanation.
-static void put_features(struct bytes features, unsigned width, struct buf *out) {
-  struct grid t;
-  struct bytes name, value;
-  grid_init(&t, "ll");
-  t.indent = 2;
-  for (struct each each = each_of_map(features); each_next_pair(&each, &name, &value);) {
-    show_value(grid_cell(&t), name, NULL);
-    grid_end(&t);
-    show_value(grid_cell(&t), value, NULL);
-    grid_end(&t);
-  }
-  buf_append_str(out, "\nfeatures\n");
-  grid_put(&t, width, out);
-  grid_deinit(&t);
-}
-
 static int forget(const struct args *args) {
   struct client *client;
   struct buf answer = {0}, out = {0};
@@ -170,7 +153,7 @@ static int run(const struct args *args) {
     show_json(buf_bytes(&answer));
   } else if (code == 0) {
     put_head(buf_bytes(&answer), show_width(), &out);
-    put_features(field(buf_bytes(&answer), "lead.features"), show_width(), &out);
+    show_features(&out, field(buf_bytes(&answer), "lead.features"), show_width());
     show_print(&out);
   }
   client_close(client);

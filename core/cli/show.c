@@ -1,6 +1,8 @@
 #include "cli/show.h"
 
 #include "base/clock.h"
+#include "cli/field.h"
+#include "cli/grid.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -126,6 +128,22 @@ void show_value(struct buf *out, struct bytes value, const char *unit) {
     show_text(out, buf_bytes(&json));
     buf_deinit(&json);
   }
+}
+
+void show_features(struct buf *out, struct bytes features, unsigned width) {
+  struct grid t;
+  struct bytes name, value;
+  grid_init(&t, "ll");
+  t.indent = 2;
+  for (struct each each = each_of_map(features); each_next_pair(&each, &name, &value);) {
+    show_value(grid_cell(&t), name, NULL);
+    grid_end(&t);
+    show_value(grid_cell(&t), value, NULL);
+    grid_end(&t);
+  }
+  buf_append_str(out, "\nfeatures\n");
+  grid_put(&t, width, out);
+  grid_deinit(&t);
 }
 
 void show_json(struct bytes value) {

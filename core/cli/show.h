@@ -12,6 +12,9 @@ void show_time(struct buf *out, int64_t time_ms);   // 2026-01-05 09:00:00Z, wit
 void show_span(struct buf *out, int64_t span_ms);   // two units: 3d 4h, 90 ms
 // Any value on one line; `unit` "ms": a number as a span. Maps and lists as JSON; nil as "-".
 void show_value(struct buf *out, struct bytes value, const char *unit);
+// A table of a map of values by feature. An answer gives values alone: durations are told by their names only in an
+// explanation.
+void show_features(struct buf *out, struct bytes features, unsigned width);
 
 void show_json(struct bytes value); // a line on standard output
 void show_print(struct buf *text);  // to standard output; empties it
