@@ -102,6 +102,8 @@ static void start_checkpoint(struct store *store, uint64_t journal_before) {
     if (s->fresh_count) checkpoint_vault_dirty(store->checkpoint);
     for (size_t k = 0; k < s->dirty_count; k++)
       if (s->dirty[k]->round) checkpoint_dirty(store->checkpoint, s->dirty[k]->counted);
+    for (size_t k = 0; k < s->dirty_entities.count; k++)
+      checkpoint_dirty(store->checkpoint, s->dirty_entities.entry[k]->counted);
   }
 }
 

@@ -1,0 +1,22 @@
+-- What may happen to the disk. N: a number up to that. A plan without `power` ends by SIGKILL.
+return {
+  { "killed", "" },
+  { "killed", "" },
+  { "a sync of the journal fails", "sync:journal/*:N60:EIO" },
+  { "a sync of the vault fails", "sync:vault/*:N20:EIO" },
+  { "syncs fail now and then", "sync:*:1/40:EIO" },
+  { "syncs fail, then the power goes", "sync:*:1/40:EIO;sync:*:N150:power" },
+  { "a write fails", "write:journal/*:N80:EIO" },
+  { "writes are short", "write:*:1/3:short" },
+  { "no room in the midst of a frame, for a while", "write:journal/*:N60+N8:part+ENOSPC" },
+  { "no room in the vault", "write:vault/*:N10+N6:part+ENOSPC" },
+  { "no room for a segment", "reserve:*:N4+N4:ENOSPC" },
+  { "no room, then the power goes", "write:*:N60+N9:ENOSPC;sync:*:N120:power" },
+  { "read-only for a while", "write:*:N90+N6:EROFS" },
+  { "no files for a while", "open:*:N20+N10:EMFILE" },
+  { "the power goes", "sync:*:N120:power" },
+  { "the power goes in the midst of writes", "write:*:N200:power" },
+  { "the power goes at a name's change", "folder:*:N12:power" },
+  { "names do not change", "rename:*:1/3:EIO;unlink:*:1/3:EIO;truncate:*:1/3:EIO;folder:*:1/10:EIO" },
+  { "everything at once", "write:*:1/60:ENOSPC;sync:*:1/80:EIO;open:*:1/40:EMFILE;unlink:*:1/4:EIO" },
+}
