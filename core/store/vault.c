@@ -655,25 +655,49 @@ static int by_address(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-// Sorted addresses of one file: the heads, a sync, the bodies, a sync. *rc says what was found there.
-static int erase_in_file(const struct open_file *f, const uint64_t *address, size_t count, int *rc, struct error *err) {
-  uint8_t raw[HEAD];
+// What is done to the sorted addresses of one file. Returns an errno; *rc says what was found there.
+typedef int (*erase_step)(const struct open_file *f, const uint64_t *address, size_t count, int *rc, struct error *err);
+
+static int read_head(const struct open_file *f, uint64_t address, uint8_t raw[HEAD], struct head *h, bool *holds) {
   size_t got;
+  uint32_t at = address_offset(address);
+  int e = disk_read(f->fd, raw, HEAD, (off_t)at, &got);
+  *holds = e == 0 && got == HEAD && get_head(raw, &f->file, at, h) && h->type != VAULT_COMMIT;
+  return e;
+}
+
+// All are records.
+static int check_in_file(const struct open_file *f, const uint64_t *address, size_t count, int *rc, struct error *err) {
+  int e = 0;
+  for (size_t i = 0; e == 0 && *rc == 0 && i < count; i++) {
+    uint8_t raw[HEAD] = {0};
+    struct head h;
+    bool holds;
+    e = read_head(f, address[i], raw, &h, &holds);
+    if (e == 0 && !holds) *rc = not_whole(address[i], err);
+  }
+  return e;
+}
+
+// The heads, a sync, the bodies, a sync. Each was a record when it was listed: a head that does not hold was written over
+// by half, and what it was has the same size in the same place as what it becomes.
+static int erase_in_file(const struct open_file *f, const uint64_t *address, size_t count, int *rc, struct error *err) {
   int e = 0;
   uint32_t *size = xcalloc(count, sizeof *size);
   for (size_t i = 0; e == 0 && *rc == 0 && i < count; i++) {
-    uint32_t at = address_offset(address[i]);
-    struct head h;
-    e = disk_read(f->fd, raw, sizeof raw, (off_t)at, &got);
+    uint8_t raw[HEAD] = {0};
+    struct head h = {0};
+    bool holds;
+    e = read_head(f, address[i], raw, &h, &holds);
     if (e) break;
-    if (got < sizeof raw || !get_head(raw, &f->file, at, &h) || h.type == VAULT_COMMIT) {
+    size[i] = holds ? h.size : get32(raw);
+    if (size[i] < HEAD || size[i] % HEAD || size[i] > RECORD_MAX) {
       *rc = not_whole(address[i], err);
       break;
     }
-    size[i] = h.size;
-    h = (struct head){.size = h.size, .type = VAULT_ERASED};
-    put_head(raw, &f->file, at, &h);
-    e = disk_write(f->fd, raw, sizeof raw, (off_t)at);
+    h = (struct head){.size = size[i], .type = VAULT_ERASED};
+    put_head(raw, &f->file, address_offset(address[i]), &h);
+    e = disk_write(f->fd, raw, sizeof raw, (off_t)address_offset(address[i]));
   }
   if (e == 0 && *rc == 0) e = disk_sync(f->fd);
   for (size_t i = 0; e == 0 && *rc == 0 && i < count; i++) {
@@ -686,15 +710,14 @@ static int erase_in_file(const struct open_file *f, const uint64_t *address, siz
   return e;
 }
 
-static int erase_all(const char *dir, uint64_t *address, size_t count, struct error *err) {
+static int each_file(const char *dir, const uint64_t *address, size_t count, erase_step step, struct error *err) {
   int rc = 0;
-  qsort(address, count, sizeof *address, by_address);
   for (size_t i = 0, n; rc == 0 && i < count; i += n) {
     for (n = 1; i + n < count && address[i + n] >> 32 == address[i] >> 32;) n++;
     struct open_file f = {.file = {.log = address_log(address[i]), .number = address_number(address[i])}};
     rc = open_file(dir, O_RDWR, &f, err);
     if (rc) break;
-    int e = erase_in_file(&f, address + i, n, &rc, err);
+    int e = step(&f, address + i, n, &rc, err);
     close(f.fd);
     if (e) rc = error_set(err, disk_status(e), "erasing in %s/vault: %s", dir, strerror(e));
   }
@@ -715,27 +738,20 @@ void vault_release(int hold) {
   if (hold >= 0) close(hold);
 }
 
-static int erase_listed(const char *dir, const uint64_t *addresses, size_t count, struct error *err) {
-  int e = keep_list(dir, addresses, count);
-  if (e) return error_set(err, disk_status(e), "%s/vault/erasing: %s", dir, strerror(e));
-  uint64_t *sorted = xmalloc(count * sizeof *sorted);
-  memcpy(sorted, addresses, count * sizeof *sorted);
-  int rc = erase_all(dir, sorted, count, err);
-  free(sorted);
+static int list_fails(const char *dir, int e, struct error *err) {
+  return error_set(err, disk_status(e), "%s/vault/erasing: %s", dir, strerror(e));
+}
+
+// Erases what is in the list, and empties it.
+static int carry_out(const char *dir, const uint64_t *sorted, size_t count, struct error *err) {
+  int rc = each_file(dir, sorted, count, erase_in_file, err);
   if (rc) return rc;
-  e = keep_list(dir, NULL, 0);
-  return e ? error_set(err, disk_status(e), "%s/vault/erasing: %s", dir, strerror(e)) : 0;
+  int e = keep_list(dir, NULL, 0);
+  return e ? list_fails(dir, e, err) : 0;
 }
 
-int vault_erase(const char *dir, const uint64_t *addresses, size_t count, struct error *err) {
-  if (!count) return 0;
-  int lock = lock_folder(dir, LOCK_EX); // waits for who copies
-  int rc = erase_listed(dir, addresses, count, err);
-  vault_release(lock);
-  return rc;
-}
-
-int vault_erase_rest(const char *dir, struct error *err) {
+// Ends what a list still has.
+static int end_list(const char *dir, struct error *err) {
   char path[PATH_MAX];
   struct buf b = {0};
   list_path(path, dir);
@@ -747,9 +763,39 @@ int vault_erase_rest(const char *dir, struct error *err) {
       get32(b.p + 12) == crc32c(0, bytes_of(b.p + LIST_HEADER, count * 8))) {
     uint64_t *address = xmalloc(count * sizeof *address);
     for (size_t i = 0; i < count; i++) address[i] = get64(b.p + LIST_HEADER + 8 * i);
-    rc = vault_erase(dir, address, count, err);
+    qsort(address, count, sizeof *address, by_address);
+    rc = carry_out(dir, address, count, err);
     free(address);
   }
   buf_deinit(&b);
+  return rc;
+}
+
+static int erase_listed(const char *dir, const uint64_t *addresses, size_t count, struct error *err) {
+  uint64_t *sorted = memcpy(xmalloc(count * sizeof *sorted), addresses, count * sizeof *sorted);
+  qsort(sorted, count, sizeof *sorted, by_address);
+  int rc = each_file(dir, sorted, count, check_in_file, err);
+  if (rc == 0) {
+    int e = keep_list(dir, sorted, count);
+    rc = e ? list_fails(dir, e, err) : carry_out(dir, sorted, count, err);
+  }
+  free(sorted);
+  return rc;
+}
+
+int vault_erase(const char *dir, const uint64_t *addresses, size_t count, struct error *err) {
+  if (!count) return 0;
+  int lock = lock_folder(dir, LOCK_EX); // waits for who copies
+  // One that failed halfway, perhaps of the same: the list of what is half erased must not be written over.
+  int rc = end_list(dir, err);
+  if (rc == 0) rc = erase_listed(dir, addresses, count, err);
+  vault_release(lock);
+  return rc;
+}
+
+int vault_erase_rest(const char *dir, struct error *err) {
+  int lock = lock_folder(dir, LOCK_EX);
+  int rc = end_list(dir, err);
+  vault_release(lock);
   return rc;
 }

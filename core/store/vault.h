@@ -66,7 +66,8 @@ int vault_scan(const char *dir, const struct vault_tip from[256], vault_visit vi
 // ---- erasing (one thread at a time) ----
 // Overwrites records in place, so that nothing of them is left: first the list of addresses is kept in DIR/vault/erasing,
 // then each head becomes that of an erased record, then the bodies become zeros, then the list is emptied; each is synced
-// before the next. Erased already is no failure. ITD_EFULL (nothing was done), ITD_EIO, ITD_ECORRUPT (no record there).
+// before the next. Erased already is no failure. ITD_EFULL, ITD_EIO: it may be half done; called again it ends that first, as
+// vault_erase_rest does. ITD_ECORRUPT (no record there).
 int vault_erase(const char *dir, const uint64_t *addresses, size_t count, struct error *err) ITD_MUST_USE;
 // Nothing is erased until vault_release: for who copies the vault. -1: there is none, or it can't be opened.
 int vault_hold(const char *dir);

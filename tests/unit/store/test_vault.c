@@ -439,6 +439,43 @@ static void sealed_bytes_open_only_whole(void **state) {
   }
 }
 
+// The disk takes a part of a write, or nothing, for a while: what was begun is ended by the next try, or by the next start, also
+// where a head was written over by half.
+static void an_erasing_is_ended_after_any_failure(void **state) {
+  (void)state;
+  struct draw d = {seed + 5};
+  int failed = 0;
+  for (int round = 0; round < 60; round++) {
+    struct error err = {0};
+    char plan[120];
+    char *dir = fresh_dir();
+    struct vault *v = must_open(dir);
+    commit_some(v, &d, 6);
+    vault_close(v);
+    size_t a = (size_t)draw(&d, kept_count), b = (size_t)draw(&d, kept_count);
+    uint64_t address[2] = {kept[a].address, kept[b].address};
+    unsigned first = 1 + (unsigned)draw(&d, 8), count = 1 + (unsigned)draw(&d, 6);
+    const char *what = draw(&d, 2) ? "part+ENOSPC" : "part+EIO";
+    snprintf(plan, sizeof plan, "seed=%u;write:*:%u+%u:%s", (unsigned)draw(&d, 1000), first, count, what);
+    if (disk_faults_start(plan, &err)) fail_msg("%s", err.text);
+    int rc = vault_erase(dir, address, 2, &err), tries = 0;
+    failed += rc != 0;
+    bool is_by_start = draw(&d, 2);
+    if (is_by_start) disk_faults_stop();
+    for (; rc && tries < 20; tries++) {
+      if (rc != ITD_EFULL && rc != ITD_EIO) fail_msg("%s: %s", plan, err.text);
+      rc = is_by_start ? vault_erase_rest(dir, &err) : vault_erase(dir, address, 2, &err);
+    }
+    if (rc) fail_msg("%s: %s", plan, err.text);
+    disk_faults_stop();
+    assert_int_equal(vault_erase(dir, address, 2, &err), 0); // where the list was not whole nothing had begun
+    kept[a].is_erased = kept[b].is_erased = true;
+    must_hold(dir, kept_count);
+    scratch_free(dir);
+  }
+  assert_true(failed > 10);
+}
+
 int main(void) {
   seed = seed_of_run();
   log_set_level(LOG_ERROR);
@@ -448,6 +485,7 @@ int main(void) {
       cmocka_unit_test(any_bytes_are_survived),
       cmocka_unit_test(erased_records_are_gone_and_the_others_stay),
       cmocka_unit_test(an_erasing_is_ended_after_any_crash),
+      cmocka_unit_test(an_erasing_is_ended_after_any_failure),
       cmocka_unit_test(sealed_bytes_open_only_whole),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
