@@ -12,7 +12,7 @@ local ORDERED = { funnel = true, sequence = true, co_occurrence = true }
 local DURATIONS = { recency = true, gap = true, session_length = true }
 
 -- These keep a text when told so, or when they take a part of one; channels and events' names are texts.
-local PICKS = { first = true, last = true, most_common = true }
+local PICKS = { first = true, last = true, most_common = true, account = true }
 local function is_text(declaration)
   if not PICKS[declaration.op] then return false end
   return declaration.text == true or declaration.part ~= nil or declaration.of == "channel" or declaration.of == "event"

@@ -1,5 +1,6 @@
 // intent test: runs a policy's specs on the real engine, a made-up lead a case. scripts/spec.lua reads and judges them.
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "cli/field.h"
@@ -72,12 +73,22 @@ static int decide(struct trial *t, struct bytes map, int64_t at_ms, struct error
 static int say_account(struct trial *t, struct bytes account, int64_t at_ms, struct error *err) {
   const struct feature_set *set = policy_features(t->testing->policy);
   struct bytes name, value;
-  double number = 0;
   for (struct each each = each_of_map(account); each_next_pair(&each, &name, &value);) {
     if (!mp_as_str(name, &name)) name = (struct bytes){0};
     int at = feature_find(set, name);
-    (void)mp_as_number(value, &number); // scripts/spec.lua saw to it
-    if (at < 0 || !feature_account_say(set, lead_feature_state(t->lead), (size_t)at, number, at_ms))
+    bool is_text = at >= 0 && feature_info(set, (size_t)at)->is_text;
+    double number = 0;
+    struct bytes text = {0};
+    int64_t span_ms;
+    bool is_said = mp_as_str(value, &text);
+    if (is_said && !is_text && duration_parse(text, &span_ms) == 0)
+      number = (double)span_ms;
+    else if (is_said != is_text)
+      return error_set(err, ITD_EINVAL, "account: '%.*s' is %s", (int)name.n, (const char *)name.p,
+                       is_text ? "a text" : "a number or a duration");
+    else if (!is_said)
+      (void)mp_as_number(value, &number); // scripts/spec.lua saw to it
+    if (at < 0 || !feature_account_say(set, lead_feature_state(t->lead), (size_t)at, number, text, at_ms))
       return error_set(err, ITD_EINVAL, "account: '%.*s' is no feature of op \"account\"", (int)name.n,
                        (const char *)name.p);
   }

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct person {
@@ -11,12 +12,20 @@ struct person {
   struct bytes items; // a contribution
 };
 
+struct trait {
+  uint64_t key;
+  int64_t at_ms;
+  struct bytes value; // a float or text, packed
+};
+
 struct account {
   int64_t first, last, sent_ms; // INT64_MIN: never
   bool is_dirty;
   uint64_t evicted;
   struct person *people; // sorted by id; one more than `count` has room
   uint32_t count;
+  struct trait *traits; // sorted by key; one more than `trait_count` has room
+  uint32_t trait_count;
 };
 
 // ---- the state ----
@@ -41,26 +50,44 @@ static void read_people(struct bytes list, struct account *a) {
   }
 }
 
+static uint64_t as_u64(struct mp_value v) { return v.type == MP_UINT ? v.u : (uint64_t)v.i; }
+
+static void read_traits(struct bytes list, struct account *a) {
+  struct mp in = mp_of(list);
+  a->trait_count = list.n ? mp_next(&in).count : 0;
+  a->traits = xcalloc(a->trait_count + 1, sizeof *a->traits);
+  for (uint32_t i = 0; i < a->trait_count; i++) {
+    mp_next(&in); // [
+    a->traits[i].key = as_u64(mp_next(&in));
+    CHECK(take_int(&in, &a->traits[i].at_ms));
+    a->traits[i].value = mp_take(&in);
+  }
+}
+
 // Points into `state`, which was written by put_account.
 static void read_account(struct bytes state, struct account *a) {
   *a = (struct account){.first = INT64_MAX, .last = INT64_MIN, .sent_ms = INT64_MIN};
   if (!state.n) {
     a->people = xcalloc(1, sizeof *a->people);
+    read_traits(state, a);
     return;
   }
   struct mp in = mp_of(state);
   int64_t version, evicted;
-  CHECK(mp_next(&in).count == 7 && take_int(&in, &version) && version == 1);
+  uint32_t parts = mp_next(&in).count;
+  CHECK(take_int(&in, &version) && (version == 1 || version == 2) && parts == 6 + (uint32_t)version);
   CHECK(take_int(&in, &a->first) && take_int(&in, &a->last) && take_int(&in, &a->sent_ms));
   a->is_dirty = mp_next(&in).b;
   CHECK(take_int(&in, &evicted));
   a->evicted = (uint64_t)evicted;
   read_people(mp_take(&in), a);
+  read_traits(version == 2 ? mp_take(&in) : (struct bytes){0}, a);
 }
 
 static void put_account(const struct account *a, struct buf *out) {
-  mp_put_array(out, 7);
-  mp_put_int(out, 1);
+  int version = a->trait_count ? 2 : 1;
+  mp_put_array(out, 6 + (uint32_t)version);
+  mp_put_int(out, version);
   mp_put_int(out, a->first);
   mp_put_int(out, a->last);
   mp_put_int(out, a->sent_ms);
@@ -72,6 +99,14 @@ static void put_account(const struct account *a, struct buf *out) {
     mp_put_bin(out, bytes_of(a->people[i].id.b, sizeof a->people[i].id.b));
     mp_put_int(out, a->people[i].touch);
     mp_put_raw(out, a->people[i].items);
+  }
+  if (version == 1) return;
+  mp_put_array(out, a->trait_count);
+  for (uint32_t i = 0; i < a->trait_count; i++) {
+    mp_put_array(out, 3);
+    mp_put_uint(out, a->traits[i].key);
+    mp_put_int(out, a->traits[i].at_ms);
+    mp_put_raw(out, a->traits[i].value);
   }
 }
 
@@ -129,8 +164,6 @@ static int by_item(const void *x, const void *y) {
   if (a->form == ACCOUNT_TILE && a->time != b->time) return a->time < b->time ? -1 : 1;
   return a->who < b->who ? -1 : a->who > b->who;
 }
-
-static uint64_t as_u64(struct mp_value v) { return v.type == MP_UINT ? v.u : (uint64_t)v.i; }
 
 // False: no item.
 static bool read_item(struct mp *in, struct told *out) {
@@ -229,8 +262,15 @@ static void put_copy(const struct account *a, int64_t at_ms, struct buf *out) {
   mp_put_int(out, a->first);
   mp_put_int(out, a->last);
   mp_put_uint(out, a->count);
-  mp_put_array(out, rolls);
+  mp_put_array(out, rolls + a->trait_count);
   buf_append_bytes(out, buf_bytes(&list));
+  for (uint32_t i = 0; i < a->trait_count; i++) {
+    mp_put_array(out, 4);
+    mp_put_uint(out, a->traits[i].key);
+    mp_put_int(out, ACCOUNT_TRAIT);
+    mp_put_uint(out, 1);
+    mp_put_raw(out, a->traits[i].value);
+  }
   buf_deinit(&list);
   free(all);
 }
@@ -290,6 +330,7 @@ static bool is_due(const struct account *a, int64_t now_ms, int64_t interval_ms)
 static void finish(struct account *a, struct message_effects *effects) {
   put_account(a, &effects->state);
   free(a->people);
+  free(a->traits);
 }
 
 // ---- kinds ----
@@ -300,7 +341,8 @@ struct update {
 };
 
 #define TIME_MAX (INT64_C(1) << 60) // sums of two times stay in range
-static bool read_update(struct bytes body, struct update *out) {
+// [time, interval, is_urgent, items]
+static bool read_head(struct bytes body, struct update *out) {
   struct mp in = mp_of(body);
   struct mp_value head = mp_next(&in);
   if (head.type != MP_ARRAY || head.count != 4) return false;
@@ -310,8 +352,16 @@ static bool read_update(struct bytes body, struct update *out) {
   if (urgent.type != MP_BOOL) return false;
   out->is_urgent = urgent.b;
   out->items = mp_take(&in);
+  return true;
+}
+
+static bool read_update(struct bytes body, struct update *out) {
   uint32_t count = 0;
-  return read_items(out->items, 0, NULL, &count);
+  return read_head(body, out) && read_items(out->items, 0, NULL, &count);
+}
+
+void account_put_traits(struct buf *body, int64_t at_ms, int64_t interval_ms, bool is_urgent, struct bytes items) {
+  account_put_update(body, at_ms, interval_ms, is_urgent, items);
 }
 
 void account_put_update(struct buf *body, int64_t touch_ms, int64_t interval_ms, bool is_urgent,
@@ -378,6 +428,90 @@ void account_flush(const struct entity *before, const struct message *m, struct 
   finish(&a, effects);
 }
 
+// ---- traits ----
+static bool read_trait(struct mp *in, struct trait *out) {
+  struct mp_value head = mp_next(in);
+  if (head.type != MP_ARRAY || head.count != 3) return false;
+  struct mp_value key = mp_next(in), form = mp_next(in);
+  bool is_whole = (key.type == MP_INT && key.i >= 0) || key.type == MP_UINT;
+  if (!is_whole || form.type != MP_INT || form.i != ACCOUNT_TRAIT) return false;
+  out->key = as_u64(key);
+  out->value = mp_take(in);
+  struct mp_value v = mp_value_of(out->value);
+  if (v.type == MP_FLOAT) return v.f - v.f == 0;
+  return v.type == MP_STR && v.s.n <= FEATURE_TEXT_MAX && bytes_is_utf8(v.s);
+}
+
+static bool read_said(struct bytes body, struct update *out, struct trait *traits, uint32_t *count) {
+  struct mp in;
+  if (!read_head(body, out)) return false;
+  in = mp_of(out->items);
+  struct mp_value head = mp_next(&in);
+  if (head.type != MP_ARRAY || head.count > ACCOUNT_TRAITS_MAX) return false;
+  *count = head.count;
+  for (uint32_t i = 0; i < head.count; i++)
+    if (!read_trait(&in, &traits[i])) return false;
+  return true;
+}
+
+// Of two values, one kind each key: by size, or by bytes.
+static bool is_greater(struct bytes a, struct bytes b) {
+  struct mp_value x = mp_value_of(a), y = mp_value_of(b);
+  if (x.type == MP_FLOAT && y.type == MP_FLOAT) return x.f > y.f;
+  return bytes_compare(a, b) > 0;
+}
+
+static uint32_t place_of_trait(const struct account *a, uint64_t key) {
+  uint32_t at = 0;
+  while (at < a->trait_count && a->traits[at].key < key) at++;
+  return at;
+}
+
+static void drop_trait(struct account *a) {
+  uint32_t oldest = 0;
+  for (uint32_t i = 1; i < a->trait_count; i++)
+    if (a->traits[i].at_ms < a->traits[oldest].at_ms) oldest = i; // of equals the one with the lowest key
+  memmove(&a->traits[oldest], &a->traits[oldest + 1], (a->trait_count - oldest - 1) * sizeof *a->traits);
+  a->trait_count--;
+}
+
+// True: what copies say has changed.
+static bool take_trait(struct account *a, const struct trait *said) {
+  uint32_t at = place_of_trait(a, said->key);
+  struct trait *t = &a->traits[at];
+  if (at < a->trait_count && t->key == said->key) {
+    bool is_later = said->at_ms > t->at_ms || (said->at_ms == t->at_ms && is_greater(said->value, t->value));
+    bool is_other = !bytes_eq(said->value, t->value);
+    if (is_later) *t = *said;
+    return is_later && is_other;
+  }
+  memmove(t + 1, t, (a->trait_count - at) * sizeof *t);
+  *t = *said;
+  if (++a->trait_count > ACCOUNT_TRAITS_MAX) drop_trait(a);
+  return true;
+}
+
+void account_traits(const struct entity *before, const struct message *m, struct message_effects *effects) {
+  struct update said;
+  struct trait traits[ACCOUNT_TRAITS_MAX];
+  uint32_t count = 0;
+  if (!read_said(m->body, &said, traits, &count)) {
+    message_refuse(effects, ITD_EINVAL, "an account.traits is [time, interval, is_urgent, [[key, 5, value], ...]]");
+    return;
+  }
+  struct account a;
+  bool is_changed = false;
+  read_account(entity_state(before), &a);
+  a.traits = xrealloc(a.traits, (a.trait_count + count + 1) * sizeof *a.traits);
+  for (uint32_t i = 0; i < count; i++) {
+    traits[i].at_ms = said.touch;
+    is_changed |= take_trait(&a, &traits[i]);
+  }
+  if (is_changed && a.count > 0) // nobody of whom it knows: nobody to tell
+    tell(before, &a, m->at_ms, said.is_urgent || is_due(&a, m->at_ms, said.interval), NULL, effects);
+  finish(&a, effects);
+}
+
 void account_copy(const struct entity *before, const struct message *m, struct message_effects *effects) {
   (void)before;
   buf_append_bytes(&effects->state, m->body);
@@ -404,7 +538,7 @@ void account_show(const struct entity *e, struct buf *out) {
   char text[LEAD_ID_TEXT];
   read_account(entity_state(e), &a);
   lead_id_format(e->id, text);
-  mp_put_map(out, 9);
+  mp_put_map(out, 10);
   mp_put_cstr(out, "account");
   mp_put_cstr(out, text);
   put_time("clock", e->now_ms, out);
@@ -424,7 +558,19 @@ void account_show(const struct entity *e, struct buf *out) {
     mp_put_cstr(out, text);
     put_time("touch", a.people[i].touch, out);
   }
+  mp_put_cstr(out, "traits");
+  mp_put_array(out, a.trait_count);
+  for (uint32_t i = 0; i < a.trait_count; i++) {
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)a.traits[i].key);
+    mp_put_map(out, 3);
+    mp_put_cstr(out, "key");
+    mp_put_cstr(out, text);
+    put_time("at", a.traits[i].at_ms, out);
+    mp_put_cstr(out, "value");
+    mp_put_raw(out, a.traits[i].value);
+  }
   mp_put_cstr(out, "copy");
   put_copy(&a, e->now_ms, out);
   free(a.people);
+  free(a.traits);
 }

@@ -193,12 +193,12 @@ static int read_account(struct engine *e, const struct policy *policy, struct le
 }
 
 // And after: what goes to accounts; fills *shared with what the frame has to record.
-static void tell_account(struct engine *e, const struct policy *policy, struct lead *lead,
+static void tell_account(struct engine *e, const struct policy *policy, struct lead *lead, const struct event *event,
                          const struct policy_outcome *outcome, struct bytes *shared) {
   const struct feature_set *set = policy_features(policy);
   const int64_t scores[2] = {outcome->fit_milli, outcome->engagement_milli};
   buf_clear(&e->messages);
-  member_tell(&e->accounts, policy, lead, e->values, e->texts, scores, &e->messages);
+  member_tell(&e->accounts, policy, lead, event, e->values, e->texts, scores, &e->messages);
   if (feature_accounts(set) == 0) return;
   size_t was = e->account.n;
   feature_account_save(set, lead_feature_state(lead), &e->account);
@@ -235,7 +235,7 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
   }
   struct bytes shared = *replayed;
   buf_clear(&e->messages);
-  if (replayed == &LIVE) tell_account(e, policy, lead, &outcome, &shared);
+  if (replayed == &LIVE) tell_account(e, policy, lead, event, &outcome, &shared);
   lead->number++;
   struct decision *d = next_decision(e);
   *d = (struct decision){.is_timer = timer_transition >= 0,

@@ -71,11 +71,30 @@ static void put_update(const struct engine_accounts *accounts, struct lead *lead
   member->sent_urgent = urgent;
 }
 
+// What a `group` event says of the account that it names. Each is told, so that whatever the order of events the latest counts,
+// also that of one which no longer makes the lead a member.
+static void put_traits(const struct engine_accounts *accounts, const struct feature_set *set, const struct lead *lead,
+                       const struct event *event, struct buf *messages) {
+  struct buf items = {0}, body = {0};
+  bool is_urgent;
+  if (!event || event->type != EVENT_GROUP || !event->group_id.n) return;
+  if (feature_traits(set, event, &items, &is_urgent)) {
+    int64_t at_ms = event->timestamp_ms < lead->now_ms ? event->timestamp_ms : lead->now_ms;
+    account_put_traits(&body, at_ms, accounts->interval_ms, is_urgent, buf_bytes(&items));
+    struct lead_id account = accounts->account_of(accounts->context, lead->workspace, event->group_id);
+    message_put(messages, account, MESSAGE_ACCOUNT_TRAITS, buf_bytes(&body));
+  }
+  buf_deinit(&items);
+  buf_deinit(&body);
+}
+
 void member_tell(const struct engine_accounts *accounts, const struct policy *policy, struct lead *lead,
-                 const double *values, const struct bytes *texts, const int64_t scores[2], struct buf *messages) {
+                 const struct event *event, const double *values, const struct bytes *texts, const int64_t scores[2],
+                 struct buf *messages) {
   const struct feature_set *set = policy_features(policy);
   uint8_t *state = lead_feature_state(lead);
   if (!accounts->account_of || feature_accounts(set) == 0) return;
+  put_traits(accounts, set, lead, event, messages);
   struct feature_member member;
   feature_member_get(set, state, &member);
   struct lead_id account = id_of(member.account);

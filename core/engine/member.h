@@ -10,6 +10,7 @@ void member_read(const struct engine_accounts *accounts, const struct policy *po
 // For a lead that is not to be one any more: appends what tells its account so.
 void member_leave(const struct engine_accounts *accounts, const struct policy *policy, const struct lead *lead,
                   struct buf *messages);
-// After it: appends to `messages` what the accounts are to know, and notes it in the lead.
+// After it: appends to `messages` what the accounts are to know, and notes it in the lead. `event` NULL: there is none.
 void member_tell(const struct engine_accounts *accounts, const struct policy *policy, struct lead *lead,
-                 const double *values, const struct bytes *texts, const int64_t scores[2], struct buf *messages);
+                 const struct event *event, const double *values, const struct bytes *texts, const int64_t scores[2],
+                 struct buf *messages);

@@ -17,6 +17,7 @@ static const struct message_kind kinds[] = {
     {MESSAGE_ACCOUNT_LEAVE, "account.leave", ENTITY_ACCOUNT, account_leave},
     {MESSAGE_ACCOUNT_FLUSH, "account.flush", ENTITY_ACCOUNT, account_flush},
     {MESSAGE_ACCOUNT_COPY, "account.copy", ENTITY_VIEW, account_copy},
+    {MESSAGE_ACCOUNT_TRAITS, "account.traits", ENTITY_ACCOUNT, account_traits},
 };
 
 const struct message_kind *message_kind_of(unsigned number) {

@@ -56,7 +56,8 @@ enum {
   MESSAGE_ACCOUNT_UPDATE = 16, // these: engine/account.h
   MESSAGE_ACCOUNT_LEAVE = 17,
   MESSAGE_ACCOUNT_FLUSH = 18,
-  MESSAGE_ACCOUNT_COPY = 19
+  MESSAGE_ACCOUNT_COPY = 19,
+  MESSAGE_ACCOUNT_TRAITS = 20
 };
 const struct message_kind *message_kind_of(unsigned number); // NULL: this program has none of that number
 

@@ -17,9 +17,12 @@ static enum account_form form_of(const struct feature *f) {
   case ROLL_PEOPLE: return ACCOUNT_TILE;
   case ROLL_DISTINCT: return ACCOUNT_TEXT;
   case ROLL_LATEST: return ACCOUNT_TIME;
+  case ROLL_TRAIT: return ACCOUNT_TRAIT;
   default: return ACCOUNT_NUMBER;
   }
 }
+
+static bool is_trait(const struct feature *f) { return f->op->is_account && f->roll == ROLL_TRAIT; }
 
 static bool has_item(const struct feature *f) { return is_tiled(f) || f->reads || f->score != SCORE_NONE; }
 
@@ -50,12 +53,19 @@ static int find_read(struct feature_set *set, struct feature *f, struct error *e
 }
 
 int account_resolve(struct feature_set *set, struct error *err) {
-  uint32_t items = 0;
+  uint32_t items = 0, traits = 0;
   for (size_t i = 0; i < set->count; i++) {
     struct feature *f = &set->features[i];
     if (!f->op->is_account) continue;
     set->account_count++;
-    if (f->of_text.n) {
+    traits += is_trait(f);
+    if (traits > ACCOUNT_TRAITS_MAX)
+      return error_set(err, ITD_EPOLICY, "features: %s: at most %u traits of accounts are kept", f->info.name,
+                       ACCOUNT_TRAITS_MAX);
+    if (is_trait(f) && f->info.is_personal)
+      return error_set(err, ITD_EPOLICY, "features: %s: it is personal, and an account is not: its leads read it",
+                       f->info.name);
+    if (f->of_text.n && !is_trait(f)) {
       int rc = find_read(set, f, err);
       if (rc) return rc;
     }
@@ -75,6 +85,7 @@ void account_lay(struct feature_set *set) {
     if (!f->op->is_account) continue;
     uint64_t of = f->reads ? f->reads->info.definition_hash : (uint64_t)f->score;
     f->info.definition_hash = hash_mix(hash_mix(definition_hash(f), f->roll), of);
+    if (is_trait(f)) of = hash_mix(hash_mix(hash64(f->of_text), f->input), f->part);
     f->item = is_tiled(f) ? hash_mix(ACCOUNT_TILE, (uint64_t)f->tile_ms) : hash_mix(form_of(f), of);
   }
   set->member_offset = (uint32_t)set->state_size;
@@ -87,22 +98,32 @@ static double nothing(const struct feature *f) {
   return is_count ? 0 : NAN;
 }
 
-size_t op_account_size(const struct feature *f) { return (void)f, 16; }
+#define TEXT_CELL (1 + FEATURE_TEXT_MAX) // of a text trait, as op_pick.c has it
+
+size_t op_account_size(const struct feature *f) { return f->info.is_text ? 8 + TEXT_CELL : 16; }
 void op_account_init(const struct feature *f, uint8_t *state) {
   store_i64(state, TIME_NONE);
-  store_f64(state + 8, nothing(f));
+  memset(state + 8, 0, op_account_size(f) - 8);
+  if (!f->info.is_text) store_f64(state + 8, nothing(f));
+}
+static void store_text(uint8_t *state, struct bytes text) {
+  text = text_cut(text, FEATURE_TEXT_MAX);
+  memset(state + 8, 0, TEXT_CELL);
+  state[8] = (uint8_t)text.n;
+  if (text.n) memcpy(state + 9, text.p, text.n);
 }
 void op_account_fold(const struct feature *f, uint8_t *state, const struct sample *sample) {
   (void)f, (void)state, (void)sample;
 }
 double op_account_read(const struct feature *f, const uint8_t *state, int64_t now_ms) {
-  return (void)f, (void)now_ms, load_f64(state + 8);
+  return (void)now_ms, f->info.is_text ? NAN : load_f64(state + 8);
 }
 // Both leads' copies are of one account or of two: the newer one, then the greater bits.
 void op_account_merge(const struct feature *f, uint8_t *into, const uint8_t *other) {
-  (void)f;
   int64_t a = load_i64(into), b = load_i64(other);
-  if (b > a || (b == a && load_u64(other + 8) > load_u64(into + 8))) memcpy(into, other, 16);
+  bool is_greater =
+      f->info.is_text ? memcmp(other + 8, into + 8, TEXT_CELL) > 0 : load_u64(other + 8) > load_u64(into + 8);
+  if (b > a || (b == a && is_greater)) memcpy(into, other, f->size);
 }
 
 // ---- membership ----
@@ -165,19 +186,22 @@ void account_merge(const struct feature_set *set, uint8_t *into, const uint8_t *
 void feature_account_save(const struct feature_set *set, const uint8_t *state, struct buf *out) {
   buf_append(out, state + set->member_offset, MEMBER_SIZE);
   for (size_t i = 0; i < set->count; i++)
-    if (set->features[i].op->is_account) buf_append(out, state + set->features[i].offset, 16);
+    if (set->features[i].op->is_account) buf_append(out, state + set->features[i].offset, set->features[i].size);
 }
 
 int feature_account_load(const struct feature_set *set, uint8_t *state, struct bytes saved, struct error *err) {
-  if (set->account_count == 0 || saved.n != MEMBER_SIZE + 16 * set->account_count)
+  size_t size = MEMBER_SIZE;
+  for (size_t i = 0; i < set->count; i++)
+    if (set->features[i].op->is_account) size += set->features[i].size;
+  if (set->account_count == 0 || saved.n != size)
     return error_set(err, ITD_ECORRUPT, "a frame has %zu bytes of an account; the release has %zu features of accounts",
                      saved.n, set->account_count);
   memcpy(state + set->member_offset, saved.p, MEMBER_SIZE);
   const uint8_t *p = saved.p + MEMBER_SIZE;
   for (size_t i = 0; i < set->count; i++) {
     if (!set->features[i].op->is_account) continue;
-    memcpy(state + set->features[i].offset, p, 16);
-    p += 16;
+    memcpy(state + set->features[i].offset, p, set->features[i].size);
+    p += set->features[i].size;
   }
   return 0;
 }
@@ -256,8 +280,22 @@ static double value_of(const struct feature *f, const struct copy *copy, int64_t
   if (!find_roll(copy, f->item, form_of(f), &roll, &left)) return nothing(f);
   if (is_tiled(f)) return people_in(f, roll, left, now);
   if (form_of(f) == ACCOUNT_NUMBER) return number_of(f, roll, left);
+  if (f->roll == ROLL_TRAIT) {
+    double value;
+    return left == 2 && take_int(&roll, &n) && mp_as_number(mp_take(&roll), &value) ? value : NAN;
+  }
   if (left != 2 || !take_int(&roll, &n) || !take_int(&roll, &v)) return nothing(f);
   return f->roll == ROLL_LATEST ? since(v, now) : (double)v;
+}
+
+static struct bytes text_of(const struct feature *f, const struct copy *copy) {
+  struct mp roll;
+  uint32_t left;
+  int64_t n;
+  struct bytes text;
+  bool has_one = find_roll(copy, f->item, ACCOUNT_TRAIT, &roll, &left) && left == 2 && take_int(&roll, &n) &&
+                 mp_as_str(mp_take(&roll), &text);
+  return has_one ? text : (struct bytes){0};
 }
 
 void feature_account_take(const struct feature_set *set, uint8_t *state, struct bytes bytes, int64_t now_ms) {
@@ -269,18 +307,26 @@ void feature_account_take(const struct feature_set *set, uint8_t *state, struct 
     if (!f->op->is_account) continue;
     op_account_init(f, state + f->offset);
     if (!is_known) continue;
-    double value = value_of(f, &copy, now);
     store_i64(state + f->offset, copy.at);
+    if (f->info.is_text) {
+      store_text(state + f->offset, text_of(f, &copy));
+      continue;
+    }
+    double value = value_of(f, &copy, now);
     store_f64(state + f->offset + 8, isnan(value) ? NAN : value + 0.0);
   }
 }
 
-bool feature_account_say(const struct feature_set *set, uint8_t *state, size_t index, double value, int64_t now_ms) {
+bool feature_account_say(const struct feature_set *set, uint8_t *state, size_t index, double value, struct bytes text,
+                         int64_t now_ms) {
   CHECK(index < set->count);
   const struct feature *f = &set->features[index];
   if (!f->op->is_account) return false;
   store_i64(state + f->offset, now_ms);
-  store_f64(state + f->offset + 8, value);
+  if (f->info.is_text)
+    store_text(state + f->offset, text);
+  else
+    store_f64(state + f->offset + 8, value);
   return true;
 }
 
@@ -314,6 +360,7 @@ static bool item_of(const struct feature_set *set, const struct feature *f, cons
   case ACCOUNT_TILE: out->time = floor_div(touch, f->tile_ms); return true;
   case ACCOUNT_TIME: out->time = load_i64(state + f->reads->latest); return out->time != TIME_NONE;
   case ACCOUNT_TEXT: out->text = hash64_seed(texts[at], f->item); return texts[at].n > 0;
+  case ACCOUNT_TRAIT: return false;
   case ACCOUNT_NUMBER: break;
   }
   // A score counts in whole points: what moves it by less is not worth a message.
@@ -358,4 +405,51 @@ void feature_contribute(const struct feature_set *set, const uint8_t *state, con
     put_item(&items[i], out);
     if (items[i].is_urgent) *urgent = hash64_seed(bytes_of(out->p + begin, out->n - begin), *urgent);
   }
+}
+
+// ---- traits ----
+struct trait {
+  const struct feature *f;
+  double number;
+  struct bytes text; // of a text feature
+};
+
+static int by_trait(const void *a, const void *b) {
+  const struct trait *x = a, *y = b;
+  return x->f->item < y->f->item ? -1 : x->f->item > y->f->item;
+}
+
+bool feature_traits(const struct feature_set *set, const struct event *event, struct buf *out, bool *is_urgent) {
+  struct trait traits[ACCOUNT_TRAITS_MAX];
+  char scratch[ACCOUNT_TRAITS_MAX][TEXT_PART_MAX];
+  uint32_t count = 0, kept = 0;
+  *is_urgent = false;
+  for (size_t i = 0; i < set->count; i++) {
+    const struct feature *f = &set->features[i];
+    struct trait *t = &traits[count];
+    if (!is_trait(f) || !fold_take(set, f, event, scratch[count], &t->number, &t->text)) continue;
+    t->f = f;
+    *is_urgent |= f->is_urgent;
+    count++;
+  }
+  if (!count) return false;
+  qsort(traits, count, sizeof *traits, by_trait);
+  for (uint32_t i = 0; i < count; i++) // two features of one value: once
+    if (i == 0 || traits[i].f->item != traits[kept - 1].f->item) traits[kept++] = traits[i];
+  mp_put_array(out, kept);
+  for (uint32_t i = 0; i < kept; i++) {
+    mp_put_array(out, 3);
+    mp_put_uint(out, traits[i].f->item);
+    mp_put_uint(out, ACCOUNT_TRAIT);
+    if (traits[i].f->info.is_text)
+      mp_put_str(out, text_cut(traits[i].text, FEATURE_TEXT_MAX));
+    else
+      mp_put_float(out, traits[i].number);
+  }
+  return true;
+}
+
+struct bytes feature_trait_path(const struct feature_set *set, size_t index) {
+  CHECK(index < set->count);
+  return is_trait(&set->features[index]) ? set->features[index].of_text : (struct bytes){0};
 }

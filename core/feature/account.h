@@ -10,12 +10,15 @@
 //   2 time      int                   [key, 2, n, the latest]
 //   3 text      hash                  [key, 3, n, how many different ones]
 //   4 tile      number of a tile      [key, 4, n, tile, leads, tile, leads, …]: the newest ACCOUNT_TILES_MAX, in order
+//   5 trait     float or text         [key, 5, 1, value]: of the latest group event, by its time, that had one
+// The last is in no contribution: it goes to the account that a `group` event names, whatever account its lead is of.
 #pragma once
 #include "feature/feature.h"
 
 #define ACCOUNT_ITEMS_MAX 32u // of a contribution
 #define ACCOUNT_TILES_MAX 32u
-enum account_form { ACCOUNT_NUMBER = 1, ACCOUNT_TIME, ACCOUNT_TEXT, ACCOUNT_TILE };
+enum account_form { ACCOUNT_NUMBER = 1, ACCOUNT_TIME, ACCOUNT_TEXT, ACCOUNT_TILE, ACCOUNT_TRAIT };
+#define ACCOUNT_TRAITS_MAX 32u // of an account, and features of roll "trait" in a set
 
 // A lead's membership, kept behind its features where its set reads of accounts.
 struct feature_member {
@@ -32,8 +35,14 @@ void feature_member_put(const struct feature_set *set, uint8_t *state, const str
 
 // Sets what the features of accounts know from a copy (one that is empty, or of no known form: nothing is known).
 void feature_account_take(const struct feature_set *set, uint8_t *state, struct bytes copy, int64_t now_ms);
-// Sets one value by hand, as of a time: for specs of policies. False: the feature is not of accounts.
-bool feature_account_say(const struct feature_set *set, uint8_t *state, size_t index, double value, int64_t now_ms);
+// Sets one value by hand, as of a time: for specs of policies. `text`: of a text feature. False: the feature is not of accounts.
+bool feature_account_say(const struct feature_set *set, uint8_t *state, size_t index, double value, struct bytes text,
+                         int64_t now_ms);
+// What a `group` event says of its account, for the features of roll "trait": appends items as above, sorted by key. False, and
+// nothing: it says nothing that they read.
+bool feature_traits(const struct feature_set *set, const struct event *event, struct buf *out, bool *is_urgent);
+// The path that such a feature reads; empty: it is none.
+struct bytes feature_trait_path(const struct feature_set *set, size_t index);
 // When the copy was made that they were read from; INT64_MIN: none was.
 int64_t feature_account_at(const struct feature_set *set, const uint8_t *state);
 // Membership and those values as bytes, for the lead's frame, and back. ITD_ECORRUPT: of another size.

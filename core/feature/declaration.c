@@ -72,8 +72,13 @@ static int read_operands(struct reader *r, struct bytes value) {
 static int read_of(struct reader *r, struct bytes value) {
   struct feature *f = r->feature;
   if (f->op->derive) return read_operands(r, value);
-  if (f->op->is_account) return read_text(r, "of", value, FEATURE_NAME_MAX, &f->of_text);
   struct bytes text;
+  if (f->op->is_account) {
+    bool is_path = mp_as_str(value, &text) && text.n > 7 && memcmp(text.p, "traits.", 7) == 0;
+    if (!is_path) return read_text(r, "of", value, FEATURE_NAME_MAX, &f->of_text);
+    f->source = SOURCE_PATH; // of roll "trait"
+    return read_path(r, "of", value, &f->of_text);
+  }
   if (f->op->of_names && mp_as_str(value, &text)) {
     f->source = bytes_is(text, "channel") ? SOURCE_CHANNEL : bytes_is(text, "event") ? SOURCE_EVENT : SOURCE_NONE;
     if (f->source != SOURCE_NONE) return 0;
@@ -189,7 +194,8 @@ static int read_roll(struct reader *r, struct bytes value) {
                                       [ROLL_MAX] = "max",
                                       [ROLL_LATEST] = "latest",
                                       [ROLL_FIRST_TOUCH] = "first_touch",
-                                      [ROLL_LAST_TOUCH] = "last_touch"};
+                                      [ROLL_LAST_TOUCH] = "last_touch",
+                                      [ROLL_TRAIT] = "trait"};
   size_t index;
   int rc = read_name(r, "roll", value, rolls, sizeof rolls / sizeof *rolls, &index);
   if (rc == 0) r->feature->roll = (enum roll)index;

@@ -43,8 +43,9 @@
 //   within       duration (funnel sequence co_occurrence, required)
 //   pending      4 to 64 (the same): how many of the newest matches are kept in order; default 16
 //   lateness     duration (the same): how much older than the newest match one of them may be; default 30d
-//   roll         of account (required): "people" "distinct" "sum" "mean" "min" "max" "latest" "first_touch" "last_touch";
-//                `of` is then a feature of the same set, or score.fit, score.engagement; people takes a window of tiles
+//   roll         of account (required): "people" "distinct" "sum" "mean" "min" "max" "latest" "first_touch" "last_touch" "trait";
+//                `of` is then a feature of the same set, or score.fit, score.engagement; people takes a window of tiles;
+//                of "trait" it is a path, traits.…, of group events, with part and text as for last
 //   urgent       true (account): a change of what it reads reaches the account's other leads at once
 //   class        "behaviour" (default) or "profile"
 //   personal     true: its value is personal data and is never shown

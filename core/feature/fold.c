@@ -142,6 +142,18 @@ static bool fold_one(struct lookups *l, const struct feature *f, uint8_t *state,
   return true;
 }
 
+bool fold_take(const struct feature_set *set, const struct feature *f, const struct event *event,
+               char scratch[TEXT_PART_MAX], double *number, struct bytes *text) {
+  struct lookups l;
+  struct sample sample = {0};
+  l.set = set, l.event = event, l.clock_asked = false;
+  memset(l.done, 0, sizeof l.done);
+  if (!take_input(&l, f, scratch, &sample)) return false;
+  *number = sample.number;
+  *text = sample.text;
+  return true;
+}
+
 size_t feature_fold(const struct feature_set *set, uint8_t *state, const struct event *event, int64_t now_ms) {
   uint64_t mask[FEATURE_MASK_WORDS];
   struct lookups l; // `found` stays unset: done says what is there

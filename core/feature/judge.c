@@ -108,10 +108,33 @@ static int judge_shape(const struct reader *r, struct spans spans) {
   return set_tiles(r, "over", f->over_ms, tile_ms, f->over_ms / tile_ms + 1);
 }
 
+// ---- what is taken ----
+static int judge_text(const struct reader *r) {
+  struct feature *f = r->feature;
+  bool is_word = f->source == SOURCE_CHANNEL || f->source == SOURCE_EVENT;
+  if ((f->part != PART_WHOLE || is_word) && has(r, KEY_text) && !f->info.is_text)
+    return reader_fail(r, "%s, so text cannot be false", is_word ? "channel and event are text" : "part takes text");
+  if (f->part != PART_WHOLE || is_word) f->info.is_text = true;
+  if (f->info.is_text) f->input = INPUT_TEXT;
+  return 0;
+}
+
 // ---- accounts ----
+static int judge_trait(const struct reader *r) {
+  struct feature *f = r->feature;
+  if (f->source != SOURCE_PATH)
+    return reader_fail(r, "roll \"trait\" needs of: a path of group events, such as \"traits.plan\"");
+  if (has(r, KEY_window) || has(r, KEY_tile)) return reader_fail(r, "window does not go with roll \"trait\"");
+  f->input = INPUT_NUMBER;
+  return judge_text(r);
+}
+
 static int judge_account(const struct reader *r, struct spans spans) {
   struct feature *f = r->feature;
   bool is_touch = f->roll == ROLL_PEOPLE || f->roll == ROLL_FIRST_TOUCH || f->roll == ROLL_LAST_TOUCH;
+  if (f->roll == ROLL_TRAIT) return judge_trait(r);
+  if (has(r, KEY_text) || has(r, KEY_part)) return reader_fail(r, "text and part need roll \"trait\"");
+  if (f->source == SOURCE_PATH) return reader_fail(r, "of names a path, and that needs roll \"trait\"");
   if (is_touch && has(r, KEY_of)) return reader_fail(r, "of does not go with this roll: it is of the leads' touches");
   if (!is_touch && !has(r, KEY_of)) return reader_fail(r, "this roll needs of: a feature's name, or a score");
   if (is_touch && has(r, KEY_urgent)) return reader_fail(r, "urgent needs a roll that is of a feature or a score");
@@ -124,17 +147,6 @@ static int judge_account(const struct reader *r, struct spans spans) {
     return reader_fail(r, "window of an account's people is a duration, such as \"7d\"");
   int64_t tile_ms = has(r, KEY_tile) ? spans.tile_ms : part_of(spans.window_ms, 7);
   return set_tiles(r, "window", spans.window_ms, tile_ms, (spans.window_ms + tile_ms - 1) / tile_ms);
-}
-
-// ---- what is taken ----
-static int judge_text(const struct reader *r) {
-  struct feature *f = r->feature;
-  bool is_word = f->source == SOURCE_CHANNEL || f->source == SOURCE_EVENT;
-  if ((f->part != PART_WHOLE || is_word) && has(r, KEY_text) && !f->info.is_text)
-    return reader_fail(r, "%s, so text cannot be false", is_word ? "channel and event are text" : "part takes text");
-  if (f->part != PART_WHOLE || is_word) f->info.is_text = true;
-  if (f->info.is_text) f->input = INPUT_TEXT;
-  return 0;
 }
 
 static int judge_input(const struct reader *r) {

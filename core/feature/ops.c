@@ -126,9 +126,11 @@ const struct feature_op feature_ops[] = {
     {.name = "account",
      .is_account = true,
      .knows_latest = true, // when the copy was made
-     .keys = KEY_BIT(roll) | KEY_BIT(of) | KEY_BIT(window) | KEY_BIT(tile) | KEY_BIT(urgent),
+     .keys = KEY_BIT(roll) | KEY_BIT(of) | KEY_BIT(part) | KEY_BIT(text) | KEY_BIT(window) | KEY_BIT(tile) |
+             KEY_BIT(urgent),
      .required = KEY_BIT(roll),
      .refused = ON_WHERE,
+     .text = op_pick_text, // kept as `last` keeps it
      FUNCTIONS(op_account)},
     {.name = "ratio", .keys = KEY_BIT(of), .required = KEY_BIT(of), .refused = ON_WHERE, .derive = op_ratio_derive},
     {.name = "difference",

@@ -90,7 +90,8 @@ enum roll {
   ROLL_MAX,
   ROLL_LATEST,
   ROLL_FIRST_TOUCH,
-  ROLL_LAST_TOUCH
+  ROLL_LAST_TOUCH,
+  ROLL_TRAIT // of the account's group events
 };
 enum score { SCORE_NONE, SCORE_FIT, SCORE_ENGAGEMENT };
 
@@ -243,6 +244,9 @@ void account_init(const struct feature_set *set, uint8_t *state);
 void account_migrate(const struct feature_set *from, const uint8_t *old_state, const struct feature_set *to,
                      uint8_t *state);
 void account_merge(const struct feature_set *set, uint8_t *into, const uint8_t *other);
+// What a feature's `of` takes from an event, whatever its `on`; false: nothing. `text` may lie in `scratch`.
+bool fold_take(const struct feature_set *set, const struct feature *f, const struct event *event,
+               char scratch[TEXT_PART_MAX], double *number, struct bytes *text);
 static inline bool is_derived(const struct feature *f) { return f->operands[0] != NULL; } // once resolved
 
 // Reads one declaration, the `number`th from 1. Paths are not numbered yet. ITD_EPOLICY with the place, the fault and

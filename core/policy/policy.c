@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "feature/account.h"
 #include "policy/parts.h"
 
 #include <stdarg.h>
@@ -291,6 +292,29 @@ static void join_personal(struct policy *policy) {
   policy->personal = (struct personal_paths){path, own.count + more.count};
 }
 
+// A path is personal, or lies below one that is.
+static bool is_personal(const struct policy *policy, struct bytes path) {
+  for (size_t i = 0; i < policy->personal.count; i++) {
+    struct bytes p = policy->personal.path[i];
+    if (path.n >= p.n && memcmp(path.p, p.p, p.n) == 0 && (path.n == p.n || path.p[p.n] == '.')) return true;
+  }
+  return false;
+}
+
+// Traits of accounts lie in the open, and all leads of one read them.
+static void check_traits(const struct policy *policy, struct findings *f) {
+  for (size_t i = 0; i < feature_count(policy->features); i++) {
+    struct bytes path = feature_trait_path(policy->features, i);
+    if (!path.n || !is_personal(policy, path)) continue;
+    char file[128];
+    struct error error = {0};
+    int status =
+        error_set(&error, ITD_EPOLICY, "features: %s: %.*s is personal, and an account is not: all its leads read it",
+                  feature_info(policy->features, i)->name, (int)path.n, (const char *)path.p);
+    found_error(f, status, &error, file_of_features(policy->artifact, error.text, file));
+  }
+}
+
 static void compile_schemas(struct policy *policy, struct findings *f) {
   const struct artifact *a = policy->artifact;
   struct error error = {0};
@@ -397,6 +421,7 @@ static int complete(struct policy *policy, bool self_test, struct findings *f) {
   compile_schemas(policy, f);
   if (f->status == 0 && self_test) check_schemas(policy, f);
   if (compile_features(policy, f) == 0) {
+    check_traits(policy, f);
     for (int role = 0; role < BUNDLE_MODELS; role++) bind_model(policy, role, f);
   }
   if (f->status != 0) return f->status;

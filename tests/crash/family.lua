@@ -19,12 +19,10 @@ family.__index = family
 --- The shipped policies, whose signals also keep two traits of accounts.
 function family.policies()
   local policies = harness.policies()
-  if family.has_traits then
-    harness.edit(policies .. "/signals/b2b/features/account.lua", "return {\n", [[return {
+  harness.edit(policies .. "/signals/b2b/features/account.lua", "return {\n", [[return {
   { name = "account_plan", op = "account", roll = "trait", of = "traits.plan", text = true },
   { name = "account_employees", op = "account", roll = "trait", of = "traits.employees" },
 ]])
-  end
   return policies
 end
 
@@ -406,7 +404,7 @@ local function check_account(self, client, leads, company)
   same("account_engagement", wanted.engagement, tonumber(features.account_engagement))
   local demo = tonumber(features.account_demo_ago)
   same("account_demo_ago", wanted.demo, demo and account.clock - demo)
-  for name, trait in pairs(family.has_traits and self.traits[company] or {}) do
+  for name, trait in pairs(self.traits[company] or {}) do
     same("account_" .. name, trait.value, features["account_" .. name])
   end
   return features

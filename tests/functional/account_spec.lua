@@ -35,6 +35,16 @@ local function intent(...)
 end
 
 describe("an account's feature", function()
+  it("is of no personal trait", function()
+    local policies = harness.policies()
+    harness.edit(policies .. "/signals/b2b/features/account.lua", "return {\n", [[return {
+  { name = "account_boss", op = "account", roll = "trait", of = "traits.email", text = true },
+]])
+    local out, status = intent("check", policies .. "/b2b_saas")
+    assert.not_equal(0, status, out)
+    assert.truthy(out:find("account_boss: traits.email is personal, and an account is not", 1, true), out)
+  end)
+
   it("is shown among what is derived from what it reads", function()
     local out, status = intent("feature", "lineage", "demo_ago", "--policy", harness.root .. "/policies/b2b_saas")
     assert.equal(0, status, out)
@@ -97,6 +107,66 @@ for _, shards in ipairs { 1, 4 } do
       assert.equal(0, status, out)
       out, status = intent("feature", "verify", "--data", daemon.data)
       assert.equal(0, status, out)
+    end)
+
+    it("has the traits that its group events gave it last, by their times, and its people's policies read them", function()
+      local policies = harness.policies()
+      harness.edit(policies .. "/signals/b2b/features/account.lua", "return {\n", [[return {
+  { name = "account_plan", op = "account", roll = "trait", of = "traits.plan", text = true, urgent = true },
+  { name = "account_employees", op = "account", roll = "trait", of = "traits.company.employees" },
+]])
+      harness.edit(policies .. "/b2b_saas/policy.lua", 'belief.evidence "colleague_asked" {', [[
+belief.evidence "pays" { when = f.account_plan:is "enterprise", points = 9, half_life = "7d", channel = "sales", why = "They pay." }
+belief.evidence "colleague_asked" {]])
+      local daemon = harness.start { shards = shards, policies = policies, ["account.interval"] = "1ms" }
+      local client = daemon:connect()
+      local hour = 3600000
+      local now = os.time() * 1000
+      local function named(user, name, hours_ago, traits)
+        local e = group(user, name)
+        e.timestamp, e.traits = now - hours_ago * hour, traits
+        client:must("event.ingest", e)
+      end
+      named("maria", "acme", 3, { plan = "free", company = { employees = 40 }, other = "not kept" })
+      named("tom", "acme", 1, { plan = "enterprise" })
+      named("maria", "acme", 2, { plan = "team", company = { employees = 50 } })
+      named("maria", "globex", 4, { plan = "older", company = { employees = 7 } }) -- she is acme's
+      local function traits(name)
+        local answer = account(client, name)
+        return answer and answer.features.account_plan, answer and answer.features.account_employees
+      end
+      harness.wait("the account's traits", function()
+        local plan, employees = traits "acme"
+        return plan == "enterprise" and employees == 50
+      end)
+      harness.wait("the other's, which nobody is of", function() return traits "globex" == "older" end)
+      harness.wait("maria to read it", function()
+        client:must("event.ingest", event("maria", { event = "Pricing Viewed" }))
+        return feature_of(client, "maria", "account_plan").value == "enterprise"
+      end)
+      local explained = client:must("decision.explain", "maria")
+      assert.is_true(explained.reproduced)
+      local names = {}
+      for _, reason in ipairs(explained.decision.reasons) do
+        names[reason.name] = true
+      end
+      assert.is_true(names.pays)
+      named("tom", "globex", 0, {}) -- who leaves takes none with him
+      people(client, "acme", 1)
+      assert.equal("enterprise", (traits "acme"))
+      daemon:kill()
+      daemon:restart { shards = 5 - shards }
+      client = daemon:connect()
+      assert.equal("enterprise", (traits "acme"))
+      local out = intent("account", "show", "acme", "--to", "127.0.0.1:" .. daemon.ports.listen)
+      assert.truthy(out:find("account_plan +enterprise\n") and out:find("account_employees +50\n"), out)
+      daemon:stop()
+      local status
+      for _, command in ipairs { { "replay", "--json" }, { "journal", "verify" }, { "feature", "verify", "--all" } } do
+        out, status = intent(command[1], command[2], command[3] or "", "--data", daemon.data)
+        assert.equal(0, status, out)
+        assert.equal("0", out:match '"different":(%d+)' or "0", out)
+      end
     end)
 
     it("keeps what a forgotten lead added, and nothing that says whose it was", function()

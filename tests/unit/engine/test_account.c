@@ -152,22 +152,150 @@ static void people_beyond_the_bound_do_not_depend_on_order(void **state) {
   buf_deinit(&first), buf_deinit(&again);
 }
 
+// ---- traits ----
+static void put_trait_items(struct buf *items, uint64_t key, const char *text) {
+  buf_clear(items);
+  mp_put_array(items, 2);
+  for (uint64_t k = 0; k < 2; k++) {
+    mp_put_array(items, 3);
+    mp_put_uint(items, 2 * key + k);
+    mp_put_uint(items, ACCOUNT_TRAIT);
+    if (k)
+      mp_put_float(items, (double)strlen(text));
+    else
+      mp_put_str(items, bytes_str(text));
+  }
+}
+
+// One `group` event's: traits 2 * key, a text, and 2 * key + 1, its length.
+struct said {
+  uint64_t key;
+  int64_t at_ms;
+  char text[16];
+};
+
+static void say(struct world *w, const struct said *s, int64_t now_ms) {
+  struct buf items = {0}, body = {0};
+  put_trait_items(&items, s->key, s->text);
+  account_put_traits(&body, s->at_ms, 60000, false, buf_bytes(&items));
+  apply(w, 1, MESSAGE_ACCOUNT_TRAITS, buf_bytes(&body), now_ms);
+  assert_false(w->is_refused);
+  buf_deinit(&items), buf_deinit(&body);
+}
+
+// What stays, from all that was said: of each key the latest, of one time the greater; of keys those with the latest.
+static void check_traits(const struct world *w, const struct said *said, unsigned count) {
+  enum { KEYS = 64 };
+  const struct said *text[KEYS] = {0}, *length[KEYS] = {0};
+  for (unsigned i = 0; i < count; i++) {
+    const struct said *s = &said[i], *t = text[s->key], *n = length[s->key];
+    if (!t || s->at_ms > t->at_ms ||
+        (s->at_ms == t->at_ms &&
+         (strlen(s->text) > strlen(t->text) || (strlen(s->text) == strlen(t->text) && strcmp(s->text, t->text) > 0))))
+      text[s->key] = s;
+    if (!n || s->at_ms > n->at_ms || (s->at_ms == n->at_ms && strlen(s->text) > strlen(n->text))) length[s->key] = s;
+  }
+  struct buf shown = {0};
+  struct bytes value, traits = show(w, &shown, "traits");
+  struct mp in = mp_of(traits);
+  uint32_t kept = mp_next(&in).count, should = 0;
+  for (unsigned k = 0; k < KEYS; k++) should += text[k] ? 2 : 0;
+  assert_int_equal(kept, should < ACCOUNT_TRAITS_MAX ? should : ACCOUNT_TRAITS_MAX);
+  for (uint32_t i = 0; i < kept; i++) {
+    struct bytes map = mp_take(&in), key, at;
+    assert_true(mp_find(map, BYTES_LIT("key"), &key) && mp_as_str(key, &key) && mp_find(map, BYTES_LIT("at"), &at) &&
+                mp_find(map, BYTES_LIT("value"), &value));
+    char hex[17] = {0};
+    memcpy(hex, key.p, 16);
+    uint64_t k = strtoull(hex, NULL, 16);
+    const struct said *s = k % 2 ? length[k / 2] : text[k / 2];
+    assert_non_null(s);
+    assert_int_equal(mp_value_of(at).i, s->at_ms);
+    if (k % 2)
+      assert_true(mp_value_of(value).f == (double)strlen(s->text));
+    else
+      assert_true(bytes_is(mp_value_of(value).s, s->text));
+    unsigned later = 0;
+    for (unsigned other = 0; other < KEYS; other++) later += text[other] && text[other]->at_ms > s->at_ms ? 2 : 0;
+    assert_true(later < ACCOUNT_TRAITS_MAX);
+  }
+  buf_deinit(&shown);
+}
+
+static void traits_are_the_latest_in_whatever_order(void **state) {
+  (void)state;
+  enum { SAID = 200 };
+  for (int stream = 0; stream < 20; stream++) {
+    uint64_t d = seed + 100 + (uint64_t)stream, keys = stream % 2 ? 8 : 40;
+    struct said said[SAID];
+    for (unsigned i = 0; i < SAID; i++) {
+      said[i] = (struct said){draw(&d, keys), T0 + (int64_t)draw(&d, 40) * 1000, ""};
+      snprintf(said[i].text, sizeof said[i].text, "%.*s%u", (int)draw(&d, 5), "abcde", (unsigned)draw(&d, 30));
+    }
+    struct buf first = {0};
+    for (int run = 0; run < 3; run++) {
+      for (unsigned i = SAID - 1; run && i > 0; i--) {
+        unsigned k = (unsigned)draw(&d, i + 1);
+        struct said swap = said[i];
+        said[i] = said[k], said[k] = swap;
+      }
+      struct world w = world_new();
+      update(&w, 1, 1, T0, 0, false);
+      for (unsigned i = 0; i < SAID; i++) say(&w, &said[i], T0 + 100000);
+      leave(&w, 1, T0 + 100000); // they stay
+      check_traits(&w, said, SAID);
+      struct buf shown = {0};
+      struct bytes traits = show(&w, &shown, "traits");
+      if (!run) buf_append_bytes(&first, traits);
+      assert_true(bytes_eq(buf_bytes(&first), traits));
+      assert_int_equal(entity_check(bytes_of(w.e, entity_size(w.e)), NULL), 0);
+      buf_deinit(&shown);
+      world_free(&w);
+    }
+    buf_deinit(&first);
+  }
+}
+
+static void a_trait_that_says_nothing_new_sends_nothing(void **state) {
+  (void)state;
+  struct world w = world_new();
+  say(&w, &(struct said){1, T0, "pro"}, T0);
+  assert_int_equal(w.copies, 0); // nobody is there
+  assert_false(account_is_dirty(w.e));
+  update(&w, 1, 1, T0, 60000, false);
+  assert_int_equal(w.copies, 1);
+  say(&w, &(struct said){1, T0 + 1, "pro"}, T0 + 1);
+  assert_false(account_is_dirty(w.e));
+  say(&w, &(struct said){1, T0, "free"}, T0 + 1); // older
+  assert_false(account_is_dirty(w.e));
+  say(&w, &(struct said){1, T0 + 2, "team"}, T0 + 2);
+  assert_true(account_is_dirty(w.e));
+  assert_int_equal(w.copies, 0);
+  say(&w, &(struct said){1, T0 + 2, "team"}, T0 + 70000);
+  say(&w, &(struct said){1, T0 + 3, "pro"}, T0 + 70000);
+  assert_int_equal(w.copies, 1); // the last ones are old enough
+  world_free(&w);
+}
+
 // Any MessagePack value as a body: refused, or a contribution; never a crash, and what is refused changes nothing.
 static void hostile_bodies(void **state) {
   (void)state;
   struct world w = world_new();
   update(&w, 1, 1, T0, 0, false);
   uint64_t d = seed;
-  static const unsigned kinds[] = {MESSAGE_ACCOUNT_UPDATE, MESSAGE_ACCOUNT_LEAVE, MESSAGE_ACCOUNT_FLUSH};
-  struct buf items = {0}, good = {0}, body = {0};
+  static const unsigned kinds[] = {MESSAGE_ACCOUNT_UPDATE, MESSAGE_ACCOUNT_LEAVE, MESSAGE_ACCOUNT_FLUSH,
+                                   MESSAGE_ACCOUNT_TRAITS};
+  struct buf items = {0}, good[2] = {{0}, {0}}, body = {0};
   put_number(&items, 5);
-  account_put_update(&good, T0, 0, true, buf_bytes(&items));
+  account_put_update(&good[0], T0, 0, true, buf_bytes(&items));
+  put_trait_items(&items, 3, "enterprise");
+  account_put_traits(&good[1], T0, 0, true, buf_bytes(&items));
   unsigned refused = 0;
   for (int i = 0; i < 20000; i++) {
     buf_clear(&body);
-    buf_append_bytes(&body, buf_bytes(&good));
+    buf_append_bytes(&body, buf_bytes(&good[i % 2]));
     for (unsigned k = 1 + (unsigned)draw(&d, 3); k > 0; k--) body.p[draw(&d, body.n)] = (uint8_t)draw(&d, 256);
-    unsigned kind = kinds[draw(&d, 3)];
+    unsigned kind = draw(&d, 4) ? kinds[3 * (i % 2)] : kinds[draw(&d, 4)];
     if (message_check(kind, buf_bytes(&body), NULL)) continue;
     uint64_t before = hash64(entity_state(w.e));
     apply(&w, (unsigned)draw(&d, 5), kind, buf_bytes(&body), T0 + i);
@@ -176,7 +304,7 @@ static void hostile_bodies(void **state) {
     assert_int_equal(entity_check(bytes_of(w.e, entity_size(w.e)), NULL), 0);
   }
   assert_true(refused > 100);
-  buf_deinit(&items), buf_deinit(&good), buf_deinit(&body);
+  buf_deinit(&items), buf_deinit(&good[0]), buf_deinit(&good[1]), buf_deinit(&body);
   world_free(&w);
 }
 
@@ -256,6 +384,57 @@ static void a_copy_is_read_at_a_time(void **state) {
   feature_set_free(set);
 }
 
+static void a_lead_reads_traits_of_its_account(void **state) {
+  (void)state;
+  struct feature_set *set = compile(
+      "[{\"name\":\"plan\",\"op\":\"account\",\"roll\":\"trait\",\"of\":\"traits.plan\",\"text\":true,\"urgent\":true},"
+      " {\"name\":\"trade\",\"op\":\"account\",\"roll\":\"trait\",\"of\":\"traits.firm.trade\",\"part\":\"lower\"},"
+      " {\"name\":\"size\",\"op\":\"account\",\"roll\":\"trait\",\"of\":\"traits.employees\"},"
+      " {\"name\":\"again\",\"op\":\"account\",\"roll\":\"trait\",\"of\":\"traits.employees\"}]");
+  assert_non_null(set);
+  struct buf raw = {0}, items = {0}, body = {0}, shown = {0}, saved = {0};
+  struct event event;
+  struct event_digits digits;
+  struct error err = {0};
+  bool is_urgent;
+  const struct event_limits limits = EVENT_LIMITS_DEFAULT;
+  assert_int_equal(
+      mp_from_json(
+          BYTES_LIT("{\"type\":\"group\",\"userId\":\"u\",\"groupId\":\"acme\",\"traits\":{\"plan\":"
+                    "\"Enterprise plan with a very long name, longer than is kept\",\"firm\":{\"trade\":\"SOFTWARE\"},"
+                    "\"employees\":250,\"other\":1}}"),
+          &MP_LIMITS_DEFAULT, &raw, &err),
+      0);
+  assert_int_equal(event_decode(buf_bytes(&raw), T0, &limits, &digits, &event, &err), 0);
+  assert_true(feature_traits(set, &event, &items, &is_urgent) && is_urgent);
+  assert_int_equal(mp_value_of(buf_bytes(&items)).count, 3); // the size once
+  account_put_traits(&body, T0, 0, is_urgent, buf_bytes(&items));
+  struct world w = world_new();
+  apply(&w, 1, MESSAGE_ACCOUNT_TRAITS, buf_bytes(&body), T0);
+  assert_false(w.is_refused);
+  uint8_t *st = xcalloc(1, feature_state_size(set)), *other = xcalloc(1, feature_state_size(set));
+  double values[4];
+  struct bytes texts[4];
+  feature_state_init(set, st);
+  feature_read(set, st, T0, values, texts);
+  assert_true(texts[0].n == 0 && texts[1].n == 0 && isnan(values[2]));
+  feature_account_take(set, st, show(&w, &shown, "copy"), T0);
+  feature_read(set, st, T0, values, texts);
+  assert_true(bytes_is(texts[0], "Enterprise plan with a very long name, longer t"));
+  assert_true(bytes_is(texts[1], "software") && values[2] == 250 && values[3] == 250);
+  feature_account_save(set, st, &saved);
+  feature_state_init(set, other);
+  assert_int_equal(feature_account_load(set, other, buf_bytes(&saved), NULL), 0);
+  assert_memory_equal(st, other, feature_state_size(set));
+  assert_true(feature_account_say(set, st, 0, 0, BYTES_LIT("free"), T0));
+  feature_read(set, st, T0, values, texts);
+  assert_true(bytes_is(texts[0], "free"));
+  free(st), free(other);
+  buf_deinit(&raw), buf_deinit(&items), buf_deinit(&body), buf_deinit(&shown), buf_deinit(&saved);
+  world_free(&w);
+  feature_set_free(set);
+}
+
 static void declarations_that_can_not_be(void **state) {
   (void)state;
   static const char *const wrong[] = {
@@ -275,6 +454,14 @@ static void declarations_that_can_not_be(void **state) {
       "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"people\",\"urgent\":true}",
       "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"people\",\"on\":\"A\"}",
       "{\"name\":\"x\",\"op\":\"count\",\"roll\":\"people\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"trait\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"trait\",\"of\":\"n\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"trait\",\"of\":\"properties.plan\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"trait\",\"of\":\"traits.plan\",\"personal\":true}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"trait\",\"of\":\"traits.plan\",\"window\":\"7d\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"trait\",\"of\":\"traits.plan\",\"part\":\"lower\",\"text\":false}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"sum\",\"of\":\"traits.plan\"}",
+      "{\"name\":\"x\",\"op\":\"account\",\"roll\":\"sum\",\"of\":\"n\",\"text\":true}",
   };
   char text[400];
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -293,8 +480,11 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(copies_wait_for_the_interval_unless_urgent),
       cmocka_unit_test(people_beyond_the_bound_do_not_depend_on_order),
+      cmocka_unit_test(traits_are_the_latest_in_whatever_order),
+      cmocka_unit_test(a_trait_that_says_nothing_new_sends_nothing),
       cmocka_unit_test(hostile_bodies),
       cmocka_unit_test(a_copy_is_read_at_a_time),
+      cmocka_unit_test(a_lead_reads_traits_of_its_account),
       cmocka_unit_test(declarations_that_can_not_be),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

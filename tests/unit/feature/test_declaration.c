@@ -81,7 +81,7 @@ static void test_keys_and_their_ops(void **state) {
        "features: x: of does not go with count; it goes with: sum, mean, min, max, variance, stddev, first, last, "
        "distinct, most_common, quantile, decay, account, ratio, difference"},
       {"[{'name': 'x', 'op': 'sum', 'of': 'properties.a', 'text': true}]",
-       "features: x: text does not go with sum; it goes with: first, last, most_common"},
+       "features: x: text does not go with sum; it goes with: first, last, most_common, account"},
       {"[{'name': 'x', 'op': 'gap', 'zone': 60}]",
        "features: x: zone does not go with gap; it goes with: count, sum, mean, min, max, variance, stddev, velocity, "
        "active_days, time_of_day, weekday, streak, flag, funnel, sequence, co_occurrence"},
