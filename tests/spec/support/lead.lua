@@ -67,11 +67,22 @@ function methods:arm(now)
   table.sort(self.timers, function(a, b) return a.due < b.due end)
 end
 
+local UNITS = { ms = 1, s = 1000, m = 60000, h = 3600000, d = 86400000, w = 604800000 }
+local function duration(text)
+  local number, unit = text:match "^(%d+)(%a+)$"
+  return tonumber(number) * UNITS[unit]
+end
+
 function methods:fill(now, event, timer)
   local at, I, artifact = self.vm.layout.input, self.vm.I, self.artifact
   self.values, self.texts = features.read(artifact.declarations, self.events, now)
-  for name, said in pairs(self.account or {}) do
-    self.values[name] = said
+  for _, declaration in ipairs(artifact.declarations) do
+    local said = (self.account or {})[declaration.name]
+    if declaration.text then
+      self.texts[declaration.name] = said or self.texts[declaration.name]
+    elseif said then
+      self.values[declaration.name] = type(said) == "string" and duration(said) or said
+    end
   end
   for name, x in pairs {
     now = now,
