@@ -19,16 +19,20 @@ static int run(const struct args *args) {
                {"show", feature_show},
                {"lineage", feature_lineage},
                {"export", feature_export},
-               {"verify", feature_verify}};
+               {"verify", feature_verify},
+               {"backfill", feature_backfill}};
   const size_t count = sizeof words / sizeof *words;
   const char *names[8], *word = args->operand[0];
   struct error err = {0};
   for (size_t i = 0; i < count; i++) {
-    if (strcmp(word, words[i].word) == 0) return words[i].run(args);
     names[i] = words[i].word;
+    if (strcmp(word, words[i].word) != 0) continue;
+    if (args->operand_count <= 2 || words[i].run == feature_backfill) return words[i].run(args);
+    error_set(&err, ITD_EINVAL, "%s takes one name at most", word);
+    return command_fail(args, COMMAND_USAGE, &err);
   }
   const char *near = suggest(bytes_str(word), names, count);
-  error_set(&err, ITD_EINVAL, "there is list, show, lineage, export and verify, not \"%.40s\"%s%s%s", word,
+  error_set(&err, ITD_EINVAL, "there is list, show, lineage, export, verify and backfill, not \"%.40s\"%s%s%s", word,
             near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
   return command_fail(args, COMMAND_USAGE, &err);
 }
@@ -49,18 +53,22 @@ static const struct option options[] = {
     {"sample", "N", "verify: so many leads (default 1000)"},
     {"seed", "N", "verify: which leads the sample takes (default 0)"},
     {"all", NULL, "verify: every lead"},
+    {"dry-run", NULL, "backfill: only say what the directory's leads are owed"},
+    {"status", NULL, "backfill: how far the one that runs is, or how the last one ended"},
+    {"stop", NULL, "backfill: end the one that runs"},
     {0}};
 
 const struct command command_feature = {
     .name = "feature",
-    .operands = "list|show|lineage|export|verify [NAME]",
+    .operands = "list|show|lineage|export|verify|backfill [NAME…]",
     .operands_min = 1,
-    .operands_max = 2,
+    .operands_max = 64,
     .uses = USES_POLICIES,
     .summary = "what is declared, who reads it, what it was at each decision, and whether the bits are right",
     .help =
-        "Work on a data directory's files, of a running daemon too, and write nothing to it "
-        "(docs/feature-store.md).\n\n"
+        "Work on a data directory's files, of a running daemon too, and write nothing to it (backfill has the daemon "
+        "write;\n"
+        "docs/feature-store.md).\n\n"
         "list, show NAME, lineage NAME: of the newest version in the directory, or of the files of --policy DIR: what "
         "each\n"
         "feature is, its definition's hash and cost; which events feed it; which models, rules and derived features "
@@ -72,12 +80,16 @@ const struct command command_feature = {
         "--personal.\n"
         "verify: folds a sample of leads anew and compares its bits with what the directory holds. Exit code 1: "
         "something\n"
-        "differs; it is named.\n\n"
+        "differs; it is named.\n"
+        "backfill: has the daemon on the directory give features (all, or those named) what its leads' history before "
+        "their\n"
+        "definitions gives, while it serves. --dry-run says what is owed; exit code 1: something is.\n\n"
         "  intent feature list --policy policies/b2b_saas\n"
         "  intent feature lineage usage_7d --data data\n"
         "  intent feature export --at decisions --data data --out rows.csv\n"
         "  intent feature export --at labels --label crm.opportunity_won --horizon 30d --data data > rows.csv\n"
-        "  intent feature verify --data data --all",
+        "  intent feature verify --data data --all\n"
+        "  intent feature backfill pricing_views_30d --data data",
     .options = options,
     .run = run,
 };

@@ -345,6 +345,37 @@ int engine_timers(struct engine *e, struct lead **lead, int64_t now_ms, struct e
   return status;
 }
 
+// Whether a set defines any of the slices; what is no map of slices is for feature_slices_merge to say.
+static bool defines_any(const struct feature_set *set, struct bytes slices) {
+  struct mp m = mp_of(slices);
+  struct mp_value head = mp_next(&m);
+  if (head.type != MP_MAP) return true;
+  for (uint32_t i = 0; i < head.count; i++) {
+    struct mp_value key = mp_next(&m);
+    if (key.type == MP_INT || key.type == MP_UINT ? feature_defines(set, key.u) : true) return true;
+    mp_take(&m);
+  }
+  return false;
+}
+
+int engine_fill(struct engine *e, struct lead **lead, struct bytes slices, size_t *filled, struct error *err) {
+  const struct feature_set *set = policy_features(e->release.policy);
+  *filled = 0;
+  if (!defines_any(set, slices)) return 0;
+  int status = migrate(e, lead, err);
+  return status ? status : feature_slices_merge(set, lead_feature_state(*lead), slices, filled, err);
+}
+
+int engine_refold_fill(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
+                       struct bytes slices, struct bytes effects, struct error *err) {
+  size_t filled;
+  int status = policy_state_check(policy, effects, err);
+  if (status < 0) return status;
+  if ((*lead)->release != release) *lead = lead_migrate(*lead, from, policy, release, (*lead)->now_ms);
+  memcpy((*lead)->state, effects.p, effects.n);
+  return feature_slices_merge(policy_features(policy), lead_feature_state(*lead), slices, &filled, err);
+}
+
 int engine_replay(struct engine *e, struct lead **lead, const struct event *event, int64_t now_ms, struct bytes shared,
                   struct engine_result *result, struct error *err) {
   begin(e);

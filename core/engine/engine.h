@@ -84,6 +84,11 @@ int engine_replay(struct engine *engine, struct lead **lead, const struct event 
                   struct bytes shared, struct engine_result *result, struct error *err) ITD_MUST_USE;
 int engine_replay_merge(struct engine *engine, struct lead **lead, const struct lead *other, struct bytes shared,
                         struct engine_result *result, struct error *err) ITD_MUST_USE;
+// Fills in what the lead's features would hold had their definitions been there before (feature_slices_put's map): the lead is
+// carried over to the release in force, and takes them in. Nothing is decided. *filled: how many features took something; 0: the
+// lead stays as it is. ITD_ECORRUPT: these are no slices, or the version store lacks the lead's version.
+int engine_fill(struct engine *engine, struct lead **lead, struct bytes slices, size_t *filled,
+                struct error *err) ITD_MUST_USE;
 // Appends what tells the lead's account that it is gone from it; nothing where it told the account nothing. `policy`: of the
 // lead's release.
 void engine_put_leave(const struct engine *engine, const struct policy *policy, const struct lead *lead,
@@ -100,6 +105,10 @@ int engine_refold(struct lead **lead, const struct policy *from, const struct po
 int engine_refold_merge(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
                         const struct lead *other, const struct policy *other_policy, uint32_t number,
                         struct bytes effects, struct bytes shared, struct error *err) ITD_MUST_USE;
+
+// The same of what was filled in.
+int engine_refold_fill(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,
+                       struct bytes slices, struct bytes effects, struct error *err) ITD_MUST_USE;
 
 // Explains a decision: `lead` is the state *before* it (moved and changed as engine_event would), and what comes out is
 // one MessagePack map: `signals` {name, version, hash}, `decision` (the answer), `features` [{name, value, unit, class,

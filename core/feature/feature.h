@@ -152,3 +152,29 @@ void feature_read(const struct feature_set *set, const uint8_t *state, int64_t n
 // Milliseconds from each feature's latest match (by event time) to `now_ms`: NaN where there was none, or its time is not
 // kept (info->has_age). feature_count entries.
 void feature_ages(const struct feature_set *set, const uint8_t *state, int64_t now_ms, double *ages);
+
+// ---- parts of a state, by definition: what a lead's history before a definition gives it afterwards (store/fill.h) ----
+struct feature_mask { // a bit for each feature of a set, by its index
+  uint64_t word[FEATURES_MAX / 64];
+};
+static inline void feature_mask_add(struct feature_mask *m, size_t i) { m->word[i / 64] |= UINT64_C(1) << i % 64; }
+static inline bool feature_mask_has(const struct feature_mask *m, size_t i) { return m->word[i / 64] >> i % 64 & 1; }
+
+// Whether a lead's own events make it: it is neither made of other features nor of its account.
+bool feature_has_history(const struct feature_set *set, size_t index);
+// Whether the set has a feature of that definition.
+bool feature_defines(const struct feature_set *set, uint64_t definition_hash);
+// feature_fold of some features only (NULL: of all).
+size_t feature_fold_only(const struct feature_set *set, uint8_t *state, const struct event *event, int64_t now_ms,
+                         const struct feature_mask *only);
+// Appends what the state holds of some features as one MessagePack map, {definition hash: [the op's bytes, time of the latest
+// match or nil]}, without those that no event has touched. Returns how many are in it, and which in *put (may be NULL).
+// Personal values come as they are.
+size_t feature_slices_put(const struct feature_set *set, const uint8_t *state, const struct feature_mask *mask,
+                          struct buf *out, struct feature_mask *put);
+// Merges such a map into the state of whichever set, as feature_state_merge would: what the set does not define is passed
+// over. *merged: how many features took something in. ITD_ECORRUPT, nothing changed: it is no such map.
+int feature_slices_merge(const struct feature_set *set, uint8_t *state, struct bytes slices, size_t *merged,
+                         struct error *err) ITD_MUST_USE;
+// Makes some features begin empty.
+void feature_clear(const struct feature_set *set, uint8_t *state, const struct feature_mask *mask);

@@ -154,7 +154,8 @@ bool fold_take(const struct feature_set *set, const struct feature *f, const str
   return true;
 }
 
-size_t feature_fold(const struct feature_set *set, uint8_t *state, const struct event *event, int64_t now_ms) {
+size_t feature_fold_only(const struct feature_set *set, uint8_t *state, const struct event *event, int64_t now_ms,
+                         const struct feature_mask *only) {
   uint64_t mask[FEATURE_MASK_WORDS];
   struct lookups l; // `found` stays unset: done says what is there
   l.set = set, l.event = event, l.clock_asked = false;
@@ -165,7 +166,11 @@ size_t feature_fold(const struct feature_set *set, uint8_t *state, const struct 
   size_t touched = 0;
   dispatch_find(&set->dispatch, event, mask);
   for (unsigned word = 0; word < FEATURE_MASK_WORDS; word++)
-    for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1)
+    for (uint64_t bits = mask[word] & (only ? only->word[word] : UINT64_MAX); bits != 0; bits &= bits - 1)
       touched += fold_one(&l, &set->features[word * 64 + (unsigned)__builtin_ctzll(bits)], state, &sample);
   return touched;
+}
+
+size_t feature_fold(const struct feature_set *set, uint8_t *state, const struct event *event, int64_t now_ms) {
+  return feature_fold_only(set, state, event, now_ms, NULL);
 }

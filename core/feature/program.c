@@ -170,6 +170,11 @@ void feature_state_init(const struct feature_set *set, uint8_t *state) {
   account_init(set, state);
 }
 
+void feature_clear(const struct feature_set *set, uint8_t *state, const struct feature_mask *mask) {
+  for (size_t i = 0; i < set->count; i++)
+    if (feature_mask_has(mask, i)) init_one(&set->features[i], state);
+}
+
 // The feature of `set` with the same meaning, or NULL. Sets that differ keep most of their order, so the search begins
 // at `hint`.
 static const struct feature *find_definition(const struct feature_set *set, const struct feature *like, size_t *hint) {

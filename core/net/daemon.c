@@ -6,6 +6,7 @@
 #include "net/clock_watch.h"
 #include "net/http.h"
 #include "net/listen.h"
+#include "net/backfill.h"
 #include "net/recover.h"
 #include "net/release.h"
 #include "net/source_counts.h"
@@ -291,6 +292,7 @@ static void serve(struct daemon *daemon) {
   clock_watch_stop(daemon->clock_watch);
   release_unwatch(daemon);
   recover_end(daemon);
+  backfill_end(daemon);
 }
 
 // ---- end ----

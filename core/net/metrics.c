@@ -1,6 +1,7 @@
 // GET /metrics: what all threads count, summed, and what the daemon is set to. Reads the others' numbers by relaxed
 // loads only.
 #include "net/daemon.h"
+#include "net/backfill.h"
 #include "net/prometheus.h"
 #include "net/source_counts.h"
 
@@ -272,6 +273,17 @@ static void put_release(struct daemon *daemon, struct buf *out) {
   prometheus_count(out, "intentd_reload_failed", NULL, is_behind);
 }
 
+static void put_backfill(struct daemon *daemon, struct buf *out) {
+  struct backfill_figures b = backfill_figures(daemon);
+  prometheus_family(out, "intentd_backfill_running", "gauge", "1: features are being filled in from the journal");
+  prometheus_count(out, "intentd_backfill_running", NULL, b.running);
+  prometheus_family(out, "intentd_backfill_done_ratio", "gauge",
+                    "how much of the journal the backfill that runs, or ran last, has read");
+  prometheus_number(out, "intentd_backfill_done_ratio", NULL, b.done);
+  prometheus_family(out, "intentd_backfill_leads", "gauge", "leads that it has filled in");
+  prometheus_count(out, "intentd_backfill_leads", NULL, b.filled);
+}
+
 static void put_trouble(struct daemon *daemon, struct buf *out) {
   prometheus_family(out, "intentd_storage_unavailable", "gauge",
                     "1: the shard takes no events, because the disk has no room or failed");
@@ -420,6 +432,7 @@ void daemon_put_storage(struct daemon *daemon, struct buf *out) {
 
 void daemon_metrics(struct daemon *daemon, struct buf *out) {
   put_daemon(daemon, out);
+  put_backfill(daemon, out);
   put_trouble(daemon, out);
   put_release(daemon, out);
   put_quality(daemon, out);

@@ -1,6 +1,7 @@
 // The methods of section 6 over MessagePack-RPC, and administration on the Unix socket. A row a method.
 #include "base/check.h"
 #include "base/log.h"
+#include "net/backfill.h"
 #include "net/daemon.h"
 #include "net/hub.h"
 #include "net/serve_private.h"
@@ -253,6 +254,33 @@ static bool server_ping(const struct call *call) {
   return true;
 }
 
+// ---- filling in ----
+
+static bool feature_backfill(const struct call *call) {
+  struct error err = {0};
+  struct bytes names = {0};
+  if (mp_value_of(call->param).type != MP_MAP)
+    error_set(&err, ITD_EINVAL, "feature.backfill takes a map: {features: [names], or nothing for all}");
+  else if (mp_find(call->param, BYTES_LIT("features"), &names) && mp_value_of(names).type == MP_NIL)
+    names.n = 0;
+  if (err.code || backfill_begin(call->conn->shard->daemon, names, &err) < 0)
+    call_error(call, &err);
+  else if (call_head(call))
+    mp_put_bool(&call->conn->out, true);
+  return true;
+}
+
+static bool feature_backfill_stop(const struct call *call) {
+  backfill_cancel(call->conn->shard->daemon);
+  if (call_head(call)) mp_put_bool(&call->conn->out, true);
+  return true;
+}
+
+static bool feature_backfill_status(const struct call *call) {
+  if (call_head(call)) backfill_put_status(call->conn->shard->daemon, &call->conn->out);
+  return true;
+}
+
 // ---- administration: the control thread does it, and the answer comes back to the connection's shard ----
 
 struct admin {
@@ -463,6 +491,9 @@ static const struct method {
     {"server.ping", 0, false, server_ping},
     {"lead.forget", 1, true, lead_forget},
     {"policy.reload", 0, true, policy_reload},
+    {"feature.backfill", 1, true, feature_backfill},
+    {"feature.backfill_status", 0, true, feature_backfill_status},
+    {"feature.backfill_stop", 0, true, feature_backfill_stop},
     {"quarantine.fix", 1, true, quarantine_fix_call},
     {"quarantine.replay", 1, true, quarantine_replay_call},
     {"server.shutdown", 0, true, server_shutdown},

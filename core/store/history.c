@@ -46,12 +46,23 @@ static int refold_merge(struct store_shard *s, const struct frame *f, struct pol
   return rc;
 }
 
+static int refold_fill(struct store_shard *s, const struct frame *f, struct policy *from, struct policy *policy,
+                       struct lead **lead, struct error *err) {
+  struct buf slices = {0};
+  int rc = store_unseal(s, f->entity, f->secret, &slices, err);
+  if (rc == 0) rc = engine_refold_fill(lead, from, policy, f->policy, buf_bytes(&slices), f->effects, err);
+  if (slices.p) explicit_bzero(slices.p, slices.cap);
+  buf_deinit(&slices);
+  return rc;
+}
+
 static int refold(struct store_shard *s, const struct frame *f, struct policy *policy, struct lead **lead,
                   struct error *err) {
   struct policy *from = policy;
   if ((*lead)->release != f->policy && !(from = store_version(s->store, (*lead)->release)))
     return does_not_load(s, (*lead)->release, ", which the lead's state is of,", err);
   if (f->kind == FRAME_MERGE) return refold_merge(s, f, from, policy, lead, err);
+  if (f->kind == FRAME_FILL) return refold_fill(s, f, from, policy, lead, err);
   if (f->kind != FRAME_EVENT)
     return engine_refold(lead, from, policy, f->policy, NULL, f->now_ms, f->number, f->effects, f->shared, err);
 

@@ -12,7 +12,8 @@
 // effects say what the policy state is, the features did not move). RELEASE and COMMIT have no entity.
 // REFUSED: an event that was refused for its time, so that its duplicate gets the same error. FORGET: the lead is no more. MESSAGE: what
 // another entity sent was applied. MERGE: a lead that was handed over (engine/message.h, MESSAGE_MERGE_HAND) was folded in, and a decision
-// made; its block is in `secret`, whole, sealed under the lead's key.
+// made; its block is in `secret`, whole, sealed under the lead's key. FILL: features took in what the lead's history before their definition
+// gives (store/fill.h); nothing was decided.
 enum frame_kind {
   FRAME_EVENT = 1,
   FRAME_TIMER = 2,
@@ -23,6 +24,7 @@ enum frame_kind {
   FRAME_FORGET = 7,
   FRAME_MESSAGE = 8,
   FRAME_MERGE = 9,
+  FRAME_FILL = 10,
   FRAME_KIND_END // one more than the last
 };
 

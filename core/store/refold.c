@@ -28,7 +28,8 @@ struct refolding {
   struct versions *versions;
   struct base_set bases;
   struct table leads; // of this pass
-  struct buf map, block;
+  struct buf map, block, was;
+  struct refold_step step; // of the frame at hand
   uint64_t pass, passes;
 };
 
@@ -86,8 +87,15 @@ static int fold_merge(struct refolding *r, struct folded *folded, const struct f
   if (rc == 0)
     rc = engine_refold_merge(&folded->lead, from, policy, f->policy, other, of_other, f->number, f->effects, f->shared,
                              err);
-  lead_free(other);
+  r->step.other = other, r->step.other_policy = of_other; // the step's to free
   return rc;
+}
+
+static int fold_fill(struct refolding *r, struct folded *folded, const struct frame *f, const struct policy *from,
+                     const struct policy *policy, struct error *err) {
+  buf_clear(&r->block);
+  int rc = opener_open(r->opener, f->entity, f->secret, &r->block, err);
+  return rc ? rc : engine_refold_fill(&folded->lead, from, policy, f->policy, buf_bytes(&r->block), f->effects, err);
 }
 
 // Tells of a lead after a frame. `policy`: of its layout.
@@ -95,15 +103,24 @@ static int tell(struct refolding *r, struct folded *folded, const struct frame *
                 const struct policy *policy, const struct event *event, struct error *err) {
   folded->lead->seq = f->seq;
   folded->lead->place = place;
-  struct refold_step step = {.frame = f,
-                             .place = place,
-                             .lead = folded->lead,
-                             .policy = policy,
-                             .event = event,
-                             .digest = lead_digest(folded->lead)};
-  step.is_same = step.digest == f->digest;
+  struct refold_step *step = &r->step;
+  step->frame = f;
+  step->place = place;
+  step->lead = folded->lead;
+  step->policy = policy;
+  step->event = event;
+  step->digest = lead_digest(folded->lead);
+  step->is_same = step->digest == f->digest;
   r->stats->frames++;
-  return r->options->visit(r->options->context, &step, err);
+  return r->options->visit(r->options->context, step, err);
+}
+
+// What a frame of another release is about to carry over.
+static void keep_was(struct refolding *r, const struct lead *lead, const struct policy *from) {
+  buf_clear(&r->was);
+  buf_append(&r->was, lead, lead_size(lead));
+  r->step.was = (const struct lead *)(const void *)r->was.p;
+  r->step.was_policy = from;
 }
 
 // A message changes whom a lead belongs to, and none of its features, of whichever release they are.
@@ -115,7 +132,8 @@ static int fold_message(struct refolding *r, struct folded *folded, const struct
   return rc ? rc : tell(r, folded, f, place, policy, NULL, err);
 }
 
-static int fold(struct refolding *r, struct folded *folded, const struct frame *f, uint64_t place, struct error *err) {
+static int fold_step(struct refolding *r, struct folded *folded, const struct frame *f, uint64_t place,
+                     struct error *err) {
   const uint32_t semantics = (uint32_t)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
   struct policy *policy, *from;
   if (f->semantics != semantics)
@@ -127,6 +145,7 @@ static int fold(struct refolding *r, struct folded *folded, const struct frame *
   if (!folded->lead) folded->lead = lead_new(f->entity, f->workspace, policy, f->policy, f->now_ms);
   rc = version(r, folded->lead->release, &from, err);
   if (rc) return rc;
+  if (folded->lead->release != f->policy) keep_was(r, folded->lead, from);
   struct event event;
   struct event_digits digits;
   bool is_event = f->kind == FRAME_EVENT;
@@ -134,9 +153,18 @@ static int fold(struct refolding *r, struct folded *folded, const struct frame *
     rc = fold_event(r, folded, f, from, policy, &event, &digits, err);
   else if (f->kind == FRAME_MERGE)
     rc = fold_merge(r, folded, f, from, policy, err);
+  else if (f->kind == FRAME_FILL)
+    rc = fold_fill(r, folded, f, from, policy, err);
   else
     rc = engine_refold(&folded->lead, from, policy, f->policy, NULL, f->now_ms, f->number, f->effects, f->shared, err);
   return rc ? rc : tell(r, folded, f, place, policy, is_event ? &event : NULL, err);
+}
+
+static int fold(struct refolding *r, struct folded *folded, const struct frame *f, uint64_t place, struct error *err) {
+  r->step = (struct refold_step){0};
+  int rc = fold_step(r, folded, f, place, err);
+  lead_free((struct lead *)(uintptr_t)r->step.other);
+  return rc;
 }
 
 static void drop(struct folded *folded) {
@@ -223,5 +251,7 @@ int store_refold(const struct refold_options *options, struct refold_stats *stat
   buf_deinit(&r.map);
   if (r.block.n) explicit_bzero(r.block.p, r.block.n);
   buf_deinit(&r.block);
+  if (r.was.cap) explicit_bzero(r.was.p, r.was.cap);
+  buf_deinit(&r.was);
   return rc;
 }

@@ -238,6 +238,23 @@ static int play_stopped(struct player *p, struct played *played, const struct fr
                        frame->number, frame->effects, frame->shared, err);
 }
 
+// What was filled in is applied as recorded: it was folded from the same journal by the same code.
+static int play_fill(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
+  struct policy *from = store_version(p->store, played->lead->release);
+  if (!from)
+    return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", played->lead->release);
+  buf_clear(&p->secret);
+  int status = store_unseal(p->shard, frame->entity, frame->secret, &p->secret, err);
+  if (status == ITD_ENOTFOUND) {
+    played->is_lost = true;
+    return 0;
+  }
+  p->result->fills++;
+  return status ? status
+                : engine_refold_fill(&played->lead, from, engine_release(p->engine)->policy, frame->policy,
+                                     buf_bytes(&p->secret), frame->effects, err);
+}
+
 static int play_message(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
   struct message message;
   int status = entity_message(frame, &message, err);
@@ -277,6 +294,7 @@ static int play(void *context, const struct frame *frame, uint64_t place, struct
   case FRAME_STOPPED: return play_stopped(p, played, frame, err);
   case FRAME_MESSAGE: return play_step(p, played, frame, err);
   case FRAME_MERGE: return play_merge(p, played, frame, err);
+  case FRAME_FILL: return play_fill(p, played, frame, err);
   default: return play_decision(p, played, frame, err);
   }
 }
@@ -328,6 +346,7 @@ static void add(struct replay_result *sum, const struct replay_result *one) {
   sum->frames += one->frames;
   sum->decisions += one->decisions;
   sum->timers += one->timers;
+  sum->fills += one->fills;
   sum->stopped += one->stopped;
   sum->messages += one->messages;
   sum->merges += one->merges;

@@ -11,7 +11,7 @@ struct replay_options {
   struct vm_limits vm; // hook: the JIT is off
 };
 struct replay_result {
-  uint64_t frames, decisions, timers, stopped;
+  uint64_t frames, decisions, timers, stopped, fills;
   uint64_t messages;        // applied by entities: counted and compared as decisions are, but no decisions
   uint64_t merges;          // of the decisions: those that leads made that took another in
   uint64_t forgotten;       // leads that were forgotten: they are left out
