@@ -15,12 +15,8 @@ static int run(const struct args *args) {
   static const struct {
     const char *word;
     int (*run)(const struct args *args);
-  } words[] = {{"list", feature_list},
-               {"show", feature_show},
-               {"lineage", feature_lineage},
-               {"export", feature_export},
-               {"verify", feature_verify},
-               {"backfill", feature_backfill}};
+  } words[] = {{"list", feature_list},     {"show", feature_show},     {"lineage", feature_lineage},
+               {"export", feature_export}, {"verify", feature_verify}, {"backfill", feature_backfill}};
   const size_t count = sizeof words / sizeof *words;
   const char *names[8], *word = args->operand[0];
   struct error err = {0};

@@ -1,12 +1,12 @@
 // intent feature backfill: has a running daemon fill in what features lack of the history before them, and shows how far it
 // is; or says, of a directory's files, what they lack.
-#include "store/backfill.h"
 #include "cli/connect.h"
 #include "cli/feature.h"
 #include "cli/field.h"
 #include "cli/grid.h"
 #include "cli/progress.h"
 #include "cli/show.h"
+#include "store/backfill.h"
 #include "store/select.h"
 #include "store/versions.h"
 
@@ -202,7 +202,8 @@ static int in_force(const char *dir, struct versions *versions, struct policy **
   return status;
 }
 
-static int choose(const struct args *args, const struct feature_set *set, struct feature_mask *only, struct error *err) {
+static int choose(const struct args *args, const struct feature_set *set, struct feature_mask *only,
+                  struct error *err) {
   for (size_t i = 1; i < args->operand_count; i++) {
     int at = feature_find(set, bytes_str(args->operand[i]));
     if (at < 0) return error_set(err, ITD_EINVAL, "there is no feature \"%.60s\"", args->operand[i]);

@@ -65,8 +65,7 @@ static void apply(struct shard *shard, void *context) {
   struct error err = {0};
   struct lead_id to = f->to;
   int status = shard_allows(shard, TASK_EVENT, &err);
-  if (status == 0 && shard->is_paused)
-    status = error_set(&err, ITD_EUNAVAILABLE, "the shard's intake is paused");
+  if (status == 0 && shard->is_paused) status = error_set(&err, ITD_EUNAVAILABLE, "the shard's intake is paused");
   if (status == 0) status = intake_fill(shard->intake, &to, &f->fill, shard->turn_ms, &err);
   if (status != FILL_ELSEWHERE) {
     settle(f, status, &err);
@@ -193,7 +192,8 @@ static int choose(struct feature_mask *only, const struct feature_set *set, stru
       return error_set(err, ITD_EINVAL, "the release in force has no feature \"%.*s\"",
                        (int)(name.n > 60 ? 60 : name.n), (const char *)name.p);
     if (!feature_has_history(set, (size_t)at))
-      return error_set(err, ITD_EINVAL, "\"%.*s\" is made of other features or of the account: it has no history of its own",
+      return error_set(err, ITD_EINVAL,
+                       "\"%.*s\" is made of other features or of the account: it has no history of its own",
                        (int)name.n, (const char *)name.p);
     feature_mask_add(only, (size_t)at);
   }
@@ -310,7 +310,8 @@ struct backfill_figures backfill_figures(struct daemon *daemon) {
   struct backfill *b = daemon->backfill;
   if (b) {
     pthread_mutex_lock(&b->lock);
-    figures = (struct backfill_figures){.running = b->is_running, .filled = b->filled, .done = b->is_running ? b->done : 1};
+    figures =
+        (struct backfill_figures){.running = b->is_running, .filled = b->filled, .done = b->is_running ? b->done : 1};
     pthread_mutex_unlock(&b->lock);
   }
   pthread_mutex_unlock(&daemon->lock);

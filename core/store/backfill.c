@@ -149,7 +149,8 @@ static int visit(void *context, const struct refold_step *step, struct error *er
   if (rc == 0 && l->is_any && step->other) rc = owe_dropped(b, step, step->other, step->other_policy, &l->mask, err);
   if (rc == 0 && l->is_any && step->event) owe_event(b, step, &l->mask);
   struct owed *o = owed_of(b, f->entity, false);
-  const struct closing *c = o && o->until == step->place ? table_find(&b->closings, closing_key(f->entity, step->place)) : NULL;
+  const struct closing *c =
+      o && o->until == step->place ? table_find(&b->closings, closing_key(f->entity, step->place)) : NULL;
   if (c) feature_clear(b->set, o->state, &c->mask);
   return rc;
 }
@@ -192,7 +193,9 @@ static int walk(struct backfilling *b, struct error *err) {
   const struct backfill_options *o = b->options;
   size_t size = feature_state_size(b->set), most = (o->bytes_max ? o->bytes_max : BACKFILL_BYTES_MAX) / (size + 64);
   struct refold_options refold = {.dir = o->dir,
-                                  .leads_max = most < 1000 ? 1000 : most > REFOLD_LEADS_MAX ? REFOLD_LEADS_MAX : most,
+                                  .leads_max = most < 1000               ? 1000
+                                               : most > REFOLD_LEADS_MAX ? REFOLD_LEADS_MAX
+                                                                         : most,
                                   .visit = visit,
                                   .end = end,
                                   .progress = o->progress ? progress : NULL,

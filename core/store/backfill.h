@@ -8,7 +8,8 @@
 #pragma once
 #include "store/fill.h"
 
-#define BACKFILL_BYTES_MAX (256u << 20) // of histories in memory at once; more leads are several passes over the journal
+#define BACKFILL_BYTES_MAX                                                                                             \
+  (256u << 20) // of histories in memory at once; more leads are several passes over the journal
 
 struct backfill_options {
   const char *dir;

@@ -11,7 +11,8 @@
 
 // A lead after one of its frames. Views are good during the call.
 struct refold_step {
-  const struct frame *frame; // EVENT, TIMER, STOPPED, MERGE, MESSAGE or FILL (frame_is_decision tells those that decided)
+  const struct frame
+      *frame; // EVENT, TIMER, STOPPED, MERGE, MESSAGE or FILL (frame_is_decision tells those that decided)
   uint64_t place;
   const struct lead *lead;
   const struct policy *policy; // of the layout of the lead's states (one that was merged into another has none)
@@ -20,7 +21,7 @@ struct refold_step {
   // the policy of its layout; NULL otherwise.
   const struct lead *was, *other;
   const struct policy *was_policy, *other_policy;
-  bool is_same;                // the frame recorded this digest; false: what is kept and what is folded differ
+  bool is_same; // the frame recorded this digest; false: what is kept and what is folded differ
   uint64_t digest;
 };
 struct refold_options {
