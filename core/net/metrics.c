@@ -1,7 +1,7 @@
 // GET /metrics: what all threads count, summed, and what the daemon is set to. Reads the others' numbers by relaxed
 // loads only.
-#include "net/daemon.h"
 #include "net/backfill.h"
+#include "net/daemon.h"
 #include "net/prometheus.h"
 #include "net/source_counts.h"
 
