@@ -139,13 +139,17 @@ static bool is_older(const struct person *p, const struct person *q) {
   return memcmp(p->id.b, q->id.b, sizeof p->id.b) < 0;
 }
 
-static void evict(struct account *a) {
-  uint32_t oldest = 0;
-  if (a->count <= ACCOUNT_PEOPLE_MAX) return;
-  for (uint32_t i = 1; i < a->count; i++)
-    if (is_older(&a->people[i], &a->people[oldest])) oldest = i;
-  take_out(a, oldest);
-  a->evicted++;
+// More than one where the bound is another than before.
+static uint32_t evict(struct account *a, uint32_t most) {
+  uint32_t count = 0;
+  for (; a->count > most; count++) {
+    uint32_t oldest = 0;
+    for (uint32_t i = 1; i < a->count; i++)
+      if (is_older(&a->people[i], &a->people[oldest])) oldest = i;
+    take_out(a, oldest);
+  }
+  a->evicted += count;
+  return count;
 }
 
 // ---- what they add up to ----
@@ -294,28 +298,37 @@ static int newest_first(const void *a, const void *b) {
   return is_older(p, q) ? 1 : is_older(q, p) ? -1 : 0;
 }
 
+enum want { WANT_NOTHING, WANT_IDLE, WANT_DROPPED, WANT_COPY }; // of a slot: by the one there that has most claim
+
 // To the slots of those that were touched last, in the order of slots.
-static void send_copies(const struct entity *e, struct account *a, int64_t now_ms, struct bytes copy,
-                        struct message_effects *effects) {
-  bool wants[SLOTS] = {false};
+static void send_copies(const struct entity *e, struct account *a, int64_t now_ms, const struct account_terms *terms,
+                        struct bytes copy, struct message_effects *effects) {
+  enum want wants[SLOTS] = {WANT_NOTHING};
   struct person *newest = memcpy(xcalloc(a->count + 1, sizeof *newest), a->people, a->count * sizeof *newest);
   qsort(newest, a->count, sizeof *newest, newest_first);
-  for (uint32_t i = 0; i < a->count && i < ACCOUNT_FANOUT_MAX; i++)
-    if (newest[i].touch > now_ms - ACCOUNT_ACTIVE_MS) wants[lead_id_slot(newest[i].id)] = true;
+  for (uint32_t i = 0; i < a->count; i++) {
+    bool is_active = newest[i].touch > now_ms - terms->active_ms;
+    enum want want = !is_active ? WANT_IDLE : i >= terms->fanout ? WANT_DROPPED : WANT_COPY;
+    enum want *slot = &wants[lead_id_slot(newest[i].id)];
+    if (want > *slot) *slot = want;
+  }
   free(newest);
-  for (unsigned slot = 0; slot < SLOTS; slot++)
-    if (wants[slot]) send_copy(e, copy, slot, effects);
+  for (unsigned slot = 0; slot < SLOTS; slot++) {
+    if (wants[slot] == WANT_COPY) send_copy(e, copy, slot, effects);
+    effects->hits.dropped += wants[slot] == WANT_DROPPED;
+    effects->hits.idle += wants[slot] == WANT_IDLE;
+  }
   a->sent_ms = now_ms;
   a->is_dirty = false;
 }
 
 // What follows a change. `first`: a lead that must have a copy whatever is held back, or NULL.
-static void tell(const struct entity *e, struct account *a, int64_t now_ms, bool at_once, const struct lead_id *first,
-                 struct message_effects *effects) {
+static void tell(const struct entity *e, struct account *a, int64_t now_ms, const struct account_terms *terms,
+                 bool at_once, const struct lead_id *first, struct message_effects *effects) {
   struct buf copy = {0};
   put_copy(a, now_ms, &copy);
   if (at_once || a->sent_ms == INT64_MIN) {
-    send_copies(e, a, now_ms, buf_bytes(&copy), effects);
+    send_copies(e, a, now_ms, terms, buf_bytes(&copy), effects);
   } else {
     if (first) send_copy(e, buf_bytes(&copy), lead_id_slot(*first), effects);
     a->is_dirty = true;
@@ -323,8 +336,8 @@ static void tell(const struct entity *e, struct account *a, int64_t now_ms, bool
   buf_deinit(&copy);
 }
 
-static bool is_due(const struct account *a, int64_t now_ms, int64_t interval_ms) {
-  return a->sent_ms == INT64_MIN || now_ms - a->sent_ms >= interval_ms;
+static bool is_due(const struct account *a, int64_t now_ms, const struct account_terms *terms) {
+  return a->sent_ms == INT64_MIN || now_ms - a->sent_ms >= terms->interval_ms;
 }
 
 static void finish(struct account *a, struct message_effects *effects) {
@@ -335,24 +348,50 @@ static void finish(struct account *a, struct message_effects *effects) {
 
 // ---- kinds ----
 struct update {
-  int64_t touch, interval;
+  int64_t touch;
+  struct account_terms terms;
   bool is_urgent;
   struct bytes items;
 };
 
 #define TIME_MAX (INT64_C(1) << 60) // sums of two times stay in range
+static bool take_time(struct mp *in, int64_t least, int64_t *out) {
+  return take_int(in, out) && *out >= least && *out <= TIME_MAX;
+}
+
+// The bounds at a body's end.
+static bool take_bounds(struct mp *in, struct account_terms *out) {
+  struct mp_value head = mp_next(in);
+  int64_t people, fanout;
+  if (head.type != MP_ARRAY || head.count != 3) return false;
+  if (!take_int(in, &people) || people < 1 || people > ACCOUNT_PEOPLE_MAX) return false;
+  if (!take_int(in, &fanout) || fanout < 1 || fanout > ACCOUNT_PEOPLE_MAX) return false;
+  out->people = (uint32_t)people;
+  out->fanout = (uint32_t)fanout;
+  return take_time(in, 0, &out->active_ms);
+}
+
+// How many there are, without the bounds; -1: no list.
+static int take_list(struct mp *in, uint32_t most, bool *has_bounds) {
+  struct mp_value head = mp_next(in);
+  if (head.type != MP_ARRAY || head.count > most + 1) return -1;
+  *has_bounds = head.count == most + 1;
+  return (int)(head.count - *has_bounds);
+}
+
 // [time, interval, is_urgent, items]
 static bool read_head(struct bytes body, struct update *out) {
   struct mp in = mp_of(body);
-  struct mp_value head = mp_next(&in);
-  if (head.type != MP_ARRAY || head.count != 4) return false;
-  if (!take_int(&in, &out->touch) || out->touch > TIME_MAX || out->touch < -TIME_MAX) return false;
-  if (!take_int(&in, &out->interval) || out->interval < 0 || out->interval > TIME_MAX) return false;
+  bool has_bounds;
+  *out = (struct update){.terms = ACCOUNT_TERMS_DEFAULT};
+  if (take_list(&in, 4, &has_bounds) != 4 || !take_time(&in, -TIME_MAX, &out->touch) ||
+      !take_time(&in, 0, &out->terms.interval_ms))
+    return false;
   struct mp_value urgent = mp_next(&in);
   if (urgent.type != MP_BOOL) return false;
   out->is_urgent = urgent.b;
   out->items = mp_take(&in);
-  return true;
+  return !has_bounds || take_bounds(&in, &out->terms);
 }
 
 static bool read_update(struct bytes body, struct update *out) {
@@ -360,22 +399,42 @@ static bool read_update(struct bytes body, struct update *out) {
   return read_head(body, out) && read_items(out->items, 0, NULL, &count);
 }
 
-void account_put_traits(struct buf *body, int64_t at_ms, int64_t interval_ms, bool is_urgent, struct bytes items) {
-  account_put_update(body, at_ms, interval_ms, is_urgent, items);
+static bool has_bounds(const struct account_terms *t) {
+  return t->people != ACCOUNT_PEOPLE || t->fanout != ACCOUNT_FANOUT || t->active_ms != ACCOUNT_ACTIVE_MS;
 }
 
-void account_put_update(struct buf *body, int64_t touch_ms, int64_t interval_ms, bool is_urgent,
+static void put_bounds(struct buf *body, const struct account_terms *t) {
+  if (!has_bounds(t)) return;
+  mp_put_array(body, 3);
+  mp_put_uint(body, t->people);
+  mp_put_uint(body, t->fanout);
+  mp_put_int(body, t->active_ms);
+}
+
+void account_put_update(struct buf *body, int64_t touch_ms, const struct account_terms *terms, bool is_urgent,
                         struct bytes contribution) {
-  mp_put_array(body, 4);
+  mp_put_array(body, 4 + has_bounds(terms));
   mp_put_int(body, touch_ms);
-  mp_put_int(body, interval_ms);
+  mp_put_int(body, terms->interval_ms);
   mp_put_bool(body, is_urgent);
   mp_put_raw(body, contribution);
+  put_bounds(body, terms);
 }
 
-void account_put_leave(struct buf *body, int64_t interval_ms) {
-  mp_put_array(body, 1);
-  mp_put_int(body, interval_ms);
+void account_put_traits(struct buf *body, int64_t at_ms, const struct account_terms *terms, bool is_urgent,
+                        struct bytes items) {
+  account_put_update(body, at_ms, terms, is_urgent, items);
+}
+
+void account_put_leave(struct buf *body, const struct account_terms *terms) {
+  mp_put_array(body, 1 + has_bounds(terms));
+  mp_put_int(body, terms->interval_ms);
+  put_bounds(body, terms);
+}
+
+void account_put_flush(struct buf *body, const struct account_terms *terms) {
+  mp_put_array(body, has_bounds(terms));
+  put_bounds(body, terms);
 }
 
 void account_update(const struct entity *before, const struct message *m, struct message_effects *effects) {
@@ -387,7 +446,7 @@ void account_update(const struct entity *before, const struct message *m, struct
   struct account a;
   read_account(entity_state(before), &a);
   struct person *p = find_person(&a, m->from);
-  bool was_active = p && p->touch > m->at_ms - ACCOUNT_ACTIVE_MS;
+  bool was_active = p && p->touch > m->at_ms - u.terms.active_ms;
   if (!p) {
     uint32_t at = place_of(&a, m->from);
     memmove(&a.people[at + 1], &a.people[at], (a.count - at) * sizeof *a.people);
@@ -395,19 +454,20 @@ void account_update(const struct entity *before, const struct message *m, struct
     p = &a.people[at];
   }
   *p = (struct person){.id = m->from, .touch = u.touch, .items = u.items};
-  evict(&a);
+  effects->hits.evicted += evict(&a, u.terms.people);
   if (u.touch < a.first) a.first = u.touch;
   if (u.touch > a.last) a.last = u.touch;
-  bool at_once = u.is_urgent || is_due(&a, m->at_ms, u.interval);
-  tell(before, &a, m->at_ms, at_once, was_active ? NULL : &m->from, effects);
+  bool at_once = u.is_urgent || is_due(&a, m->at_ms, &u.terms);
+  tell(before, &a, m->at_ms, &u.terms, at_once, was_active ? NULL : &m->from, effects);
   finish(&a, effects);
 }
 
 void account_leave(const struct entity *before, const struct message *m, struct message_effects *effects) {
   struct mp in = mp_of(m->body);
-  struct mp_value head = mp_next(&in);
-  int64_t interval = 0;
-  if (head.type != MP_ARRAY || head.count != 1 || !take_int(&in, &interval) || interval < 0) {
+  struct account_terms terms = ACCOUNT_TERMS_DEFAULT;
+  bool has_bounds;
+  if (take_list(&in, 1, &has_bounds) != 1 || !take_time(&in, 0, &terms.interval_ms) ||
+      (has_bounds && !take_bounds(&in, &terms))) {
     message_refuse(effects, ITD_EINVAL, "an account.leave is [interval]");
     return;
   }
@@ -416,15 +476,22 @@ void account_leave(const struct entity *before, const struct message *m, struct 
   struct person *p = find_person(&a, m->from);
   if (p) {
     take_out(&a, (uint32_t)(p - a.people));
-    tell(before, &a, m->at_ms, is_due(&a, m->at_ms, interval), NULL, effects);
+    tell(before, &a, m->at_ms, &terms, is_due(&a, m->at_ms, &terms), NULL, effects);
   }
   finish(&a, effects);
 }
 
 void account_flush(const struct entity *before, const struct message *m, struct message_effects *effects) {
+  struct mp in = mp_of(m->body);
+  struct account_terms terms = ACCOUNT_TERMS_DEFAULT;
+  bool has_bounds; // what else the body says was never looked at
+  if (take_list(&in, 0, &has_bounds) == 0 && has_bounds && !take_bounds(&in, &terms)) {
+    message_refuse(effects, ITD_EINVAL, "an account.flush is []");
+    return;
+  }
   struct account a;
   read_account(entity_state(before), &a);
-  if (a.is_dirty) tell(before, &a, m->at_ms, true, NULL, effects);
+  if (a.is_dirty) tell(before, &a, m->at_ms, &terms, true, NULL, effects);
   finish(&a, effects);
 }
 
@@ -487,7 +554,7 @@ static bool take_trait(struct account *a, const struct trait *said) {
   }
   memmove(t + 1, t, (a->trait_count - at) * sizeof *t);
   *t = *said;
-  if (++a->trait_count > ACCOUNT_TRAITS_MAX) drop_trait(a);
+  ++a->trait_count;
   return true;
 }
 
@@ -506,9 +573,10 @@ void account_traits(const struct entity *before, const struct message *m, struct
   for (uint32_t i = 0; i < count; i++) {
     traits[i].at_ms = said.touch;
     is_changed |= take_trait(&a, &traits[i]);
+    for (; a.trait_count > ACCOUNT_TRAITS_MAX; effects->hits.traits++) drop_trait(&a);
   }
   if (is_changed && a.count > 0) // nobody of whom it knows: nobody to tell
-    tell(before, &a, m->at_ms, said.is_urgent || is_due(&a, m->at_ms, said.interval), NULL, effects);
+    tell(before, &a, m->at_ms, &said.terms, said.is_urgent || is_due(&a, m->at_ms, &said.terms), NULL, effects);
   finish(&a, effects);
 }
 

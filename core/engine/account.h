@@ -10,14 +10,16 @@
 //                  names, whose people the lead need not be of; what is said of a key counts until something later is,
 //                  by the events' times, and of two of one time the greater: number, longer text, then by bytes
 //   account.flush  [], from outside: copies that were held back go out
+// At the end of each of these may be [people, fanout, active]: bounds that hold for this message, in place of the
+// defaults. So what an account does is in its frames, whatever options its next start has.
 //   account.copy   a copy (feature/account.h), to a view: takes the place of its last one
 //
-// Fan-out. A copy goes to the slots of the ACCOUNT_FANOUT_MAX people that were touched last, of those touched within
-// ACCOUNT_ACTIVE_MS: at once when an update is urgent or the last copies are `interval` old by the account's clock, else
+// Fan-out. A copy goes to the slots of the `fanout` people that were touched last, of those touched within
+// `active`: at once when an update is urgent or the last copies are `interval` old by the account's clock, else
 // with the next that are, or with a flush; meanwhile the account is *dirty*. A lead that is new or comes back gets a copy
 // of its own at once.
 //
-// Of more than ACCOUNT_PEOPLE_MAX people the ones that were touched last are told apart; the others count no more, until
+// Of more than `people` people the ones that were touched last are told apart; the others count no more, until
 // they are touched again. What is left depends on the people's last contributions and not on the order in which
 // they came, as long as nobody leaves.
 //
@@ -29,9 +31,22 @@
 #include "engine/message.h"
 #include "feature/account.h"
 
-#define ACCOUNT_PEOPLE_MAX 256u
-#define ACCOUNT_FANOUT_MAX 64u
-#define ACCOUNT_ACTIVE_MS  (30 * INT64_C(86400000))
+// What an account is to keep to: options of the daemon, told with each message.
+struct account_terms {
+  int64_t interval_ms;     // account.interval
+  uint32_t people, fanout; // account.people, account.fanout: 1 to ACCOUNT_PEOPLE_MAX
+  int64_t active_ms;       // account.active
+};
+#define ACCOUNT_INTERVAL_MS 60000
+#define ACCOUNT_PEOPLE      256u
+#define ACCOUNT_FANOUT      64u
+#define ACCOUNT_ACTIVE_MS   (30 * INT64_C(86400000))
+#define ACCOUNT_PEOPLE_MAX  1024u // with all they may tell an entity's state is as large as it may be
+#define ACCOUNT_TERMS_DEFAULT                                                                                          \
+  {                                                                                                                    \
+    .interval_ms = ACCOUNT_INTERVAL_MS, .people = ACCOUNT_PEOPLE, .fanout = ACCOUNT_FANOUT,                            \
+    .active_ms = ACCOUNT_ACTIVE_MS                                                                                     \
+  }
 
 void account_update(const struct entity *before, const struct message *message, struct message_effects *effects);
 void account_leave(const struct entity *before, const struct message *message, struct message_effects *effects);
@@ -39,11 +54,13 @@ void account_flush(const struct entity *before, const struct message *message, s
 void account_traits(const struct entity *before, const struct message *message, struct message_effects *effects);
 void account_copy(const struct entity *before, const struct message *message, struct message_effects *effects);
 
-// For senders: the body of an update, and of a leave.
-void account_put_update(struct buf *body, int64_t touch_ms, int64_t interval_ms, bool is_urgent,
+// For senders: the body of an update, of what a group event says, of a leave, and of a flush.
+void account_put_update(struct buf *body, int64_t touch_ms, const struct account_terms *terms, bool is_urgent,
                         struct bytes contribution);
-void account_put_traits(struct buf *body, int64_t at_ms, int64_t interval_ms, bool is_urgent, struct bytes items);
-void account_put_leave(struct buf *body, int64_t interval_ms);
+void account_put_traits(struct buf *body, int64_t at_ms, const struct account_terms *terms, bool is_urgent,
+                        struct bytes items);
+void account_put_leave(struct buf *body, const struct account_terms *terms);
+void account_put_flush(struct buf *body, const struct account_terms *terms);
 
 // The id of an account's view in a slot.
 struct lead_id account_view(struct lead_id account, unsigned slot);

@@ -2,6 +2,7 @@
 // source but what it is handed, so that the same inputs give the same bytes anywhere. One `engine` a shard thread: it
 // holds scratch and the Lua states; nothing of a lead is kept in it between calls.
 #pragma once
+#include "engine/account.h"
 #include "engine/lead.h"
 
 enum engine_clock { ENGINE_CLOCK_WALL, ENGINE_CLOCK_EVENT };
@@ -17,13 +18,12 @@ struct release {
 typedef struct policy *(*engine_policy_of)(void *context, uint32_t number);
 
 // Where a lead's account is, and what is known of it. Without it (or before) nobody is of an account.
-#define ENGINE_ACCOUNT_INTERVAL_MS 60000
 struct engine_accounts {
   // The account of a groupId; and the copy in a view (engine/account.h), empty: none, valid until the next call.
   struct lead_id (*account_of)(void *context, uint16_t workspace, struct bytes group_id);
   struct bytes (*copy_of)(void *context, struct lead_id view);
   void *context;
-  int64_t interval_ms; // between two copies of one account to all; also the grain in which touches are told
+  struct account_terms terms; // the interval is also the grain in which touches are told
 };
 
 struct engine;

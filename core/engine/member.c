@@ -49,7 +49,7 @@ static void put_leave(const struct engine_accounts *accounts, const struct featu
   struct lead_id told = id_of(member->told);
   if (is_none(&told)) return;
   struct buf body = {0};
-  account_put_leave(&body, accounts->interval_ms);
+  account_put_leave(&body, &accounts->terms);
   message_put(messages, told, MESSAGE_ACCOUNT_LEAVE, buf_bytes(&body));
   buf_deinit(&body);
 }
@@ -63,7 +63,7 @@ static void put_update(const struct engine_accounts *accounts, struct lead *lead
   bool is_new = memcmp(member->told, member->account, sizeof member->told) != 0;
   if (is_new) put_leave(accounts, member, messages);
   struct buf body = {0};
-  account_put_update(&body, touch, accounts->interval_ms, !is_new && urgent != member->sent_urgent, items);
+  account_put_update(&body, touch, &accounts->terms, !is_new && urgent != member->sent_urgent, items);
   message_put(messages, account, MESSAGE_ACCOUNT_UPDATE, buf_bytes(&body));
   buf_deinit(&body);
   memcpy(member->told, member->account, sizeof member->told);
@@ -80,7 +80,7 @@ static void put_traits(const struct engine_accounts *accounts, const struct feat
   if (!event || event->type != EVENT_GROUP || !event->group_id.n) return;
   if (feature_traits(set, event, &items, &is_urgent)) {
     int64_t at_ms = event->timestamp_ms < lead->now_ms ? event->timestamp_ms : lead->now_ms;
-    account_put_traits(&body, at_ms, accounts->interval_ms, is_urgent, buf_bytes(&items));
+    account_put_traits(&body, at_ms, &accounts->terms, is_urgent, buf_bytes(&items));
     struct lead_id account = accounts->account_of(accounts->context, lead->workspace, event->group_id);
     message_put(messages, account, MESSAGE_ACCOUNT_TRAITS, buf_bytes(&body));
   }
@@ -99,7 +99,7 @@ void member_tell(const struct engine_accounts *accounts, const struct policy *po
   feature_member_get(set, state, &member);
   struct lead_id account = id_of(member.account);
   if (is_none(&account)) return;
-  int64_t grain_ms = accounts->interval_ms > 1 ? accounts->interval_ms : 1;
+  int64_t grain_ms = accounts->terms.interval_ms > 1 ? accounts->terms.interval_ms : 1;
   int64_t touch = member.touched_ms - (member.touched_ms % grain_ms + grain_ms) % grain_ms;
   struct buf items = {0};
   uint64_t urgent;

@@ -94,6 +94,7 @@ uint64_t message_apply(struct entity **entity, const struct message *m, struct m
   buf_clear(&effects->messages);
   buf_clear(&effects->answer);
   effects->is_refused = false;
+  effects->hits = (struct message_hits){0};
   uint64_t before = entity_digest(e);
   if (kind->entity == e->kind)
     kind->apply(e, m, effects);

@@ -31,7 +31,11 @@ struct message_effects {
   struct buf state;    // the entity's after
   struct buf messages; // what it sends (message_put)
   struct buf answer;   // one MessagePack map for whoever asked, or nothing
-  bool is_refused;     // nothing changes, nothing is sent; the answer is {code, message}
+  struct message_hits {
+    uint32_t evicted, dropped, idle, traits;
+  } hits; // of an account's bounds (engine/account.h): people no longer told apart, slots with active people beyond the
+          // fan-out, slots without any that are active, traits; for metrics alone, no part of what a frame records
+  bool is_refused; // nothing changes, nothing is sent; the answer is {code, message}
 };
 void message_effects_deinit(struct message_effects *effects);
 // For a kind's own use: drops what was done, and says why.

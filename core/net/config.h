@@ -32,7 +32,7 @@ struct config {
   char *ports_file; // where the ports in use are written, as JSON; "" nowhere
   char *seed;       // 64 hexadecimal digits: makes ids of a new directory the same in every run (tests); "" random
   int64_t event_id_bytes, event_name_bytes, event_bytes, event_late_ms, event_future_ms;
-  int64_t account_interval_ms;
+  int64_t account_interval_ms, account_people, account_fanout, account_active_ms;
   int64_t frame_depth, frame_objects, frame_bytes;
   int64_t net_connections, net_answer_bytes, net_subscriber_bytes, net_stall_ms, net_batch;
   int64_t journal_segment, journal_seal, journal_compression, dedupe_window_ms, dedupe_recent_ms, dedupe_entries,

@@ -371,7 +371,10 @@ static void setup(struct daemon *daemon, const struct config *config) {
   daemon->limits = config_net_limits(config);
   daemon->intake = (struct intake_options){.clock = (unsigned)config->clock,
                                            .limits = config_event_limits(config),
-                                           .account_interval_ms = config->account_interval_ms};
+                                           .account_interval_ms = config->account_interval_ms,
+                                           .account_people = (uint32_t)config->account_people,
+                                           .account_fanout = (uint32_t)config->account_fanout,
+                                           .account_active_ms = config->account_active_ms};
   daemon->intake.vm = (struct vm_limits){.memory_max = (size_t)config->policy_memory,
                                          .instructions_max = (uint64_t)config->policy_call_instructions,
                                          .hook = config->policy_guard == 1};

@@ -79,6 +79,12 @@ struct store_sums {
   XX(intake.new_leads, "counter", "new_leads_total", "leads first seen")                                               \
   XX(intake.merges, "counter", "merges_total", "leads that took another one in")                                       \
   XX(intake.went_on, "counter", "went_on_total", "events sent on to the lead that theirs was merged into")             \
+  XX(intake.people_evicted, "counter", "account_people_evicted_total", "people of accounts no longer told apart")      \
+  XX(intake.copies_dropped, "counter", "account_copies_dropped_total",                                                 \
+     "slots with active people of an account that got no copy: account.fanout")                                        \
+  XX(intake.copies_idle, "counter", "account_copies_idle_total",                                                       \
+     "slots without any for account.active, which got no copy")                                                        \
+  XX(intake.traits_dropped, "counter", "account_traits_dropped_total", "traits of accounts beyond what one keeps")     \
   XX(intake.flaps, "counter", "stage_flaps_total", "stages entered again within a day of leaving them")                \
   XX(store.leads_in_memory, "gauge", "leads_in_memory", "leads held in memory")                                        \
   XX(store.identities_in_memory, "gauge", "identities_in_memory", "identities held in memory")                         \
@@ -336,6 +342,9 @@ static void put_daemon(struct daemon *daemon, struct buf *out) {
   XX("event.late", event_late_ms, "seconds", 1000)                                                                     \
   XX("event.future", event_future_ms, "seconds", 1000)                                                                 \
   XX("account.interval", account_interval_ms, "seconds", 1000)                                                         \
+  XX("account.people", account_people, "", 1)                                                                          \
+  XX("account.fanout", account_fanout, "", 1)                                                                          \
+  XX("account.active", account_active_ms, "seconds", 1000)                                                             \
   XX("frame.depth", frame_depth, "", 1)                                                                                \
   XX("frame.objects", frame_objects, "", 1)                                                                            \
   XX("frame.bytes", frame_bytes, "bytes", 1)                                                                           \

@@ -18,11 +18,19 @@ static struct bytes copy_of(void *context, struct lead_id view) {
   return e && e->kind == ENTITY_VIEW ? entity_state(e) : (struct bytes){0};
 }
 
+static struct account_terms terms_of(const struct intake_options *o) {
+  struct account_terms terms = ACCOUNT_TERMS_DEFAULT;
+  terms.interval_ms = o->account_interval_ms;
+  if (o->account_people) terms.people = o->account_people;
+  if (o->account_fanout) terms.fanout = o->account_fanout;
+  if (o->account_active_ms) terms.active_ms = o->account_active_ms;
+  return terms;
+}
+
 void accounts_init(struct intake *in) {
-  int64_t interval_ms = in->options.account_interval_ms;
-  engine_set_accounts(in->engine,
-                      &(struct engine_accounts){
-                          .account_of = account_of, .copy_of = copy_of, .context = in, .interval_ms = interval_ms});
+  engine_set_accounts(
+      in->engine, &(struct engine_accounts){
+                      .account_of = account_of, .copy_of = copy_of, .context = in, .terms = terms_of(&in->options)});
 }
 
 void accounts_put_leave(struct intake *in, const struct lead *lead, struct buf *list) {
@@ -45,15 +53,18 @@ static void flush(struct intake *in, struct lead_id id, int64_t now_ms) {
   const struct entity *e = store_entity(in->shard, id);
   shard_entity_entry(in->shard, id)->head.flags &= ~(uint32_t)ENTITY_IS_UNSENT;
   if (!e || !account_is_dirty(e)) return;
-  static const uint8_t nothing = 0x90;
+  struct buf body = {0};
+  struct account_terms terms = terms_of(&in->options);
+  account_put_flush(&body, &terms);
   struct message m = {.to = id,
                       .kind = MESSAGE_ACCOUNT_FLUSH,
                       .workspace = e->workspace,
                       .at_ms = in->options.clock == ENGINE_CLOCK_WALL ? now_ms : e->now_ms,
-                      .body = bytes_of(&nothing, 1)};
+                      .body = buf_bytes(&body)};
   struct error err = {0};
   buf_clear(&in->raw);
   CHECK(intake_tell(in, &m, (struct hash128){0}, BYTES_LIT("interval"), now_ms, &in->raw, &err) == 0);
+  buf_deinit(&body);
 }
 
 int64_t accounts_wake(struct intake *in, int64_t now_ms, unsigned limit) {

@@ -121,8 +121,10 @@ const struct release *intake_release(const struct intake *in) { return engine_re
 struct intake_stats intake_stats(const struct intake *in) {
   const struct intake_counters *c = &in->counters;
 #define READ(name) .name = atomic_load_explicit(&c->name, memory_order_relaxed)
-  return (struct intake_stats){READ(events),    READ(duplicates), READ(refused), READ(stopped), READ(timers),
-                               READ(new_leads), READ(flaps),      READ(merges),  READ(went_on)};
+  return (struct intake_stats){READ(events),        READ(duplicates),     READ(refused),        READ(stopped),
+                               READ(timers),        READ(new_leads),      READ(flaps),          READ(merges),
+                               READ(went_on),       READ(people_evicted), READ(copies_dropped), READ(copies_idle),
+                               READ(traits_dropped)};
 #undef READ
 }
 

@@ -11,6 +11,9 @@ struct intake_options {
   struct vm_limits vm;
   uint16_t workspace;
   int64_t account_interval_ms; // account.interval (engine_accounts); 0: every change goes to all at once
+  // account.people, account.fanout, account.active (engine/account.h); 0: the default
+  uint32_t account_people, account_fanout;
+  int64_t account_active_ms;
   void (*each)(void *context,
                struct bytes answer); // called with every decision as its frame is staged, timers' too; may be NULL
   void (*read_account)(void *context, int64_t age_ms); // likewise, where it read a copy of an account; may be NULL
@@ -35,7 +38,8 @@ int intake_route(const struct store *store, const struct intake_options *options
                  unsigned *partition, struct error *err) ITD_MUST_USE;
 
 struct intake_stats { // relaxed reads from any thread
-  uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps, merges, went_on;
+  uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps, merges, went_on, people_evicted,
+      copies_dropped, copies_idle, traits_dropped;
 };
 struct intake_stats intake_stats(const struct intake *intake);
 

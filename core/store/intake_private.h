@@ -8,7 +8,8 @@
 #include <stdatomic.h>
 
 struct intake_counters {
-  _Atomic uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps, merges, went_on;
+  _Atomic uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps, merges, went_on, people_evicted,
+      copies_dropped, copies_idle, traits_dropped;
 };
 
 struct intake {

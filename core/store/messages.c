@@ -16,6 +16,18 @@ static void put_event(struct buf *out, const struct message *m) {
   mp_put_raw(out, m->body);
 }
 
+static void count_more(_Atomic uint64_t *counter, uint64_t n) {
+  if (n) atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static void count_hits(struct intake *in) {
+  const struct message_hits *hits = &in->effects.hits;
+  count_more(&in->counters.people_evicted, hits->evicted);
+  count_more(&in->counters.copies_dropped, hits->dropped);
+  count_more(&in->counters.copies_idle, hits->idle);
+  count_more(&in->counters.traits_dropped, hits->traits);
+}
+
 // Applies a message and stages its frame. The answer is in in->effects.
 static void apply(struct intake *in, const struct message *message, const struct arrival *arrival) {
   struct message m = *message;
@@ -29,6 +41,7 @@ static void apply(struct intake *in, const struct message *message, const struct
   if (!e) e = entity_new(kind->entity, m.to, m.workspace);
   if (e->now_ms > m.at_ms) m.at_ms = e->now_ms;
   uint64_t hash = message_apply(&e, &m, &in->effects);
+  count_hits(in);
   put_event(&in->clear, &m);
   struct frame frame = {.kind = FRAME_MESSAGE,
                         .entity_kind = e->kind,

@@ -169,6 +169,40 @@ belief.evidence "colleague_asked" {]])
       end
     end)
 
+    it("keeps to other bounds from the next message on, and what was before is as it was", function()
+      local daemon = harness.start { shards = shards, ["account.interval"] = "1ms", ["account.people"] = 5, ["account.fanout"] = 2,
+        ["account.active"] = "1h" }
+      local client = daemon:connect()
+      for i = 1, 12 do
+        client:must("event.ingest", group("u" .. i, "acme"))
+      end
+      local shown = people(client, "acme", 5)
+      assert.equal(7, shown.account.evicted)
+      assert.equal(7, daemon:metric "intentd_account_people_evicted_total")
+      assert.is_true(daemon:metric "intentd_account_copies_dropped_total" > 0)
+      daemon:kill()
+      daemon:restart { ["account.people"] = 3, ["account.fanout"] = false, ["account.active"] = "1ms" }
+      client = daemon:connect()
+      assert.same(shown.account.people, account(client, "acme").account.people)
+      client:must("event.ingest", event("u12", { event = "Demo Requested" }))
+      assert.equal(9, people(client, "acme", 3).account.evicted)
+      harness.wait("somebody to be idle", function()
+        client:must("event.ingest", event("u12", { event = "Demo Requested" }))
+        return daemon:metric "intentd_account_copies_idle_total" > 0
+      end)
+      shown = people(client, "acme", 3)
+      daemon:kill()
+      daemon:restart { ["account.people"] = false, ["account.active"] = false, shards = 5 - shards }
+      client = daemon:connect()
+      assert.same(shown.account.people, account(client, "acme").account.people)
+      daemon:stop()
+      local out, status = intent("replay", "--json", "--data", daemon.data)
+      assert.equal(0, status, out)
+      assert.equal("0", out:match '"different":(%d+)', out)
+      out, status = intent("journal", "verify", "--data", daemon.data)
+      assert.equal(0, status, out)
+    end)
+
     it("keeps what a forgotten lead added, and nothing that says whose it was", function()
       local daemon = harness.start { shards = shards, ["account.interval"] = "1ms" }
       local client = daemon:connect()

@@ -49,6 +49,12 @@ static void apply(struct world *w, unsigned from, unsigned kind, struct bytes bo
   for (w->copies = 0; list.n; w->copies++) assert_int_equal(message_next(&list, &m, NULL), 1);
 }
 
+static struct account_terms the_terms = ACCOUNT_TERMS_DEFAULT;
+static const struct account_terms *every(int64_t interval_ms) {
+  the_terms.interval_ms = interval_ms;
+  return &the_terms;
+}
+
 static void put_number(struct buf *items, double v) {
   buf_clear(items);
   mp_put_array(items, 1);
@@ -61,7 +67,7 @@ static void put_number(struct buf *items, double v) {
 static void update(struct world *w, unsigned from, double v, int64_t at_ms, int64_t interval_ms, bool is_urgent) {
   struct buf items = {0}, body = {0};
   put_number(&items, v);
-  account_put_update(&body, at_ms, interval_ms, is_urgent, buf_bytes(&items));
+  account_put_update(&body, at_ms, every(interval_ms), is_urgent, buf_bytes(&items));
   apply(w, from, MESSAGE_ACCOUNT_UPDATE, buf_bytes(&body), at_ms);
   assert_false(w->is_refused);
   buf_deinit(&items), buf_deinit(&body);
@@ -69,7 +75,7 @@ static void update(struct world *w, unsigned from, double v, int64_t at_ms, int6
 
 static void leave(struct world *w, unsigned from, int64_t at_ms) {
   struct buf body = {0};
-  account_put_leave(&body, 0);
+  account_put_leave(&body, &(struct account_terms)ACCOUNT_TERMS_DEFAULT);
   apply(w, from, MESSAGE_ACCOUNT_LEAVE, buf_bytes(&body), at_ms);
   buf_deinit(&body);
 }
@@ -120,7 +126,7 @@ static uint64_t draw(uint64_t *d, uint64_t below) { return (*d = hash_mix(*d, 0x
 // More people than are told apart: those that were touched last, whatever the order in which their messages came.
 static void people_beyond_the_bound_do_not_depend_on_order(void **state) {
   (void)state;
-  enum { PEOPLE = ACCOUNT_PEOPLE_MAX + 60 };
+  enum { PEOPLE = ACCOUNT_PEOPLE + 60 };
   struct buf first = {0}, again = {0};
   for (int run = 0; run < 2; run++) {
     unsigned order[PEOPLE];
@@ -135,15 +141,16 @@ static void people_beyond_the_bound_do_not_depend_on_order(void **state) {
     for (unsigned i = 0; i < PEOPLE; i++) {
       put_number(&items, order[i] % 10);
       buf_clear(&body);
-      account_put_update(&body, T0 + order[i] / 3 * 1000, 0, false, buf_bytes(&items)); // touches that are equal, too
+      account_put_update(&body, T0 + order[i] / 3 * 1000, every(0), false,
+                         buf_bytes(&items)); // touches that are equal, too
       apply(&w, order[i], MESSAGE_ACCOUNT_UPDATE, buf_bytes(&body), T0 + PEOPLE * 1000);
-      assert_true(w.copies <= ACCOUNT_FANOUT_MAX + 1);
+      assert_true(w.copies <= ACCOUNT_FANOUT + 1);
     }
     struct buf shown = {0};
     struct bytes copy = show(&w, &shown, "copy");
     buf_append_bytes(run ? &again : &first, copy);
-    assert_int_equal(mp_value_of(show(&w, &shown, "people")).count, ACCOUNT_PEOPLE_MAX);
-    assert_int_equal(mp_value_of(show(&w, &shown, "evicted")).i, PEOPLE - ACCOUNT_PEOPLE_MAX);
+    assert_int_equal(mp_value_of(show(&w, &shown, "people")).count, ACCOUNT_PEOPLE);
+    assert_int_equal(mp_value_of(show(&w, &shown, "evicted")).i, PEOPLE - ACCOUNT_PEOPLE);
     assert_true(w.e->bytes < ENTITY_STATE_MAX);
     buf_deinit(&shown), buf_deinit(&items), buf_deinit(&body);
     world_free(&w);
@@ -177,7 +184,7 @@ struct said {
 static void say(struct world *w, const struct said *s, int64_t now_ms) {
   struct buf items = {0}, body = {0};
   put_trait_items(&items, s->key, s->text);
-  account_put_traits(&body, s->at_ms, 60000, false, buf_bytes(&items));
+  account_put_traits(&body, s->at_ms, every(60000), false, buf_bytes(&items));
   apply(w, 1, MESSAGE_ACCOUNT_TRAITS, buf_bytes(&body), now_ms);
   assert_false(w->is_refused);
   buf_deinit(&items), buf_deinit(&body);
@@ -277,6 +284,31 @@ static void a_trait_that_says_nothing_new_sends_nothing(void **state) {
   world_free(&w);
 }
 
+// With the bounds of the message at hand: fewer people, and again more.
+static void bounds_come_with_each_message(void **state) {
+  (void)state;
+  struct world w = world_new();
+  the_terms.people = 3, the_terms.fanout = 1, the_terms.active_ms = 5000;
+  for (unsigned i = 1; i <= 6; i++) update(&w, i, i, T0 + i * 1000, 0, false);
+  struct buf shown = {0};
+  assert_int_equal(mp_value_of(show(&w, &shown, "people")).count, 3);
+  assert_int_equal(mp_value_of(show(&w, &shown, "evicted")).i, 3);
+  assert_int_equal(w.copies, 1);
+  assert_int_equal(w.effects.hits.dropped, 2);
+  update(&w, 6, 7, T0 + 20000, 0, false);
+  assert_true(w.copies == 1 && w.effects.hits.idle == 2 && w.effects.hits.dropped == 0);
+  the_terms = (struct account_terms)ACCOUNT_TERMS_DEFAULT;
+  update(&w, 1, 1, T0 + 20001, 0, false);
+  assert_true(w.copies == 4 && w.effects.hits.evicted == 0);
+  the_terms.people = 2;
+  update(&w, 2, 1, T0 + 20002, 0, false);
+  assert_true(w.effects.hits.evicted == 3);
+  assert_int_equal(mp_value_of(show(&w, &shown, "people")).count, 2);
+  the_terms = (struct account_terms)ACCOUNT_TERMS_DEFAULT;
+  buf_deinit(&shown);
+  world_free(&w);
+}
+
 // Any MessagePack value as a body: refused, or a contribution; never a crash, and what is refused changes nothing.
 static void hostile_bodies(void **state) {
   (void)state;
@@ -287,9 +319,9 @@ static void hostile_bodies(void **state) {
                                    MESSAGE_ACCOUNT_TRAITS};
   struct buf items = {0}, good[2] = {{0}, {0}}, body = {0};
   put_number(&items, 5);
-  account_put_update(&good[0], T0, 0, true, buf_bytes(&items));
+  account_put_update(&good[0], T0, every(0), true, buf_bytes(&items));
   put_trait_items(&items, 3, "enterprise");
-  account_put_traits(&good[1], T0, 0, true, buf_bytes(&items));
+  account_put_traits(&good[1], T0, every(0), true, buf_bytes(&items));
   unsigned refused = 0;
   for (int i = 0; i < 20000; i++) {
     buf_clear(&body);
@@ -348,7 +380,7 @@ static void a_copy_is_read_at_a_time(void **state) {
     uint64_t urgent;
     double of[8] = {i};
     feature_contribute(set, st, of, texts, scores, at_ms, &items, &urgent);
-    account_put_update(&body, at_ms, 0, false, buf_bytes(&items));
+    account_put_update(&body, at_ms, every(0), false, buf_bytes(&items));
     apply(&w, i, MESSAGE_ACCOUNT_UPDATE, buf_bytes(&body), at_ms);
     assert_false(w.is_refused);
     buf_deinit(&items), buf_deinit(&body);
@@ -408,7 +440,7 @@ static void a_lead_reads_traits_of_its_account(void **state) {
   assert_int_equal(event_decode(buf_bytes(&raw), T0, &limits, &digits, &event, &err), 0);
   assert_true(feature_traits(set, &event, &items, &is_urgent) && is_urgent);
   assert_int_equal(mp_value_of(buf_bytes(&items)).count, 3); // the size once
-  account_put_traits(&body, T0, 0, is_urgent, buf_bytes(&items));
+  account_put_traits(&body, T0, every(0), is_urgent, buf_bytes(&items));
   struct world w = world_new();
   apply(&w, 1, MESSAGE_ACCOUNT_TRAITS, buf_bytes(&body), T0);
   assert_false(w.is_refused);
@@ -482,6 +514,7 @@ int main(void) {
       cmocka_unit_test(people_beyond_the_bound_do_not_depend_on_order),
       cmocka_unit_test(traits_are_the_latest_in_whatever_order),
       cmocka_unit_test(a_trait_that_says_nothing_new_sends_nothing),
+      cmocka_unit_test(bounds_come_with_each_message),
       cmocka_unit_test(hostile_bodies),
       cmocka_unit_test(a_copy_is_read_at_a_time),
       cmocka_unit_test(a_lead_reads_traits_of_its_account),
