@@ -71,7 +71,7 @@ int intake_fill(struct intake *in, struct lead_id *to, const struct fill *fill, 
 }
 
 int fill_read(const struct frame *frame, struct fill *fill, uint64_t *hashes, size_t *count, struct error *err) {
-  struct bytes of, until, list, text;
+  struct bytes of, until, text, list = {0};
   bool ok = mp_find(frame->event, BYTES_LIT("of"), &of) && mp_as_str(of, &of) && lead_id_parse(of, &fill->of) == 0 &&
             mp_find(frame->event, BYTES_LIT("until"), &until) && mp_as_str(until, &until) &&
             take_hex(until, &fill->until) && mp_find(frame->event, BYTES_LIT("features"), &list);
