@@ -325,14 +325,15 @@ static void send_copies(const struct entity *e, struct account *a, int64_t now_m
 // What follows a change. `first`: a lead that must have a copy whatever is held back, or NULL.
 static void tell(const struct entity *e, struct account *a, int64_t now_ms, const struct account_terms *terms,
                  bool at_once, const struct lead_id *first, struct message_effects *effects) {
+  bool is_for_all = at_once || a->sent_ms == INT64_MIN;
+  if (!is_for_all) a->is_dirty = true;
+  if (!is_for_all && !first) return;
   struct buf copy = {0};
   put_copy(a, now_ms, &copy);
-  if (at_once || a->sent_ms == INT64_MIN) {
+  if (is_for_all)
     send_copies(e, a, now_ms, terms, buf_bytes(&copy), effects);
-  } else {
-    if (first) send_copy(e, buf_bytes(&copy), lead_id_slot(*first), effects);
-    a->is_dirty = true;
-  }
+  else
+    send_copy(e, buf_bytes(&copy), lead_id_slot(*first), effects);
   buf_deinit(&copy);
 }
 
