@@ -274,8 +274,9 @@ static double value_of(const struct feature *f, const struct copy *copy, int64_t
   struct mp roll;
   uint32_t left;
   int64_t n, v;
-  if (f->roll == ROLL_FIRST_TOUCH) return since(copy->first, now);
-  if (f->roll == ROLL_LAST_TOUCH) return since(copy->last, now);
+  bool was_touched = copy->first <= copy->last; // else only traits were said of it
+  if (f->roll == ROLL_FIRST_TOUCH) return was_touched ? since(copy->first, now) : NAN;
+  if (f->roll == ROLL_LAST_TOUCH) return was_touched ? since(copy->last, now) : NAN;
   if (f->roll == ROLL_PEOPLE && !is_tiled(f)) return (double)copy->people;
   if (!find_roll(copy, f->item, form_of(f), &roll, &left)) return nothing(f);
   if (is_tiled(f)) return people_in(f, roll, left, now);

@@ -229,6 +229,24 @@ static void check_traits(const struct world *w, const struct said *said, unsigne
   buf_deinit(&shown);
 }
 
+static struct feature_set *compile(const char *json);
+// Of an account that nobody was of yet nothing but traits is known.
+static void check_untouched(const struct world *w) {
+  struct feature_set *set = compile("[{\"name\":\"first\",\"op\":\"account\",\"roll\":\"first_touch\"},"
+                                    " {\"name\":\"last\",\"op\":\"account\",\"roll\":\"last_touch\"}]");
+  uint8_t *st = xcalloc(1, feature_state_size(set));
+  double values[2];
+  struct bytes texts[2];
+  struct buf shown = {0};
+  feature_state_init(set, st);
+  feature_account_take(set, st, show(w, &shown, "copy"), T0);
+  feature_read(set, st, T0, values, texts);
+  assert_true(isnan(values[0]) && isnan(values[1]));
+  free(st);
+  buf_deinit(&shown);
+  feature_set_free(set);
+}
+
 static void traits_are_the_latest_in_whatever_order(void **state) {
   (void)state;
   enum { SAID = 200 };
@@ -267,6 +285,7 @@ static void a_trait_that_says_nothing_new_sends_nothing(void **state) {
   (void)state;
   struct world w = world_new();
   say(&w, &(struct said){1, T0, "pro"}, T0);
+  check_untouched(&w);
   assert_int_equal(w.copies, 0); // nobody is there
   assert_false(account_is_dirty(w.e));
   update(&w, 1, 1, T0, 60000, false);
