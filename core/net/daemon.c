@@ -320,6 +320,7 @@ static void stop_threads(struct daemon *daemon) {
 
 static void start_threads(struct daemon *daemon) {
   daemon->fabric = fabric_new(daemon->shards, daemon->shards + 1);
+  fabric_set_partitions(daemon->fabric, store_partitions(daemon->store));
   daemon->metrics = xcalloc(daemon->shards + 1, sizeof *daemon->metrics);
   daemon->subscribers = xcalloc(daemon->shards, sizeof *daemon->subscribers);
   daemon->threads = xcalloc(daemon->shards, sizeof *daemon->threads);

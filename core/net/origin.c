@@ -1,6 +1,9 @@
 #include "net/origin.h"
 
 #include "base/check.h"
+#include "store/dedupe_run.h"
+#include "store/ids.h"
+#include "store/table.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -17,12 +20,20 @@ struct origin {
   unsigned index;
   size_t *credits[LANES]; // a shard each
   bool *touched;          // shards to wake
+  struct table passes;    // merged leads that events may pass by, and to whom
   struct task_list going; // tasks that go on, and wait for a credit: no others are taken meanwhile
   size_t going_count;
 };
 
+#define PASSES_MAX 65536u
+struct pass {
+  struct table_entry head; // a lead
+  struct lead_id to;
+  int64_t after_ms; // an event that was received later
+};
+
 struct fabric {
-  unsigned shards, origins;
+  unsigned shards, origins, partitions;
   struct ring **there[LANES]; // [origin * shards + shard]
   struct ring **back[LANES];  // the same
   struct origin *origin;
@@ -70,6 +81,7 @@ struct fabric *fabric_new(unsigned shards, unsigned origins) {
     f->wake[o] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(f->wake[o] >= 0);
     f->origin[o] = (struct origin){.fabric = f, .index = o, .touched = xcalloc(shards, 1)};
+    table_init(&f->origin[o].passes, sizeof(struct pass));
     for (int lane = 0; lane < LANES; lane++) {
       f->origin[o].credits[lane] = xcalloc(shards, sizeof(size_t));
       for (unsigned s = 0; s < shards; s++) f->origin[o].credits[lane][s] = CREDITS[lane];
@@ -85,6 +97,7 @@ void fabric_free(struct fabric *f) {
     close(f->wake[o]);
     for (int lane = 0; lane < LANES; lane++) free(f->origin[o].credits[lane]);
     free(f->origin[o].touched);
+    table_deinit(&f->origin[o].passes);
     for (struct task *task; (task = task_list_take(&f->origin[o].going));) task_free(task);
   }
   for (unsigned s = 0; s < f->shards; s++) free(f->answered[s]);
@@ -94,6 +107,8 @@ void fabric_free(struct fabric *f) {
   free(f->answered);
   free(f);
 }
+
+void fabric_set_partitions(struct fabric *f, unsigned partitions) { f->partitions = partitions; }
 
 struct origin *fabric_origin(struct fabric *f, unsigned index) {
   return &f->origin[index];
@@ -147,12 +162,42 @@ static void send_on(struct origin *o) {
   }
 }
 
+static void learn(struct origin *o, const struct intake_way *way) {
+  if (way->passes_ms == INT64_MAX) return;
+  struct pass *pass = table_find(&o->passes, lead_key(way->from));
+  if (!pass) {
+    if (table_count(&o->passes) == PASSES_MAX) table_drop_oldest(&o->passes);
+    pass = table_add(&o->passes, lead_key(way->from));
+  }
+  pass->to = way->to;
+  pass->after_ms = way->passes_ms;
+}
+
+// A chain of merges is gone along once; whoever comes later goes from its first lead to its last.
+static void pass_by(struct origin *o, struct task *task) {
+  struct intake_way *way = &task->way;
+  learn(o, way);
+  struct pass *first = table_find(&o->passes, lead_key(way->to)), *pass = first;
+  int64_t after_ms = INT64_MIN;
+  for (; pass && task->received_ms > pass->after_ms; pass = table_find(&o->passes, lead_key(way->to))) {
+    way->to = pass->to;
+    if (pass->after_ms > after_ms) after_ms = pass->after_ms;
+  }
+  if (after_ms == INT64_MIN) return;
+  first->to = way->to;
+  first->after_ms = after_ms;
+  if (way->message.hi || way->message.lo) way->message = message_in_slot(way->message, lead_id_slot(way->to));
+  task->partition = slot_partition(lead_id_slot(way->to), o->fabric->partitions);
+}
+
 void origin_settle(struct origin *o, struct task *task) {
   if (!task->goes_on || task->status < 0) {
     request_settle(task->request);
     return;
   }
   task->goes_on = false;
+  bool is_event = task->kind == TASK_EVENT || task->kind == TASK_VALIDATE;
+  if (is_event && o->fabric->partitions) pass_by(o, task);
   task_list_add(&o->going, task);
   o->going_count++;
   send_on(o);

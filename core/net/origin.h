@@ -12,7 +12,9 @@ struct origin;
 struct fabric; // all origins and shards of a daemon
 
 struct fabric *fabric_new(unsigned shards, unsigned origins); // origin i < shards is shard i's own
-void fabric_free(struct fabric *fabric);                      // all threads have stopped
+// From then on events pass merged leads by where they may (intake_way); before, none does. The store's partitions.
+void fabric_set_partitions(struct fabric *fabric, unsigned partitions);
+void fabric_free(struct fabric *fabric); // all threads have stopped
 struct origin *fabric_origin(struct fabric *fabric, unsigned index);
 unsigned fabric_shards(const struct fabric *fabric);
 // File descriptors (eventfd) to watch: a shard's and an origin's are one and the same for a shard.

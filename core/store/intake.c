@@ -1,5 +1,7 @@
+#include "store/ids.h"
 #include "store/intake_private.h"
 #include "store/merge.h"
+#include "store/shard.h"
 
 #include "base/log.h"
 #include "store/dedupe_run.h"
@@ -15,6 +17,12 @@ static void count(_Atomic uint64_t *counter) {
 
 static struct policy *policy_of(void *context, uint32_t number) { return store_version(context, number); }
 
+#define PASSES_MAX 65536u
+struct pass {
+  struct table_entry head; // the sealed lead
+  int64_t after_ms;
+};
+
 struct intake *intake_new(struct store *store, unsigned shard, const struct intake_options *options) {
   struct intake *in = xcalloc(1, sizeof *in);
   in->store = store;
@@ -22,6 +30,7 @@ struct intake *intake_new(struct store *store, unsigned shard, const struct inta
   in->index = shard;
   in->options = *options;
   table_init(&in->asked, sizeof(struct table_entry));
+  table_init(&in->passes, sizeof(struct pass));
   in->engine = engine_new(options->clock, &options->vm, policy_of, store);
   in->flaps = flaps_new();
   accounts_init(in);
@@ -42,6 +51,7 @@ void intake_free(struct intake *in) {
   if (in->block.p) explicit_bzero(in->block.p, in->block.cap);
   buf_deinit(&in->block);
   table_deinit(&in->asked);
+  table_deinit(&in->passes);
   schema_scratch_deinit(&in->scratch);
   free(in->waiting);
   free(in);
@@ -374,6 +384,24 @@ static int seen_before(struct intake *in, struct hash128 message, int64_t receiv
   return answer_again(&frame, answer, err);
 }
 
+// When what was decided at a sealed lead is out of the window: the frame of its last step, its sealing or later, says when it was
+// received.
+static int64_t passes_after(struct intake *in, const struct lead *sealed) {
+  struct pass *pass = table_find(&in->passes, lead_key(sealed->id));
+  if (pass) return pass->after_ms;
+  struct frame frame;
+  struct error err = {0};
+  struct buf raw = {0};
+  int64_t after_ms = INT64_MAX;
+  bool is_read = sealed->place && store_read(in->shard, sealed->place, &raw, &frame, &err) == 0;
+  buf_deinit(&raw);
+  if (!is_read || __builtin_add_overflow(frame.received_ms, in->store->options.dedupe_window_ms, &after_ms))
+    return INT64_MAX;
+  if (table_count(&in->passes) == PASSES_MAX) table_drop_oldest(&in->passes);
+  pass = table_add(&in->passes, lead_key(sealed->id));
+  return pass->after_ms = after_ms;
+}
+
 // Whose an event is that goes on to here, or an identity's: INTAKE_ELSEWHERE when that lead was merged into another. 0: it is
 // this shard's, or there is none yet.
 static int next_of(struct intake *in, const struct who *who, struct hash128 message, const struct intake_way *on,
@@ -390,10 +418,18 @@ static int next_of(struct intake *in, const struct who *who, struct hash128 mess
   bool has_message = message.hi || message.lo;
   *way = (struct intake_way){.to = lead->into,
                              .message = has_message ? message_in_slot(message, lead_id_slot(lead->into)) : message,
-                             .hops = on ? on->hops + 1 : 1};
+                             .hops = on ? on->hops + 1 : 1,
+                             .passes_ms = INT64_MAX};
+  if (on) {
+    way->from = on->to;
+    way->passes_ms = passes_after(in, lead);
+  }
   count(&in->counters.went_on);
   if (way->hops > INTAKE_HOPS_MAX)
-    return error_set(err, ITD_ECORRUPT, "merged leads lead on and on (INTAKE_HOPS_MAX): they make a circle");
+    return error_set(err, ITD_ECORRUPT,
+                     "more than %u merged leads lead on from one to the next (INTAKE_HOPS_MAX): they make a circle, or "
+                     "were made within dedupe.window",
+                     INTAKE_HOPS_MAX);
   return INTAKE_ELSEWHERE;
 }
 

@@ -56,13 +56,18 @@ struct intake_way {
   struct lead_id to;
   struct hash128 message; // by which its duplicates are found there; zeros: none
   uint32_t hops;          // so far
+  // Who may be passed by from now on: where `from`, which is no identity's own lead, says `to`, an event that was received
+  // after `passes_ms` need not ask it, as what was decided there is older than dedupe.window. INT64_MAX: it must.
+  struct lead_id from;
+  int64_t passes_ms;
 };
 // As intake_event (`on` NULL), or an event that goes on to here. INTAKE_ELSEWHERE: *way says to whom; nothing is staged.
 int intake_event_on(struct intake *intake, struct bytes map, int64_t received_ms, const struct intake_way *on,
                     struct intake_way *way, struct buf *answer, struct error *err) ITD_MUST_USE;
 int intake_validate_on(struct intake *intake, struct bytes map, int64_t received_ms, const struct intake_way *on,
                        struct intake_way *way, struct buf *answer, struct error *err) ITD_MUST_USE;
-// Merges never make a circle (docs/decisions/merges.md), so this bound is only met by damage.
+// Merges never make a circle (docs/decisions/merges.md): this bound is met by damage, and by a chain of as many merges within
+// dedupe.window.
 #define INTAKE_HOPS_MAX 10000
 // The same judgement and decision on a copy; nothing is kept. Answer: {valid: true, decision: {…}}.
 int intake_validate(struct intake *intake, struct bytes map, int64_t received_ms, struct buf *answer,

@@ -21,6 +21,7 @@ struct intake {
   struct buf clear, secret, sealed, raw, error; // scratch of one event
   struct message_effects effects;               // of one message
   struct buf list, block;                       // messages of one frame; a lead that was handed over
+  struct table passes;                          // of sealed leads that events came on to: intake_way.passes_ms
   struct table asked; // what this shard's leads have asked for (store_ask_id), so that it is not asked for again …
   size_t asked_at;    // … since so many leads were forgotten: after that an answer may be another
   struct schema_scratch scratch; // of one judgement

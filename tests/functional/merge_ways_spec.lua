@@ -188,6 +188,59 @@ describe("a merge", function()
     end)
   end
 
+  it("that was long ago is passed by, and one that may know a message is not", function()
+    local shim, shift = harness.bin .. "/shift_clock.so", harness.folder() .. "/clock"
+    if not harness.read(shim) then
+      pending "the sanitizers do not let a clock be preloaded"
+      return
+    end
+    local env = { LD_PRELOAD = shim, SHIFT_CLOCK = shift }
+    local daemon = harness.start { shards = 3, ["dedupe.window"] = "1h", env = env }
+    local client = daemon:connect()
+    local links = 30
+    client:must("event.ingest", on("device", { messageId = "first" }))
+    client:must("event.ingest", identify("k1", "device"))
+    merged(client, "device", "k1")
+    local function link(k)
+      client:must("event.ingest", harness.event { type = "alias", event = false, userId = "k" .. k, previousId = "k" .. k - 1 })
+      merged(client, "k" .. k - 1, "k" .. k)
+    end
+    local function hops(what)
+      local before = daemon:metric "intentd_went_on_total"
+      local answer = what()
+      return daemon:metric "intentd_went_on_total" - before, answer
+    end
+    local function send(id) return client:must("event.ingest", on("device", { messageId = id })) end
+    for k = 2, links do
+      link(k)
+      if k == links / 2 then assert.equal(links / 2, (hops(function() return send "in the middle" end))) end
+    end
+    assert.equal(links, (hops(function() return send "at the end" end)))
+    assert.equal(links, (hops(function() return send "again" end)))
+    -- Most of the chain is older than the window, its last links are not.
+    harness.write(shift, tostring(2 * 3600000))
+    for k = links + 1, links + 3 do
+      link(k)
+    end
+    local count, answer = hops(function() return send "passes" end)
+    assert.equal(1 + 3, count) -- the device's own to the first behind it, from there past all the old ones, and the three
+    assert.equal(client:must("lead.get", "k" .. links + 3).lead.lead, answer.lead)
+    link(links + 4)
+    assert.is_true(send("passes").duplicate) -- decided a merge ago, within the window
+    harness.write(shift, tostring(4 * 3600000))
+    assert.equal(2, (hops(function() return send "a" end))) -- the last one is learned
+    assert.equal(1, (hops(function() return send "b" end)))
+    assert.is_true(send("b").duplicate)
+    assert.equal(1, (hops(function() return client:must("event.ingest", harness.event { userId = "k" .. links + 3 }) end)))
+    daemon:kill()
+    daemon:restart()
+    client = daemon:connect()
+    assert.is_true(send("b").duplicate)
+    assert.equal(8, views_of(client, "device"))
+    daemon:stop()
+    verify(daemon)
+  end)
+
   it("is made all the same when the policy is stopped on it, with what that lead told its account", function()
     local policies = harness.policies()
     harness.edit(policies .. "/b2b_saas/policy.lua", 'belief.channel "web"', [[
