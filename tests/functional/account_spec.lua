@@ -45,6 +45,30 @@ describe("an account's feature", function()
     assert.truthy(out:find("account_boss: traits.email is personal, and an account is not", 1, true), out)
   end)
 
+  it("is said by a policy's spec: a number, a duration, or a trait's text", function()
+    local policies = harness.policies()
+    harness.edit(policies .. "/signals/b2b/features/account.lua", "return {\n", [[return {
+  { name = "account_plan", op = "account", roll = "trait", of = "traits.plan", text = true },
+]])
+    harness.edit(policies .. "/b2b_saas/policy.lua", 'belief.evidence "colleague_asked" {', [[
+belief.evidence "pays" { when = f.account_plan:is "enterprise", points = 9, half_life = "7d", channel = "sales", why = "They pay." }
+belief.evidence "colleague_asked" {]])
+    local function case(said, least)
+      harness.write(policies .. "/b2b_saas/traits_spec.lua", ([[return { { name = "what an account says", events = {
+  { at = "2026-01-05T09:00:00Z", type = "identify", traits = { email = "a@acme.example" } },
+  { after = "1h", type = "page", name = "Home", channel = "web", account = { %s } } }, expect = { min_intent = %s } } }]]):format(said, least))
+      return intent("test", policies .. "/b2b_saas", "--only", "'what an account says'")
+    end
+    local out, status = case('account_plan = "enterprise", account_demo_ago = "1h", account_people = 3', 20)
+    assert.equal(0, status, out)
+    out, status = case('account_plan = "free"', 1)
+    assert.not_equal(0, status, out)
+    for _, wrong in ipairs { "account_plan = 7", 'account_people = "many"', "account_plan = true", 'docs_views_30d = 3' } do
+      out, status = case(wrong, 0)
+      assert.not_equal(0, status, wrong .. "\n" .. out)
+    end
+  end)
+
   it("is shown among what is derived from what it reads", function()
     local out, status = intent("feature", "lineage", "demo_ago", "--policy", harness.root .. "/policies/b2b_saas")
     assert.equal(0, status, out)

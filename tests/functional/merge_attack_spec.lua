@@ -5,7 +5,7 @@
 local harness = require "harness"
 local wire = require "wire"
 
-local N = tonumber(os.getenv "N") or 1000
+local N = tonumber(os.getenv "N") or 500
 
 local function named(keys) return harness.event(keys) end
 local function on(device) return named { userId = false, anonymousId = device } end
