@@ -10,15 +10,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define REPLAY_MAX 64 // entries of one call
+#define REPLAY_MAX       64   // entries of one call
+#define REPLAY_PARTS_MAX 1000 // events of one call: a source's payload may be several
 
 struct item {
   char id[QUARANTINE_ID + 1];
   bool is_there, is_fixed, was_replayed;
-  struct bytes event; // an offset and a length in `events`, until all are read
+  struct bytes
+      event; // an offset and a length in `events`, until all are read; a source's payload as it is kept, or an event
   int64_t received_ms;
-  struct buf answer; // the decision
+  uint32_t parts;    // events that it is
+  struct buf answer; // the decision; of several events the last one's
   struct error error;
+};
+
+// An event to be taken.
+struct part {
+  uint32_t item;
+  unsigned partition;
+  struct bytes event;
 };
 
 struct job {
@@ -29,8 +39,11 @@ struct job {
   char by[32];
   struct item item[REPLAY_MAX];
   uint32_t count;
-  struct buf events; // as they are taken
-  int status;        // of reading or noting
+  struct buf events; // as they are kept
+  struct buf mapped; // what sources made of their payloads
+  struct part part[REPLAY_PARTS_MAX];
+  uint32_t part_count;
+  int status; // of reading or noting
   struct error error;
 };
 
@@ -50,6 +63,8 @@ static void job_free(struct job *job) {
   for (uint32_t i = 0; i < job->count; i++) buf_deinit(&job->item[i].answer);
   if (job->events.p) explicit_bzero(job->events.p, job->events.cap);
   buf_deinit(&job->events);
+  if (job->mapped.p) explicit_bzero(job->mapped.p, job->mapped.cap);
+  buf_deinit(&job->mapped);
   free(job);
 }
 
@@ -76,9 +91,11 @@ static bool is_true(struct bytes map, const char *key) {
 // ---- replay: the answer ----
 
 static void put_item(struct buf *out, const struct item *item) {
-  mp_put_map(out, 2);
+  bool is_several = item->parts > 1 && !item->error.code;
+  mp_put_map(out, is_several ? 3 : 2);
   mp_put_cstr(out, "id");
   mp_put_cstr(out, item->id);
+  if (is_several) mp_put_cstr(out, "events"), mp_put_uint(out, item->parts);
   mp_put_cstr(out, item->error.code ? "error" : "decision");
   if (item->error.code)
     error_put(out, &item->error);
@@ -127,13 +144,14 @@ static void note_replayed(struct daemon *daemon, void *context) {
 // ---- replay: the tasks ----
 
 // [id, received_ms, is_fixed, by, event]
-static void put_entry(struct buf *out, const struct job *job, const struct item *item) {
+static void put_entry(struct buf *out, const struct job *job, const struct part *part) {
+  const struct item *item = &job->item[part->item];
   mp_put_array(out, 5);
   mp_put_cstr(out, item->id);
   mp_put_int(out, item->received_ms);
   mp_put_bool(out, item->is_fixed);
   mp_put_cstr(out, job->by);
-  mp_put_raw(out, item->event);
+  mp_put_raw(out, part->event);
 }
 
 int serve_replay(struct shard *shard, struct task *task, const struct intake_way *on, struct intake_way *way) {
@@ -154,48 +172,53 @@ static void done_replay(struct request *request) {
   struct conn *conn = request->owner;
   struct job *job;
   memcpy(&job, request->tail.p, sizeof job);
-  uint32_t n = 0;
-  for (uint32_t i = 0; i < job->count; i++) {
-    struct item *item = &job->item[i];
-    if (item->error.code || item->was_replayed) continue;
-    struct task *task = request->task[n++];
-    if (task->status < 0)
-      item->error = task->error;
-    else
+  for (uint32_t i = 0; i < job->part_count; i++) {
+    struct item *item = &job->item[job->part[i].item];
+    struct task *task = request->task[i];
+    if (task->status < 0) {
+      item->error = task->error; // those of its events that were taken are duplicates when it is replayed again
+    } else {
+      buf_clear(&item->answer);
       buf_append_bytes(&item->answer, buf_bytes(&task->answer));
+    }
   }
   daemon_post(conn->shard->daemon, note_replayed, job);
   conn_end(conn, request);
 }
 
-// Whose partition an entry is; what is no event stays where it is, with why.
-static uint32_t judge_items(struct shard *shard, struct job *job, unsigned partition[REPLAY_MAX]) {
-  uint32_t n = 0;
+// Of which partitions the events of an entry are; what is no event stays where it is, with why.
+static void judge_item(struct shard *shard, struct job *job, uint32_t at) {
+  struct item *item = &job->item[at];
   int64_t window_ms = shard->daemon->config->dedupe_window_ms;
-  for (uint32_t i = 0; i < job->count; i++) {
-    struct item *item = &job->item[i];
-    if (item->was_replayed || item->error.code) continue;
-    if (!item->is_there) {
-      error_set(&item->error, ITD_ENOTFOUND, "no entry of the quarantine has this id (any more)");
-    } else if (!job->is_forced && shard->turn_ms - item->received_ms > window_ms) {
-      error_set(&item->error, ITD_EINVAL,
-                "it came before dedupe.window: whether its sender sent it again since, and it counted, is not known; "
-                "force replays it all the same");
-    } else if (intake_route(shard->daemon->store, &shard->daemon->intake, item->event, item->received_ms, &partition[i],
-                            &item->error) == 0) {
-      n++;
-    }
-  }
-  return n;
+  if (!item->is_there)
+    error_set(&item->error, ITD_ENOTFOUND, "no entry of the quarantine has this id (any more)");
+  else if (!job->is_forced && shard->turn_ms - item->received_ms > window_ms)
+    error_set(&item->error, ITD_EINVAL,
+              "it came before dedupe.window: whether its sender sent it again since, and it counted, is not known; "
+              "force replays it all the same");
+  for (uint32_t i = 0; i < job->part_count && !item->error.code; i++)
+    if (job->part[i].item == at && intake_route(shard->daemon->store, &shard->daemon->intake, job->part[i].event,
+                                                item->received_ms, &job->part[i].partition, &item->error) < 0)
+      break;
+}
+
+// Leaves the parts of entries that can be taken.
+static void judge_items(struct shard *shard, struct job *job) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < job->count; i++)
+    if (!job->item[i].was_replayed && !job->item[i].error.code) judge_item(shard, job, i);
+  for (uint32_t i = 0; i < job->part_count; i++)
+    if (!job->item[job->part[i].item].error.code) job->part[n++] = job->part[i];
+  job->part_count = n;
 }
 
 static void run_replay(struct shard *shard, void *context) {
   struct job *job = context;
-  unsigned partition[REPLAY_MAX];
   struct buf input = {0};
   if (job->status == 0) job->status = shard_allows(shard, TASK_REPLAY, &job->error);
-  uint32_t n = job->status == 0 ? judge_items(shard, job, partition) : 0;
-  if (n > 0 && origin_room(shard->origin) < n)
+  if (job->status == 0) judge_items(shard, job);
+  uint32_t n = job->part_count;
+  if (job->status == 0 && n > 0 && origin_room(shard->origin) < n)
     job->status = error_set(&job->error, ITD_EBUSY, "too many events are under way; try again");
   if (job->status < 0 || n == 0) {
     if (job->status < 0)
@@ -207,14 +230,11 @@ static void run_replay(struct shard *shard, void *context) {
   struct call call = call_of_job(job);
   struct request *request = call_request(&call, n, done_replay);
   buf_append(&request->tail, &job, sizeof job);
-  uint32_t at = 0;
-  for (uint32_t i = 0, count = job->count; i < count; i++) { // the last one may end the job
-    struct item *item = &job->item[i];
-    if (item->error.code || item->was_replayed) continue;
+  for (uint32_t i = 0; i < n; i++) { // the last one may end the job
+    unsigned partition = job->part[i].partition;
     buf_clear(&input);
-    put_entry(&input, job, item);
-    shard_submit(shard, request, at++, TASK_REPLAY, partition[i], buf_bytes(&input));
-    if (at == n) break;
+    put_entry(&input, job, &job->part[i]);
+    shard_submit(shard, request, i, TASK_REPLAY, partition, buf_bytes(&input));
   }
   if (input.p) explicit_bzero(input.p, input.cap);
   buf_deinit(&input);
@@ -254,11 +274,109 @@ static int take_entry(void *context, const struct quarantine_entry *e) {
   return 0;
 }
 
+// ---- replay: a source's payload ----
+
+// {source, who, payload}, as net/http_source.c keeps it.
+static bool is_payload(struct bytes kept, struct bytes *source, struct bytes *payload) {
+  struct bytes type, who;
+  return mp_find(kept, BYTES_LIT("who"), &who) && mp_find(kept, BYTES_LIT("source"), source) && mp_as_str(*source, source) &&
+         mp_find(kept, BYTES_LIT("payload"), payload) && !mp_find(kept, BYTES_LIT("type"), &type);
+}
+
+// The first thing that the mapping says against it: [index, rule, why …].
+static int say_why(struct bytes list, const char *source, const char *what, struct error *err) {
+  struct mp m = mp_of(list);
+  if (mp_next(&m).count == 0) return 0;
+  struct mp entry = mp_of(mp_take(&m));
+  struct bytes rule, why;
+  mp_next(&entry), mp_next(&entry);
+  if (!mp_as_str(mp_take(&entry), &rule)) rule = (struct bytes){0};
+  if (!mp_as_str(mp_take(&entry), &why)) why = BYTES_LIT("a reason that is no text");
+  return error_set(err, ITD_EEVENT, "source %s%s%.*s%s: %s%.*s", source, rule.n ? ", rule '" : "", (int)rule.n,
+                   (const char *)rule.p, rule.n ? "'" : "", what, (int)why.n, (const char *)why.p);
+}
+
+static struct bytes list_of(struct bytes output, const char *key) {
+  struct bytes list;
+  CHECK(mp_find(output, bytes_str(key), &list));
+  return list;
+}
+
+static int add_part(struct job *job, uint32_t item, struct bytes event, struct error *err) {
+  if (job->part_count == REPLAY_PARTS_MAX)
+    return error_set(err, ITD_ETOOBIG,
+                     "with it there are more than %d events in one call: replay fewer entries at a time",
+                     REPLAY_PARTS_MAX);
+  job->part[job->part_count++] = (struct part){.item = item, .event = event};
+  job->item[item].parts++;
+  return 0;
+}
+
+// Its events, by the mapping that is in force now: as parts, which point into job->mapped once all are there.
+static void map_item(struct job *job, uint32_t at, struct sources *sources, struct bytes name, struct bytes payload) {
+  struct item *item = &job->item[at];
+  const struct source_info *source = sources ? sources_find(sources, name) : NULL;
+  if (!source) {
+    error_set(&item->error, ITD_ENOTFOUND, "it is a payload of source '%.*s', which the release in force has not",
+              (int)(name.n > 60 ? 60 : name.n), (const char *)name.p);
+    return;
+  }
+  struct buf output = {0};
+  const struct sources_call call = {.source = source->name, .payload = payload, .events_max = REPLAY_PARTS_MAX};
+  int status = sources_map(sources, &call, &output, &item->error);
+  struct bytes out = buf_bytes(&output);
+  if (status == 0) status = say_why(list_of(out, "refused"), source->name, "", &item->error);
+  if (status == 0) status = say_why(list_of(out, "skipped"), source->name, "it is passed over: ", &item->error);
+  struct mp m = {0};
+  uint32_t total = 0;
+  if (status == 0) {
+    m = mp_of(list_of(out, "events"));
+    total = mp_next(&m).count;
+    if (total == 0)
+      status = error_set(&item->error, ITD_EEVENT, "source %s: the mapping makes no event of it", source->name);
+  }
+  for (uint32_t i = 0; i < total && status == 0; i++) {
+    (void)mp_next(&m), (void)mp_next(&m); // [index, event]
+    struct bytes event = mp_take(&m);
+    status = add_part(job, at, bytes_of((const uint8_t *)job->mapped.n, event.n), &item->error);
+    if (status == 0) buf_append_bytes(&job->mapped, event);
+  }
+  if (output.p) explicit_bzero(output.p, output.cap);
+  buf_deinit(&output);
+}
+
+// What there is to take. Sources are opened for this call alone: those of the edition are the mapper's thread's.
+static void find_parts(struct daemon *daemon, struct job *job) {
+  const struct sources_limits limits = config_source_limits(daemon->config);
+  struct sources *sources = NULL;
+  bool is_open = false;
+  for (uint32_t i = 0; i < job->count; i++) {
+    struct item *item = &job->item[i];
+    struct bytes name, payload;
+    if (!item->is_there || item->was_replayed || item->error.code) continue;
+    if (!is_payload(item->event, &name, &payload)) {
+      add_part(job, i, item->event, &item->error);
+      continue;
+    }
+    uint32_t before = job->part_count;
+    if (!is_open && sources_of_policy(daemon->release.policy, &limits, &sources, &item->error) < 0) continue;
+    is_open = true;
+    map_item(job, i, sources, name, payload);
+    if (item->error.code) job->part_count = before;
+  }
+  for (uint32_t i = 0; i < job->part_count; i++) {
+    struct bytes name, payload, *event = &job->part[i].event;
+    if (is_payload(job->item[job->part[i].item].event, &name, &payload)) event->p = job->mapped.p + (uintptr_t)event->p;
+  }
+  sources_release(sources);
+}
+
 // Control thread.
 static void read_replay(struct daemon *daemon, void *context) {
   struct job *job = context;
   job->status = quarantine_walk(daemon->config->data, take_entry, job, &job->error);
   for (uint32_t i = 0; i < job->count; i++) job->item[i].event.p = job->events.p + (uintptr_t)job->item[i].event.p;
+  if (job->status == 0) find_parts(daemon, job);
   shard_post(job->thread, run_replay, job);
 }
 

@@ -88,6 +88,55 @@ describe("sources", function()
 
   after_each(harness.finish)
 
+  -- What a mapping could not use is mapped anew when it is mended, and lands where it belongs, once.
+  it("that were refused are taken out of the quarantine by a mapping that was mended", function()
+    local policies = harness.policies()
+    local log = policies .. "/signals/b2b/sources/product_log.lua"
+    start { policies = policies, watch = "no" }
+    local admin = daemon:admin()
+    local function ids()
+      local found = {}
+      local pipe = io.popen(("'%s/intent' quarantine list --json --data '%s'"):format(harness.bin, daemon.data))
+      for line in pipe:lines() do found[#found + 1] = line:match '"id":"(%x+)"' end
+      pipe:close()
+      return found
+    end
+    taken(post("product_log", '{"id":"a","time":"2026-01-05T09:00:00Z","user_id":"kim","action":"x"}'), 1)
+    local late = '{"id":"b","time":"2026-01-04T09:00:00Z","kid":"kim","user":{"email":"kim@acme.example"},"action":"signup"}'
+    refused(post("product_log", late), 400, "invalid_event", "who it is")
+    refused(post("product_log", '{"id":"c","action":"x"}'), 400, "invalid_event", "who it is")
+    harness.wait("the quarantine", function() return daemon:metric "intentd_quarantined_total" == 2 end)
+    local found = ids()
+    assert.equal(2, #found)
+    local again = admin:must("quarantine.replay", { ids = found })
+    assert.is_truthy(again[1].error.detail:find("who it is", 1, true), again[1].error.detail)
+
+    harness.edit(log, '"user.id", "user_id" }', '"user.id", "user_id", "kid" }')
+    assert.is_true(admin:must("policy.reload").changed)
+    again = admin:must("quarantine.replay", { ids = found })
+    assert.equal(2, again[1].events) -- of one payload
+    assert.is_false(again[1].decision.duplicate)
+    assert.is_truthy(again[2].error.detail:find("who it is", 1, true), again[2].error.detail)
+    assert.equal(3, decisions_of "kim")
+    assert.equal("acme.example", client:must("lead.get", "kim").lead.features.email_domain)
+    assert.equal(1767517200000, event_of("kim").timestamp) -- its own time, not that of the replay
+    again = admin:must("quarantine.replay", { ids = { found[1] } })
+    assert.is_true(again[1].decision.duplicate)
+    taken(post("product_log", late), 2) -- its sender sends it again
+    assert.equal(3, decisions_of "kim")
+    daemon:kill()
+    daemon:restart()
+    admin, client = daemon:admin(), daemon:connect()
+    again = admin:must("quarantine.replay", { ids = { found[1] }, as_came = true })
+    assert.is_true(again[1].decision.duplicate)
+    assert.equal(3, decisions_of "kim")
+    harness.edit(log, 'source "product_log"', 'source "product_trail"')
+    os.rename(log, (log:gsub("product_log", "product_trail")))
+    assert.is_true(admin:must("policy.reload").changed)
+    again = admin:must("quarantine.replay", { ids = { found[2] } })
+    assert.is_truthy(again[1].error.detail:find("of source 'product_log', which", 1, true), again[1].error.detail)
+  end)
+
   describe("of vendors", function()
     before_each(function() start() end)
 
