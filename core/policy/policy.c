@@ -529,13 +529,18 @@ struct quality *policy_quality(const struct policy *policy) {
   return policy->quality;
 }
 
-size_t policy_fold(const struct policy *policy, uint8_t *state, const struct event *event, int64_t now_ms) {
+size_t policy_fold_only(const struct policy *policy, uint8_t *state, const struct event *event, int64_t now_ms,
+                        const struct feature_mask *only) {
   struct schema_scratch scratch = {0};
   struct event seen;
   schema_see(policy->schemas, event, &scratch, &seen);
-  size_t matched = feature_fold(policy->features, state, &seen, now_ms);
+  size_t matched = feature_fold_only(policy->features, state, &seen, now_ms, only);
   schema_scratch_deinit(&scratch);
   return matched;
+}
+
+size_t policy_fold(const struct policy *policy, uint8_t *state, const struct event *event, int64_t now_ms) {
+  return policy_fold_only(policy, state, event, now_ms, NULL);
 }
 
 const struct model_bound *policy_model_fit(const struct policy *policy) { return policy->bound[BUNDLE_FIT]; }

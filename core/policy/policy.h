@@ -78,6 +78,9 @@ struct quality *policy_quality(const struct policy *policy);               // li
 // Folds one event into a lead's features, as feature_fold, but as the set's schemas see it (schema_see): the one way for
 // decisions, recovery, replay, explanation, backfill and export. Returns how many features it matched.
 size_t policy_fold(const struct policy *policy, uint8_t *state, const struct event *event, int64_t now_ms);
+// The same into some features only, as feature_fold_only.
+size_t policy_fold_only(const struct policy *policy, uint8_t *state, const struct event *event, int64_t now_ms,
+                        const struct feature_mask *only);
 // Holds the schemas of `policy` against an earlier version's as schema_check does; findings go to `report`, by file.
 // Returns how many are errors.
 size_t policy_check_schemas(const struct policy *policy, const struct policy *before, struct policy_report *report);

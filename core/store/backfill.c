@@ -105,7 +105,7 @@ static struct owed *owed_of(struct backfilling *b, struct lead_id lead, bool mak
 static void owe_event(struct backfilling *b, const struct refold_step *step, const struct feature_mask *mask) {
   struct owed *o = owed_of(b, step->frame->entity, false);
   uint8_t *state = o ? o->state : b->scratch; // most events touch none of a few features
-  if (feature_fold_only(b->set, state, step->event, step->frame->now_ms, mask) == 0) return;
+  if (policy_fold_only(b->options->policy, state, step->event, step->frame->now_ms, mask) == 0) return;
   if (!o) {
     size_t size = feature_state_size(b->set);
     o = owed_of(b, step->frame->entity, true);

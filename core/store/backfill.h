@@ -13,7 +13,7 @@
 
 struct backfill_options {
   const char *dir;
-  const struct policy *policy;     // in force; its features are to be filled in
+  const struct policy *policy;     // in force; its features are to be filled in, of events as its schemas see them
   const struct feature_mask *only; // NULL: all that have a history
   size_t bytes_max;                // 0: BACKFILL_BYTES_MAX
   // A lead to which something is owed. `mask`: what. What is not 0 ends it.

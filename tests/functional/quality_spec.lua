@@ -136,6 +136,21 @@ describe("schemas", function()
     end
   end)
 
+  it("upcast what a late feature is filled in with", function()
+    local folder = policies { ["signals/b2b/features/seats.lua"] = "return {}" }
+    local daemon = harness.start { policies = folder, clock = "event", watch = "no" }
+    local client = daemon:connect()
+    client:must("event.ingest", seats { schema = "seats@1", timestamp = T0, properties = { size = 7, plan = "junk" } })
+    client:must("event.ingest", seats { timestamp = T0 + 1000 })
+    harness.write(folder .. "/signals/b2b/features/seats.lua", FEATURES)
+    assert.is_true(daemon:admin():must("policy.reload").changed)
+    client:must("event.ingest", seats { timestamp = T0 + 2000 })
+    assert.equal(5, features(client, "u1").seats_sum)
+    local out, status = run(daemon, "feature", "backfill", "--data", daemon.data)
+    assert.equal(0, status, out)
+    assert.equal(17, features(client, "u1").seats_sum)
+  end)
+
   it("are refused by check when a version does not read the one before", function()
     local folder = policies { ["signals/b2b/schemas/seats.lua"] = SCHEMAS }
     local daemon = harness.new { policies = folder }
