@@ -279,8 +279,9 @@ static int take_entry(void *context, const struct quarantine_entry *e) {
 // {source, who, payload}, as net/http_source.c keeps it.
 static bool is_payload(struct bytes kept, struct bytes *source, struct bytes *payload) {
   struct bytes type, who;
-  return mp_find(kept, BYTES_LIT("who"), &who) && mp_find(kept, BYTES_LIT("source"), source) && mp_as_str(*source, source) &&
-         mp_find(kept, BYTES_LIT("payload"), payload) && !mp_find(kept, BYTES_LIT("type"), &type);
+  return mp_find(kept, BYTES_LIT("who"), &who) && mp_find(kept, BYTES_LIT("source"), source) &&
+         mp_as_str(*source, source) && mp_find(kept, BYTES_LIT("payload"), payload) &&
+         !mp_find(kept, BYTES_LIT("type"), &type);
 }
 
 // The first thing that the mapping says against it: [index, rule, why …].
