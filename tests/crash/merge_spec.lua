@@ -13,7 +13,7 @@ local PLANS = require "plans"
 local socket = require "socket"
 
 local SEED = tonumber(os.getenv "SEED") or os.time() % 1000000
-local ROUNDS = tonumber(os.getenv "ROUNDS") or 6
+local ROUNDS = tonumber(os.getenv "ROUNDS") or 4
 local PER_DIRECTORY = 10
 
 describe("merges and accounts under failing disks (SEED=" .. SEED .. ")", function()
