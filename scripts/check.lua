@@ -328,6 +328,12 @@ local function check_targets(names)
 end
 
 local function check_reached()
+  -- A misspelt stage has been told. What it cuts off is no fault of its own.
+  for _, stage in ipairs(tree.stages) do
+    for _, go in ipairs(stage.transitions or {}) do
+      if not find(tree.stages, go.name) then return end
+    end
+  end
   local reached, queue = { [tree.start.name] = true }, { (find(tree.stages, tree.start.name)) }
   while #queue > 0 do
     for _, go in ipairs(table.remove(queue).transitions or {}) do

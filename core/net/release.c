@@ -135,6 +135,12 @@ int release_again(struct daemon *daemon, struct error *err) {
 
 // ---- loading ----
 
+static void put_problem(const struct policy_problem *p) {
+  char line[16] = ""; // none: the file as a whole
+  if (p->line > 0) snprintf(line, sizeof line, ":%d", p->line);
+  log_line(p->is_error ? LOG_ERROR : LOG_WARN, "policy_problem", "at=%s%s what=%s", p->path, line, log_quote(p->text));
+}
+
 static int load(const struct daemon *daemon, struct policy **policy, struct error *err) {
   const struct config *c = daemon->config;
   struct policy_source source = {
@@ -144,9 +150,7 @@ static int load(const struct daemon *daemon, struct policy **policy, struct erro
   limits.instructions_max = (uint64_t)c->policy_build_instructions;
   struct policy_report report = {0};
   int status = policy_load(&source, &limits, policy, &report, err);
-  for (size_t i = 0; i < report.count; i++)
-    log_line(report.problem[i].is_error ? LOG_ERROR : LOG_WARN, "policy_problem", "at=%s:%d what=%s",
-             report.problem[i].path, report.problem[i].line, log_quote(report.problem[i].text));
+  for (size_t i = 0; i < report.count; i++) put_problem(&report.problem[i]);
   policy_report_deinit(&report);
   return status;
 }

@@ -16,6 +16,7 @@
 // Where findings of one load go: the first error is the load's.
 struct findings {
   struct policy_report *report; // may be NULL
+  const struct bundle *bundle;  // of the files, whose lines are named; may be NULL
   struct error *err;
   int status;
 };
@@ -35,7 +36,10 @@ void policy_report_add(struct policy_report *report, const struct policy_problem
 }
 
 static void found_problem(void *context, const struct policy_problem *problem) {
-  policy_report_add(((struct findings *)context)->report, problem);
+  const struct findings *f = context;
+  struct policy_problem placed = *problem;
+  place_problem(f->bundle, &placed);
+  policy_report_add(f->report, &placed);
 }
 
 // "path:line: what" or "path: what", as every part below names its findings, taken apart again.
@@ -62,6 +66,7 @@ static struct policy_problem problem_of(const char *text, const char *path) {
 // An error of a lower part; `path` is the file that it is about, when its text does not begin with one.
 static void found_error(struct findings *f, int status, const struct error *error, const char *path) {
   struct policy_problem problem = problem_of(error->text, path);
+  place_problem(f->bundle, &problem);
   policy_report_add(f->report, &problem);
   if (f->status != 0) return;
   if (problem.line > 0)
@@ -156,7 +161,7 @@ static int build(struct policy *policy, const struct lua_limits *limits, struct 
   if (status == 0) status = artifact_parse(policy->bundle.built, found_problem, f, &policy->artifact, &error);
   if (status != 0) { // problems are in the report already, each; the first is the load's
     bool is_reported = f->report && f->report->errors > known;
-    struct findings quiet = {.report = is_reported ? NULL : f->report, .err = f->err};
+    struct findings quiet = {.report = is_reported ? NULL : f->report, .bundle = f->bundle, .err = f->err};
     found_error(&quiet, status, &error, policy_path(policy, path));
     f->status = quiet.status;
   }
@@ -341,6 +346,7 @@ static void found_schema(void *context, bool is_error, const char *name, uint32_
   char path[128];
   snprintf(problem.path, sizeof problem.path, "%s", file_of_schema(s->policy->artifact, name, version, path));
   snprintf(problem.text, sizeof problem.text, "schema %s@%u: %s", name, version, text);
+  place_problem(&s->policy->bundle, &problem);
   policy_report_add(s->report, &problem);
 }
 
@@ -357,7 +363,10 @@ static void check_schemas(const struct policy *policy, struct findings *f) {
   if (policy_check_schemas(policy, NULL, report) > 0 && f->status == 0)
     for (size_t i = first; i < report->count && f->status == 0; i++)
       if (report->problem[i].is_error)
-        f->status = error_set(f->err, ITD_EPOLICY, "%s: %s", report->problem[i].path, report->problem[i].text);
+        f->status = report->problem[i].line > 0
+                        ? error_set(f->err, ITD_EPOLICY, "%s:%d: %s", report->problem[i].path, report->problem[i].line,
+                                    report->problem[i].text)
+                        : error_set(f->err, ITD_EPOLICY, "%s: %s", report->problem[i].path, report->problem[i].text);
   policy_report_deinit(&mine);
 }
 
@@ -454,7 +463,7 @@ int policy_load(const struct policy_source *source, const struct lua_limits *lim
                 struct policy_report *report, struct error *err) {
   if (report) *report = (struct policy_report){0};
   struct policy *policy = policy_new();
-  struct findings f = {.report = report, .err = err};
+  struct findings f = {.report = report, .bundle = &policy->bundle, .err = err};
   struct error error = {0};
   int status = bundle_gather(&policy->bundle, source, &error);
   if (status != 0) {

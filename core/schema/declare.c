@@ -296,13 +296,24 @@ static int read_field_keys(const struct declaring *d, struct bytes map, struct f
   return f->value[FIELD_path].n ? 0 : declare_fail(d, "%s lacks a path", f->where);
 }
 
+static int unknown_type(const struct declaring *d, const struct field *f) {
+  struct bytes text = {0};
+  char quoted[SHOWN_MAX];
+  if (!mp_as_str(f->value[FIELD_type], &text))
+    return declare_fail(d, "%s: type must be a text: text, integer, number, bool, time, list, map or any", f->where);
+  const char *near = suggest(text, schema_types, SCHEMA_TYPES);
+  return declare_fail(d, "%s: unknown type '%s'%s%s%s; allowed: text, integer, number, bool, time, list, map, any",
+                      f->where, shown(text, quoted), near ? " (did you mean '" : "", near ? near : "",
+                      near ? "'?)" : "");
+}
+
 static int read_type(const struct declaring *d, struct field *f, struct schema_node *node) {
   struct bytes text;
   if (!f->value[FIELD_type].n) return 0;
   if (mp_as_str(f->value[FIELD_type], &text))
     for (int i = 0; i < SCHEMA_TYPES; i++)
       if (bytes_is(text, schema_types[i])) return node->type = (enum schema_type)i, 0;
-  return declare_fail(d, "%s: type is text, integer, number, bool, time, list, map or any", f->where);
+  return unknown_type(d, f);
 }
 
 // Which types each test is for; a test of another is a mistake that would pass in silence.

@@ -287,7 +287,13 @@ static void faults_name_file_and_line(void **unused) {
   change("\"declarations\": [{\"name\": \"views\", \"op\": \"count\"}",
          "\"feature_files\": [\"policies/signals/web/features/views.lua\"],"
          "\"declarations\": [{\"name\": \"views\", \"op\": \"cuont\"}");
-  refused(ITD_EPOLICY, "policies/signals/web/features/views.lua", 0, "views");
+  refused(ITD_EPOLICY, "policies/signals/web/features/views.lua", 0, "views"); // the name does not stand there
+  write_file(folder.policies, "signals/web/features/views.lua", "return {\n  { name = 'views', op = 'cuont' },\n}\n");
+  change("\"declarations\": [{\"name\": \"views\", \"op\": \"count\"}",
+         "\"feature_files\": [\"policies/signals/web/features/views.lua\"],"
+         "\"declarations\": [{\"name\": \"views\", \"op\": \"cuont\"}");
+  refused(ITD_EPOLICY, "policies/signals/web/features/views.lua", 2, "views");
+  assert_memory_equal(err.text, "policies/signals/web/features/views.lua:2: features: views: ", 60);
   change("\"feature\": \"domain\"", "\"feature\": \"domian\"");
   refused(ITD_EPOLICY, "policies/sample/policy.lua", 0, "'domian', which is no feature");
   change("\"feature\": \"domain\"", "\"feature\": \"views\"");

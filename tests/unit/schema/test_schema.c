@@ -205,7 +205,9 @@ static void declarations_that_are_refused(void **state) {
   wrong(F("{'path': 'properties.a[0]'}"), "a path is");
   wrong(F("{'path': 'properties.a.b.c.d.e.f.g.h.i.j.k.l'}"), "more than 12 steps");
   wrong(F("{'path': 'properties.a'}, {'path': 'properties.a'}"), "has a field already");
-  wrong(F("{'path': 'properties.a', 'type': 'string'}"), "type is text");
+  wrong(F("{'path': 'properties.a', 'type': 'string'}"), "unknown type 'string'; allowed: text, ");
+  wrong(F("{'path': 'properties.a', 'type': 'numbr'}"), "unknown type 'numbr' (did you mean 'number'?)");
+  wrong(F("{'path': 'properties.a', 'type': 5}"), "type must be a text");
   wrong(F("{'path': 'properties.a', 'type': 'text', 'at_least': 1}"), "at_least is for");
   wrong(F("{'path': 'properties.a', 'pattern': 'a'}"), "pattern is for");
   wrong(F("{'path': 'properties.a', 'type': 'number', 'at_least': 2, 'at_most': 1}"), "above at_most");
