@@ -14,15 +14,19 @@ static const struct command *const commands[] = {
     &command_doctor,  &command_feature, &command_source,   &command_quarantine};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
+#define OVERVIEW_COLUMNS 30 // of a command and its operands, before its summary
+
 static void put_overview(struct buf *out) {
   buf_append_str(out, "intent: send events to intentd, ask it about leads and decisions, check and test policies.\n\n");
   for (size_t i = 0; i < COMMANDS; i++) {
-    char left[64];
-    snprintf(left, sizeof left, "%s %s", commands[i]->name, commands[i]->operands);
-    // "…" takes three bytes and one column
-    int pad = 30;
-    for (const char *p = left; *p; p++) pad += ((unsigned char)*p & 0xc0) == 0x80;
-    buf_printf(out, "  intent %-*s %s\n", pad, left, commands[i]->summary);
+    char left[96];
+    int bytes = snprintf(left, sizeof left, "%s %s", commands[i]->name, commands[i]->operands), columns = 0;
+    for (const char *p = left; *p; p++) columns += ((unsigned char)*p & 0xc0) != 0x80; // "…" has three bytes
+    if (columns > OVERVIEW_COLUMNS)                                                    // the summary goes below
+      buf_printf(out, "  intent %s\n%*s", left, 10 + OVERVIEW_COLUMNS, "");
+    else
+      buf_printf(out, "  intent %-*s ", OVERVIEW_COLUMNS + bytes - columns, left);
+    buf_printf(out, "%s\n", commands[i]->summary);
   }
   buf_append_str(
       out, "\nEach has --help and --json.\n"
@@ -46,7 +50,7 @@ static int unknown(const char *name) {
   const char *names[COMMANDS];
   for (size_t i = 0; i < COMMANDS; i++) names[i] = commands[i]->name;
   const char *near = suggest(bytes_str(name), names, COMMANDS);
-  fprintf(stderr, "intent: no command \"%.60s\"%s%s%s; intent --help lists them\n", name, near ? "; did you mean " : "",
+  fprintf(stderr, "intent: no command \"%.60s\"%s%s%s\nintent --help lists them\n", name, near ? "; did you mean " : "",
           near ? near : "", near ? "?" : "");
   return COMMAND_USAGE;
 }

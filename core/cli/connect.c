@@ -3,18 +3,44 @@
 #include "base/buf.h"
 #include "cli/field.h"
 
+// A name with a slash is a path, not a host.
+static void socket_of(const char *data, struct buf *text) {
+  buf_printf(text, "%s%s/intentd.sock", strchr(data, '/') ? "" : "./", data);
+}
+
 void connect_address(const struct args *args, struct buf *text) {
   const char *to = args_text(args, "to"), *data = args_text(args, "data");
   if (to)
     buf_append_str(text, to);
   else if (data)
-    buf_printf(text, "%s%s/intentd.sock", strchr(data, '/') ? "" : "./", data);
+    socket_of(data, text);
   else
     buf_append_str(text, DEFAULT_ADDRESS);
 }
 
 int connect_fail(const struct args *args, const struct client *client, int status, const struct error *err) {
   return command_fail(args, client_is_lost(client) ? COMMAND_UNREACHABLE : command_exit_of(status), err);
+}
+
+static int open_address(const struct args *args, struct buf *address, struct client **client) {
+  struct error err = {0};
+  buf_append_u8(address, 0);
+  int status = client_open((const char *)address->p, client, &err);
+  buf_deinit(address);
+  if (status == 0) return 0;
+  return command_fail(args, status == ITD_EINVAL ? COMMAND_USAGE : COMMAND_UNREACHABLE, &err);
+}
+
+int connect_admin(const struct args *args, struct client **client) {
+  const char *data = args_text(args, "data");
+  struct error err = {0};
+  struct buf address = {0};
+  if (args->command->uses & USES_DAEMON && args_flag(args, "to")) {
+    error_set(&err, ITD_EINVAL, "this is administration, and goes over the daemon's own socket: --data DIR, not --to");
+    return command_fail(args, COMMAND_USAGE, &err);
+  }
+  socket_of(data ? data : "data", &address);
+  return open_address(args, &address, client);
 }
 
 int connect_daemon(const struct args *args, struct client **client) {
@@ -25,11 +51,7 @@ int connect_daemon(const struct args *args, struct client **client) {
   }
   struct buf address = {0};
   connect_address(args, &address);
-  buf_append_u8(&address, 0);
-  int status = client_open((const char *)address.p, client, &err);
-  buf_deinit(&address);
-  if (status == 0) return 0;
-  return command_fail(args, status == ITD_EINVAL ? COMMAND_USAGE : COMMAND_UNREACHABLE, &err);
+  return open_address(args, &address, client);
 }
 
 int connect_ask(const struct args *args, struct client *client, const char *method, const char *text,

@@ -7,7 +7,9 @@
 
 // The daemon that --to or --data names. 0, or the command's exit code after the error was printed.
 int connect_daemon(const struct args *args, struct client **client) ITD_MUST_USE;
-// Where that is: `text` gets HOST:PORT or a path.
+// For administration: over the socket in --data (default ./data), so that the daemon records who asked. --to is refused.
+int connect_admin(const struct args *args, struct client **client) ITD_MUST_USE;
+// Where connect_daemon goes: `text` gets HOST:PORT or a path.
 void connect_address(const struct args *args, struct buf *text);
 // One call with one text as its parameter (NULL: none). 0 and the result appended, or the exit code after the error was
 // printed.

@@ -73,8 +73,9 @@ static void put_table(const struct doctor_report *r, bool all, struct buf *out) 
   grid_put(&t, show_width(), out);
   grid_deinit(&t);
   if (counts[DOCTOR_ERROR] + counts[DOCTOR_WARNING])
-    buf_printf(out, "%u errors, %u warnings, %u notes\n", counts[DOCTOR_ERROR], counts[DOCTOR_WARNING],
-               counts[DOCTOR_NOTE]);
+    buf_printf(out, "%u error%s, %u warning%s, %u note%s\n", counts[DOCTOR_ERROR], counts[DOCTOR_ERROR] == 1 ? "" : "s",
+               counts[DOCTOR_WARNING], counts[DOCTOR_WARNING] == 1 ? "" : "s", counts[DOCTOR_NOTE],
+               counts[DOCTOR_NOTE] == 1 ? "" : "s");
   else
     buf_printf(out, "%u things were looked at: nothing is wrong%s\n", (unsigned)r->count,
                all ? "" : " (--all shows them)");

@@ -29,8 +29,11 @@ static void cause_row(struct grid *t, const struct page *p) {
   struct bytes event = field(p->answer, "event"), name = field_text(event, "event");
   grid_add_str(t, "because of");
   struct buf *cell = grid_cell(t);
-  if (bytes_is(field_text(p->decision, "cause"), "timer")) {
+  struct bytes cause = field_text(p->decision, "cause");
+  if (bytes_is(cause, "timer")) {
     buf_append_str(cell, "a timer");
+  } else if (bytes_is(cause, "merge")) {
+    buf_append_str(cell, "a merge: another lead is part of this one now");
   } else {
     struct bytes type = field_text(event, "type");
     if (!name.n) name = field_text(event, "name");

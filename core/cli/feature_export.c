@@ -44,7 +44,8 @@ struct exporting {
   bool wants_labels;
   struct policy_label label[ROW_LABELS_MAX]; // format.label_count of them
   struct table labelled;
-  int64_t end_ms; // the greatest clock in the journal
+  bool is_seen[ROW_LABELS_MAX]; // by label: the journal has such an event
+  int64_t end_ms;               // the greatest clock in the journal
   uint64_t written;
   struct progress bar;
 };
@@ -132,8 +133,18 @@ static int take_label(void *context, const struct refold_step *step, struct erro
   for (size_t i = 0; step->event && i < e->format.label_count; i++) {
     if (!bytes_is(step->event->name, e->label[i].event)) continue;
     add_time(&labelled_of(e, step->lead->id)->times[i], time_of(step));
+    e->is_seen[i] = true;
   }
   return 0;
+}
+
+// A misspelt event would make a column of zeros, from which a model learns that nobody ever buys.
+static void warn_of_unseen(const struct exporting *e) {
+  for (size_t i = 0; i < e->format.label_count; i++)
+    if (!e->is_seen[i])
+      fprintf(stderr,
+              "no event \"%s\" is in the journal, so the column \"label %s\" has no 1: is it spelt as it is sent?\n",
+              e->label[i].event, e->label[i].name);
 }
 
 static bool came_within(const struct label_times *times, int64_t at, int64_t until) {
@@ -244,6 +255,7 @@ static int export_with(struct exporting *e, struct versions *versions, struct er
   if (rc) return rc;
   e->rows = rows_new(&e->format);
   rc = e->format.label_count ? walk(e, "looking for labels", take_label, err) : 0;
+  if (rc == 0) warn_of_unseen(e);
   if (rc == 0) rc = rows_head(e->rows, err);
   return rc ? rc : walk(e, "exporting", put_row, err);
 }

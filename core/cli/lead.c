@@ -118,7 +118,7 @@ static void put_head(struct bytes answer, unsigned width, struct buf *out) {
 static int forget(const struct args *args) {
   struct client *client;
   struct buf answer = {0}, out = {0};
-  int code = connect_daemon(args, &client);
+  int code = connect_admin(args, &client);
   if (code) return code;
   code = connect_ask(args, client, "lead.forget", args->operand[1], &answer);
   if (code == 0 && args_flag(args, "json")) {
@@ -173,9 +173,10 @@ const struct command command_lead = {
             "Scores are points of 0 to 100 on the scorecard scale; durations are milliseconds. Personal values are not "
             "shown.\n"
             "\n"
-            "\"forget\" takes the lead out for good, over the daemon's Unix socket (--data): nothing of it can be read "
-            "afterwards, and the\n"
-            "next event of the same person begins a new lead.\n"
+            "\"forget\" takes the lead out for good, over the socket in the data directory (--data DIR, default "
+            "./data): nothing "
+            "of it can\n"
+            "be read afterwards, and the next event of the same person begins a new lead.\n"
             "\n"
             "  intent lead maria@acme.example\n"
             "  intent lead forget maria@acme.example --data /var/lib/intentd",

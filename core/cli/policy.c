@@ -61,21 +61,13 @@ static void put_reloaded(struct bytes before, struct bytes answer, struct buf *o
   }
 }
 
-// Over the admin socket only: the daemon records who asked.
 static int reload(const struct args *args) {
   struct error err = {0};
-  if (args_flag(args, "to")) {
-    error_set(&err, ITD_EINVAL, "reload goes over the daemon's own socket: --data DIR, not --to");
-    return command_fail(args, COMMAND_USAGE, &err);
-  }
-  const char *data = args_text(args, "data");
-  struct buf path = {0}, before = {0}, answer = {0}, out = {0};
-  buf_printf(&path, "%s/intentd.sock", data ? data : "./data");
-  buf_append_u8(&path, 0);
+  struct buf before = {0}, answer = {0}, out = {0};
   struct client *client = NULL;
-  int code = client_open((const char *)path.p, &client, &err);
-  code = code < 0 ? command_fail(args, COMMAND_UNREACHABLE, &err) : 0;
-  if (code == 0) code = connect_ask(args, client, "policy.status", NULL, &before);
+  int code = connect_admin(args, &client);
+  if (code) return code;
+  code = connect_ask(args, client, "policy.status", NULL, &before);
   if (code == 0) {
     static const uint8_t none = 0x90;
     int failed = client_call(client, "policy.reload", bytes_of(&none, 1), &answer, &err);
@@ -92,7 +84,6 @@ static int reload(const struct args *args) {
     show_print(&out);
   }
   client_close(client);
-  buf_deinit(&path);
   buf_deinit(&before);
   buf_deinit(&answer);
   buf_deinit(&out);

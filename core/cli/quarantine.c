@@ -22,15 +22,15 @@ static int read_time(const struct args *args, const char *name, int64_t otherwis
 
 int quarantine_filter_read(const struct args *args, struct quarantine_filter *f) {
   struct error err = {0};
-  *f = (struct quarantine_filter){.dir = args_text(args, "data"),
+  const char *data = args_text(args, "data");
+  *f = (struct quarantine_filter){.dir = data ? data : "data",
                                   .code = args_text(args, "code"),
                                   .source = args_text(args, "source"),
                                   .lead = args_text(args, "lead"),
                                   .with_replayed = args_flag(args, "all"),
                                   .id = args->operand + 1,
                                   .id_count = args->operand_count - 1};
-  int status = f->dir ? 0 : error_set(&err, ITD_EINVAL, "which directory? --data DIR");
-  if (status == 0) status = read_time(args, "since", INT64_MIN, &f->since_ms, &err);
+  int status = read_time(args, "since", INT64_MIN, &f->since_ms, &err);
   if (status == 0) status = read_time(args, "until", INT64_MAX, &f->until_ms, &err);
   return status < 0 ? command_fail(args, COMMAND_USAGE, &err) : 0;
 }
@@ -294,7 +294,7 @@ static int run(const struct args *args) {
 }
 
 static const struct option options[] = {
-    {"data", "DIR", "the data directory; fix and replay ask the daemon that runs on it"},
+    {"data", "DIR", "the data directory (default ./data); fix and replay ask the daemon that runs on it"},
     {"code", "CODE", "only what was refused with this error: schema_violation, time_out_of_bounds, …"},
     {"source", "NAME", "only events of this channel or context.source"},
     {"lead", "WHO", "only events of this userId or anonymousId"},

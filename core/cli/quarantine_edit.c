@@ -16,16 +16,6 @@
 #define EDITS_MAX 64
 #define FILE_MAX  (4u << 20)
 
-// The daemon on --data; there is no other way in.
-static int connect_socket(const struct args *args, struct client **client) {
-  const char *data = args_text(args, "data");
-  char path[4096];
-  struct error err = {0};
-  snprintf(path, sizeof path, "%s%s/intentd.sock", strchr(data, '/') ? "" : "./", data);
-  int status = client_open(path, client, &err);
-  return status < 0 ? command_fail(args, status == ITD_EINVAL ? COMMAND_USAGE : COMMAND_UNREACHABLE, &err) : 0;
-}
-
 static int call(const struct args *args, struct client *client, const char *method, struct bytes param,
                 struct buf *answer) {
   struct buf params = {0};
@@ -107,7 +97,7 @@ static int edit(const struct args *args, struct editing *e, struct error *err) {
 static int send_fix(const struct args *args, struct editing *e) {
   struct client *client;
   struct buf param = {0}, answer = {0};
-  int code = connect_socket(args, &client);
+  int code = connect_admin(args, &client);
   if (code) return code;
   mp_put_map(&param, 2);
   mp_put_cstr(&param, "id"), mp_put_cstr(&param, e->id);
@@ -224,7 +214,7 @@ int quarantine_replay_command(const struct args *args) {
   }
   struct client *client;
   struct outcome sum = {0};
-  code = connect_socket(args, &client);
+  code = connect_admin(args, &client);
   bool is_open = code == 0;
   for (size_t at = 0; code == 0 && at < c.count; at += CALL_MAX)
     code = replay_some(args, client, &c, at, c.count - at < CALL_MAX ? c.count - at : CALL_MAX, &sum);

@@ -115,6 +115,9 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
     local text, said, code =
       feature("export", "--at", "labels", "--label", LABEL, "--horizon", "14d", "--data", daemon.data)
     assert.equal(0, code, said)
+    assert.is_nil(said:find("is in the journal", 1, true), said)
+    local _, warning = feature("export", "--at", "labels", "--label", "No Such", "--horizon", "14d", "--data", daemon.data)
+    assert.is_truthy(warning:find('no event "No Such" is in the journal', 1, true), warning) -- a column of zeros trains a model
     local rows = csv(text)
     local ends, came = 0, {}
     for _, row in ipairs(rows) do ends = math.max(ends, tonumber(row.at)) end

@@ -93,6 +93,8 @@ for _, shards in ipairs { 1, 4 } do
       local explained = client:must("decision.explain", decision.decision_id)
       assert.is_true(explained.reproduced)
       assert.equal("merge", explained.frame.kind)
+      local page = intent("explain", decision.decision_id, "--data", daemon.data)
+      assert.is_truthy(page:find "because of +a merge", page)
       local told = false
       for _ = 1, 8 do
         local _, params = subscriber:notification()
