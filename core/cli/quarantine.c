@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "cli/field.h"
 #include "cli/grid.h"
+#include "cli/journal.h"
 #include "cli/show.h"
 #include "store/versions.h"
 #include "wire/event.h"
@@ -12,13 +13,6 @@
 #include <stdlib.h>
 
 // ---- which entries ----
-
-static int read_time(const struct args *args, const char *name, int64_t otherwise, int64_t *out, struct error *err) {
-  const char *text = args_text(args, name);
-  *out = otherwise;
-  if (!text || time_parse(bytes_str(text), out) == 0) return 0;
-  return error_set(err, ITD_EINVAL, "--%s takes a time such as 2026-01-05T08:30:00Z, not \"%.40s\"", name, text);
-}
 
 int quarantine_filter_read(const struct args *args, struct quarantine_filter *f) {
   struct error err = {0};
@@ -30,8 +24,9 @@ int quarantine_filter_read(const struct args *args, struct quarantine_filter *f)
                                   .with_replayed = args_flag(args, "all"),
                                   .id = args->operand + 1,
                                   .id_count = args->operand_count - 1};
-  int status = read_time(args, "since", INT64_MIN, &f->since_ms, &err);
-  if (status == 0) status = read_time(args, "until", INT64_MAX, &f->until_ms, &err);
+  f->since_ms = INT64_MIN, f->until_ms = INT64_MAX;
+  int status = journal_time(args, "since", &f->since_ms, &err);
+  if (status == 0) status = journal_time(args, "until", &f->until_ms, &err);
   return status < 0 ? command_fail(args, COMMAND_USAGE, &err) : 0;
 }
 
@@ -298,7 +293,7 @@ static const struct option options[] = {
     {"code", "CODE", "only what was refused with this error: schema_violation, time_out_of_bounds, …"},
     {"source", "NAME", "only events of this channel or context.source"},
     {"lead", "WHO", "only events of this userId or anonymousId"},
-    {"since", "T", "only what was received from then on"},
+    {"since", "T", "only what was received from then on: a time, or how long ago (2h)"},
     {"until", "T", "only what was received up to then"},
     {"all", NULL, "what was replayed, too"},
     {"personal", NULL, "show: personal values in clear, which else are nil"},

@@ -185,7 +185,8 @@ static int check_digest(const struct model *model, struct bytes weights_json, st
   return error_set(
       err, ITD_EMODEL,
       "weights.json: its sha256 is %s, but model.json says %s: it was changed or cut short after model.json "
-      "was written",
+      "was written. Where the change is meant, put the first one into model.json; of a version that was used make a "
+      "new one",
       hex, model->info.sha256);
 }
 
