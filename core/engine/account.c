@@ -29,6 +29,11 @@ struct account {
 };
 
 // ---- the state ----
+#define ITEM_BYTES_MAX   20u // of a contribution
+#define PERSON_BYTES_MAX (32u + ITEM_BYTES_MAX * ACCOUNT_ITEMS_MAX)
+#define TRAITS_BYTES_MAX (ACCOUNT_TRAITS_MAX * 80u)
+_Static_assert(64 + ACCOUNT_PEOPLE_MAX * PERSON_BYTES_MAX + TRAITS_BYTES_MAX < ENTITY_STATE_MAX, "an account has room");
+
 static bool take_int(struct mp *in, int64_t *out) {
   struct mp_value v = mp_next(in);
   *out = v.i;
@@ -251,13 +256,24 @@ static void put_roll(const struct told *t, uint32_t n, struct buf *out) {
   }
 }
 
-static void put_copy(const struct account *a, int64_t at_ms, struct buf *out) {
+// All copies of one frame together: the smallest segment of a journal takes it.
+#define COPIES_BYTES_MAX (7u << 20)
+#define ROLL_BYTES_MAX   512u // of one, with all its tiles
+
+static size_t copy_max(const struct account_terms *terms) {
+  size_t slots = terms->fanout < SLOTS ? terms->fanout : SLOTS, most = COPIES_BYTES_MAX / slots;
+  return most < MESSAGE_BODY_MAX ? most : MESSAGE_BODY_MAX;
+}
+
+// In `most` bytes: where the values of many sets that were in force meet, those with the greatest keys are left out.
+static void put_copy(const struct account *a, int64_t at_ms, size_t most, struct buf *out) {
   struct told *all = xcalloc((size_t)a->count * ACCOUNT_ITEMS_MAX + 1, sizeof *all);
   uint32_t count = 0, rolls = 0;
   for (uint32_t i = 0; i < a->count; i++) CHECK(read_items(a->people[i].items, i, all, &count));
   qsort(all, count, sizeof *all, by_item);
   struct buf list = {0};
-  for (uint32_t i = 0, end; i < count; i = end, rolls++) {
+  most -= 64 + TRAITS_BYTES_MAX + ROLL_BYTES_MAX;
+  for (uint32_t i = 0, end; i < count && list.n <= most; i = end, rolls++) {
     for (end = i; end < count && all[end].key == all[i].key && all[end].form == all[i].form;) end++;
     put_roll(&all[i], end - i, &list);
   }
@@ -329,7 +345,7 @@ static void tell(const struct entity *e, struct account *a, int64_t now_ms, cons
   if (!is_for_all) a->is_dirty = true;
   if (!is_for_all && !first) return;
   struct buf copy = {0};
-  put_copy(a, now_ms, &copy);
+  put_copy(a, now_ms, copy_max(terms), &copy);
   if (is_for_all)
     send_copies(e, a, now_ms, terms, buf_bytes(&copy), effects);
   else
@@ -604,6 +620,7 @@ static void put_time(const char *key, int64_t ms, struct buf *out) {
 
 void account_show(const struct entity *e, struct buf *out) {
   struct account a;
+  const struct account_terms terms = ACCOUNT_TERMS_DEFAULT;
   char text[LEAD_ID_TEXT];
   read_account(entity_state(e), &a);
   lead_id_format(e->id, text);
@@ -639,7 +656,7 @@ void account_show(const struct entity *e, struct buf *out) {
     mp_put_raw(out, a.traits[i].value);
   }
   mp_put_cstr(out, "copy");
-  put_copy(&a, e->now_ms, out);
+  put_copy(&a, e->now_ms, copy_max(&terms), out);
   free(a.people);
   free(a.traits);
 }

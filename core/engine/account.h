@@ -23,6 +23,9 @@
 // they are touched again. What is left depends on the people's last contributions and not on the order in which
 // they came, as long as nobody leaves.
 //
+// The copies of one frame are 7 MiB together at the most: of more rolls than fit those with the greatest keys are left out. It takes
+// many sets that were in force one after the other, as each set hands over ACCOUNT_ITEMS_MAX values at the most.
+//
 // Traits stay when people leave. ACCOUNT_TRAITS_MAX keys are kept, those of the latest events.
 //
 // State of an account: [1, first touch, last touch, last copies at, is dirty, people no longer told apart, [[id, touch,

@@ -328,6 +328,37 @@ static void bounds_come_with_each_message(void **state) {
   world_free(&w);
 }
 
+// People in all slots, each with as many values as can be, and none that another has: what is sent at once is what a journal takes.
+static void copies_are_as_large_as_a_frame_takes(void **state) {
+  (void)state;
+  enum { PEOPLE = 300 };
+  struct world w = world_new();
+  the_terms.people = the_terms.fanout = ACCOUNT_PEOPLE_MAX;
+  struct buf items = {0}, body = {0};
+  for (unsigned i = 0; i < PEOPLE; i++) {
+    buf_clear(&items), buf_clear(&body);
+    mp_put_array(&items, ACCOUNT_ITEMS_MAX);
+    for (unsigned k = 0; k < ACCOUNT_ITEMS_MAX; k++) {
+      mp_put_array(&items, 3);
+      mp_put_uint(&items, UINT64_MAX - (i * ACCOUNT_ITEMS_MAX + k));
+      mp_put_uint(&items, ACCOUNT_NUMBER);
+      mp_put_float(&items, 1.5);
+    }
+    bool is_last = i == PEOPLE - 1;
+    account_put_update(&body, T0 + i, every(is_last ? 0 : 1000000), is_last, buf_bytes(&items));
+    apply(&w, i, MESSAGE_ACCOUNT_UPDATE, buf_bytes(&body), T0 + i);
+    assert_false(w.is_refused);
+    assert_true(w.effects.messages.n < 8u << 20);
+  }
+  assert_true(w.copies > 100);
+  struct buf shown = {0};
+  assert_int_equal(mp_value_of(show(&w, &shown, "people")).count, PEOPLE);
+  assert_true(show(&w, &shown, "copy").n > 100000);
+  the_terms = (struct account_terms)ACCOUNT_TERMS_DEFAULT;
+  buf_deinit(&items), buf_deinit(&body), buf_deinit(&shown);
+  world_free(&w);
+}
+
 // Any MessagePack value as a body: refused, or a contribution; never a crash, and what is refused changes nothing.
 static void hostile_bodies(void **state) {
   (void)state;
@@ -534,6 +565,7 @@ int main(void) {
       cmocka_unit_test(traits_are_the_latest_in_whatever_order),
       cmocka_unit_test(a_trait_that_says_nothing_new_sends_nothing),
       cmocka_unit_test(bounds_come_with_each_message),
+      cmocka_unit_test(copies_are_as_large_as_a_frame_takes),
       cmocka_unit_test(hostile_bodies),
       cmocka_unit_test(a_copy_is_read_at_a_time),
       cmocka_unit_test(a_lead_reads_traits_of_its_account),
