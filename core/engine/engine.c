@@ -345,25 +345,16 @@ int engine_timers(struct engine *e, struct lead **lead, int64_t now_ms, struct e
   return status;
 }
 
-// Whether a set defines any of the slices; what is no map of slices is for feature_slices_merge to say.
-static bool defines_any(const struct feature_set *set, struct bytes slices) {
-  struct mp m = mp_of(slices);
-  struct mp_value head = mp_next(&m);
-  if (head.type != MP_MAP) return true;
-  for (uint32_t i = 0; i < head.count; i++) {
-    struct mp_value key = mp_next(&m);
-    if (key.type == MP_INT || key.type == MP_UINT ? feature_defines(set, key.u) : true) return true;
-    mp_take(&m);
-  }
-  return false;
-}
-
-int engine_fill(struct engine *e, struct lead **lead, struct bytes slices, size_t *filled, struct error *err) {
+int engine_fill(struct engine *e, struct lead **lead, struct bytes slices, struct buf *taken, size_t *filled,
+                struct error *err) {
   const struct feature_set *set = policy_features(e->release.policy);
-  *filled = 0;
-  if (!defines_any(set, slices)) return 0;
-  int status = migrate(e, lead, err);
-  return status ? status : feature_slices_merge(set, lead_feature_state(*lead), slices, filled, err);
+  size_t begin = taken->n;
+  int status = feature_slices_keep(set, slices, taken, filled, err);
+  if (status || !*filled) return status;
+  status = migrate(e, lead, err);
+  if (status) return status;
+  struct bytes mine = bytes_of(taken->p + begin, taken->n - begin);
+  return feature_slices_merge(set, lead_feature_state(*lead), mine, filled, err);
 }
 
 int engine_refold_fill(struct lead **lead, const struct policy *from, const struct policy *policy, uint32_t release,

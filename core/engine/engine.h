@@ -85,9 +85,10 @@ int engine_replay(struct engine *engine, struct lead **lead, const struct event 
 int engine_replay_merge(struct engine *engine, struct lead **lead, const struct lead *other, struct bytes shared,
                         struct engine_result *result, struct error *err) ITD_MUST_USE;
 // Fills in what the lead's features would hold had their definitions been there before (feature_slices_put's map): the lead is
-// carried over to the release in force, and takes them in. Nothing is decided. *filled: how many features took something; 0: the
-// lead stays as it is. ITD_ECORRUPT: these are no slices, or the version store lacks the lead's version.
-int engine_fill(struct engine *engine, struct lead **lead, struct bytes slices, size_t *filled,
+// carried over to the release in force, and takes those in that it defines, which are appended to *taken (a map, too). Nothing is
+// decided. *filled: how many features took something; 0: the lead stays as it is. ITD_ECORRUPT: these are no slices, or the
+// version store lacks the lead's version.
+int engine_fill(struct engine *engine, struct lead **lead, struct bytes slices, struct buf *taken, size_t *filled,
                 struct error *err) ITD_MUST_USE;
 // Appends what tells the lead's account that it is gone from it; nothing where it told the account nothing. `policy`: of the
 // lead's release.

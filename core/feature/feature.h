@@ -168,7 +168,8 @@ bool feature_defines(const struct feature_set *set, uint64_t definition_hash);
 size_t feature_fold_only(const struct feature_set *set, uint8_t *state, const struct event *event, int64_t now_ms,
                          const struct feature_mask *only);
 // Appends what the state holds of some features as one MessagePack map, {definition hash: [the op's bytes, time of the latest
-// match or nil]}, without those that no event has touched. Returns how many are in it, and which in *put (may be NULL).
+// match or nil]}, without those that no event has touched. Features of one definition share an entry. Returns how many are in
+// it, and of which features in *put (may be NULL).
 // Personal values come as they are.
 size_t feature_slices_put(const struct feature_set *set, const uint8_t *state, const struct feature_mask *mask,
                           struct buf *out, struct feature_mask *put);
@@ -176,5 +177,8 @@ size_t feature_slices_put(const struct feature_set *set, const uint8_t *state, c
 // over. *merged: how many features took something in. ITD_ECORRUPT, nothing changed: it is no such map.
 int feature_slices_merge(const struct feature_set *set, uint8_t *state, struct bytes slices, size_t *merged,
                          struct error *err) ITD_MUST_USE;
+// Appends the map of those slices that the set defines; *kept: how many. ITD_ECORRUPT, nothing appended: it is no such map.
+int feature_slices_keep(const struct feature_set *set, struct bytes slices, struct buf *out, size_t *kept,
+                        struct error *err) ITD_MUST_USE;
 // Makes some features begin empty.
 void feature_clear(const struct feature_set *set, uint8_t *state, const struct feature_mask *mask);

@@ -23,14 +23,25 @@ static bool is_untouched(const struct feature *f, const uint8_t *state, struct b
          (!f->keeps_latest || load_i64(state + f->latest) == TIME_NONE);
 }
 
+// Two names of one definition hold the same, and share a slice.
+static bool is_put(const struct feature_set *set, const struct feature_mask *done, size_t index) {
+  for (size_t i = 0; i < index; i++)
+    if (feature_mask_has(done, i) && set->features[i].info.definition_hash == set->features[index].info.definition_hash)
+      return true;
+  return false;
+}
+
 size_t feature_slices_put(const struct feature_set *set, const uint8_t *state, const struct feature_mask *mask,
                           struct buf *out, struct feature_mask *put) {
   struct buf list = {0}, blank = {0};
+  struct feature_mask done = {0};
   uint32_t count = 0;
-  if (put) *put = (struct feature_mask){0};
   for (size_t i = 0; i < set->count; i++) {
     const struct feature *f = &set->features[i];
     if (!feature_mask_has(mask, i) || !feature_has_history(set, i) || is_untouched(f, state, &blank)) continue;
+    bool is_second = is_put(set, &done, i);
+    feature_mask_add(&done, i);
+    if (is_second) continue;
     mp_put_uint(&list, f->info.definition_hash);
     mp_put_array(&list, 2);
     mp_put_bin(&list, bytes_of(state + f->offset, f->size));
@@ -38,9 +49,9 @@ size_t feature_slices_put(const struct feature_set *set, const uint8_t *state, c
       mp_put_int(&list, load_i64(state + f->latest));
     else
       mp_put_nil(&list);
-    if (put) feature_mask_add(put, i);
     count++;
   }
+  if (put) *put = done;
   mp_put_map(out, count);
   buf_append_bytes(out, buf_bytes(&list));
   buf_deinit(&list);
@@ -65,11 +76,16 @@ static bool take_slice(struct mp *m, struct slice *out) {
   return true;
 }
 
+static bool is_slice_of(const struct feature_set *set, size_t index, const struct slice *s) {
+  const struct feature *f = &set->features[index];
+  return f->info.definition_hash == s->definition && f->size == s->state.n && feature_has_history(set, index);
+}
+
 static size_t merge_slice(const struct feature_set *set, uint8_t *state, const struct slice *s) {
   size_t merged = 0;
   for (size_t i = 0; i < set->count; i++) {
     const struct feature *f = &set->features[i];
-    if (f->info.definition_hash != s->definition || f->size != s->state.n || !feature_has_history(set, i)) continue;
+    if (!is_slice_of(set, i, s)) continue;
     f->op->merge(f, state + f->offset, s->state.p);
     if (f->keeps_latest && s->latest_ms != TIME_NONE) latest_fold(f, state, s->latest_ms);
     merged++;
@@ -77,19 +93,52 @@ static size_t merge_slice(const struct feature_set *set, uint8_t *state, const s
   return merged;
 }
 
-int feature_slices_merge(const struct feature_set *set, uint8_t *state, struct bytes slices, size_t *merged,
-                         struct error *err) {
-  size_t length, count = 0;
+// *head: of a map of slices, whole and well formed; *m: at its first key.
+static int open_slices(struct bytes slices, struct mp *m, struct mp_value *head, struct error *err) {
+  size_t length;
   struct mp_limits limits = {.depth_max = 4, .objects_max = 4 * FEATURES_MAX + 1, .bytes_max = SIZE_MAX};
   struct slice slice;
   bool is_map = mp_scan(slices, &limits, &length, NULL) == 1 && length == slices.n;
-  struct mp check = mp_of(slices), m = check;
-  struct mp_value head = {0};
-  if (is_map) head = mp_next(&check);
-  is_map = is_map && head.type == MP_MAP;
-  for (uint32_t i = 0; is_map && i < head.count; i++) is_map = take_slice(&check, &slice);
-  if (!is_map) return error_set(err, ITD_ECORRUPT, "these are no slices of a lead's features");
-  mp_next(&m);
+  struct mp check = mp_of(slices);
+  *head = (struct mp_value){0};
+  if (is_map) *head = mp_next(&check);
+  is_map = is_map && head->type == MP_MAP;
+  *m = check;
+  for (uint32_t i = 0; is_map && i < head->count; i++) is_map = take_slice(&check, &slice);
+  return is_map ? 0 : error_set(err, ITD_ECORRUPT, "these are no slices of a lead's features");
+}
+
+int feature_slices_keep(const struct feature_set *set, struct bytes slices, struct buf *out, size_t *kept,
+                        struct error *err) {
+  struct mp m;
+  struct mp_value head;
+  struct slice slice;
+  struct buf list = {0};
+  int status = open_slices(slices, &m, &head, err);
+  if (status) return status;
+  *kept = 0;
+  for (uint32_t i = 0; i < head.count; i++) {
+    const uint8_t *begin = m.p;
+    CHECK(take_slice(&m, &slice));
+    bool is_known = false;
+    for (size_t k = 0; !is_known && k < set->count; k++) is_known = is_slice_of(set, k, &slice);
+    if (is_known) buf_append(&list, begin, (size_t)(m.p - begin)), (*kept)++;
+  }
+  mp_put_map(out, (uint32_t)*kept);
+  buf_append_bytes(out, buf_bytes(&list));
+  if (list.p) explicit_bzero(list.p, list.cap);
+  buf_deinit(&list);
+  return 0;
+}
+
+int feature_slices_merge(const struct feature_set *set, uint8_t *state, struct bytes slices, size_t *merged,
+                         struct error *err) {
+  struct mp m;
+  struct mp_value head;
+  struct slice slice;
+  size_t count = 0;
+  int status = open_slices(slices, &m, &head, err);
+  if (status) return status;
   for (uint32_t i = 0; i < head.count; i++) {
     CHECK(take_slice(&m, &slice));
     count += merge_slice(set, state, &slice);

@@ -8,7 +8,10 @@
 #include "store/backfill.h"
 #include "wire/rpc.h"
 
-#define RETRY_MS 100 // after a shard took nothing: a full disk, a checkpoint to wait for
+#define RETRY_MS 100 // how often is looked whether a full disk has room again, or a failed one was recovered from
+#define PAUSE_MS 20  // how often a fill is offered again to a shard that pauses
+#define PAUSE_TRIES                                                                                                    \
+  500 // after so many the walk ends: it keeps retention from letting segments go, which may be what is waited for
 
 struct backfill {
   struct daemon *daemon;
@@ -20,6 +23,7 @@ struct backfill {
   pthread_cond_t returned; // a fill
   // Guarded by `lock`:
   unsigned under_way;
+  struct filling *later; // of those under way: their shards pause
   bool is_running;
   struct backfill_stats stats;
   uint64_t filled, gone; // leads; those that were forgotten meanwhile
@@ -36,6 +40,8 @@ struct filling {
   struct fill fill; // its slices are behind it
   struct feature_mask mask;
   bool was_merged; // when its lead was asked last
+  unsigned tries;  // at a shard that paused
+  struct filling *next;
   uint8_t slices[];
 };
 
@@ -59,13 +65,26 @@ static void settle(struct filling *f, int status, const struct error *err) {
   free(f);
 }
 
+// Its shard pauses (the checkpoint must catch up, say): that is soon over.
+static void put_off(struct filling *f) {
+  struct backfill *b = f->b;
+  pthread_mutex_lock(&b->lock);
+  f->next = b->later;
+  b->later = f;
+  pthread_cond_signal(&b->returned);
+  pthread_mutex_unlock(&b->lock);
+}
+
 // On the shard's thread, between two turns: what it stages is committed with the turn.
 static void apply(struct shard *shard, void *context) {
   struct filling *f = context;
   struct error err = {0};
   struct lead_id to = f->to;
   int status = shard_allows(shard, TASK_EVENT, &err);
-  if (status == 0 && shard->is_paused) status = error_set(&err, ITD_EUNAVAILABLE, "the shard's intake is paused");
+  if (status == 0 && shard->is_paused) {
+    put_off(f);
+    return;
+  }
   if (status == 0) status = intake_fill(shard->intake, &to, &f->fill, shard->turn_ms, &err);
   if (status != FILL_ELSEWHERE) {
     settle(f, status, &err);
@@ -90,10 +109,38 @@ static bool is_over(void *context) {
   return atomic_load(&b->is_over);
 }
 
+static void offer_again(struct backfill *b) {
+  pthread_mutex_lock(&b->lock);
+  struct filling *f = b->later, *next;
+  b->later = NULL;
+  pthread_mutex_unlock(&b->lock);
+  for (; f; f = next) {
+    struct error err = {0};
+    next = f->next;
+    if (is_over(b))
+      error_set(&err, ITD_ESTOPPED, "the backfill was stopped");
+    else if (++f->tries > PAUSE_TRIES)
+      error_set(&err, ITD_EUNAVAILABLE, "the intake of a shard is paused");
+    if (err.code)
+      settle(f, err.code, &err);
+    else
+      post(f);
+  }
+}
+
 // Waits until at most so many are under way. The first error of any, once.
 static int wait_below(struct backfill *b, unsigned most, struct error *err) {
   pthread_mutex_lock(&b->lock);
-  while (b->under_way > most) pthread_cond_wait(&b->returned, &b->lock);
+  while (b->under_way > most) {
+    if (!b->later) {
+      pthread_cond_wait(&b->returned, &b->lock);
+      continue;
+    }
+    pthread_mutex_unlock(&b->lock);
+    usleep(PAUSE_MS * 1000);
+    offer_again(b);
+    pthread_mutex_lock(&b->lock);
+  }
   int status = b->error.code;
   if (status) *err = b->error;
   pthread_mutex_unlock(&b->lock);
@@ -124,7 +171,22 @@ static void progress(void *context, uint64_t done, uint64_t total) {
   pthread_mutex_unlock(&b->lock);
 }
 
-static void nothing(struct shard *shard, void *context) { (void)shard, (void)context; }
+static void look(struct shard *shard, void *context) { *(enum shard_storage *)context = shard->storage; }
+
+// Waits until all that shards had staged is on disk, or dropped by a recovery: a frame that a full disk keeps staged is not in
+// the journal yet, and whoever read that would find owed what is filled in already. A shard that is good twice, with a
+// turn's end in between, has committed what it had before.
+static int wait_for_disk(struct backfill *b, struct error *err) {
+  for (unsigned s = 0; s < b->daemon->shards; s++) {
+    enum shard_storage storage;
+    do {
+      if (is_over(b)) return error_set(err, ITD_ESTOPPED, "the backfill was stopped");
+      for (int i = 0; i < 2; i++) shard_call(b->daemon->threads[s], look, &storage);
+      if (storage != STORAGE_GOOD) usleep(RETRY_MS * 1000);
+    } while (storage != STORAGE_GOOD);
+  }
+  return 0;
+}
 
 // One walk over the journal. What a shard could not take for now is left for the next walk, which finds it owed.
 static int walk(struct backfill *b, struct error *err) {
@@ -139,9 +201,6 @@ static int walk(struct backfill *b, struct error *err) {
   int status = store_backfill(&o, &stats, err);
   struct error late = {0};
   int of_fills = wait_below(b, 0, &late);
-  // Turns end before a shard's thread does what is asked of it next: now all that was staged is committed.
-  for (unsigned s = 0; s < b->daemon->shards && !is_over(b); s++)
-    for (int i = 0; i < 2; i++) shard_call(b->daemon->threads[s], nothing, NULL);
   if (status == 0 && of_fills) *err = late, status = of_fills;
   pthread_mutex_lock(&b->lock);
   b->stats = stats;
@@ -150,18 +209,30 @@ static int walk(struct backfill *b, struct error *err) {
   return status;
 }
 
+// Walks until one has seen all of it in, and all of it is on disk.
+static int walk_to_the_end(struct backfill *b, struct error *err) {
+  for (;;) {
+    *err = (struct error){0};
+    int status = wait_for_disk(b, err);
+    uint64_t recoveries = atomic_load(&b->daemon->recoveries);
+    if (status == 0) status = walk(b, err);
+    // A recovery cuts the journal while it is read: what that looked like says nothing.
+    bool is_disturbed = recoveries != atomic_load(&b->daemon->recoveries) || atomic_load(&b->daemon->is_recovering);
+    if ((status_retryable(status) || (status && is_disturbed)) && !is_over(b)) {
+      log_line(LOG_WARN, "backfill_waits", "why=%s", log_quote(err->text));
+      usleep(RETRY_MS * 1000);
+      continue;
+    }
+    if (status == 0) status = wait_for_disk(b, err);
+    if (status || recoveries == atomic_load(&b->daemon->recoveries)) return status; // else fills may have been dropped
+  }
+}
+
 static void *run(void *context) {
   struct backfill *b = context;
   struct error err = {0};
-  int status;
   uint64_t begun_ns = clock_mono_ns();
-  for (;;) {
-    err = (struct error){0};
-    status = walk(b, &err);
-    if (!status_retryable(status) || is_over(b)) break;
-    log_line(LOG_WARN, "backfill_waits", "why=%s", log_quote(err.text));
-    for (int ms = 0; ms < 20 * RETRY_MS && !is_over(b); ms += RETRY_MS) usleep(RETRY_MS * 1000);
-  }
+  int status = walk_to_the_end(b, &err);
   pthread_mutex_lock(&b->lock);
   b->error = err;
   b->is_running = false;

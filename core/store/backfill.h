@@ -24,10 +24,12 @@ struct backfill_options {
   void *context;
 };
 struct backfill_stats {
-  uint64_t leads;     // looked at
-  uint64_t owed;      // of them, those to which something is owed
-  uint64_t events;    // folded for that
-  uint64_t cut_short; // leads whose beginning is not kept any more: what was before can't be filled in
+  uint64_t leads;  // looked at
+  uint64_t owed;   // of them, those to which something is owed
+  uint64_t events; // folded for that
+  uint64_t
+      cut_short; // leads whose beginning is not kept any more: what was before is not filled in; and merged leads of which
+                 // the journal that is kept does not tell whether it was
 };
 // The errors of store_refold, and of `each`.
 int store_backfill(const struct backfill_options *options, struct backfill_stats *stats,

@@ -64,9 +64,16 @@ int intake_fill(struct intake *in, struct lead_id *to, const struct fill *fill, 
     *to = lead->into;
     return FILL_ELSEWHERE;
   }
-  int status = engine_fill(in->engine, &lead, fill->slices, &filled, err);
-  if (status == 0 && filled > 0) append(in, lead, fill, received_ms);
-  if (status == 0 && filled > 0) store_put(in->shard, lead);
+  // What the release in force does not define is not taken in, and its frame must not say that it was: it is owed as before.
+  struct buf taken = {0};
+  int status = engine_fill(in->engine, &lead, fill->slices, &taken, &filled, err);
+  if (status == 0 && filled > 0) {
+    struct fill mine = {.of = fill->of, .until = fill->until, .slices = buf_bytes(&taken)};
+    append(in, lead, &mine, received_ms);
+    store_put(in->shard, lead);
+  }
+  if (taken.p) explicit_bzero(taken.p, taken.cap);
+  buf_deinit(&taken);
   return status ? status : filled > 0;
 }
 

@@ -1,5 +1,7 @@
 --- intent feature backfill: features that were declared late get what the journal has of the time before, while the daemon
 --- serves. The oracle is a directory in which they were declared from the beginning.
+local lfs = require "lfs"
+
 local harness = require "harness"
 local lives = require "lives"
 
@@ -10,6 +12,7 @@ local LATE = [[
 return {
   { name = "x_docs", op = "count", on = { "Docs Viewed" }, window = "30d", tile = "1d" },
   { name = "x_all", op = "count" },
+  { name = "x_same", op = "count" }, -- a second name for one definition
   { name = "x_sum", op = "sum", of = "properties.amount", window = "30d", tile = "1d" },
   { name = "x_max", op = "max", of = "properties.amount" },
   { name = "x_heat", op = "decay", half_life = "9d", on = { "Pricing Viewed" } },
@@ -50,8 +53,8 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
     return events
   end
 
-  local function start(policies)
-    return harness.start { clock = "event", shards = 2, policies = policies, watch = "no",
+  local function start(policies, env)
+    return harness.start { clock = "event", shards = 2, policies = policies, watch = "no", env = env,
       ["journal.segment"] = "8m" }
   end
 
@@ -181,6 +184,140 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
     backfill(daemon)
     compare(daemon, oracle)
     proves(daemon)
+  end)
+
+  -- Whatever happens in whatever order: releases that have all, some or none of it, backfills that are begun, waited for or
+  -- ended, kills, disks that are full or fail.
+  local function anything(daemon, events, broken, steps)
+    local sets = { LATE, EARLY, "return {}", LATE }
+    local at, is_broken = 0, false
+    local function mend()
+      os.remove(broken)
+      is_broken = false
+      harness.wait("the disk to be good", function() return daemon:get "/readyz" == "ready\n" end)
+    end
+    local function some(upto) -- what was refused is sent again
+      if is_broken then mend() end -- an answer that a full disk holds comes when it is mended
+      local client, from = daemon:connect(), at + 1
+      at = math.min(#events, at + random(upto))
+      for i = from, at do
+        local answer, why
+        repeat
+          answer, why = client:call("event.ingest", events[i])
+        until answer or not why.retryable
+        assert(answer, why and why.detail)
+      end
+      client:close()
+    end
+    local does = {
+      function() some(math.floor(#events / steps * 3)) end,
+      function() some(10) end,
+      function()
+        if is_broken then mend() end
+        harness.write(daemon.options.policies .. "/" .. FILE, sets[random(#sets)])
+        daemon:admin():call "policy.reload"
+      end,
+      function() daemon:admin():call("feature.backfill", {}) end,
+      function() daemon:admin():call("feature.backfill", {}) end,
+      function() daemon:admin():call("feature.backfill", { features = { "x_all", "x_sum" } }) end,
+      function() daemon:admin():call "feature.backfill_stop" end,
+      function()
+        if random(2) == 1 then return end
+        os.remove(broken)
+        is_broken = false
+        daemon:kill()
+        daemon:restart()
+      end,
+      function()
+        if is_broken then return mend() end
+        harness.write(broken, "")
+        is_broken = true
+      end,
+    }
+    for _ = 1, steps do
+      does[random(#does)]()
+      if random(3) == 1 then require("socket").sleep(random(30) / 1000) end
+    end
+    if is_broken then mend() end
+    send(daemon, events, at + 1, #events)
+  end
+
+  it("comes to the same whatever happens meanwhile", function()
+    local events = stream()
+    local oracle = start(harness.policies { [FILE] = LATE })
+    send(oracle, events, 1, #events)
+    quiet(oracle)
+    for _, fault in ipairs { "write:journal/*:@%s:ENOSPC", "sync:journal/*:@%s:EIO" } do
+      local broken = harness.folder() .. "/broken"
+      local daemon = start(harness.policies { [FILE] = "return {}" }, { INTENTD_DISK_FAULTS = fault:format(broken) })
+      daemon:expect_errors "storage_failed"
+      daemon:expect_errors "recovery_failed"
+      anything(daemon, events, broken, tonumber(os.getenv "STEPS") or 60)
+      harness.write(daemon.options.policies .. "/" .. FILE, LATE)
+      daemon:admin():must "policy.reload"
+      daemon:admin():call "feature.backfill_stop"
+      harness.wait("the backfill to end", function()
+        return not daemon:admin():must("feature.backfill_status").running
+      end)
+      quiet(daemon)
+      backfill(daemon)
+      assert.truthy(backfill(daemon):find(" 0 owed something", 1, true))
+      compare(daemon, oracle)
+      proves(daemon)
+    end
+  end)
+
+  -- A merged lead's history lies in one log, the frame that says it was filled in in another, which retention empties first.
+  it("gives a merged lead nothing twice when retention took the frame that says so", function()
+    local daemon = harness.start { clock = "event", shards = 2, watch = "no", ["base.journal"] = "1m",
+      policies = harness.policies { [FILE] = "return {}" }, ["base.interval"] = "1s", ["retention.bytes"] = "40m",
+      ["dedupe.window"] = "1s", ["checkpoint.interval"] = "100ms" }
+    local client, n = daemon:connect(), 0
+    local function ingest(keys, count)
+      local requests = {}
+      for i = 1, count or 1 do
+        n = n + 1
+        local event = { type = "track", event = "Docs Viewed", messageId = "n" .. n, channel = "web",
+          timestamp = 1767225600000 + n * 1000, properties = count and { text = ("x"):rep(4000) } or nil }
+        for k, v in pairs(keys) do event[k] = v end
+        requests[i] = { "event.ingest", event }
+      end
+      for _, answer in ipairs(client:pipeline(requests)) do
+        assert.is_nil(answer.error, answer.error and answer.error.detail)
+      end
+      return "n" .. n
+    end
+    local message, in_log = {}, { {}, {} }
+    for i = 1, 12 do message[ingest { anonymousId = "a" .. i }] = "a" .. i end
+    for i = 1, 12 do message[ingest { userId = "u" .. i }] = "u" .. i end
+    for line in intent("journal", "export", "--data", daemon.data):gmatch "[^\n]+" do
+      local log, id = line:match '^{"place":"0(%d)', line:match '"messageId":"(n%d+)"'
+      if id then table.insert(in_log[log + 1], message[id]) end
+    end
+    local anonymous, known, busy
+    for _, who in ipairs(in_log[1]) do anonymous = anonymous or who:match "^a%d+$" end
+    for _, who in ipairs(in_log[2]) do
+      if who:match "^u" then known, busy = known or who, who end
+    end
+    assert.is_true(anonymous ~= nil and known ~= nil and busy ~= known)
+    for _ = 1, 5 do ingest { anonymousId = anonymous } end
+    ingest { type = "alias", userId = known, previousId = anonymous }
+    quiet(daemon)
+    put(daemon, LATE)
+    backfill(daemon)
+    local was = features_of(daemon, known)
+    assert.equal(8, was.x_all) -- six of the one, and of the other with the alias two
+    harness.wait("the fills to go", function()
+      ingest({ userId = busy }, 400)
+      for name in lfs.dir(daemon.data .. "/journal") do
+        if name:find "^01%-00000001%.[ls]" then return false end
+      end
+      return true
+    end)
+    local fills = intent("journal", "export", "--kind", "fill", "--data", daemon.data)
+    assert.is_nil(fills:find('"place":"01-', 1, true))
+    backfill(daemon)
+    assert.same(was, (features_of(daemon, known)))
   end)
 
   it("leaves out who was forgotten, and says what it can't do", function()
