@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void print_summary(const struct folder *folder, const struct policy *policy, const struct policy_report *report,
                           bool json) {
@@ -103,10 +104,27 @@ static int compare_history(const struct args *args, const struct policy *policy,
   return 0;
 }
 
+// `intent test` takes the folder of a signal set, so it is tried here, too.
+static int refuse_set(const struct folder *folder, struct error *err) {
+  struct buf head = {0};
+  buf_printf(&head, "%s/signals.lua", folder->dir);
+  buf_append_u8(&head, 0);
+  bool is_set = access((const char *)head.p, F_OK) == 0;
+  buf_deinit(&head);
+  if (!is_set) return 0;
+  return error_set(err, ITD_EINVAL,
+                   "%.300s is a signal set: check a policy that reads it, and all of the set is checked with it",
+                   folder->dir);
+}
+
 static int run(const struct args *args) {
   struct folder folder;
   struct error err = {0};
   if (folder_find(args, &folder, &err) < 0) return command_fail(args, COMMAND_USAGE, &err);
+  if (refuse_set(&folder, &err) < 0) {
+    folder_deinit(&folder);
+    return command_fail(args, COMMAND_USAGE, &err);
+  }
   struct policy *policy = NULL;
   struct policy_report report = {0};
   int status = folder_load(&folder, &policy, &report, &err);

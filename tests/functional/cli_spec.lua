@@ -51,12 +51,23 @@ describe("intent", function()
   it("helps, and says what is wrong with a command line", function()
     local out, code = run { "--help" }
     assert.are.equal(0, code)
-    for _, name in ipairs { "send", "import", "simulate", "lead", "explain", "tail", "check", "test", "policy", "journal", "reshard", "feature" } do
-      has(out, "intent " .. name)
+    local pages = {}
+    for _, page in ipairs { "README.md", "docs/feature-store.md", "docs/features.md", "docs/journal.md", "docs/operations.md",
+      "docs/protocol.md", "docs/sources.md", "docs/tutorial.md" } do pages[#pages + 1] = harness.read(harness.root .. "/" .. page) end
+    local docs, names = table.concat(pages), 0
+    for name, words in out:gmatch "\n  intent (%l+) ?([%l|]*)" do
+      names = names + 1
       local help, ok = run { name, "--help" }
       assert.are.equal(0, ok)
+      has(help, "intent " .. name)
       has(help, "--json")
+      assert.is_truthy(docs:find("intent " .. name, 1, true), "no page tells of intent " .. name)
+      for word in words:find("|", 1, true) and words:gmatch "%l+" or function() end do
+        local told = docs:find("intent " .. name .. " " .. word, 1, true) or docs:find("| `" .. word .. " ", 1, true)
+        assert.is_truthy(told, "no page tells of intent " .. name .. " " .. word)
+      end
     end
+    assert.is_true(names >= 19)
     local _, unknown, why = run { "explian" }
     assert.are.equal(2, unknown)
     has(why, "did you mean explain?")
@@ -445,6 +456,9 @@ describe("intent", function()
       has(json, '"ok":false')
       assert.are.equal(1, select(2, run { "test", policies .. "/b2b_saas" }))
       assert.are.equal(1, select(2, run { "check", policies .. "/signals" }))
+      local _, refused, set = run { "check", policies .. "/signals/b2b" }
+      assert.are.equal(2, refused)
+      has(set, "is a signal set: check a policy that reads it")
       assert.are.equal(2, select(2, run { "check", policies .. "/nothing_here" }))
     end)
 
