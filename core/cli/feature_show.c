@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/suggest.h"
 #include "cli/feature.h"
+#include "cli/feature_full.h"
 #include "cli/feature_history.h"
 #include "cli/field.h"
 #include "cli/folder.h"
@@ -18,6 +19,7 @@ struct asked {
   struct policy *policy; // retained
   struct feature_history history;
   bool has_history;
+  struct feature_full full; // with a history
   struct progress bar;
 };
 
@@ -43,8 +45,8 @@ static int load_version(struct asked *a, struct error *err) {
   return error_set(err, ITD_ENOTFOUND, "%s: no policy version in it can be read", feature_data(a->args));
 }
 
-// `counts`: with the decisions of each version, where there is a directory.
-static int open_asked(struct asked *a, const struct args *args, bool counts, struct error *err) {
+// Where there is a directory, `counts`: with the decisions of each version; `wants_full`: with what features are owed.
+static int open_asked(struct asked *a, const struct args *args, bool counts, bool wants_full, struct error *err) {
   const char *dir = args_text(args, "policy");
   *a = (struct asked){.args = args};
   int rc = 0;
@@ -55,7 +57,12 @@ static int open_asked(struct asked *a, const struct args *args, bool counts, str
     a->has_history = rc == 0;
   }
   if (rc) return rc;
-  return dir ? load_folder(a, dir, err) : load_version(a, err);
+  rc = dir ? load_folder(a, dir, err) : load_version(a, err);
+  if (rc || !a->has_history || !wants_full) return rc;
+  progress_begin(&a->bar, "folding what late features lack");
+  rc = feature_full_read(feature_data(args), a->policy, &a->history, draw, &a->bar, &a->full, err);
+  progress_end(&a->bar);
+  return rc;
 }
 
 static void close_asked(struct asked *a) {
@@ -230,7 +237,7 @@ static void put_decisions(const struct asked *a, const struct feature_info *info
 
 static void put_lineage(const struct asked *a, size_t i, struct buf *out) {
   const struct feature_info *info = feature_info(policy_features(a->policy), i);
-  mp_put_map(out, ABOUT_KEYS + (a->has_history ? 12 : 10));
+  mp_put_map(out, ABOUT_KEYS + (a->has_history ? 13 : 10));
   put_about(a, i, out);
   put_raw(out, "on", declared(a, i, "on"));
   put_raw(out, "where", declared(a, i, "where"));
@@ -244,6 +251,7 @@ static void put_lineage(const struct asked *a, size_t i, struct buf *out) {
   put_rules(a->policy, i, out);
   if (!a->has_history) return;
   put_since(a, info, out);
+  feature_full_put(&a->full, a->policy, i, out);
   put_decisions(a, info, out);
 }
 
@@ -303,6 +311,11 @@ static void history_rows(struct grid *t, struct bytes map) {
     }
     grid_end(t);
   }
+  if (field(map, "history").n) {
+    grid_add_str(t, "history");
+    feature_full_show(map, grid_cell(t));
+    grid_end(t);
+  }
   if (!field(map, "decisions").n) return;
   grid_add_str(t, "decisions");
   struct buf *cell = grid_cell(t);
@@ -344,19 +357,37 @@ static void put_page(struct bytes map, bool lineage, struct buf *out) {
   grid_deinit(&t);
 }
 
+// As a list has it: with what it is owed, where there is a directory.
+static void put_listed(const struct asked *a, size_t i, struct buf *out) {
+  mp_put_map(out, ABOUT_KEYS + a->has_history);
+  put_about(a, i, out);
+  if (a->has_history) feature_full_put(&a->full, a->policy, i, out);
+}
+
+static void put_cut_short(const struct asked *a, struct buf *out) {
+  if (a->full.stats.cut_short)
+    buf_printf(out, "the beginning of %llu leads is not kept any more (retention): a late feature is full of what is\n",
+               (unsigned long long)a->full.stats.cut_short);
+}
+
 static void put_list(const struct asked *a, struct buf *out) {
-  static const char *const heads[] = {"name", "op", "window", "class", "freshness", "bytes", "hash", "description"};
+  static const char *const heads[] = {"name",  "op",   "window",  "class",      "freshness",
+                                      "bytes", "hash", "history", "description"};
   struct grid t;
-  grid_init(&t, "lllllrll");
-  for (size_t i = 0; i < 8; i++) grid_add_str(&t, heads[i]);
+  grid_init(&t, a->has_history ? "lllllrlll" : "lllllrll");
+  for (size_t k = 0; k < 9; k++)
+    if (k != 7 || a->has_history) grid_add_str(&t, heads[k]);
   const struct feature_set *set = policy_features(a->policy);
   for (size_t i = 0; i < feature_count(set); i++) {
     struct buf map = {0};
-    mp_put_map(&map, ABOUT_KEYS);
-    put_about(a, i, &map);
-    for (size_t k = 0; k < 8; k++) {
+    put_listed(a, i, &map);
+    for (size_t k = 0; k < 9; k++) {
       struct bytes value = field(buf_bytes(&map), heads[k]);
-      if (value.n) show_value(grid_cell(&t), value, NULL);
+      if (k == 7 && !a->has_history) continue;
+      if (k == 7)
+        feature_full_show(buf_bytes(&map), grid_cell(&t));
+      else if (value.n)
+        show_value(grid_cell(&t), value, NULL);
       grid_end(&t);
     }
     buf_deinit(&map);
@@ -366,6 +397,7 @@ static void put_list(const struct asked *a, struct buf *out) {
   const struct policy_info *info = policy_info(a->policy);
   buf_printf(out, "\n%zu features of %s (hash %016llx), %zu bytes a lead; policy %s %s\n", feature_count(set),
              info->signals, (unsigned long long)info->signals_hash, feature_state_size(set), info->name, info->version);
+  put_cut_short(a, out);
 }
 
 // ---- the words ----
@@ -373,11 +405,10 @@ int feature_list(const struct args *args) {
   struct asked a;
   struct error err = {0};
   struct buf out = {0}, map = {0};
-  int rc = open_asked(&a, args, false, &err);
+  int rc = open_asked(&a, args, false, true, &err);
   for (size_t i = 0; rc == 0 && args_flag(args, "json") && i < feature_count(policy_features(a.policy)); i++) {
     buf_clear(&map);
-    mp_put_map(&map, ABOUT_KEYS);
-    put_about(&a, i, &map);
+    put_listed(&a, i, &map);
     show_json(buf_bytes(&map));
   }
   if (rc == 0 && !args_flag(args, "json")) put_list(&a, &out);
@@ -407,7 +438,7 @@ static int about_one(const struct args *args, bool lineage) {
   struct error err = {0};
   struct buf out = {0}, map = {0};
   size_t index = 0;
-  int rc = open_asked(&a, args, lineage, &err);
+  int rc = open_asked(&a, args, lineage, lineage, &err);
   if (rc == 0) rc = find_feature(&a, &index, &err);
   if (rc == 0) {
     put_lineage(&a, index, &map);

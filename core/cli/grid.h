@@ -2,7 +2,7 @@
 #pragma once
 #include "base/buf.h"
 
-#define GRID_COLUMNS_MAX 8
+#define GRID_COLUMNS_MAX 9
 
 struct grid {
   unsigned columns;

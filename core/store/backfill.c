@@ -88,8 +88,11 @@ static int take_fill(void *context, const struct frame *f, uint64_t place, struc
   struct closing *c = table_find(&b->closings, key);
   if (!c) c = table_add(&b->closings, key);
   for (size_t i = 0; i < feature_count(b->set); i++)
-    for (size_t k = 0; k < count; k++)
-      if (feature_info(b->set, i)->definition_hash == hashes[k]) feature_mask_add(&c->mask, i);
+    for (size_t k = 0; k < count; k++) {
+      if (feature_info(b->set, i)->definition_hash != hashes[k]) continue;
+      feature_mask_add(&c->mask, i);
+      if (f->received_ms > b->stats->filled_ms[i]) b->stats->filled_ms[i] = f->received_ms;
+    }
   return 0;
 }
 
@@ -225,6 +228,7 @@ static int tell(struct backfilling *b, struct owed *o, struct error *err) {
   if (feature_slices_put(b->set, o->part[LATE], &b->wanted, &b->slices, &mask) == 0) return 0; // it was filled in
   struct fill fill = {.of = lead_of_key(o->head.key), .until = o->until, .slices = buf_bytes(&b->slices)};
   b->stats->owed++;
+  for (size_t i = 0; i < feature_count(b->set); i++) b->stats->owed_of[i] += feature_mask_has(&mask, i);
   return b->options->each(b->options->context, fill.of, &fill, &mask, err);
 }
 
@@ -272,6 +276,7 @@ static int walk(struct backfilling *b, struct error *err) {
 
 int store_backfill(const struct backfill_options *options, struct backfill_stats *stats, struct error *err) {
   *stats = (struct backfill_stats){0};
+  for (size_t i = 0; i < FEATURES_MAX; i++) stats->filled_ms[i] = INT64_MIN;
   struct backfilling b = {
       .options = options, .stats = stats, .set = policy_features(options->policy), .uneven_ms = INT64_MIN};
   size_t size = feature_state_size(b.set);

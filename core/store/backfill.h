@@ -30,6 +30,9 @@ struct backfill_stats {
   uint64_t
       cut_short; // leads whose beginning is not kept any more: what was before is not filled in; and merged leads of which
                  // the journal that is kept does not tell whether it was
+  uint64_t owed_of[FEATURES_MAX]; // leads, by the policy's features
+  int64_t
+      filled_ms[FEATURES_MAX]; // when the last lead was given something of it, by the wall clock; INT64_MIN: none was
 };
 // The errors of store_refold, and of `each`.
 int store_backfill(const struct backfill_options *options, struct backfill_stats *stats,
