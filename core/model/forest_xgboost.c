@@ -23,8 +23,10 @@ static struct bytes without_nan(struct bytes json, uint8_t **copy) {
       i++;
     else if (c == '"')
       in_text = !in_text;
-    else if (!in_text && json.n - i >= 3 && memcmp(*copy + i, "NaN", 3) == 0)
+    else if (!in_text && json.n - i >= 3 && memcmp(*copy + i, "NaN", 3) == 0) {
       memcpy(*copy + i, "\"\" ", 3);
+      i += 2;
+    }
   }
   return bytes_of(*copy, json.n);
 }
