@@ -102,6 +102,12 @@ static void score_side(struct side *side, const struct model_bound *model, const
   if (model) model_score(model, values, texts, side->contributions, side->points, &side->output);
 }
 
+// Each feature's exact share, where that is more than what the decision was made with.
+static void explain_side(struct side *side, const struct model_bound *model, const double *values,
+                         const struct bytes *texts) {
+  if (model) model_explain(model, values, texts, side->contributions, side->points, &side->output);
+}
+
 // Features and scores of the lead at `now_ms`, ready for the policy.
 static void observe(struct engine *e, const struct policy *policy, struct lead *lead, int64_t now_ms) {
   feature_read(policy_features(policy), lead_feature_state(lead), now_ms, e->values, e->texts);
@@ -608,6 +614,8 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
     mp_put_cstr(out, "decision");
     answer_put(&facts, inputs_hash(release->policy, before, event, now_ms, timer_transition, shared), out);
     mp_put_cstr(out, "features");
+    explain_side(&e->fit, policy_model_fit(release->policy), e->values, e->texts);
+    explain_side(&e->engagement, policy_model_engagement(release->policy), e->values, e->texts);
     double ages[FEATURES_MAX];
     feature_ages(policy_features(release->policy), lead_feature_state(l), now_ms, ages);
     put_features(e, release->policy, &outcome, ages, out);

@@ -1,4 +1,4 @@
-#include "model/terms.h"
+#include "model/trees.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -100,5 +100,16 @@ int model_term_feature(const struct model_bound *bound, size_t term) {
 
 void model_score(const struct model_bound *bound, const double *values, const struct bytes *texts,
                  double *contributions, double *points, struct model_output *out) {
-  linear_score(bound->model, bound->feature_of, values, texts, contributions, points, out);
+  if (bound->model->forest)
+    trees_score(bound->model, bound->feature_of, values, texts, false, contributions, points, out);
+  else
+    linear_score(bound->model, bound->feature_of, values, texts, contributions, points, out);
+}
+
+void model_explain(const struct model_bound *bound, const double *values, const struct bytes *texts,
+                   double *contributions, double *points, struct model_output *out) {
+  if (bound->model->forest)
+    trees_score(bound->model, bound->feature_of, values, texts, true, contributions, points, out);
+  else
+    linear_score(bound->model, bound->feature_of, values, texts, contributions, points, out);
 }

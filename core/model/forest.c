@@ -68,7 +68,9 @@ static int refuse_node(const struct forest *f, int index, const struct grown_nod
     return error_set(err, ITD_EMODEL, "node %d: its cover (the weight of its training rows) is not a number from 0 on",
                      index);
   if (!n->is_leaf) return refuse_split(f, index, n, count, err);
-  if (!isfinite(n->value)) return error_set(err, ITD_EMODEL, "node %d: its leaf is not a finite number", index);
+  if (!(fabs(n->value) <= FOREST_LEAF_MAX))
+    return error_set(err, ITD_EMODEL, "node %d: its leaf is not a number from -%g to %g", index, FOREST_LEAF_MAX,
+                     FOREST_LEAF_MAX);
   return ITD_OK;
 }
 

@@ -11,8 +11,8 @@
 #define FOREST_NODES_MAX    (1u << 22) // of all trees together
 #define FOREST_DEPTH_MAX    64         // steps from the root to a leaf
 #define FOREST_FEATURES_MAX 256
+#define FOREST_LEAF_MAX     1e4   // log-odds; more in one leaf is no knowledge of anything
 #define FOREST_CATEGORY_MAX 65536 // codes from 0 on
-#define FOREST_FILE_MAX     (32u << 20)
 
 // How the library that grew the trees computes with them. Its margin is ours to the bit.
 struct forest_arithmetic {

@@ -112,12 +112,12 @@ static int read_base(const struct strict *s, json_t *params, const struct xgboos
                          "is %g; for log-odds it must be a probability above 0 and below 1", score);
   *out = margin_of(score);
   if (!shape->base_margin) return ITD_OK;
-  if (!is_near(*shape->base_margin, *out) || *shape->base_margin != (double)(float)*shape->base_margin)
-    return strict_refuse(
-        s, "learner.learner_model_param.base_score",
-        "is %g, a margin of %.9g; model.json says %.9g, which must be that float but for its last digit", score, *out,
-        *shape->base_margin);
-  *out = *shape->base_margin;
+  double said = as_float(*shape->base_margin);
+  if (!is_near(said, *out))
+    return strict_refuse(s, "learner.learner_model_param.base_score",
+                         "is %g, a margin of %.9g; model.json says %.9g, which must be that but for its last digits",
+                         score, *out, said);
+  *out = said;
   return ITD_OK;
 }
 
@@ -335,9 +335,9 @@ int forest_read_xgboost(struct bytes json, const struct xgboost_shape *shape, st
   const struct strict s = {"weights.json", err};
   json_t *root, *learner;
   uint8_t *copy = NULL;
-  if (json.n > FOREST_FILE_MAX)
-    return strict_refuse(&s, "", "has %zu bytes; allowed are at most %u", json.n, FOREST_FILE_MAX);
-  int status = strict_load(&s, without_nan(json, &copy), FOREST_FILE_MAX, &root);
+  if (json.n > MODEL_TREES_MAX)
+    return strict_refuse(&s, "", "has %zu bytes; allowed are at most %u", json.n, MODEL_TREES_MAX);
+  int status = strict_load(&s, without_nan(json, &copy), MODEL_TREES_MAX, &root);
   free(copy);
   if (status) return status;
   struct forest *forest = NULL;

@@ -2,7 +2,7 @@
 // caller. A model may be shared by threads. docs/models.md shows both files of each kind, whole.
 //
 // models/NAME/VERSION/model.json (target, scale, trained and metrics as below; `trained` and `metrics` may be absent):
-//   {"name", "version", "kind": "scorecard" | "logistic", "sha256": of weights.json's bytes, "target",
+//   {"name", "version", "kind": "scorecard" | "logistic" | "xgboost", "sha256": of weights.json's bytes, "target",
 //    "scale": {"points_to_double_odds": 10, "points_at_even_odds": 50},
 //    "features": [{"name", "definition": hex of the feature's definition hash, or null: any}],
 //    "trained": {"by", "when", "window", "data", "rows"}, "metrics": {…}, "rationale"}
@@ -18,6 +18,12 @@
 // log1p takes log(1 + value) of the value so bounded (`min` 0 unless given, `max` optional). The bounds hold for
 // `missing` too.
 //
+// weights.json, xgboost: the booster as XGBoost 1.7 or later saves it as JSON (model/forest_xgboost.h), its features in model.json's
+// order. A text feature has in model.json {"name", "definition", "categories": [texts]}: the first is category 0 of the
+// booster; a text that is not there is one that training never saw, an empty one is missing. "base_margin": optional, beside
+// "scale": the margin that the library begins with, as a float (9 digits); without it it is computed from the booster's
+// base_score, and its last bit may differ from what the library's machine computes.
+//
 // The scale is linear in log-odds: points = points_at_even_odds + margin * points_to_double_odds / ln 2. A scorecard's
 // margin is the same line read backwards. Nothing is capped here but nonsense: one term adds at most MODEL_TERM_MAX to
 // either side, so that no value, an infinite one included, makes a margin that is not a number. Caps are the policy's
@@ -25,13 +31,14 @@
 #pragma once
 #include "feature/feature.h"
 
-#define MODEL_FILE_MAX   (4u << 20) // bytes of each file
+#define MODEL_FILE_MAX   (4u << 20)  // bytes of each file, but
+#define MODEL_TREES_MAX  (16u << 20) // of weights.json with trees
 #define MODEL_TERMS_MAX  256
 #define MODEL_BINS_MAX   256  // a term
 #define MODEL_LEVELS_MAX 1024 // a term
 #define MODEL_TERM_MAX   1e6  // log-odds that one term of a logistic model can add
 
-enum model_kind { MODEL_SCORECARD, MODEL_LOGISTIC };
+enum model_kind { MODEL_SCORECARD, MODEL_LOGISTIC, MODEL_XGBOOST };
 
 struct model;
 
@@ -66,10 +73,13 @@ const struct model_info *model_bound_info(const struct model_bound *bound);
 size_t model_terms(const struct model_bound *bound);
 int model_term_feature(const struct model_bound *bound, size_t term); // index in the feature set
 struct model_output {
-  double margin; // log-odds; base_margin + sum of contributions, added in term order
+  // log-odds; base_margin + sum of contributions, added in term order. Of trees it is the library's margin to the bit, and
+  // the sum that but for rounding (1e-5 of the largest of them).
+  double margin;
   double base_margin;
   double probability; // pm_sigmoid(margin)
-  double points;      // on the scale: base_points + sum of the terms' points, added in term order
+  double
+      points; // on the scale: base_points + sum of the terms' points, added in term order (of trees: but for rounding)
   double base_points; // points of the base alone: points_at_even_odds + base_margin * factor
 };
 // Computes one row; `values` and `texts` as feature_read gives them. contributions[t] is in log-odds, points[t] the
@@ -78,3 +88,7 @@ struct model_output {
 // nothing. Fixed order of additions: the same bits everywhere.
 void model_score(const struct model_bound *bound, const double *values, const struct bytes *texts,
                  double *contributions, double *points, struct model_output *out);
+// The same with each feature's exact share: of a linear model the contributions above; of trees Shapley's values (some tens
+// of microseconds for a hundred trees), where model_score has what each step down a tree changed.
+void model_explain(const struct model_bound *bound, const double *values, const struct bytes *texts,
+                   double *contributions, double *points, struct model_output *out);

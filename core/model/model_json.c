@@ -1,9 +1,11 @@
 #include "model/model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/suggest.h"
 #include "model/strict.h"
+#include "model/trees.h"
 #include "model/weights.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -63,7 +65,8 @@ static int read_names(const struct strict *s, json_t *root, struct model *model)
 }
 
 static int read_kind(const struct strict *s, json_t *root, enum model_kind *out) {
-  static const char *const names[] = {[MODEL_SCORECARD] = "scorecard", [MODEL_LOGISTIC] = "logistic"};
+  static const char *const names[] = {
+      [MODEL_SCORECARD] = "scorecard", [MODEL_LOGISTIC] = "logistic", [MODEL_XGBOOST] = "xgboost"};
   const char *kind;
   int status = strict_text(s, "", root, "kind", 64, &kind);
   if (status) return status;
@@ -73,7 +76,7 @@ static int read_kind(const struct strict *s, json_t *root, enum model_kind *out)
     return ITD_OK;
   }
   const char *near = suggest(bytes_str(kind), names, COUNT(names));
-  return strict_refuse(s, "kind", "is '%s'%s%s%s; allowed are scorecard and logistic", strict_show(kind).text,
+  return strict_refuse(s, "kind", "is '%s'%s%s%s; allowed are scorecard, logistic and xgboost", strict_show(kind).text,
                        near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
@@ -101,11 +104,41 @@ static int read_definition(const struct strict *s, const char *place, json_t *ob
   return ITD_OK;
 }
 
+static int by_text(const void *a, const void *b) {
+  return bytes_compare(((const struct level *)a)->text, ((const struct level *)b)->text);
+}
+
+// A text feature of trees: the texts in the order of the booster's categories.
+static int read_categories(const struct strict *s, const char *place, json_t *object, struct model *model,
+                           struct term *term) {
+  json_t *list;
+  char here[STRICT_PLACE_MAX];
+  int status = strict_array(s, place, object, "categories", 1, MODEL_LEVELS_MAX, &list);
+  if (status) return status;
+  snprintf(here, sizeof(here), "%s", strict_key(place, "categories").text);
+  term->form = TERM_LEVELS;
+  term->count = json_array_size(list);
+  struct level *levels = arena_alloc(&model->arena, term->count * sizeof(*levels));
+  for (size_t i = 0; i < term->count; i++) {
+    const char *text = json_string_value(json_array_get(list, i));
+    if (!text || !*text || strlen(text) > FEATURE_TEXT_MAX)
+      return strict_refuse(s, strict_item(here, i).text, "must be a text of 1 to %d bytes", FEATURE_TEXT_MAX);
+    levels[i] = (struct level){.text = arena_copy(&model->arena, bytes_str(text)), .code = (uint32_t)i};
+  }
+  qsort(levels, term->count, sizeof(*levels), by_text);
+  for (size_t i = 1; i < term->count; i++)
+    if (bytes_eq(levels[i - 1].text, levels[i].text))
+      return strict_refuse(s, here, "has '%s' twice", strict_show((const char *)levels[i].text.p).text);
+  term->levels = levels;
+  return ITD_OK;
+}
+
 static int read_feature(const struct strict *s, size_t index, json_t *object, struct model *model) {
-  static const char *const keys[] = {"name", "definition"};
+  static const char *const all[] = {"name", "definition", "categories"};
+  const size_t known = model->info.kind == MODEL_XGBOOST ? 3 : 2;
   struct strict_place here = strict_item("features", index);
   const char *name;
-  int status = strict_keys(s, here.text, object, keys, COUNT(keys));
+  int status = strict_keys(s, here.text, object, all, known);
   if (status == ITD_OK) status = strict_text(s, here.text, object, "name", 63, &name);
   if (status) return status;
   if (!is_name(name))
@@ -116,6 +149,10 @@ static int read_feature(const struct strict *s, size_t index, json_t *object, st
       return strict_refuse(s, here.text, "'%s' is listed twice (also as features[%zu]); each feature has one term",
                            name, i);
   model->terms[index].feature = arena_str(&model->arena, bytes_str(name));
+  if (known == 3 && json_object_get(object, "categories")) {
+    status = read_categories(s, here.text, object, model, &model->terms[index]);
+    if (status) return status;
+  }
   return read_definition(s, here.text, object, &model->terms[index]);
 }
 
@@ -163,12 +200,17 @@ static int check_metrics(const struct strict *s, json_t *root) {
 // ---- the whole ----
 
 static int read_root(const struct strict *s, json_t *root, struct model *model) {
-  static const char *const keys[] = {"name",  "version",  "kind",      "sha256",  "target",
-                                     "scale", "features", "rationale", "trained", "metrics"};
-  int status = strict_keys(s, "", root, keys, COUNT(keys));
+  static const char *const keys[] = {"name",     "version",   "kind",    "sha256",  "target",     "scale",
+                                     "features", "rationale", "trained", "metrics", "base_margin"};
+  int status = read_kind(s, root, &model->info.kind);
+  bool has_trees = status == ITD_OK && model->info.kind == MODEL_XGBOOST;
+  if (status == ITD_OK) status = strict_keys(s, "", root, keys, COUNT(keys) - !has_trees);
   if (status == ITD_OK) status = read_names(s, root, model);
-  if (status == ITD_OK) status = read_kind(s, root, &model->info.kind);
   if (status == ITD_OK) status = read_scale(s, root, &model->info);
+  if (status == ITD_OK && has_trees && json_object_get(root, "base_margin")) {
+    model->has_base_margin = true;
+    status = strict_number(s, "", root, "base_margin", -1000, 1000, &model->base_margin);
+  }
   if (status == ITD_OK) status = read_features(s, root, model);
   if (status == ITD_OK) status = check_trained(s, root);
   if (status == ITD_OK) status = check_metrics(s, root);
@@ -200,7 +242,9 @@ int model_parse(struct bytes model_json, struct bytes weights_json, struct model
   status = read_root(&s, root, model);
   json_decref(root);
   if (status == ITD_OK) status = check_digest(model, weights_json, err);
-  if (status == ITD_OK) status = weights_read(weights_json, model, err);
+  bool has_trees = model->info.kind == MODEL_XGBOOST;
+  if (status == ITD_OK)
+    status = has_trees ? trees_read(weights_json, model, err) : weights_read(weights_json, model, err);
   if (status) {
     model_free(model);
     return status;
@@ -212,6 +256,7 @@ int model_parse(struct bytes model_json, struct bytes weights_json, struct model
 
 void model_free(struct model *model) {
   if (!model) return;
+  forest_free(model->forest);
   arena_deinit(&model->arena);
   free(model);
 }

@@ -5,6 +5,7 @@
 // read.
 #pragma once
 #include "base/arena.h"
+#include "model/forest.h"
 #include "model/model.h"
 
 enum term_form {
@@ -25,6 +26,7 @@ struct bin {
 struct level {
   struct bytes text;
   struct amount amount;
+  uint32_t code; // trees: its place in the list of categories
 };
 
 struct term {
@@ -44,6 +46,9 @@ struct model {
   struct model_info info;
   double factor; // points of one unit of log-odds
   struct amount base;
+  struct forest *forest; // MODEL_XGBOOST; its terms are of form TERM_NUMBER or TERM_LEVELS, and have no amounts
+  bool has_base_margin;  // said in model.json
+  double base_margin;
   struct term *terms;
   size_t term_count;
   struct arena arena;

@@ -333,7 +333,7 @@ int bundle_add_model(struct bundle *b, int role, const char *models_dir, const c
   if (status != 0) return status;
   const char *folder = join(b, dir, model.version);
   status = read_whole(b, join(b, folder, "model.json"), MODEL_FILE_MAX, &model.model_json, err);
-  if (status == 0) status = read_whole(b, join(b, folder, "weights.json"), MODEL_FILE_MAX, &model.weights_json, err);
+  if (status == 0) status = read_whole(b, join(b, folder, "weights.json"), MODEL_TREES_MAX, &model.weights_json, err);
   if (status == 0) b->model[role] = model;
   return status;
 }

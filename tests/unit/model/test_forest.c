@@ -240,7 +240,7 @@ static void test_what_is_no_tree(void **state) {
       {{{.left = 1, .right = 2, .threshold = (double)INFINITY}, leaf, leaf},
        "node 0: its threshold is not a finite number"},
       {{{.left = 1, .right = 2}, {.is_leaf = true, .value = (double)NAN}, leaf},
-       "node 1: its leaf is not a finite number"},
+       "node 1: its leaf is not a number from -10000 to 10000"},
       {{{.left = 1, .right = 2, .cover = -1}, leaf, leaf},
        "node 0: its cover (the weight of its training rows) is not a number from 0 on"},
   };

@@ -11,8 +11,10 @@
 #include <math.h>
 #include <xgboost/c_api.h>
 
+#include "feature/feature.h"
 #include "model/forest_xgboost.h"
 #include "model_text.h"
+#include "wire/mp.h"
 
 enum { FEATURES_MOST = 30, ROWS_TRAIN = 400, ROWS_TEST = 500 };
 
@@ -183,8 +185,130 @@ static void test_parity(void **state) {
   printf("%zu models, %zu rows\n", models, done);
 }
 
+// ---- as a model of the registry, its texts by name ----
+static void put_model(const struct trained *t, struct bytes weights, struct buf *json, struct buf *declared) {
+  uint8_t digest[SHA256_SIZE];
+  char hex[2 * SHA256_SIZE + 1];
+  sha256_of(weights, digest);
+  hex_encode(bytes_of(digest, sizeof(digest)), hex);
+  buf_printf(json,
+             "{\"name\": \"m\", \"version\": \"1\", \"kind\": \"xgboost\", \"sha256\": \"%s\", \"target\": \"t\", "
+             "\"rationale\": \"r\", \"base_margin\": %.9g, "
+             "\"scale\": {\"points_to_double_odds\": 10, \"points_at_even_odds\": 50}, \"features\": [",
+             hex, t->base_margin);
+  mp_put_array(declared, (uint32_t)t->data.features);
+  for (size_t i = 0; i < t->data.features; i++) {
+    char name[16];
+    snprintf(name, sizeof(name), "f%zu", i);
+    buf_printf(json, "%s{\"name\": \"%s\", \"definition\": null", i ? ", " : "", name);
+    if (t->data.is_text[i]) {
+      buf_append_str(json, ", \"categories\": [");
+      for (size_t k = 0; k < t->data.texts[i]; k++) buf_printf(json, "%s\"c%zu\"", k ? ", " : "", k);
+      buf_append_str(json, "]");
+    }
+    buf_append_str(json, "}");
+    mp_put_map(declared, t->data.is_text[i] ? 4 : 3);
+    mp_put_cstr(declared, "name"), mp_put_cstr(declared, name);
+    mp_put_cstr(declared, "op"), mp_put_cstr(declared, "last");
+    mp_put_cstr(declared, "of"), mp_put_cstr(declared, "properties.v");
+    if (t->data.is_text[i]) mp_put_cstr(declared, "text"), mp_put_bool(declared, true);
+  }
+  buf_append_str(json, "]}");
+}
+
+static void check_rows(const struct trained *t, const struct model_bound *bound) {
+  static float rows[ROWS_TEST * FEATURES_MOST];
+  fill(&t->data, ROWS_TEST, true, rows);
+  DMatrixHandle m = matrix_of(&t->data, rows, ROWS_TEST);
+  const float *theirs = predict(t, m, 1);
+  for (size_t r = 0; r < ROWS_TEST; r++) {
+    double values[FEATURES_MOST], parts[FEATURES_MOST], points[FEATURES_MOST];
+    char names[FEATURES_MOST][16];
+    struct bytes texts[FEATURES_MOST];
+    for (size_t i = 0; i < t->data.features; i++) {
+      float x = rows[r * t->data.features + i];
+      values[i] = t->data.is_text[i] ? (double)NAN : (double)x;
+      snprintf(names[i], sizeof(names[i]), "c%d", isnan(x) ? 0 : (int)x);
+      texts[i] = t->data.is_text[i] && !isnan(x) ? bytes_str(names[i]) : (struct bytes){0};
+    }
+    for (int is_exact = 0; is_exact < 2; is_exact++) {
+      struct model_output out;
+      (is_exact ? model_explain : model_score)(bound, values, texts, parts, points, &out);
+      assert_true(out.margin == (double)theirs[r]);
+      double sum = out.base_margin, total = out.base_points;
+      for (size_t i = 0; i < t->data.features; i++) sum += parts[i], total += points[i];
+      assert_true(fabs(sum - out.margin) < 1e-4 && fabs(total - out.points) < 1e-3);
+      assert_true(out.probability > 0 && out.probability < 1);
+    }
+  }
+  must(XGDMatrixFree(m));
+}
+
+static void test_models(void **state) {
+  (void)state;
+  for (int round = 0; round < 8; round++) {
+    struct trained t = {0};
+    struct buf json = {0}, declared = {0};
+    struct feature_set *features;
+    struct model *model;
+    struct model_bound *bound;
+    struct error err = {0};
+    bst_ulong size;
+    const char *weights;
+    train(&t);
+    must(XGBoosterSaveModelToBuffer(t.booster, "{\"format\": \"json\"}", &size, &weights));
+    put_model(&t, bytes_of((const uint8_t *)weights, size), &json, &declared);
+    if (model_parse(buf_bytes(&json), bytes_of((const uint8_t *)weights, size), &model, &err) != 0)
+      fail_msg("%s", err.text);
+    if (feature_set_compile(buf_bytes(&declared), &features, &err) != 0) fail_msg("%s", err.text);
+    if (model_bind(model, features, &bound, &err) != 0) fail_msg("%s", err.text);
+    check_rows(&t, bound);
+    model_bound_free(bound), model_free(model), feature_set_free(features);
+    buf_deinit(&json), buf_deinit(&declared);
+    must(XGBoosterFree(t.booster));
+  }
+}
+
+// ---- files that were broken ----
+// A byte changed, or the end cut off, anywhere: refused with the file's name, or still trees that give a number.
+static void test_broken_files(void **state) {
+  (void)state;
+  for (int round = 0; round < 6; round++) {
+    struct trained t = {0};
+    bst_ulong size;
+    const char *json;
+    train(&t);
+    must(XGBoosterSaveModelToBuffer(t.booster, "{\"format\": \"json\"}", &size, &json));
+    uint8_t *broken = xmalloc(size);
+    for (int k = 0; k < 300; k++) {
+      static const char bytes[] = "0123456789-.eE[]{},:\"N";
+      memcpy(broken, json, size);
+      size_t n = size;
+      for (size_t changes = 1 + draw(3); changes-- > 0;) broken[draw(size)] = (uint8_t)bytes[draw(sizeof(bytes) - 1)];
+      if (draw(10) == 0) n = draw(size);
+      struct xgboost_shape shape = {.features = t.data.features, .is_text = t.data.is_text};
+      struct forest *f = NULL;
+      struct error err = {0};
+      double row[FEATURES_MOST] = {0}, parts[FEATURES_MOST], base;
+      int status = forest_read_xgboost(bytes_of(broken, n), &shape, &f, &err);
+      if (status) {
+        assert_int_equal(status, ITD_EMODEL);
+        assert_int_equal(strncmp(err.text, "weights.json: ", 14), 0);
+        continue;
+      }
+      assert_true(isfinite(forest_margin(f, row)));
+      forest_shapley(f, row, parts, &base);
+      assert_true(isfinite(base + parts[0]));
+      forest_free(f);
+    }
+    free(broken);
+    must(XGBoosterFree(t.booster));
+  }
+}
+
 int main(void) {
   rng = test_seed();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_parity)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_parity), cmocka_unit_test(test_models),
+                                     cmocka_unit_test(test_broken_files)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
