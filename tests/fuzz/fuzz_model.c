@@ -1,5 +1,5 @@
 // Model files from hostile hands. The first byte chooses what the rest is: model.json alone, or the weights of a
-// logistic model or of a scorecard (signed here, since no fuzzer finds a digest). What is refused says where, in text
+// logistic model, of a scorecard or of trees (signed here, since no fuzzer finds a digest). What is refused says where, in text
 // that can be shown; what is read scores any row to numbers whose sum is the margin, to the bit.
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/pmath.h"
-#include "model/terms.h"
+#include "model/trees.h"
 
 enum { FEATURES = 3 };
 
@@ -20,8 +20,8 @@ static struct bytes sign(char *out, size_t size, const char *kind, struct bytes 
                    "{\"name\": \"m\", \"version\": \"1\", \"kind\": \"%s\", \"sha256\": \"%s\", \"target\": \"t\", "
                    "\"rationale\": \"r\", \"scale\": {\"points_to_double_odds\": 10, \"points_at_even_odds\": 50}, "
                    "\"features\": [{\"name\": \"a\", \"definition\": null}, {\"name\": \"b\", \"definition\": null}, "
-                   "{\"name\": \"c\", \"definition\": null}]}",
-                   kind, hex);
+                   "{\"name\": \"c\", \"definition\": null%s}]}",
+                   kind, hex, strcmp(kind, "xgboost") == 0 ? ", \"categories\": [\"emea\", \"x\", \"y\"]" : "");
   CHECK(n > 0 && (size_t)n < size);
   return bytes_of(out, (size_t)n);
 }
@@ -48,13 +48,38 @@ static void check_score(const struct model *model) {
   }
 }
 
+// Trees give what a walk gives, however they are explained: both sums are the margin but for rounding.
+static void check_trees(const struct model *model) {
+  static const int places[MODEL_TERMS_MAX] = {0, 1, 2};
+  static const double edges[] = {0, -0.0, 1, -1, 1e300, -1e300, INFINITY, -INFINITY, NAN, 4.9e-324};
+  double parts[MODEL_TERMS_MAX], points[MODEL_TERMS_MAX];
+  for (size_t i = 0; i < sizeof(edges) / sizeof(*edges); i++) {
+    double values[FEATURES] = {edges[i], edges[(i + 3) % 10], NAN};
+    struct bytes texts[FEATURES] = {{0}, {0}, i % 3 ? BYTES_LIT("emea") : BYTES_LIT("none")};
+    struct model_output out[2];
+    for (int is_exact = 0; is_exact < 2; is_exact++) {
+      trees_score(model, places, values, texts, is_exact, parts, points, &out[is_exact]);
+      double sum = out[is_exact].base_margin, largest = fabs(sum) + fabs(out[is_exact].margin) + 1;
+      for (size_t t = 0; t < model->term_count; t++) {
+        CHECK(isfinite(parts[t]) && isfinite(points[t]));
+        sum += parts[t];
+        largest += fabs(parts[t]);
+      }
+      CHECK(fabs(sum - out[is_exact].margin) <= 1e-4 * largest * (double)forest_trees(model->forest));
+      CHECK(isfinite(out[is_exact].points) && out[is_exact].probability >= 0 && out[is_exact].probability <= 1);
+    }
+    CHECK(out[0].margin == out[1].margin && out[0].base_margin == out[1].base_margin);
+  }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size == 0) return 0;
   char head[1024];
   struct bytes rest = bytes_of(data + 1, size - 1), model_json = rest, weights = BYTES_LIT("{}");
-  if (data[0] % 3 != 0) {
-    model_json = sign(head, sizeof(head), data[0] % 3 == 1 ? "logistic" : "scorecard", rest);
+  if (data[0] % 4 != 0) {
+    static const char *const kinds[] = {NULL, "logistic", "scorecard", "xgboost"};
+    model_json = sign(head, sizeof(head), kinds[data[0] % 4], rest);
     weights = rest;
   }
   struct model *model = NULL;
@@ -66,8 +91,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     CHECK(strncmp(err.text, "model.json: ", 12) == 0 || strncmp(err.text, "weights.json: ", 14) == 0);
     return 0;
   }
-  CHECK(data[0] % 3 != 0); // no model.json has a digest of "{}" and terms in it
-  check_score(model);
+  CHECK(data[0] % 4 != 0); // no model.json has a digest of "{}" and terms in it
+  if (model->forest)
+    check_trees(model);
+  else
+    check_score(model);
   model_free(model);
   return 0;
 }
