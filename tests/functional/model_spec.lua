@@ -1,0 +1,112 @@
+--- Boosted trees in a daemon: a decision's margin is the one that the file gives by hand, its ledger sums, and an explanation
+--- has each feature's exact share.
+local ffi = require "ffi"
+local harness = require "harness"
+
+ffi.cdef [[
+int crypto_hash_sha256(uint8_t *out, const uint8_t *in, unsigned long long n);
+]]
+local sodium = ffi.load "sodium"
+
+local function sha256(text)
+  local out, digits = ffi.new "uint8_t[32]", {}
+  sodium.crypto_hash_sha256(out, text, #text)
+  for i = 0, 31 do digits[i + 1] = ("%02x"):format(out[i]) end
+  return table.concat(digits)
+end
+
+local function booster(features, tree)
+  return ([=[{"learner": {"learner_model_param": {"base_score": "5E-1", "num_class": "0", "num_feature": "%d", "num_target": "1"},
+ "objective": {"name": "binary:logistic"}, "gradient_booster": {"name": "gbtree", "model": {"tree_info": [0], "trees": [{%s}]}}},
+ "version": [1, 7, 4]}]=]):format(features, tree)
+end
+-- usage_7d < 3 ? (pricing_views_7d < 1 ? -1 : 0.5) : 1.25
+local ENGAGEMENT = booster(2, [=["left_children": [1, 3, -1, -1, -1], "right_children": [2, 4, -1, -1, -1], "split_indices": [0, 1, 0, 0, 0],
+  "split_conditions": [3, 1, 1.25, -1, 0.5], "sum_hessian": [8, 6, 2, 3, 3], "default_left": [1, 1, 0, 0, 0]]=])
+-- region in {amer} ? 0.75 : -0.25
+local FIT = booster(1, [=["left_children": [1, -1, -1], "right_children": [2, -1, -1], "split_indices": [0, 0, 0],
+  "split_conditions": [NaN, -0.25, 0.75], "sum_hessian": [8, 6, 2], "default_left": [1, 0, 0], "split_type": [1, 0, 0],
+  "categories": [1], "categories_nodes": [0], "categories_segments": [0], "categories_sizes": [1]]=])
+
+local function head(name, weights, features)
+  return ([=[{"name": "%s", "version": "9", "kind": "xgboost", "sha256": "%s", "target": "t", "rationale": "r",
+ "scale": {"points_to_double_odds": 10, "points_at_even_odds": 50}, "features": [%s]}]=]):format(name, sha256(weights), features)
+end
+
+local function files(engagement)
+  return {
+    ["models/b2b_engagement/9/model.json"] = head("b2b_engagement", engagement,
+      '{"name": "usage_7d", "definition": null}, {"name": "pricing_views_7d", "definition": null}'),
+    ["models/b2b_engagement/9/weights.json"] = engagement,
+    ["models/b2b_fit/9/model.json"] = head("b2b_fit", FIT,
+      '{"name": "region", "definition": null, "categories": ["emea", "amer"]}'),
+    ["models/b2b_fit/9/weights.json"] = FIT,
+  }
+end
+
+local function start() return harness.start { policies = harness.policies(files(ENGAGEMENT)), clock = "event" } end
+
+describe("a model of trees", function()
+  after_each(harness.finish)
+  local factor = 10 / math.log(2)
+
+  local function near(expected, got) assert.is_true(math.abs(expected - got) < 1e-3, expected .. ", not " .. got) end
+
+  it("decides with the margin of its file, and its ledger sums", function()
+    local daemon = start()
+    local client = daemon:connect()
+    local at = 1767600000000
+    local function send(keys)
+      at = at + 60000
+      keys.timestamp, keys.userId = at, "kim"
+      return client:must("event.ingest", harness.event(keys))
+    end
+    -- What an explanation shows of a feature is its share of the combined score: of its model's points, weighed.
+    local function shares(decision)
+      local explained, by_name = client:must("decision.explain", decision.decision_id), {}
+      assert.is_true(explained.reproduced)
+      for _, f in ipairs(explained.features) do by_name[f.name] = f.points end
+      return by_name
+    end
+    local function scores(decision) return decision.scores.fit / 1000, decision.scores.engagement / 1000 end
+    local decision = send { event = "Something Else" }
+    local fit, engagement = scores(decision)
+    near(50 + factor * -0.25, fit)
+    near(50 + factor * -1, engagement)
+    local share, mean = shares(decision), (3 * -1 + 3 * 0.5 + 2 * 1.25) / 8
+    local weight = (share.usage_7d + share.pricing_views_7d) / (factor * (-1 - mean))
+    assert.is_true(weight > 0 and weight <= 1)
+    -- Known alone, usage leaves the mean of its left side (-0.25); price alone 6/8 of its left leaf and 2/8 of 1.25; together -1.
+    local usage, price = -0.25, 6 / 8 * -1 + 2 / 8 * 1.25
+    near(weight * factor * ((usage - mean) + (-1 - price)) / 2, share.usage_7d)
+    near(weight * factor * ((price - mean) + (-1 - usage)) / 2, share.pricing_views_7d)
+
+    send { event = false, type = "identify", traits = { region = "amer" } }
+    decision = send { event = "Pricing Viewed" }
+    fit, engagement = scores(decision)
+    near(50 + factor * 0.75, fit)
+    near(50 + factor * 0.5, engagement)
+    for _ = 1, 3 do decision = send { event = "Feature Used", channel = "product" } end
+    near(50 + factor * 1.25, (select(2, scores(decision))))
+    local total = 0
+    for _, row in ipairs(decision.reasons) do
+      if row.kind ~= "evidence" then total = total + (row.points or 0) end
+    end
+    assert.equal(decision.scores.combined, math.floor(total + 0.5))
+    daemon:stop()
+    local pipe = io.popen(("'%s/intent' replay --json --data '%s'"):format(harness.bin, daemon.data))
+    local text = pipe:read "*a"
+    pipe:close()
+    assert.equal(0, tonumber(text:match '"different":(%d+)'), text)
+  end)
+
+  it("that is broken is refused, and what ran goes on", function()
+    local daemon = start()
+    local admin = daemon:admin()
+    local broken = ENGAGEMENT:gsub('"left_children": %[1, 3', '"left_children": [1, 1')
+    for name, text in pairs(files(broken)) do harness.write(daemon.options.policies .. "/" .. name, text) end
+    daemon:expect_errors "level=error"
+    local _, why = admin:call "policy.reload"
+    assert.is_truthy(why.detail:find("weights.json: trees[0]: node 1: a child of it (1, 4) has another parent too", 1, true), why.detail)
+  end)
+end)
