@@ -198,7 +198,7 @@ static void put_model(const struct trained *t, struct bytes weights, struct buf 
              hex, t->base_margin);
   mp_put_array(declared, (uint32_t)t->data.features);
   for (size_t i = 0; i < t->data.features; i++) {
-    char name[16];
+    char name[24];
     snprintf(name, sizeof(name), "f%zu", i);
     buf_printf(json, "%s{\"name\": \"%s\", \"definition\": null", i ? ", " : "", name);
     if (t->data.is_text[i]) {
