@@ -1,6 +1,7 @@
 // Lock, format file, secret.
 #include "store/datadir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -137,6 +138,26 @@ static bool has_content(const char *path, const char *name) {
   return access(full, F_OK) == 0;
 }
 
+// A folder with other people's files in it is most likely a slip of the pen. What may lie in one that becomes a data
+// directory: what a first start that was cut off left, and what file systems put into a new one.
+static int check_empty(const char *path, struct error *err) {
+  static const char *const ours[] = {".",         "..",          "lost+found", "intentd.lock", "intentd.sock",
+                                     "forgotten", "forget-first"};
+  DIR *dir = opendir(path);
+  if (!dir) return error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+  int rc = 0;
+  for (const struct dirent *e; rc == 0 && (e = readdir(dir));) {
+    bool is_ours = strncmp(e->d_name, "format", 6) == 0;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) is_ours |= strcmp(e->d_name, ours[i]) == 0;
+    if (!is_ours)
+      rc = error_set(err, ITD_EINVAL,
+                     "%s is no data directory, and not empty either (\"%.60s\" lies in it): name an empty or a new one",
+                     path, e->d_name);
+  }
+  closedir(dir);
+  return rc;
+}
+
 int datadir_open(const char *path, unsigned partitions, const uint8_t *seed, struct datadir *out, struct error *err) {
   char format[PATH_MAX];
   struct datadir d = {.lock_fd = -1};
@@ -144,8 +165,10 @@ int datadir_open(const char *path, unsigned partitions, const uint8_t *seed, str
   if (rc == 0) rc = dir_make(path, err);
   if (rc) return rc;
   d.path = xstrdup(path);
-  rc = take_lock(&d, err);
   snprintf(format, sizeof format, "%s/format", path);
+  bool is_new = access(format, F_OK) != 0 && !has_content(path, "journal") && !has_content(path, "state");
+  if (is_new) rc = check_empty(path, err);
+  if (rc == 0) rc = take_lock(&d, err);
   if (rc == 0 && access(format, F_OK) == 0) {
     rc = read_format(&d, format, err);
   } else if (rc == 0 && (has_content(path, "journal") || has_content(path, "state"))) {

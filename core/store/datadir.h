@@ -12,7 +12,7 @@ struct datadir {
   uint8_t secret[STORE_SECRET_SIZE]; // of keyed hashes and lead ids; never leaves the directory
 };
 // Opens and locks `path`, or makes it with `partitions` and a secret (`seed`, else random). ITD_EBUSY (with the
-// holder's pid), ITD_EVERSION, ITD_ECORRUPT, ITD_EIO. datadir_close lets go.
+// holder's pid), ITD_EINVAL (it holds other files), ITD_EVERSION, ITD_ECORRUPT, ITD_EIO. datadir_close lets go.
 int datadir_open(const char *path, unsigned partitions, const uint8_t *seed, struct datadir *out,
                  struct error *err) ITD_MUST_USE;
 // From now on it has another number of partitions, which begin at `since`: durable on return. When it fails it is as

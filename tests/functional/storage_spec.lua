@@ -60,6 +60,16 @@ describe("storage", function()
     return list
   end
 
+  it("is no data directory where there are other files", function()
+    local folder = harness.folder()
+    harness.write(folder .. "/letters", "dear")
+    local status, log = harness.start_fails { data = folder }
+    assert.equal(64, status)
+    assert.is_truthy(log:find("letters", 1, true) and log:find("no data directory, and not empty", 1, true), log)
+    assert.is_nil(harness.read(folder .. "/format"))
+    assert.is_nil(harness.read(folder .. "/intentd.lock"))
+  end)
+
   it("without room refuses events, holds what was decided, shows the rest, and goes on by itself", function()
     start("write:journal/*:@%s:ENOSPC", { shards = 2 })
     daemon:expect_errors "reload_failed"
