@@ -163,9 +163,41 @@ static int check_storage(struct daemon *daemon, struct error *err) {
   return error_set(err, ITD_EUNAVAILABLE, "shard %u takes no events, and no release either: %.400s", shard, why.text);
 }
 
+static bool has_term(const struct model_bound *model, size_t feature) {
+  for (size_t t = 0; model && t < model_terms(model); t++)
+    if (model_term_feature(model, t) == (int)feature) return true;
+  return false;
+}
+
+static bool is_read(const struct policy *policy, size_t feature) {
+  size_t count;
+  const struct policy_read *reads = policy_reads(policy, &count);
+  for (size_t i = 0; i < count; i++)
+    if (reads[i].feature == feature) return true;
+  return has_term(policy_model_fit(policy), feature) || has_term(policy_model_engagement(policy), feature);
+}
+
+// What the policy reads of features that the release before did not have: until a backfill they know nothing of the time
+// before, and decisions are made by that.
+static void warn_of_late(const struct policy *policy, const struct policy *before) {
+  const struct feature_set *set = policy_features(policy), *had = policy_features(before);
+  struct buf names = {0};
+  for (size_t i = 0; i < feature_count(set); i++)
+    if (!feature_defines(had, feature_info(set, i)->definition_hash) && is_read(policy, i))
+      buf_printf(&names, "%s%s", names.n ? " " : "", feature_info(set, i)->name);
+  buf_append_u8(&names, 0);
+  if (names.n > 1)
+    log_line(LOG_WARN, "late_features",
+             "version=%s features=%s note=\"the policy reads them, and they know nothing of the time before: "
+             "intent feature backfill\"",
+             policy_info(policy)->version, log_quote((const char *)names.p));
+  buf_deinit(&names);
+}
+
 int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct error *err) {
-  struct policy *policy = NULL;
+  struct policy *policy = NULL, *before = daemon->release.policy;
   *changed = false;
+  policy_retain(before);
   int status = check_storage(daemon, err);
   if (status == 0) status = load(daemon, &policy, err);
   if (status == 0 && strcmp(policy_info(policy)->hash, policy_info(daemon->release.policy)->hash) != 0) {
@@ -184,6 +216,8 @@ int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct 
              policy_info(daemon->release.policy)->version);
   else if (!*changed)
     log_line(LOG_INFO, "reload_unchanged", "version=%s", policy_info(policy)->version);
+  if (*changed) warn_of_late(policy, before);
+  policy_release(before);
   policy_release(policy);
   return status;
 }

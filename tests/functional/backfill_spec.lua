@@ -198,7 +198,7 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
   end)
 
   -- Whatever happens in whatever order: releases that have all, some or none of it, backfills that are begun, waited for or
-  -- ended, kills, disks that are full or fail.
+  -- ended, kills, other numbers of partitions and shards, disks that are full or fail.
   local function anything(daemon, events, broken, steps)
     local sets = { LATE, EARLY, "return {}", LATE }
     local at, is_broken = 0, false
@@ -238,6 +238,15 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
         is_broken = false
         daemon:kill()
         daemon:restart()
+      end,
+      function()
+        if is_broken then mend() end
+        if random(2) == 1 then return end
+        quiet(daemon) -- a message under way would hold the number as it is
+        daemon:stop()
+        local text, code = intent("reshard", "--data", daemon.data, "--partitions", 2 ^ (1 + random(4)))
+        assert.is_true(code == 0 or text:find("partitions already", 1, true) ~= nil, text)
+        daemon:restart { shards = random(2) }
       end,
       function()
         if is_broken then return mend() end
@@ -331,6 +340,16 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
     assert.is_nil(fills:find('"place":"01-', 1, true))
     backfill(daemon)
     assert.same(was, (features_of(daemon, known)))
+  end)
+
+  it("is asked for in the log when a policy reads what it would fill in", function()
+    local daemon = start(harness.policies { [FILE] = "return {}" })
+    put(daemon, LATE) -- nothing reads these
+    assert.is_nil(daemon:log():find("late_features", 1, true))
+    harness.edit(daemon.options.policies .. "/signals/b2b/features/web.lua", [[name = "pricing_views_7d", op = "count", on = {]],
+      [[name = "pricing_views_7d", op = "count", on = { "Prices Seen",]])
+    daemon:admin():must "policy.reload"
+    assert.truthy(daemon:log():find "event=late_features [^\n]*features=[^\n]*pricing_views_7d")
   end)
 
   it("leaves out who was forgotten, and says what it can't do", function()
