@@ -11,8 +11,7 @@ static const char *const keys[] = {
 #undef XX
 };
 
-#define OPS_MAX 32
-static size_t op_names(const char *names[OPS_MAX]) {
+static size_t op_names(const char *names[FEATURE_OPS_MAX]) {
   for (size_t i = 0; i < feature_ops_count; i++) names[i] = feature_ops[i].name;
   return feature_ops_count;
 }
@@ -42,7 +41,7 @@ static int find_name(struct reader *r, struct bytes map) {
 }
 
 static int find_op(struct reader *r, struct bytes map) {
-  const char *names[OPS_MAX];
+  const char *names[FEATURE_OPS_MAX];
   struct bytes value;
   size_t index, count = op_names(names);
   char list[LIST_MAX];
@@ -260,7 +259,7 @@ static int fail_key(const struct reader *r, enum feature_key key) {
     return reader_fail(r, "%s does not go with %s: %s", keys[key], r->feature->op->name,
                        r->feature->op->derive || r->feature->op->is_account ? "it reads features, not events"
                                                                             : "each of its steps has its own");
-  const char *names[OPS_MAX];
+  const char *names[FEATURE_OPS_MAX];
   char list[LIST_MAX];
   size_t count = op_names(names);
   uint32_t mask = 0;

@@ -141,3 +141,4 @@ const struct feature_op feature_ops[] = {
      .derive = op_difference_derive},
 };
 const size_t feature_ops_count = sizeof feature_ops / sizeof *feature_ops;
+_Static_assert(sizeof feature_ops / sizeof *feature_ops <= FEATURE_OPS_MAX, "an op is a bit of a mask");

@@ -185,6 +185,7 @@ _Static_assert(FEATURE_KEYS <= 64, "a key is a bit");
   (KEY_BIT(name) | KEY_BIT(op) | KEY_BIT(on) | KEY_BIT(where) | KEY_BIT(class) | KEY_BIT(personal) |                   \
    KEY_BIT(freshness) | KEY_BIT(max_age) | KEY_BIT(description) | KEY_BIT(owner))
 
+#define FEATURE_OPS_MAX 32 // lists of ops are masks of so many bits
 extern const struct feature_op feature_ops[];
 extern const size_t feature_ops_count;
 

@@ -1,7 +1,7 @@
 // What a fold and a read of 30 features cost for one event of a lead, beside what cannot be avoided (copying the lead's
 // state once, unpacking the same event with msgpack-c), and beside a fold of the same declarations in plain Lua, compiled
-// by LuaJIT (feature_fold.lua), whose values must be the same. Prints ns of CPU time (median of rounds) and ratios. BY_OP=1 measures
-// each declaration alone instead.
+// by LuaJIT (feature_fold.lua), whose values must be the same. Prints ns of CPU time (median of rounds) and ratios. Each op
+// alone: bench_feature_ops.c.
 #include <lauxlib.h>
 #include <lualib.h>
 #include <math.h>
@@ -283,51 +283,13 @@ static void measure(struct bytes declarations) {
   lua_close(L);
 }
 
-// Each declaration alone: what an event and a reading cost, less what one without features costs.
-static double alone(struct bytes declarations, bool and_read) {
-  struct feature_set *set = compile(declarations);
-  uint8_t *states = new_states(set);
-  double ns[ROUNDS], sink = 0;
-  int64_t begin = events[0].timestamp_ms;
-  for (int round = 0; round < ROUNDS; round++) {
-    ns[round] = run(and_read ? FOLD_READ : FOLD, set, states, feature_state_size(set), &sink);
-    shift(EVENTS * STEP_MS);
-  }
-  shift(begin - events[0].timestamp_ms);
-  free(states);
-  feature_set_free(set);
-  return median(ns);
-}
-
-static void by_op(struct bytes declarations) {
-  struct mp m = mp_of(declarations);
-  double none = alone(BYTES_LIT("\x90"), false);
-  printf("%-14s %-14s %8s %8s\n", "feature", "op", "fold_ns", "read_ns");
-  for (uint32_t left = mp_next(&m).count; left > 0; left--) {
-    struct bytes one = mp_take(&m), name = {0}, op = {0}, value;
-    struct buf list;
-    buf_init(&list);
-    mp_put_array(&list, 1);
-    buf_append_bytes(&list, one);
-    if (mp_find(one, BYTES_LIT("name"), &value)) (void)mp_as_str(value, &name);
-    if (mp_find(one, BYTES_LIT("op"), &value)) (void)mp_as_str(value, &op);
-    double fold = alone(buf_bytes(&list), false), both = alone(buf_bytes(&list), true);
-    printf("%-14.*s %-14.*s %8.0f %8.0f\n", (int)name.n, (const char *)name.p, (int)op.n, (const char *)op.p,
-           fold - none, both - fold);
-    buf_deinit(&list);
-  }
-}
-
 int main(void) {
   struct buf packed, declarations;
   setenv("TZ", "UTC", 1); // os.time goes by it
   buf_init(&packed);
   pack_declarations(&declarations);
   decode_events(&packed);
-  if (getenv("BY_OP"))
-    by_op(buf_bytes(&declarations));
-  else
-    measure(buf_bytes(&declarations));
+  measure(buf_bytes(&declarations));
   buf_deinit(&packed), buf_deinit(&declarations);
   return 0;
 }
