@@ -88,7 +88,7 @@ static void answer_refused(struct exchange *x, const struct request *request, ui
   struct mp m = mp_of(buf_bytes(&error));
   mp_put_map(&out, mp_next(&m).count + (x->kind == EXCHANGE_BATCH ? 1 : 0));
   buf_append(&out, m.p, (size_t)(m.end - m.p));
-  if ((x->kind == EXCHANGE_BATCH)) {
+  if (x->kind == EXCHANGE_BATCH) {
     mp_put_cstr(&out, "refused");
     put_all_refused(&out, request, count, count);
   }
