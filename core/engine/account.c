@@ -58,8 +58,11 @@ static void read_people(struct bytes list, struct account *a) {
 static uint64_t as_u64(struct mp_value v) { return v.type == MP_UINT ? v.u : (uint64_t)v.i; }
 
 static void read_traits(struct bytes list, struct account *a) {
-  struct mp in = mp_of(list);
-  a->trait_count = list.n ? mp_next(&in).count : 0;
+  struct mp in = {0}; // without traits there is no list
+  if (list.n) {
+    in = mp_of(list);
+    a->trait_count = mp_next(&in).count;
+  }
   a->traits = xcalloc(a->trait_count + 1, sizeof *a->traits);
   for (uint32_t i = 0; i < a->trait_count; i++) {
     mp_next(&in); // [

@@ -248,13 +248,20 @@ static bool find_roll(const struct copy *copy, uint64_t key, enum account_form f
   return false;
 }
 
-static double since(int64_t then, int64_t now) { return now > then ? (double)(now - then) : 0; }
+// Whatever time a copy names.
+static double since(int64_t then, int64_t now) {
+  then = clamp_time(then);
+  return now > then ? (double)(now - then) : 0;
+}
 
 static double people_in(const struct feature *f, struct mp roll, uint32_t left, int64_t now) {
-  int64_t oldest = floor_div(now, f->tile_ms) - (int64_t)f->tiles + 1, tile, leads, sum = 0;
-  for (mp_next(&roll), left--; left >= 2; left -= 2)
-    if (take_int(&roll, &tile) && take_int(&roll, &leads) && tile >= oldest) sum += leads;
-  return (double)sum;
+  int64_t oldest = floor_div(now, f->tile_ms) - (int64_t)f->tiles + 1, tile, leads;
+  double sum = 0;
+  for (mp_next(&roll), left--; left >= 2; left -= 2) {
+    bool has_tile = take_int(&roll, &tile), has_leads = take_int(&roll, &leads);
+    if (has_tile && has_leads && tile >= oldest) sum += (double)leads;
+  }
+  return sum;
 }
 
 static double number_of(const struct feature *f, struct mp roll, uint32_t left) {
@@ -295,7 +302,7 @@ static struct bytes text_of(const struct feature *f, const struct copy *copy) {
   int64_t n;
   struct bytes text;
   bool has_one = find_roll(copy, f->item, ACCOUNT_TRAIT, &roll, &left) && left == 2 && take_int(&roll, &n) &&
-                 mp_as_str(mp_take(&roll), &text);
+                 mp_as_str(mp_take(&roll), &text) && bytes_is_utf8(text);
   return has_one ? text : (struct bytes){0};
 }
 
@@ -308,13 +315,13 @@ void feature_account_take(const struct feature_set *set, uint8_t *state, struct 
     if (!f->op->is_account) continue;
     op_account_init(f, state + f->offset);
     if (!is_known) continue;
-    store_i64(state + f->offset, copy.at);
+    store_i64(state + f->offset, clamp_time(copy.at));
     if (f->info.is_text) {
       store_text(state + f->offset, text_of(f, &copy));
       continue;
     }
     double value = value_of(f, &copy, now);
-    store_f64(state + f->offset + 8, isnan(value) ? NAN : value + 0.0);
+    store_f64(state + f->offset + 8, isfinite(value) ? value + 0.0 : NAN);
   }
 }
 

@@ -517,6 +517,59 @@ static void a_lead_reads_traits_of_its_account(void **state) {
   feature_set_free(set);
 }
 
+// No account makes such copies. Whatever one says, what a lead reads of it can be shown and be counted with.
+static void a_copy_of_nonsense_gives_no_nonsense(void **state) {
+  (void)state;
+  struct feature_set *set =
+      compile("[{\"name\":\"n\",\"op\":\"count\"},{\"name\":\"sum\",\"op\":\"account\",\"roll\":\"sum\",\"of\":\"n\"},"
+              "{\"name\":\"mean\",\"op\":\"account\",\"roll\":\"mean\",\"of\":\"n\"},"
+              "{\"name\":\"first\",\"op\":\"account\",\"roll\":\"first_touch\"},"
+              "{\"name\":\"plan\",\"op\":\"account\",\"roll\":\"trait\",\"of\":\"traits.plan\",\"text\":true}]");
+  uint8_t *st = xcalloc(1, feature_state_size(set));
+  double values[5], ages[5];
+  struct bytes texts[5];
+  struct buf items = {0}, body = {0}, copy = {0}, shown = {0}, traits = {0};
+  uint64_t urgent;
+  bool is_urgent;
+  int64_t scores[2] = {0};
+  struct event e = {
+      .properties = BYTES_LIT("\x80"), .traits = BYTES_LIT("\x81\xa4plan\xa3pro"), .context = BYTES_LIT("\x80")};
+  feature_state_init(set, st);
+  feature_read(set, st, T0, values, texts);
+  values[0] = 3;
+  struct world w = world_new();
+  feature_contribute(set, st, values, texts, scores, T0, &items, &urgent);
+  account_put_update(&body, T0, every(0), false, buf_bytes(&items));
+  apply(&w, 1, MESSAGE_ACCOUNT_UPDATE, buf_bytes(&body), T0);
+  assert_true(feature_traits(set, &e, &traits, &is_urgent));
+  buf_clear(&body);
+  account_put_traits(&body, T0, every(0), false, buf_bytes(&traits));
+  apply(&w, 1, MESSAGE_ACCOUNT_TRAITS, buf_bytes(&body), T0);
+  struct bytes whole = show(&w, &shown, "copy"), rolls;
+  feature_account_take(set, st, whole, T0);
+  feature_read(set, st, T0, values, texts);
+  assert_true(values[1] == 3 && bytes_is(texts[4], "pro"));
+  struct mp m = mp_of(whole);
+  for (int i = 0; i < 5; i++) mp_next(&m);
+  rolls = mp_take(&m);
+  mp_put_array(&copy, 5);
+  for (int i = 0; i < 4; i++) mp_put_int(&copy, i == 1 ? INT64_MIN : i ? INT64_MAX : INT64_MIN + 1);
+  mp_put_raw(&copy, rolls);
+  for (size_t i = 0; i + 4 <= copy.n; i++) {
+    static const char three[] = "\xcb\x40\x08\0\0\0\0\0";
+    if (i + 9 <= copy.n && memcmp(copy.p + i, three, 9) == 0) memcpy(copy.p + i + 1, "\x7f\xf0", 2); // infinite
+    if (memcmp(copy.p + i, "\xa3pro", 4) == 0) copy.p[i + 2] = 0xff;
+  }
+  feature_account_take(set, st, buf_bytes(&copy), T0);
+  feature_read(set, st, T0, values, texts);
+  feature_ages(set, st, T0, ages);
+  assert_true(isnan(values[1]) && isnan(values[2]) && isfinite(values[3]) && texts[4].n == 0 && isfinite(ages[1]));
+  free(st);
+  buf_deinit(&items), buf_deinit(&body), buf_deinit(&copy), buf_deinit(&shown), buf_deinit(&traits);
+  world_free(&w);
+  feature_set_free(set);
+}
+
 static void declarations_that_can_not_be(void **state) {
   (void)state;
   static const char *const wrong[] = {
@@ -569,6 +622,7 @@ int main(void) {
       cmocka_unit_test(hostile_bodies),
       cmocka_unit_test(a_copy_is_read_at_a_time),
       cmocka_unit_test(a_lead_reads_traits_of_its_account),
+      cmocka_unit_test(a_copy_of_nonsense_gives_no_nonsense),
       cmocka_unit_test(declarations_that_can_not_be),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
