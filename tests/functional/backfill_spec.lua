@@ -342,6 +342,32 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
     assert.same(was, (features_of(daemon, known)))
   end)
 
+  it("counts nothing twice when the power goes in its midst", function()
+    local events, path = stream(), harness.folder() .. "/power"
+    local oracle = start(harness.policies { [FILE] = LATE })
+    send(oracle, events, 1, #events)
+    quiet(oracle)
+    local daemon = start(harness.policies { [FILE] = "return {}" }, { INTENTD_DISK_FAULTS = "sync:*:@" .. path .. ":power" })
+    send(daemon, events, 1, #events - 4)
+    put(daemon, LATE)
+    for i = #events - 3, #events do
+      local admin, client = daemon:admin(), daemon:connect()
+      admin:must("feature.backfill", {})
+      require("socket").sleep(random(20) / 1000)
+      harness.write(path, "")
+      pcall(client.call, client, "event.ingest", events[i]) -- there is a sync at the latest now
+      assert.equal(-9, daemon:wait_exit(true))
+      os.remove(path)
+      daemon.is_over = true
+      daemon:restart()
+      send(daemon, events, i, i)
+    end
+    quiet(daemon)
+    backfill(daemon)
+    compare(daemon, oracle)
+    proves(daemon)
+  end)
+
   it("is asked for in the log when a policy reads what it would fill in", function()
     local daemon = start(harness.policies { [FILE] = "return {}" })
     put(daemon, LATE) -- nothing reads these
