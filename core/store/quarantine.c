@@ -311,7 +311,7 @@ static int read_part(const char *path, size_t at, size_t end, struct buf *out) {
 
 // Puts `content` in the place of a file, whose bytes are overwritten. With the lock held for the current one.
 static int replace(const char *path, struct bytes content) {
-  char fresh[PATH_MAX + 8];
+  char fresh[PATH_MAX + 8], folder[PATH_MAX];
   struct stat st;
   int fd = -1, old = -1;
   snprintf(fresh, sizeof fresh, "%s.new", path);
@@ -320,6 +320,9 @@ static int replace(const char *path, struct bytes content) {
   if (e == 0) e = disk_write(fd, content.p, content.n, 0);
   if (e == 0) e = disk_sync_whole(fd);
   if (e == 0) e = disk_rename(fresh, path);
+  // A power cut must not bring the old name back with zeros in it.
+  snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+  if (e == 0) e = disk_sync_folder(folder, ".");
   if (e == 0 && fstat(old, &st) == 0) wipe(old, (size_t)st.st_size);
   if (fd >= 0) close(fd);
   if (old >= 0) close(old);
@@ -349,7 +352,7 @@ static int purge_file(struct quarantine *q, bool is_current, const struct purge 
   }
   if (e == 0 && !*again && out.n != bytes) {
     e = replace(path, buf_bytes(&out));
-    if (e == 0 && is_current) {
+    if (is_current) { // even when it failed: the name may be the new file's
       if (q->fd >= 0) close(q->fd);
       (void)reopen(q);
     }
