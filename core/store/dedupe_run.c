@@ -63,9 +63,10 @@ static int read_run(struct dedupe_run *run, struct error *err) {
   if (rc) return error_set(err, rc, "its header does not read");
   if (!header_holds(h, run)) return error_set(err, ITD_ECORRUPT, "its header does not hold");
   uint64_t tail_at = PAGE * (1 + run->pages);
+  // What the header says is bounded by the file before anything is computed or allocated from it.
+  if (fstat(run->fd, &st) || run->blocks > (uint64_t)st.st_size / 64) return error_set(err, ITD_ECORRUPT, "it is cut");
   run->map_size = tail_size(run->pages, run->blocks);
-  if (fstat(run->fd, &st) || (uint64_t)st.st_size != tail_at + run->map_size)
-    return error_set(err, ITD_ECORRUPT, "it is cut");
+  if ((uint64_t)st.st_size != tail_at + run->map_size) return error_set(err, ITD_ECORRUPT, "it is cut");
   // A large filter is read at random all over: with few pages the processor finds its way.
   size_t align = run->map_size >= HUGE_PAGE ? HUGE_PAGE : PAGE, size = (run->map_size + align - 1) / align * align;
   run->map = aligned_alloc(align, size);

@@ -463,6 +463,29 @@ static void a_run_holds_what_was_put_in(void **state) {
   scratch_free(folder);
 }
 
+// So many blocks that their bytes come round to none: only the file's length says that it cannot be.
+static void a_header_that_says_too_much_is_refused(void **state) {
+  (void)state;
+  enum { PAGE_BYTES = 4096 };
+  char path[RUN_PATH_MAX], *folder = scratch_new();
+  struct error err = {0};
+  struct dedupe_run *run;
+  uint8_t h[PAGE_BYTES] = "ITDSEEN\n", index[PAGE_BYTES] = {0};
+  snprintf(path, sizeof path, "%s/dedupe", folder);
+  assert_int_equal(mkdir(path, 0700), 0);
+  run_path(path, folder, 1);
+  put32(h + 8, 1), put32(h + 12, 1);
+  put64(h + 16, 1), put64(h + 24, 1), put64(h + 32, 1ull << 58);
+  put64(h + 56, hash64(bytes_of(index, sizeof index)));
+  put64(h + 136, hash64(bytes_of(h, 136)));
+  int fd = open(path, O_RDWR | O_CREAT, 0600);
+  assert_int_equal(pwrite(fd, h, sizeof h, 0), sizeof h);
+  assert_int_equal(pwrite(fd, index, sizeof index, 2 * PAGE_BYTES), sizeof index);
+  close(fd);
+  assert_int_equal(run_open(folder, 1, &run, &err), ITD_ECORRUPT);
+  scratch_free(folder);
+}
+
 int main(void) {
   seed = seed_of_run();
   log_set_level(LOG_ERROR + 1);
@@ -470,6 +493,7 @@ int main(void) {
   latest = xcalloc(MESSAGES_MAX, sizeof *latest);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_run_holds_what_was_put_in),
+      cmocka_unit_test(a_header_that_says_too_much_is_refused),
       cmocka_unit_test(a_start_reads_only_what_no_file_has),
       cmocka_unit_test(files_stay_few_and_go_in_time),
       cmocka_unit_test(idle_starts_leave_no_heap_of_files),
