@@ -9,9 +9,9 @@ static int nothing(void *context, struct lead_id lead, const struct fill *fill, 
   return 0;
 }
 
-int feature_full_read(const char *dir, const struct policy *policy, const struct feature_history *history,
-                      void (*progress)(void *context, uint64_t done, uint64_t total), void *context,
-                      struct feature_full *out, struct error *err) {
+void feature_full_read(const char *dir, const struct policy *policy, const struct feature_history *history,
+                       void (*progress)(void *context, uint64_t done, uint64_t total), void *context,
+                       struct feature_full *out) {
   const struct feature_set *set = policy_features(policy);
   size_t late = 0;
   *out = (struct feature_full){0};
@@ -21,10 +21,10 @@ int feature_full_read(const char *dir, const struct policy *policy, const struct
       if (!other || !feature_has_history(set, i) || feature_mask_has(&out->late, i)) continue;
       if (feature_like(other, feature_info(set, i)) < 0) feature_mask_add(&out->late, i), late++;
     }
-  if (!late) return 0;
+  if (!late) return;
   struct backfill_options options = {
       .dir = dir, .policy = policy, .only = &out->late, .each = nothing, .progress = progress, .context = context};
-  return store_backfill(&options, &out->stats, err);
+  if (store_backfill(&options, &out->stats, &out->unknown) == 0) out->unknown.code = 0;
 }
 
 void feature_full_put(const struct feature_full *full, const struct policy *policy, size_t index, struct buf *out) {
@@ -35,9 +35,14 @@ void feature_full_put(const struct feature_full *full, const struct policy *poli
     return;
   }
   mp_put_map(out, 2);
-  mp_put_cstr(out, "owed"), mp_put_uint(out, is_late ? full->stats.owed_of[index] : 0);
+  bool is_unknown = is_late && full->unknown.code;
+  mp_put_cstr(out, "owed");
+  if (is_unknown)
+    mp_put_nil(out);
+  else
+    mp_put_uint(out, is_late ? full->stats.owed_of[index] : 0);
   mp_put_cstr(out, "since");
-  if (is_late && full->stats.filled_ms[index] != INT64_MIN)
+  if (is_late && !is_unknown && full->stats.filled_ms[index] != INT64_MIN)
     mp_put_int(out, full->stats.filled_ms[index]);
   else
     mp_put_nil(out);
@@ -45,8 +50,9 @@ void feature_full_put(const struct feature_full *full, const struct policy *poli
 
 void feature_full_show(struct bytes map, struct buf *out) {
   int64_t owed = field_int(map, "history.owed", -1), since_ms = field_int(map, "history.since", INT64_MIN);
+  bool is_of_others = !field(map, "history").n;
   if (owed < 0)
-    buf_append_str(out, "of others");
+    buf_append_str(out, is_of_others ? "of others" : "unknown");
   else if (owed > 0)
     buf_printf(out, "owed to %lld leads", (long long)owed);
   else

@@ -60,9 +60,9 @@ static int open_asked(struct asked *a, const struct args *args, bool counts, boo
   rc = dir ? load_folder(a, dir, err) : load_version(a, err);
   if (rc || !a->has_history || !wants_full) return rc;
   progress_begin(&a->bar, "folding what late features lack");
-  rc = feature_full_read(feature_data(args), a->policy, &a->history, draw, &a->bar, &a->full, err);
+  feature_full_read(feature_data(args), a->policy, &a->history, draw, &a->bar, &a->full);
   progress_end(&a->bar);
-  return rc;
+  return 0;
 }
 
 static void close_asked(struct asked *a) {
@@ -364,7 +364,12 @@ static void put_listed(const struct asked *a, size_t i, struct buf *out) {
   if (a->has_history) feature_full_put(&a->full, a->policy, i, out);
 }
 
-static void put_cut_short(const struct asked *a, struct buf *out) {
+static void put_notes(const struct asked *a, struct buf *out) {
+  if (a->full.unknown.code) {
+    buf_append_str(out, "what late features lack is not known: ");
+    show_text(out, bytes_str(a->full.unknown.text));
+    buf_append_u8(out, '\n');
+  }
   if (a->full.stats.cut_short)
     buf_printf(out, "the beginning of %llu leads is not kept any more (retention): a late feature is full of what is\n",
                (unsigned long long)a->full.stats.cut_short);
@@ -397,7 +402,7 @@ static void put_list(const struct asked *a, struct buf *out) {
   const struct policy_info *info = policy_info(a->policy);
   buf_printf(out, "\n%zu features of %s (hash %016llx), %zu bytes a lead; policy %s %s\n", feature_count(set),
              info->signals, (unsigned long long)info->signals_hash, feature_state_size(set), info->name, info->version);
-  put_cut_short(a, out);
+  put_notes(a, out);
 }
 
 // ---- the words ----

@@ -162,6 +162,9 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
     assert.equal(0, code, owed)
 
     daemon:stop()
+    assert(os.rename(daemon.data .. "/vault", daemon.folder .. "/vault")) -- nothing folds without keys
+    assert.truthy(listed("x_docs"):find("unknown", 1, true))
+    assert(os.rename(daemon.folder .. "/vault", daemon.data .. "/vault"))
     daemon:restart()
     compare(daemon, oracle)
     proves(daemon)
