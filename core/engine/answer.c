@@ -56,6 +56,8 @@ static void add_model(struct ledger *ledger, const struct answer_facts *f, const
     row->value = f->values[feature];
     row->text = f->texts[feature];
   }
+  struct row *calibration = add_points(ledger, kind, "calibration", pm_milli(weight * output->calibration_points));
+  if (calibration) calibration->why = "what the model's margin is found to mean";
   struct row *cap = add_points(ledger, "cap", kind, pm_milli(weight * (double)cap_milli / 1000.0));
   if (cap) cap->why = "kept within 0 and 100";
 }

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/pmath.h"
 #include "base/suggest.h"
 
 struct model_bound {
@@ -98,18 +99,33 @@ int model_term_feature(const struct model_bound *bound, size_t term) {
   return bound->feature_of[term];
 }
 
+// What a margin says is not always so: the rest is a row of its own.
+static void calibrate(const struct model *model, struct model_output *out) {
+  out->calibrated = out->margin;
+  out->calibration_points = 0;
+  if (model->calibration.kind == CALIBRATION_NONE) return;
+  out->calibrated = calibration_apply(&model->calibration, out->margin) + 0.0;
+  out->calibration_points = (out->calibrated - out->margin) * model->factor + 0.0;
+  out->points += out->calibration_points;
+  out->probability = pm_sigmoid(out->calibrated);
+}
+
+static void score(const struct model_bound *bound, const double *values, const struct bytes *texts, bool is_exact,
+                  double *contributions, double *points, struct model_output *out) {
+  const struct model *model = bound->model;
+  if (model->forest)
+    trees_score(model, bound->feature_of, values, texts, is_exact, contributions, points, out);
+  else
+    linear_score(model, bound->feature_of, values, texts, contributions, points, out);
+  calibrate(model, out);
+}
+
 void model_score(const struct model_bound *bound, const double *values, const struct bytes *texts,
                  double *contributions, double *points, struct model_output *out) {
-  if (bound->model->forest)
-    trees_score(bound->model, bound->feature_of, values, texts, false, contributions, points, out);
-  else
-    linear_score(bound->model, bound->feature_of, values, texts, contributions, points, out);
+  score(bound, values, texts, false, contributions, points, out);
 }
 
 void model_explain(const struct model_bound *bound, const double *values, const struct bytes *texts,
                    double *contributions, double *points, struct model_output *out) {
-  if (bound->model->forest)
-    trees_score(bound->model, bound->feature_of, values, texts, true, contributions, points, out);
-  else
-    linear_score(bound->model, bound->feature_of, values, texts, contributions, points, out);
+  score(bound, values, texts, true, contributions, points, out);
 }

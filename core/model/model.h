@@ -1,11 +1,12 @@
 // Models: a versioned directory's content, and one row's margin with exact contributions. Pure: files are read by the
 // caller. A model may be shared by threads. docs/models.md shows both files of each kind, whole.
 //
-// models/NAME/VERSION/model.json (target, scale, trained and metrics as below; `trained` and `metrics` may be absent):
+// models/NAME/VERSION/model.json (target, scale, trained and metrics as below; `trained`, `metrics`, `calibration` may be absent):
 //   {"name", "version", "kind": "scorecard" | "logistic" | "xgboost", "sha256": of weights.json's bytes, "target",
 //    "scale": {"points_to_double_odds": 10, "points_at_even_odds": 50},
 //    "features": [{"name", "definition": hex of the feature's definition hash, or null: any}],
-//    "trained": {"by", "when", "window", "data", "rows"}, "metrics": {…}, "rationale"}
+//    "trained": {"by", "when", "window", "data", "rows"}, "metrics": {…}, "calibration": {…} (model/calibration.h),
+//    "rationale"}
 // weights.json, logistic:  {"intercept": b, "terms": [{"feature", "weight", "transform": "identity" | "log1p" | "clip",
 //      "min", "max", "missing": value used for NaN}]}  and for text  {"feature", "levels": {"emea": w, …}, "other": w,
 //      "missing": w}
@@ -77,10 +78,13 @@ struct model_output {
   // the sum that but for rounding (1e-5 of the largest of them).
   double margin;
   double base_margin;
-  double probability; // pm_sigmoid(margin)
-  double
-      points; // on the scale: base_points + sum of the terms' points, added in term order (of trees: but for rounding)
-  double base_points; // points of the base alone: points_at_even_odds + base_margin * factor
+  double calibrated;  // log-odds: the margin, calibrated where the model says how (model/calibration.h)
+  double probability; // pm_sigmoid(calibrated)
+  // On the scale: base_points + sum of the terms' points, added in term order (of trees: but for rounding),
+  // + calibration_points.
+  double points;
+  double calibration_points; // what calibration adds; 0 without one
+  double base_points;        // points of the base alone: points_at_even_odds + base_margin * factor
 };
 // Computes one row; `values` and `texts` as feature_read gives them. contributions[t] is in log-odds, points[t] the
 // same in points (model_terms entries each); a scorecard's points are those written in its file, to the bit. Nothing

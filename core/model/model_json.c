@@ -200,8 +200,8 @@ static int check_metrics(const struct strict *s, json_t *root) {
 // ---- the whole ----
 
 static int read_root(const struct strict *s, json_t *root, struct model *model) {
-  static const char *const keys[] = {"name",     "version",   "kind",    "sha256",  "target",     "scale",
-                                     "features", "rationale", "trained", "metrics", "base_margin"};
+  static const char *const keys[] = {"name",     "version",   "kind",    "sha256",  "target",      "scale",
+                                     "features", "rationale", "trained", "metrics", "calibration", "base_margin"};
   int status = read_kind(s, root, &model->info.kind);
   bool has_trees = status == ITD_OK && model->info.kind == MODEL_XGBOOST;
   if (status == ITD_OK) status = strict_keys(s, "", root, keys, COUNT(keys) - !has_trees);
@@ -214,6 +214,7 @@ static int read_root(const struct strict *s, json_t *root, struct model *model) 
   if (status == ITD_OK) status = read_features(s, root, model);
   if (status == ITD_OK) status = check_trained(s, root);
   if (status == ITD_OK) status = check_metrics(s, root);
+  if (status == ITD_OK) status = calibration_read(s, root, &model->arena, &model->calibration);
   model->factor = linear_factor(model->info.points_to_double_odds);
   return status;
 }

@@ -5,6 +5,7 @@
 // read.
 #pragma once
 #include "base/arena.h"
+#include "model/calibration.h"
 #include "model/forest.h"
 #include "model/model.h"
 
@@ -49,6 +50,7 @@ struct model {
   struct forest *forest; // MODEL_XGBOOST; its terms are of form TERM_NUMBER or TERM_LEVELS, and have no amounts
   bool has_base_margin;  // said in model.json
   double base_margin;
+  struct calibration calibration;
   struct term *terms;
   size_t term_count;
   struct arena arena;

@@ -33,11 +33,15 @@ local function head(name, weights, features)
  "scale": {"points_to_double_odds": 10, "points_at_even_odds": 50}, "features": [%s]}]=]):format(name, sha256(weights), features)
 end
 
-local function files(engagement)
+local function files(engagement, calibration)
   return {
     ["models/b2b_engagement/9/model.json"] = head("b2b_engagement", engagement,
       '{"name": "usage_7d", "definition": null}, {"name": "pricing_views_7d", "definition": null}'),
     ["models/b2b_engagement/9/weights.json"] = engagement,
+    ["models/b2b_engagement/10/model.json"] = calibration and (head("b2b_engagement", engagement,
+      '{"name": "usage_7d", "definition": null}, {"name": "pricing_views_7d", "definition": null}')
+      :gsub('"version": "9"', '"version": "10", "calibration": ' .. calibration)),
+    ["models/b2b_engagement/10/weights.json"] = calibration and engagement,
     ["models/b2b_fit/9/model.json"] = head("b2b_fit", FIT,
       '{"name": "region", "definition": null, "categories": ["emea", "amer"]}'),
     ["models/b2b_fit/9/weights.json"] = FIT,
@@ -98,6 +102,18 @@ describe("a model of trees", function()
     local text = pipe:read "*a"
     pipe:close()
     assert.equal(0, tonumber(text:match '"different":(%d+)'), text)
+  end)
+
+  it("is calibrated, in a row of its own", function()
+    local daemon = harness.start { clock = "event",
+      policies = harness.policies(files(ENGAGEMENT, '{"kind": "platt", "slope": 0.5, "intercept": -0.1}')) }
+    local decision = daemon:connect():must("event.ingest", harness.event { event = "Something Else", timestamp = 1767600000000 })
+    near(50 + factor * (0.5 * -1 - 0.1), decision.scores.engagement / 1000)
+    local row
+    for _, reason in ipairs(decision.reasons) do
+      if reason.kind == "engagement" and reason.name == "calibration" then row = reason end
+    end
+    assert.is_true(row.points > 0 and #row.value > 0) -- -1 counts as -0.6
   end)
 
   it("that is broken is refused, and what ran goes on", function()
