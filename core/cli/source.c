@@ -5,6 +5,7 @@
 #include "cli/rows.h"
 #include "cli/show.h"
 #include "cli/source_find.h"
+#include "cli/source_usual.h"
 #include "wire/event.h"
 
 #include <stdio.h>
@@ -12,15 +13,18 @@
 
 enum { TRY_EVENTS = 100000 };
 
-static const struct option options[] = {{"format", "FORMAT", "try: csv or json (default: by the file's name)"},
-                                        {"separator", "CHAR", "try: between fields of CSV (default a comma)"},
-                                        {"only", "refused", "try: print what would not be sent only"},
-                                        SOURCE_OPTIONS,
-                                        {0}};
+static const struct option options[] = {
+    {"format", "FORMAT", "try: csv or json (default: by the file's name)"},
+    {"separator", "CHAR", "try: between fields of CSV (default a comma)"},
+    {"only", "refused", "try: print what would not be sent only"},
+    {"data", "DIR", "list, show: what a daemon on DIR learned of what each usually sends"},
+    SOURCE_OPTIONS,
+    {0}};
 
 // ---- list ----
 
 static int list(const struct args *args) {
+  if (args_text(args, "data")) return source_usual(args, NULL);
   char **names;
   size_t count;
   struct error err = {0};
@@ -101,6 +105,10 @@ static int show(const struct args *args, struct source_found *found) {
   else {
     put_source(&out, buf_bytes(&about));
     show_print(&out);
+    if (args_text(args, "data")) {
+      printf("\n");
+      code = source_usual(args, found->info->name);
+    }
   }
   buf_deinit(&about);
   buf_deinit(&out);
@@ -271,9 +279,14 @@ const struct command command_source = {
             "(SET/NAME when several\n"
             "have it) or a file NAME.lua by itself; FILE is what intent import reads. try prints the events that would "
             "be sent as JSON\n"
-            "lines, and on standard error what would not and why; it needs no daemon and sends nothing.\n"
+            "lines, and on standard error what would not and why; it needs no daemon and sends nothing. With --data "
+            "list shows\n"
+            "every source and name of events that a daemon saw: what came in this hour, what is usual, what is strange "
+            "(as of the\n"
+            "last ten minutes at most).\n"
             "\n"
             "  intent source list\n"
+            "  intent source list --data /var/lib/intentd\n"
             "  intent source show b2b/stripe\n"
             "  intent source try b2b/stripe policies/signals/b2b/sources/fixtures/stripe_invoice_paid.json",
     .options = options,

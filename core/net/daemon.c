@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "net/backfill.h"
+#include "net/baseline_watch.h"
 #include "net/clock_watch.h"
 #include "net/http.h"
 #include "net/listen.h"
@@ -288,7 +289,9 @@ static void release_signals(struct daemon *daemon, struct event *hup) {
 static void serve(struct daemon *daemon) {
   release_watch(daemon);
   daemon->clock_watch = clock_watch_start(daemon->control, &daemon->clock_steps);
+  daemon->baseline_watch = baseline_watch_start(daemon->control, daemon->intake.baselines, daemon->config->data);
   event_base_loop(daemon->control, EVLOOP_NO_EXIT_ON_EMPTY);
+  baseline_watch_stop(daemon->baseline_watch);
   clock_watch_stop(daemon->clock_watch);
   release_unwatch(daemon);
   recover_end(daemon);
@@ -381,6 +384,7 @@ static void setup(struct daemon *daemon, const struct config *config) {
                                          .hook = config->policy_guard == 1};
   pthread_mutex_init(&daemon->lock, NULL);
   daemon->source_counts = source_counts_new();
+  daemon->intake.baselines = baselines_new();
   log_set_level((enum log_level)config->log_level);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN); // a bound on the size of files is met as a full disk is
@@ -396,6 +400,7 @@ static void teardown(struct daemon *daemon) {
   edition_release(daemon->edition);
   if (daemon->release.policy) policy_release(daemon->release.policy);
   source_counts_free(daemon->source_counts);
+  baselines_free(daemon->intake.baselines);
   event_base_free(daemon->control);
   free(daemon->metrics);
   free((void *)daemon->subscribers);

@@ -32,6 +32,7 @@ struct daemon {
   _Atomic uint64_t recoveries, recovery_failures, clock_steps;
   struct recovery *recovering; // recover.c
   struct clock_watch *clock_watch;
+  struct baseline_watch *baseline_watch;
   struct backfill *backfill; // backfill.c; that runs or ran last; guarded by `lock`
   struct event *stop_signals[2];
   struct event_base *control; // the control thread's loop

@@ -1,6 +1,7 @@
 // GET /metrics: what all threads count, summed, and what the daemon is set to. Reads the others' numbers by relaxed
 // loads only.
 #include "net/backfill.h"
+#include "net/baseline_watch.h"
 #include "net/daemon.h"
 #include "net/prometheus.h"
 #include "net/source_counts.h"
@@ -448,6 +449,7 @@ void daemon_metrics(struct daemon *daemon, struct buf *out) {
   put_counters(daemon, out);
   put_errors(daemon, out);
   source_counts_put(daemon->source_counts, out);
+  baseline_watch_put(daemon->intake.baselines, out);
   put_histograms(daemon, out);
   pthread_mutex_lock(&daemon->lock);
   struct store_sums *sums = read_sums(daemon);

@@ -1,3 +1,4 @@
+#include "schema/baseline.h"
 #include "store/ids.h"
 #include "store/intake_private.h"
 #include "store/merge.h"
@@ -448,6 +449,8 @@ static int judge(struct intake *in, const struct event *event, int64_t received_
   const struct policy *policy = engine_release(in->engine)->policy;
   struct event seen;
   *by_traffic = false;
+  if (in->options.baselines && received_ms != QUALITY_DRY && !in->replaying)
+    baselines_count(in->options.baselines, in->index, event, received_ms);
   int status = schema_judge(policy_schemas(policy), event, &in->scratch, &seen, err);
   if (status == 0)
     status = quality_judge(policy_quality(policy), policy_schemas(policy), &seen, received_ms, by_traffic, err);

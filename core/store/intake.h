@@ -10,6 +10,7 @@ struct intake_options {
   struct event_limits limits;
   struct vm_limits vm;
   uint16_t workspace;
+  struct baselines *baselines; // what is usual of sources is learned there (schema/baseline.h); NULL: nowhere
   int64_t account_interval_ms; // account.interval (engine_accounts); 0: every change goes to all at once
   // account.people, account.fanout, account.active (engine/account.h); 0: the default
   uint32_t account_people, account_fanout;

@@ -525,3 +525,50 @@ describe("a replay that is killed", function()
     assert.equal(0, status, out)
   end)
 end)
+
+describe("baselines", function()
+  after_each(harness.finish)
+
+  it("count what each source sends, over a restart, and are shown", function()
+    local daemon = harness.start { policies = policies() }
+    local client = daemon:connect()
+    local function send(i, properties)
+      return client:call("event.ingest", harness.event { messageId = "m" .. i, event = "Seats Changed", context = { source = "shop" },
+        timestamp = T0 + i, properties = properties })
+    end
+    for i = 1, 5 do
+      assert(send(i, { seats = i, plan = "pro" }))
+    end
+    send(5, { seats = 5, plan = "pro" }) -- a duplicate
+    local _, err = send(6, { seats = "ada@example.com" }) -- what a schema refuses is seen, too
+    assert.equal("schema_violation", err.code)
+    assert.equal(0, daemon:metric "intentd_baseline_untracked_total")
+    daemon:stop()
+    for _ = 1, 2 do
+      local out, status = run(daemon, "source", "list", "--json", "--data", daemon.data)
+      assert.equal(0, status, out)
+      local rows = {}
+      for line in out:gmatch "[^\n]+" do
+        local row = json.decode(line) or error(line)
+        rows[row.event] = row
+      end
+      for _, name in ipairs { "", "Seats Changed" } do
+        assert.equal("shop", rows[name].source)
+        assert.equal(0, rows[name].total.spike)
+        assert.is_nil(rows[name].usual)
+      end
+      assert.is_nil(harness.read(daemon.data .. "/baselines"):find("ada@", 1, true))
+      out = run(daemon, "source", "list", "--data", daemon.data)
+      assert.is_truthy(out:find("shop%s+%(all%)"), out)
+      assert.is_truthy(out:find "learning", out)
+      daemon:restart()
+      daemon:stop()
+    end
+    local f = assert(io.open(daemon.data .. "/baselines", "w"))
+    f:write "no baselines"
+    f:close()
+    local out, status = run(daemon, "source", "list", "--data", daemon.data)
+    assert.equal(2, status, out)
+    assert.is_truthy(out:find("learned anew", 1, true), out)
+  end)
+end)
