@@ -50,6 +50,14 @@ static bool says(struct bytes event, const char *path, const char *text) {
   return same;
 }
 
+// A source's payload that its mapping refused: {source, who, payload}, as net/http_source.c keeps it.
+static struct bytes payload_source(struct bytes event) {
+  struct bytes part;
+  bool is_payload = event.n && mp_find(event, BYTES_LIT("who"), &part) && mp_find(event, BYTES_LIT("payload"), &part) &&
+                    !mp_find(event, BYTES_LIT("type"), &part);
+  return is_payload ? field_text(event, "source") : (struct bytes){0};
+}
+
 bool quarantine_filter_takes(const struct quarantine_filter *f, const struct quarantine_entry *e) {
   struct bytes event = quarantine_event_of(e, false);
   bool is_named = f->id_count == 0;
@@ -58,7 +66,7 @@ bool quarantine_filter_takes(const struct quarantine_filter *f, const struct qua
   if (e->replayed_by.n && !f->with_replayed && f->id_count == 0) return false;
   if (f->code && !bytes_is(e->code, f->code)) return false;
   if (f->source && !says(event, "channel", f->source) && !says(event, "context.source", f->source) &&
-      !says(event, "properties.channel", f->source))
+      !says(event, "properties.channel", f->source) && !bytes_is(payload_source(event), f->source))
     return false;
   return !f->lead || says(event, "userId", f->lead) || says(event, "anonymousId", f->lead) ||
          says(event, "previousId", f->lead);
@@ -106,7 +114,9 @@ static int list_entry(void *context, const struct quarantine_entry *e) {
   grid_add_str(&l->grid, state_of(e));
   show_text(grid_cell(&l->grid), e->code);
   grid_end(&l->grid);
-  show_text(grid_cell(&l->grid), event.n ? field_text(event, "event") : BYTES_LIT("(no event)"));
+  show_text(grid_cell(&l->grid), !event.n                  ? BYTES_LIT("(no event)")
+                                 : payload_source(event).n ? BYTES_LIT("(payload)")
+                                                           : field_text(event, "event"));
   grid_end(&l->grid);
   show_text(grid_cell(&l->grid), e->text);
   grid_end(&l->grid);
@@ -154,6 +164,13 @@ static void take_personal(void *context, uint32_t number, const struct policy *p
 
 // Personal values as nil, unless they were asked for; of ids only that there is one.
 static void put_event(const struct showing *s, struct bytes event, struct buf *out) {
+  struct bytes source = payload_source(event);
+  if (source.n && !s->is_clear) { // no declaration says what is personal in it
+    mp_put_map(out, 2);
+    mp_put_cstr(out, "source"), mp_put_str(out, source);
+    mp_put_cstr(out, "payload"), mp_put_cstr(out, "a payload as it came (--personal shows it)");
+    return;
+  }
   struct buf secret = {0};
   struct personal_paths paths = {s->path, s->path_count};
   if (s->is_clear)
@@ -291,7 +308,7 @@ static int run(const struct args *args) {
 static const struct option options[] = {
     {"data", "DIR", "the data directory (default ./data); fix and replay ask the daemon that runs on it"},
     {"code", "CODE", "only what was refused with this error: schema_violation, time_out_of_bounds, …"},
-    {"source", "NAME", "only events of this channel or context.source"},
+    {"source", "NAME", "only events of this channel or context.source, and refused payloads of this source"},
     {"lead", "WHO", "only events of this userId or anonymousId"},
     {"since", "T", "only what was received from then on: a time, or how long ago (2h)"},
     {"until", "T", "only what was received up to then"},

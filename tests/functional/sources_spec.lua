@@ -108,6 +108,19 @@ describe("sources", function()
     harness.wait("the quarantine", function() return daemon:metric "intentd_quarantined_total" == 2 end)
     local found = ids()
     assert.equal(2, #found)
+    local function quarantine(words)
+      local pipe = io.popen(("'%s/intent' quarantine %s --data '%s' 2>&1"):format(harness.bin, words, daemon.data))
+      local out = pipe:read "*a"
+      pipe:close()
+      return out
+    end
+    local listed = quarantine "list --source product_log"
+    assert.is_truthy(listed:find(found[1], 1, true) and listed:find(found[2], 1, true), listed)
+    assert.is_truthy(quarantine("list --source stripe"):find "nothing is in quarantine")
+    local shown = quarantine "show" -- of a payload nobody declared what is personal
+    assert.is_truthy(shown:find("as it came (--personal", 1, true), shown)
+    assert.is_nil(shown:find "kim")
+    assert.is_truthy(quarantine("show --personal"):find("kim@acme.example", 1, true))
     local again = admin:must("quarantine.replay", { ids = found })
     assert.is_truthy(again[1].error.detail:find("who it is", 1, true), again[1].error.detail)
 
