@@ -6,7 +6,7 @@ local harness = require "harness"
 local lives = require "lives"
 
 local SEED = tonumber(os.getenv "SEED") or os.time() % 1000000
-local EVENTS, LEADS = tonumber(os.getenv "EVENTS") or 1000, 50
+local EVENTS, LEADS = tonumber(os.getenv "EVENTS") or 600, 50
 
 local LATE = [[
 return {
@@ -277,7 +277,7 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
       local daemon = start(harness.policies { [FILE] = "return {}" }, { INTENTD_DISK_FAULTS = fault:format(broken) })
       daemon:expect_errors "storage_failed"
       daemon:expect_errors "recovery_failed"
-      anything(daemon, events, broken, tonumber(os.getenv "STEPS") or 50)
+      anything(daemon, events, broken, tonumber(os.getenv "STEPS") or 30)
       harness.write(daemon.options.policies .. "/" .. FILE, LATE)
       daemon:admin():must "policy.reload"
       daemon:admin():call "feature.backfill_stop"
@@ -295,7 +295,7 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
   -- A merged lead's history lies in one log, the frame that says it was filled in in another, which retention empties first.
   it("gives a merged lead nothing twice when retention took the frame that says so", function()
     local daemon = harness.start { clock = "event", shards = 2, watch = "no", ["base.journal"] = "1m",
-      policies = harness.policies { [FILE] = "return {}" }, ["base.interval"] = "1s", ["retention.bytes"] = "40m",
+      policies = harness.policies { [FILE] = "return {}" }, ["base.interval"] = "1s", ["retention.bytes"] = "34m",
       ["dedupe.window"] = "1s", ["checkpoint.interval"] = "100ms" }
     local client, n = daemon:connect(), 0
     local function ingest(keys, count)
@@ -351,9 +351,9 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
     send(oracle, events, 1, #events)
     quiet(oracle)
     local daemon = start(harness.policies { [FILE] = "return {}" }, { INTENTD_DISK_FAULTS = "sync:*:@" .. path .. ":power" })
-    send(daemon, events, 1, #events - 4)
+    send(daemon, events, 1, #events - 2)
     put(daemon, LATE)
-    for i = #events - 3, #events do
+    for i = #events - 1, #events do
       local admin, client = daemon:admin(), daemon:connect()
       admin:must("feature.backfill", {})
       require("socket").sleep(random(20) / 1000)
