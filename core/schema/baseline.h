@@ -28,7 +28,7 @@
 #define BASELINE_NULLS_LEAST 20    // events of an hour in which a share means something
 #define BASELINE_NEW_SAID    16    // new names that are logged in a turn
 #define BASELINE_TURN_MS     30000 // how often to turn
-#define SILENCE_FACTOR       3
+#define SILENCE_FACTOR       4
 #define SILENCE_GAPS_LEAST   100
 #define SILENCE_LEAST_MS     INT64_C(1800000)
 
