@@ -20,14 +20,14 @@
 
 #define WHERE_MAX 16
 
-struct label_times { // of one lead and one label, ascending once all are there
+struct label_times { // of one person and one label, ascending once all are there
   int64_t *at;
   size_t count, cap;
 };
 struct labelled {
   struct table_entry head; // key: lead_key
-  bool is_merged;
-  struct lead_id into; // where what it does from then on is counted
+  bool is_merged;          // then its times go to the lead that it is part of: see gather_people
+  struct lead_id into;
   struct label_times times[];
 };
 
@@ -111,9 +111,7 @@ static int64_t time_of(const struct refold_step *step) { // an event of a clock 
 static void add_time(struct label_times *times, int64_t at) {
   if (times->count == times->cap)
     times->at = xrealloc(times->at, (times->cap = times->cap ? 2 * times->cap : 4) * sizeof *times->at);
-  size_t i = times->count++;
-  for (; i > 0 && times->at[i - 1] > at; i--) times->at[i] = times->at[i - 1]; // late ones are few
-  times->at[i] = at;
+  times->at[times->count++] = at;
 }
 
 static struct labelled *labelled_of(struct exporting *e, struct lead_id lead) {
@@ -138,6 +136,31 @@ static int take_label(void *context, const struct refold_step *step, struct erro
   return 0;
 }
 
+static int by_time(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+// Leads that were merged are one person, whose times all lie with the lead that took the others in: it may have been
+// the other device that bought. No chain of merges has a circle; the bound is for files that were made up.
+#define MERGE_HOPS_MAX 1000
+
+static void gather_people(struct exporting *e) {
+  for (size_t i = 0; i < table_count(&e->labelled); i++) {
+    struct labelled *l = table_at(&e->labelled, i), *person = l;
+    for (size_t hops = 0; person->is_merged && hops < MERGE_HOPS_MAX; hops++) person = labelled_of(e, person->into);
+    for (size_t k = 0; person != l && k < e->format.label_count; k++) {
+      for (size_t n = 0; n < l->times[k].count; n++) add_time(&person->times[k], l->times[k].at[n]);
+      l->times[k].count = 0;
+    }
+  }
+  for (size_t i = 0; i < table_count(&e->labelled); i++) {
+    struct labelled *l = table_at(&e->labelled, i);
+    for (size_t k = 0; k < e->format.label_count; k++)
+      if (l->times[k].count) qsort(l->times[k].at, l->times[k].count, sizeof *l->times[k].at, by_time);
+  }
+}
+
 // A misspelt event would make a column of zeros, from which a model learns that nobody ever buys.
 static void warn_of_unseen(const struct exporting *e) {
   for (size_t i = 0; i < e->format.label_count; i++)
@@ -159,15 +182,13 @@ static bool came_within(const struct label_times *times, int64_t at, int64_t unt
   return low < times->count && times->at[low] <= until;
 }
 
-// Did the event come after `at` and within the horizon, to this lead or to whom it was merged into? No chain of merges has
-// a circle; the bound is for files that were made up.
+// Did the event come after `at` and within the horizon, to this lead or to one that is the same person?
 static enum row_label label_at(const struct exporting *e, struct lead_id lead, size_t label, int64_t at) {
   int64_t until = at + e->label[label].within_ms;
   const struct labelled *l = table_find(&e->labelled, lead_key(lead));
-  for (size_t hops = 0; l && hops < 1000; hops++) {
-    if (came_within(&l->times[label], at, until)) return LABEL_YES;
-    l = l->is_merged ? table_find(&e->labelled, lead_key(l->into)) : NULL;
-  }
+  for (size_t hops = 0; l && l->is_merged && hops < MERGE_HOPS_MAX; hops++)
+    l = table_find(&e->labelled, lead_key(l->into));
+  if (l && came_within(&l->times[label], at, until)) return LABEL_YES;
   return until <= e->end_ms ? LABEL_NO : LABEL_UNKNOWN;
 }
 
@@ -255,7 +276,7 @@ static int export_with(struct exporting *e, struct versions *versions, struct er
   if (rc) return rc;
   e->rows = rows_new(&e->format);
   rc = e->format.label_count ? walk(e, "looking for labels", take_label, err) : 0;
-  if (rc == 0) warn_of_unseen(e);
+  if (rc == 0) gather_people(e), warn_of_unseen(e);
   if (rc == 0) rc = rows_head(e->rows, err);
   return rc ? rc : walk(e, "exporting", put_row, err);
 }

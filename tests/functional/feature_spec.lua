@@ -183,6 +183,30 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
     assert.is_true(causes.merge)
   end)
 
+  it("counts for a known lead what its visitor did before signing in", function()
+    local daemon = harness.start { clock = "event", shards = 2 }
+    local client = daemon:connect()
+    local T0, HOUR = 1767603600000, 3600000
+    local function send(event) return client:must("event.ingest", harness.event(event)).lead end
+    local known = send { userId = "ann", timestamp = T0 }
+    local visitor = send { userId = false, anonymousId = "device", event = LABEL, timestamp = T0 + HOUR }
+    send { userId = false, anonymousId = "device", event = LABEL, timestamp = T0 - HOUR } -- late, and no label of T0
+    send { type = "identify", event = false, userId = "ann", anonymousId = "device", timestamp = T0 + 2 * HOUR }
+    harness.wait("the merge", function() return client:must("lead.get", "device").lead.lead == known end)
+    send { userId = "bob", timestamp = T0 + 900 * HOUR } -- the journal goes on
+    for horizon, want in pairs { ["1h"] = { "1", "0" }, ["59m"] = { "0", "0" } } do
+      local text, said, code =
+        feature("export", "--at", "labels", "--label", LABEL, "--horizon", horizon, "--data", daemon.data)
+      assert.equal(0, code, said)
+      local got = {}
+      for _, row in ipairs((csv(text))) do
+        if row.lead == known and row.at == tostring(T0) then got[1] = row["label " .. LABEL] end
+        if row.lead == visitor and row.at == tostring(T0 + HOUR) then got[2] = row["label " .. LABEL] end
+      end
+      assert.same(want, got)
+    end
+  end)
+
   it("leaves personal features out until they are asked for", function()
     local policies = harness.policies()
     harness.edit(policies .. "/signals/b2b/features/who.lua", 'name = "industry",', 'name = "industry", personal = true,')
