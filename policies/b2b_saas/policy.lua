@@ -35,6 +35,8 @@ belief.evidence "team_joins" { when = f.invites_30d:at_least(2), points = 25, ha
   channel = "product", why = "Buying is a group's work." }
 belief.evidence "wired_in" { when = f.integrations:at_least(1), points = 15,
   channel = "product", why = "Connecting a system is work that only a serious evaluation is worth." }
+belief.evidence "demo_then_prices" { when = f.demo_then_pricing_30d:at_least(1), points = 10, half_life = "7d",
+  channel = "web", why = "Saw the demo, and looked at prices within three days of it." }
 belief.evidence "mail_click" { when = f.email_clicks_7d:at_least(1), points = 10, half_life = "3d",
   channel = "email", why = "Came back, unless it was a scanner: hence the low reliability." }
 belief.evidence "in_talks" { when = f.talks_30d:at_least(1), points = 20, half_life = "14d",
@@ -46,6 +48,12 @@ belief.gate "two_channels" { when = belief.channels:at_least(2), why = "No singl
 score.combined { 0.3 * score.fit + 0.7 * score.engagement }
 score.adjust "competitor" { when = f.email_domain:in_list "competitors", points = -40, why = "Reads, never buys." }
 score.adjust "asked_for_demo" { when = f.demo_requested_30d, points = 8, why = "Says it in so many words." }
+score.adjust "compares_with_colleagues" { points = 10, -- `none`: the account's latest may be the lead's own
+  when = all { f.pricing_velocity_7d:at_least(2), f.pricing_views_7d:at_least(2), f.account_demo_ago:under("1d"),
+    none { f.demo_requested_30d } },
+  why = "Twice as many looks at prices as the week before, within a day of a colleague's demo request." }
+score.adjust "serious_trial" { when = f.evaluation_depth:at_least(3), points = 5,
+  why = "From a trial to a project that others work in, in two weeks." }
 score.adjust "no_mail_please" { when = f.unsubscribed, points = -5, why = "Wants distance; we keep it." }
 score.bands { { "cold", 0 }, { "cool", 25 }, { "warm", 50 }, { "hot", 75 } }
 

@@ -60,6 +60,45 @@ return {
     expect_each = { {}, { max_intent = 0 } },
     expect = { stage = "engaged", min_intent = 13.5, max_intent = 13.5 } },
 
+  { name = "twice as many looks at prices as the week before, within a day of a colleague's demo request, count",
+    events = {
+      person(acme),
+      { at = "2026-01-06T09:00:00Z", event = "Pricing Viewed", channel = "web" },
+      { at = "2026-01-13T09:00:00Z", event = "Pricing Viewed", channel = "web",
+        account = { account_demo_ago = "20h" } },
+      { after = "5m", event = "Pricing Viewed", channel = "web", account = { account_demo_ago = "20h" } },
+      { after = "5m", event = "Pricing Viewed", channel = "web", account = { account_demo_ago = "25h" } },
+    },
+    expect_each = { {}, { max_combined = 32 }, { max_combined = 32 }, { min_combined = 41.8, max_combined = 42 } },
+    expect = { min_combined = 36, max_combined = 36.2 } }, -- one look more, but the day is over
+
+  { name = "a demo, and then the price list, is a sign on the web",
+    events = {
+      person(acme),
+      { after = "1h", event = "Demo Attended", channel = "web" },
+      { after = "2d", event = "Pricing Viewed", channel = "web" },
+    },
+    expect_each = { {}, { max_intent = 0 } },
+    expect = { min_intent = 8, max_intent = 8 } },
+
+  { name = "a demo, and the price list four days after it, is none",
+    events = {
+      person(acme),
+      { after = "1h", event = "Demo Attended", channel = "web" },
+      { after = "4d", event = "Pricing Viewed", channel = "web" },
+    },
+    expect = { max_intent = 0 } },
+
+  { name = "a trial that others join is a serious one",
+    events = {
+      person(acme),
+      { after = "1h", event = "Trial Started", channel = "product" },
+      { after = "1d", event = "Project Created", channel = "product" },
+      { after = "1d", event = "Teammate Invited", channel = "product" },
+    },
+    expect_each = { {}, {}, { max_combined = 46 } },
+    expect = { min_combined = 56.4, max_combined = 56.6 } },
+
   { name = "interest that fades takes a lead back",
     events = {
       person(acme),

@@ -325,7 +325,7 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
       assert.is_truthy(page:find(part, 1, true), part .. " in\n" .. page)
     end
     local list = feature("list", "--data", daemon.data)
-    assert.is_truthy(list:find("34 features of b2b@4", 1, true), list)
+    assert.is_truthy(list:find("37 features of b2b@4", 1, true), list)
     local _, wrong, status = feature("show", "pricing_view", "--data", daemon.data)
     assert.equal(1, status)
     assert.is_truthy(wrong:find("did you mean pricing_views_7d?", 1, true))

@@ -11,5 +11,8 @@ return {
     description = "Different features used." },
   { name = "invites_30d", op = "count", on = { "Teammate Invited" }, window = "30d", tile = "1d",
     description = "Colleagues invited in a month." },
+  { name = "evaluation_depth", op = "funnel", within = "14d", window = "30d", pending = 8,
+    steps = { "Trial Started", "Project Created", { "Integration Connected", "Teammate Invited" } },
+    description = "How far a trial came in two weeks: 1 begun, 2 a project, 3 with other people or systems." },
   { name = "integrations", op = "count", on = { "Integration Connected" }, description = "Other systems connected." },
 }
