@@ -380,6 +380,14 @@ static void print_summary(const struct testing *t) {
   buf_deinit(&out);
 }
 
+// The specs of the sources of the set that the policy reads.
+static void test_its_set(struct testing *t, struct test_count *count) {
+  const char *signals = policy_info(t->policy)->signals; // "b2b@4"
+  char *set = xstrndup(signals, strcspn(signals, "@"));
+  if (*set) (void)test_sources_of(t->args, t->folder->scripts, t->folder->policies, set, count);
+  free(set);
+}
+
 static int run(const struct args *args) {
   struct folder folder;
   struct error err = {0};
@@ -395,6 +403,9 @@ static int run(const struct args *args) {
     code = command_fail(args, COMMAND_NO, &err);
   } else {
     print_summary(&t);
+    struct test_count sources = {0};
+    test_its_set(&t, &sources);
+    t.passed += sources.passed, t.failed += sources.failed, t.is_broken |= sources.is_broken;
     if (t.failed || t.is_broken) code = COMMAND_NO;
     if (t.passed + t.failed == 0 && !t.is_broken) {
       error_set(&err, ITD_ENOTFOUND, "no case has \"%.100s\" in its name",
@@ -414,19 +425,19 @@ const struct command command_test = {
     .operands_min = 1,
     .operands_max = 1,
     .uses = USES_POLICIES,
-    .summary = "run a policy's specs on the real engine, or those of a signal set's sources",
-    .help =
-        "DIR is a policy's folder. Each of its files *_spec.lua is a list of cases: what a lead does, and what the "
-        "policy should\n"
-        "then think of it (docs/policy-guide.md). Of a signal set's folder the specs of its sources are run: what "
-        "payloads become\n"
-        "(docs/sources.md). No daemon is needed; time is the events' own. Prints each case, and what it falls short "
-        "of; the exit\n"
-        "code is 1 when one does.\n"
-        "\n"
-        "  intent test policies/b2b_saas\n"
-        "  intent test policies/b2b_saas --only demo\n"
-        "  intent test policies/signals/b2b",
+    .summary = "run a policy's specs on the real engine, and those of its signal set's sources",
+    .help = "DIR is a policy's folder. Each of its files *_spec.lua is a list of cases: what a lead does, and what the "
+            "policy should\n"
+            "then think of it (docs/policy-guide.md). The specs of its signal set's sources are run behind them: what "
+            "payloads become\n"
+            "(docs/sources.md); of a signal set's folder, these alone. No daemon is needed; time is the events' own. "
+            "Prints each case, and what it falls short "
+            "of; the exit\n"
+            "code is 1 when one does.\n"
+            "\n"
+            "  intent test policies/b2b_saas\n"
+            "  intent test policies/b2b_saas --only demo\n"
+            "  intent test policies/signals/b2b",
     .options = options,
     .run = run,
 };

@@ -19,8 +19,8 @@ struct testing {
   char *policies, *set, *scripts; // folders of the policies and of the library; the set's name
   const char *dir;                // the set's
   struct sources *sources;
-  uint64_t passed, failed;
-  bool is_broken; // a spec that can't be read
+  struct test_count count;
+  size_t specs; // files
 };
 
 bool test_is_set(const char *dir) {
@@ -118,9 +118,9 @@ static void test_case(struct testing *t, struct scripts *scripts, const char *so
   bool ok = status == 0 && mp_value_of(failures).count == 0;
   test_print_case(t->args, path, field_text(one, "name"), ok, failures, &err);
   if (ok)
-    t->passed++;
+    t->count.passed++;
   else
-    t->failed++;
+    t->count.failed++;
   buf_deinit(&o.events), buf_deinit(&o.refused), buf_deinit(&o.skipped);
   buf_deinit(&input), buf_deinit(&verdict);
 }
@@ -129,7 +129,7 @@ static void broken(struct testing *t, const char *path, struct bytes why) {
   struct error err = {0};
   error_set(&err, ITD_EPOLICY, "%s: %.*s", path, (int)why.n, (const char *)why.p);
   (void)command_fail(t->args, COMMAND_NO, &err);
-  t->is_broken = true;
+  t->count.is_broken = true;
 }
 
 static bool is_wanted(const struct testing *t, struct bytes name) {
@@ -169,7 +169,7 @@ static bool is_spec(const char *name) {
 
 static int test_all(struct testing *t, struct error *err) {
   char **names;
-  size_t count, specs = 0;
+  size_t count;
   struct buf dir = {0};
   buf_printf(&dir, "%s/sources", t->dir);
   buf_append_u8(&dir, 0);
@@ -178,11 +178,11 @@ static int test_all(struct testing *t, struct error *err) {
   if (status < 0) return status;
   for (size_t i = 0; i < count; i++) {
     if (!is_spec(names[i])) continue;
-    specs++;
+    t->specs++;
     test_file(t, names[i]);
   }
   dir_list_free(names, count);
-  return specs ? 0 : error_set(err, ITD_ENOTFOUND, "%s/sources has no specs: files that end in _spec.lua", t->dir);
+  return 0;
 }
 
 // ---- the set ----
@@ -204,32 +204,61 @@ static void print_summary(const struct testing *t) {
   if (args_flag(t->args, "json")) {
     mp_put_map(&out, 3);
     mp_put_cstr(&out, "signals"), mp_put_cstr(&out, t->set);
-    mp_put_cstr(&out, "passed"), mp_put_uint(&out, t->passed);
-    mp_put_cstr(&out, "failed"), mp_put_uint(&out, t->failed);
+    mp_put_cstr(&out, "passed"), mp_put_uint(&out, t->count.passed);
+    mp_put_cstr(&out, "failed"), mp_put_uint(&out, t->count.failed);
     show_json(buf_bytes(&out));
   } else {
-    buf_printf(&out, "signals %s, sources: %llu passed, %llu failed\n", t->set, (unsigned long long)t->passed,
-               (unsigned long long)t->failed);
+    buf_printf(&out, "signals %s, sources: %llu passed, %llu failed\n", t->set, (unsigned long long)t->count.passed,
+               (unsigned long long)t->count.failed);
     show_print(&out);
   }
   buf_deinit(&out);
 }
 
+// Of the set as a policy's: what is not there is no fault.
+static int run_all(struct testing *t, bool is_policys, struct error *err) {
+  const struct sources_limits limits = SOURCES_LIMITS_DEFAULT;
+  int status = sources_of_set(t->scripts, t->policies, t->set, &limits, &t->sources, err);
+  if (status == 0 && (!is_policys || sources_count(t->sources))) status = test_all(t, err);
+  if (status == 0 && !is_policys && t->specs == 0)
+    status = error_set(err, ITD_ENOTFOUND, "%s/sources has no specs: files that end in _spec.lua", t->dir);
+  sources_release(t->sources);
+  return status;
+}
+
+static int conclude(const struct testing *t, int status, const struct error *err) {
+  if (status < 0) return command_fail(t->args, COMMAND_NO, err);
+  if (t->count.passed + t->count.failed) print_summary(t);
+  return t->count.failed || t->count.is_broken ? COMMAND_NO : COMMAND_OK;
+}
+
 int test_sources(const struct args *args) {
   struct testing t = {.args = args, .dir = args->operand[0]};
-  struct sources_limits limits = SOURCES_LIMITS_DEFAULT;
   struct error err = {0};
   find_folders(&t);
-  int status = sources_of_set(t.scripts, t.policies, t.set, &limits, &t.sources, &err);
-  if (status == 0) status = test_all(&t, &err);
-  int code = COMMAND_OK;
-  if (status < 0)
-    code = command_fail(args, COMMAND_NO, &err);
-  else {
-    print_summary(&t);
-    if (t.failed || t.is_broken || t.passed == 0) code = COMMAND_NO;
-  }
-  sources_release(t.sources);
+  int status = run_all(&t, false, &err);
+  if (status == 0 && t.count.passed + t.count.failed == 0 && !t.count.is_broken)
+    status = error_set(&err, ITD_ENOTFOUND, "no case has \"%.100s\" in its name",
+                       args_text(args, "only") ? args_text(args, "only") : "");
+  int code = conclude(&t, status, &err);
   free(t.policies), free(t.set), free(t.scripts);
+  return code;
+}
+
+int test_sources_of(const struct args *args, const char *scripts_dir, const char *policies_dir, const char *set,
+                    struct test_count *count) {
+  struct testing t = {.args = args};
+  struct error err = {0};
+  struct buf dir = {0};
+  buf_printf(&dir, "%s/signals/%s", policies_dir, set);
+  buf_append_u8(&dir, 0);
+  t.dir = (const char *)dir.p;
+  t.policies = xstrdup(policies_dir), t.set = xstrdup(set), t.scripts = xstrdup(scripts_dir);
+  int status = run_all(&t, true, &err);
+  int code = conclude(&t, status, &err);
+  count->passed += t.count.passed, count->failed += t.count.failed;
+  count->is_broken |= t.count.is_broken || status < 0;
+  free(t.policies), free(t.set), free(t.scripts);
+  buf_deinit(&dir);
   return code;
 }

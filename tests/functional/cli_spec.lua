@@ -397,7 +397,20 @@ describe("intent", function()
       assert.are.equal(1, code)
       has(out, "not ok  an invoice is paid")
       has(out, "event 1: properties is { amount = 29,")
+      local all, of_policy = run { "test", policies .. "/b2b_saas", "--only", "an invoice is paid" }
+      assert.are.equal(1, of_policy)
+      has(all, "not ok  an invoice is paid")
+      has(all, "signals b2b, sources: 0 passed, 1 failed")
+      local json, as_json = run { "test", policies .. "/b2b_saas", "--only", "an invoice is paid", "--json" }
+      assert.are.equal(1, as_json)
+      has(json, '"signals":"b2b"')
+      lacks(run { "test", policies .. "/b2b_saas", "--only", "hold-out" }, "signals b2b")
+      assert.are.equal(1, select(2, run { "test", policies .. "/b2b_saas", "--only", "no such case" }))
+      assert.are.equal(1, select(2, run { "test", policies .. "/signals/b2b", "--only", "no such case" }))
       harness.edit(spec, "file = ", "fiel = ")
+      local _, of_all, said = run { "test", policies .. "/b2b_saas" }
+      assert.are.equal(1, of_all)
+      has(said, "no key 'fiel'; did you mean 'file'?")
       local _, broken, why = run { "test", policies .. "/signals/b2b" }
       assert.are.equal(1, broken)
       has(why, "no key 'fiel'; did you mean 'file'?")
@@ -440,6 +453,7 @@ describe("intent", function()
         local spec, passed = run { "test", harness.root .. "/policies/" .. name }
         assert.are.equal(0, passed)
         has(spec, " 0 failed\n")
+        has(spec, name == "b2b_saas" and "signals b2b, sources: " or "signals loans, sources: ")
         lacks(spec, "not ok")
       end
     end)
