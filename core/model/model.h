@@ -2,7 +2,7 @@
 // caller. A model may be shared by threads. docs/models.md shows both files of each kind, whole.
 //
 // models/NAME/VERSION/model.json (target, scale, trained and metrics as below; `trained`, `metrics`, `calibration` may be absent):
-//   {"name", "version", "kind": "scorecard" | "logistic" | "xgboost", "sha256": of weights.json's bytes, "target",
+//   {"name", "version", "kind": "scorecard" | "logistic" | "xgboost" | "lightgbm", "sha256": of weights.json's bytes, "target",
 //    "scale": {"points_to_double_odds": 10, "points_at_even_odds": 50},
 //    "features": [{"name", "definition": hex of the feature's definition hash, or null: any}],
 //    "trained": {"by", "when", "window", "data", "rows"}, "metrics": {…}, "calibration": {…} (model/calibration.h),
@@ -25,6 +25,9 @@
 // "scale": the margin that the library begins with, as a float (9 digits); without it it is computed from the booster's
 // base_score, and its last bit may differ from what the library's machine computes.
 //
+// weights.txt in place of weights.json, lightgbm: the booster as LightGBM saves it as text (model/forest_lightgbm.h), otherwise as
+// xgboost; it has no base_margin.
+//
 // The scale is linear in log-odds: points = points_at_even_odds + margin * points_to_double_odds / ln 2. A scorecard's
 // margin is the same line read backwards. Nothing is capped here but nonsense: one term adds at most MODEL_TERM_MAX to
 // either side, so that no value, an infinite one included, makes a margin that is not a number. Caps are the policy's
@@ -39,7 +42,7 @@
 #define MODEL_LEVELS_MAX 1024 // a term
 #define MODEL_TERM_MAX   1e6  // log-odds that one term of a logistic model can add
 
-enum model_kind { MODEL_SCORECARD, MODEL_LOGISTIC, MODEL_XGBOOST };
+enum model_kind { MODEL_SCORECARD, MODEL_LOGISTIC, MODEL_XGBOOST, MODEL_LIGHTGBM };
 
 struct model;
 

@@ -65,8 +65,10 @@ static int read_names(const struct strict *s, json_t *root, struct model *model)
 }
 
 static int read_kind(const struct strict *s, json_t *root, enum model_kind *out) {
-  static const char *const names[] = {
-      [MODEL_SCORECARD] = "scorecard", [MODEL_LOGISTIC] = "logistic", [MODEL_XGBOOST] = "xgboost"};
+  static const char *const names[] = {[MODEL_SCORECARD] = "scorecard",
+                                      [MODEL_LOGISTIC] = "logistic",
+                                      [MODEL_XGBOOST] = "xgboost",
+                                      [MODEL_LIGHTGBM] = "lightgbm"};
   const char *kind;
   int status = strict_text(s, "", root, "kind", 64, &kind);
   if (status) return status;
@@ -76,8 +78,8 @@ static int read_kind(const struct strict *s, json_t *root, enum model_kind *out)
     return ITD_OK;
   }
   const char *near = suggest(bytes_str(kind), names, COUNT(names));
-  return strict_refuse(s, "kind", "is '%s'%s%s%s; allowed are scorecard, logistic and xgboost", strict_show(kind).text,
-                       near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+  return strict_refuse(s, "kind", "is '%s'%s%s%s; allowed are scorecard, logistic, xgboost and lightgbm",
+                       strict_show(kind).text, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
 static int read_scale(const struct strict *s, json_t *root, struct model_info *info) {
@@ -102,6 +104,10 @@ static int read_definition(const struct strict *s, const char *place, json_t *ob
                          "must be 16 of the digits 0-9 and a-f, or null for any definition");
   term->definition = strtoull(text, NULL, 16);
   return ITD_OK;
+}
+
+static bool has_trees(const struct model *model) {
+  return model->info.kind == MODEL_XGBOOST || model->info.kind == MODEL_LIGHTGBM;
 }
 
 static int by_text(const void *a, const void *b) {
@@ -135,7 +141,7 @@ static int read_categories(const struct strict *s, const char *place, json_t *ob
 
 static int read_feature(const struct strict *s, size_t index, json_t *object, struct model *model) {
   static const char *const all[] = {"name", "definition", "categories"};
-  const size_t known = model->info.kind == MODEL_XGBOOST ? 3 : 2;
+  const size_t known = has_trees(model) ? 3 : 2;
   struct strict_place here = strict_item("features", index);
   const char *name;
   int status = strict_keys(s, here.text, object, all, known);
@@ -203,11 +209,11 @@ static int read_root(const struct strict *s, json_t *root, struct model *model) 
   static const char *const keys[] = {"name",     "version",   "kind",    "sha256",  "target",      "scale",
                                      "features", "rationale", "trained", "metrics", "calibration", "base_margin"};
   int status = read_kind(s, root, &model->info.kind);
-  bool has_trees = status == ITD_OK && model->info.kind == MODEL_XGBOOST;
-  if (status == ITD_OK) status = strict_keys(s, "", root, keys, COUNT(keys) - !has_trees);
+  bool has_base = status == ITD_OK && model->info.kind == MODEL_XGBOOST;
+  if (status == ITD_OK) status = strict_keys(s, "", root, keys, COUNT(keys) - !has_base);
   if (status == ITD_OK) status = read_names(s, root, model);
   if (status == ITD_OK) status = read_scale(s, root, &model->info);
-  if (status == ITD_OK && has_trees && json_object_get(root, "base_margin")) {
+  if (status == ITD_OK && has_base && json_object_get(root, "base_margin")) {
     model->has_base_margin = true;
     status = strict_number(s, "", root, "base_margin", -1000, 1000, &model->base_margin);
   }
@@ -243,9 +249,8 @@ int model_parse(struct bytes model_json, struct bytes weights_json, struct model
   status = read_root(&s, root, model);
   json_decref(root);
   if (status == ITD_OK) status = check_digest(model, weights_json, err);
-  bool has_trees = model->info.kind == MODEL_XGBOOST;
   if (status == ITD_OK)
-    status = has_trees ? trees_read(weights_json, model, err) : weights_read(weights_json, model, err);
+    status = has_trees(model) ? trees_read(weights_json, model, err) : weights_read(weights_json, model, err);
   if (status) {
     model_free(model);
     return status;

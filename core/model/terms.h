@@ -47,8 +47,9 @@ struct model {
   struct model_info info;
   double factor; // points of one unit of log-odds
   struct amount base;
-  struct forest *forest; // MODEL_XGBOOST; its terms are of form TERM_NUMBER or TERM_LEVELS, and have no amounts
-  bool has_base_margin;  // said in model.json
+  struct forest
+      *forest; // MODEL_XGBOOST, MODEL_LIGHTGBM; its terms are of form TERM_NUMBER or TERM_LEVELS, and have no amounts
+  bool has_base_margin; // said in model.json
   double base_margin;
   struct calibration calibration;
   struct term *terms;

@@ -1,15 +1,18 @@
 #include "model/trees.h"
 
 #include "base/pmath.h"
+#include "model/forest_lightgbm.h"
 #include "model/forest_xgboost.h"
 
-int trees_read(struct bytes json, struct model *model, struct error *err) {
+int trees_read(struct bytes weights, struct model *model, struct error *err) {
   bool is_text[MODEL_TERMS_MAX];
   for (size_t t = 0; t < model->term_count; t++) is_text[t] = model->terms[t].form == TERM_LEVELS;
+  if (model->info.kind == MODEL_LIGHTGBM)
+    return forest_read_lightgbm(weights, model->term_count, is_text, &model->forest, err);
   const struct xgboost_shape shape = {.features = model->term_count,
                                       .is_text = is_text,
                                       .base_margin = model->has_base_margin ? &model->base_margin : NULL};
-  return forest_read_xgboost(json, &shape, &model->forest, err);
+  return forest_read_xgboost(weights, &shape, &model->forest, err);
 }
 
 // A text is known by its number; one that the model was not trained on has the next number behind, which no split names.

@@ -2,8 +2,8 @@
 #pragma once
 #include "model/terms.h"
 
-// weights.json as XGBoost saves it. `model` has its info, factor, terms (with their categories) and base_margin.
-int trees_read(struct bytes json, struct model *model, struct error *err) ITD_MUST_USE;
+// The weights as XGBoost or LightGBM saves them. `model` has its info, factor, terms (with their categories) and base_margin.
+int trees_read(struct bytes weights, struct model *model, struct error *err) ITD_MUST_USE;
 // As model_score and model_explain.
 void trees_score(const struct model *model, const int *feature_of, const double *values, const struct bytes *texts,
                  bool is_exact, double *contributions, double *points, struct model_output *out);

@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { NAME_MAX_BYTES = 63, ARCHIVE_FORMAT = 1 };
 
@@ -333,7 +334,9 @@ int bundle_add_model(struct bundle *b, int role, const char *models_dir, const c
   if (status != 0) return status;
   const char *folder = join(b, dir, model.version);
   status = read_whole(b, join(b, folder, "model.json"), MODEL_FILE_MAX, &model.model_json, err);
-  if (status == 0) status = read_whole(b, join(b, folder, "weights.json"), MODEL_TREES_MAX, &model.weights_json, err);
+  const char *weights = join(b, folder, "weights.txt"); // a booster of LightGBM's
+  if (access(weights, F_OK) != 0) weights = join(b, folder, "weights.json");
+  if (status == 0) status = read_whole(b, weights, MODEL_TREES_MAX, &model.weights_json, err);
   if (status == 0) b->model[role] = model;
   return status;
 }
