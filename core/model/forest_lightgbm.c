@@ -254,9 +254,12 @@ static int read_head(const struct reading *r, struct bytes head) {
   int status = take_whole(r, "", head, "num_class", 1, 1, &n);
   if (status == ITD_OK) status = take_whole(r, "", head, "num_tree_per_iteration", 1, 1, &n);
   if (status == ITD_OK) status = needs(r, "", head, "objective", &objective);
-  if (status == ITD_OK && !bytes_is(objective, "binary sigmoid:1"))
-    status = strict_refuse(&r->s, "objective", "is '%.*s'; a lead's margin must be log-odds: binary sigmoid:1",
-                           (int)(objective.n > 60 ? 60 : objective.n), (const char *)objective.p);
+  if (status == ITD_OK && !bytes_is(objective, "binary sigmoid:1")) {
+    char text[64];
+    snprintf(text, sizeof(text), "%.*s", (int)(objective.n > 60 ? 60 : objective.n), (const char *)objective.p);
+    status = strict_refuse(&r->s, "objective", "is '%s'; a lead's margin must be log-odds: binary sigmoid:1",
+                           strict_show(text).text);
+  }
   if (status == ITD_OK) status = take_whole(r, "", head, "max_feature_idx", 0, FOREST_FEATURES_MAX, &n);
   if (status == ITD_OK && n + 1 != r->features)
     status = strict_refuse(&r->s, "max_feature_idx",

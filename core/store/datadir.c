@@ -147,7 +147,9 @@ static int check_empty(const char *path, struct error *err) {
   if (!dir) return error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
   int rc = 0;
   for (const struct dirent *e; rc == 0 && (e = readdir(dir));) {
-    bool is_ours = strncmp(e->d_name, "format", 6) == 0;
+    size_t n = strlen(e->d_name);
+    bool is_ours = strncmp(e->d_name, "format", 6) == 0 ||
+                   (e->d_name[0] == '.' && n > 4 && strcmp(e->d_name + n - 4, ".new") == 0); // of disk_replace
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) is_ours |= strcmp(e->d_name, ours[i]) == 0;
     if (!is_ours)
       rc = error_set(err, ITD_EINVAL,

@@ -21,7 +21,10 @@ static struct bytes sign(char *out, size_t size, const char *kind, struct bytes 
                    "\"rationale\": \"r\", \"scale\": {\"points_to_double_odds\": 10, \"points_at_even_odds\": 50}, "
                    "\"features\": [{\"name\": \"a\", \"definition\": null}, {\"name\": \"b\", \"definition\": null}, "
                    "{\"name\": \"c\", \"definition\": null%s}]}",
-                   kind, hex, strcmp(kind, "xgboost") == 0 ? ", \"categories\": [\"emea\", \"x\", \"y\"]" : "");
+                   kind, hex,
+                   strcmp(kind, "xgboost") == 0 || strcmp(kind, "lightgbm") == 0
+                       ? ", \"categories\": [\"emea\", \"x\", \"y\"]"
+                       : "");
   CHECK(n > 0 && (size_t)n < size);
   return bytes_of(out, (size_t)n);
 }
@@ -77,9 +80,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size == 0) return 0;
   char head[1024];
   struct bytes rest = bytes_of(data + 1, size - 1), model_json = rest, weights = BYTES_LIT("{}");
-  if (data[0] % 4 != 0) {
-    static const char *const kinds[] = {NULL, "logistic", "scorecard", "xgboost"};
-    model_json = sign(head, sizeof(head), kinds[data[0] % 4], rest);
+  if (data[0] % 5 != 0) {
+    static const char *const kinds[] = {NULL, "logistic", "scorecard", "xgboost", "lightgbm"};
+    model_json = sign(head, sizeof(head), kinds[data[0] % 5], rest);
     weights = rest;
   }
   struct model *model = NULL;
@@ -88,10 +91,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   CHECK(status == ITD_OK || status == ITD_EMODEL);
   if (status) {
     CHECK(model == NULL && err.code == status && bytes_is_utf8(bytes_str(err.text)));
-    CHECK(strncmp(err.text, "model.json: ", 12) == 0 || strncmp(err.text, "weights.json: ", 14) == 0);
+    CHECK(strncmp(err.text, "model.json: ", 12) == 0 || strncmp(err.text, "weights.json: ", 14) == 0 ||
+          strncmp(err.text, "weights.txt: ", 13) == 0);
     return 0;
   }
-  CHECK(data[0] % 4 != 0); // no model.json has a digest of "{}" and terms in it
+  CHECK(data[0] % 5 != 0); // no model.json has a digest of "{}" and terms in it
   if (model->forest)
     check_trees(model);
   else
