@@ -97,9 +97,17 @@ local function threshold(node, method, bound)
   return bound, numbers.show(bound)
 end
 
+-- The node that a method was called on.
+local function called_on(handle, method)
+  local node = value.open(handle)
+  if node then return node end
+  tree.problem(nil, "write a colon before %s: f.name:%s(…), not f.name.%s(…)", method, method, method)
+  return UNKNOWN
+end
+
 local function comparison(method, words)
   return function(handle, bound)
-    local node = node_of[handle]
+    local node = called_on(handle, method)
     if node.kind == "unknown" then return unknown_condition() end
     local number, shown = threshold(node, method, bound)
     if not number then return unknown_condition() end
@@ -130,7 +138,7 @@ local methods = {
 ---@param high number|string
 ---@return Condition
 function methods.within(handle, low, high)
-  local node = node_of[handle]
+  local node = called_on(handle, "within")
   if node.kind == "unknown" then return unknown_condition() end
   local from, from_shown = threshold(node, "within", low)
   local to, to_shown = threshold(node, "within", high)
@@ -152,7 +160,7 @@ end
 ---@param what number|string
 ---@return Condition
 function methods.is(handle, what)
-  local node = node_of[handle]
+  local node = called_on(handle, "is")
   if node.kind == "unknown" then return unknown_condition() end
   if node.is_text then
     if type(what) ~= "string" or what == "" then
@@ -181,7 +189,7 @@ end
 ---@param name string
 ---@return Condition
 function methods.in_list(handle, name)
-  local node = node_of[handle]
+  local node = called_on(handle, "in_list")
   if node.kind == "unknown" then return unknown_condition() end
   if not node.is_text then
     tree.problem(nil, "'%s' is no text: :in_list looks for a text in a list", node.label)
@@ -198,7 +206,7 @@ end
 
 ---@return Condition
 function methods.is_known(handle)
-  local node = node_of[handle]
+  local node = called_on(handle, "is_known")
   if node.kind == "unknown" then return unknown_condition() end
   if node.is_text then
     return value.make_condition { kind = "test", feature = node, known = true, label = node.name .. " is known" }
@@ -210,7 +218,7 @@ end
 ---@param number number
 ---@return Value
 function methods.default(handle, number)
-  local node = node_of[handle]
+  local node = called_on(handle, "default")
   if node.kind == "unknown" then return value.unknown() end
   if node.is_text or not numbers.is_finite(number) then
     tree.problem(nil, "'%s': default gives a number for a number that is not known", node.label)

@@ -148,6 +148,11 @@ local CASES = {
     { "policy.lua:19: adjust 'demo': why is ' '; it takes a text" },
   },
   {
+    "a method behind a dot",
+    { ["when = f.demo_requested_30d"] = "when = f.usage_7d.at_least(3)" },
+    { "policy.lua:19: write a colon before at_least: f.name:at_least(…), not f.name.at_least(…)" },
+  },
+  {
     "a declaration without its body",
     { ['score.adjust "demo" {'] = 'score.adjust "demo"\nlocal _ = {' },
     {
