@@ -1,7 +1,8 @@
 // distinct: how many different values. Up to `limit` of them their 64-bit hashes are kept, in order, and the count is
 // exact. One more, and the hashes become HyperLogLog registers in the same bytes: Flajolet, Fusy, Gandouet, Meunier,
 // "HyperLogLog: the analysis of a near-optimal cardinality estimation algorithm" (2007), with its correction for small
-// counts; 64 bits need none for large ones. Its relative standard error is 1.04 / sqrt(registers). Either form depends
+// counts; 64 bits need none for large ones. Its relative standard error is 1.04 / sqrt(registers), and where the
+// correction ends (2.5 to 4 values a register) the estimate leans up by at most 2.5 %. Either form depends
 // only on the set of values seen, so the order of arrival never shows, and two of them unite exactly.
 // State: how many hashes are kept, or REGISTERS (32 bits), 32 zero bits, then hashes, least first, or one byte a
 // register; unused bytes are zero.

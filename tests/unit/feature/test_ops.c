@@ -371,13 +371,15 @@ static void test_distinct_error(void **state) {
   static const struct {
     const char *declared;
     int registers, values, trials;
+    double lean; // that is documented
   } cases[] = {
-      {"'op': 'distinct', 'of': 'properties.v', 'limit': 18", 128, 50, 400},
-      {"'op': 'distinct', 'of': 'properties.v', 'limit': 18", 128, 3000, 400},
-      {"'op': 'distinct', 'of': 'properties.v', 'limit': 4", 32, 500, 1000},
-      {"'op': 'distinct', 'of': 'properties.v', 'limit': 4, 'precision': 4", 16, 500, 1000},
-      {"'op': 'distinct', 'of': 'properties.v', 'precision': 10", 1024, 900, 200},
-      {"'op': 'distinct', 'of': 'properties.v', 'precision': 10", 1024, 20000, 100},
+      {"'op': 'distinct', 'of': 'properties.v', 'limit': 18", 128, 50, 400, 0},
+      {"'op': 'distinct', 'of': 'properties.v', 'limit': 18", 128, 3000, 400, 0},
+      {"'op': 'distinct', 'of': 'properties.v', 'limit': 4", 32, 500, 1000, 0},
+      {"'op': 'distinct', 'of': 'properties.v', 'limit': 4, 'precision': 4", 16, 500, 1000, 0},
+      {"'op': 'distinct', 'of': 'properties.v', 'precision': 10", 1024, 900, 200, 0},
+      {"'op': 'distinct', 'of': 'properties.v', 'precision': 10", 1024, 20000, 100, 0},
+      {"'op': 'distinct', 'of': 'properties.v', 'precision': 13", 8192, 20600, 20, 0.025},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     struct one o = one_open(cases[i].declared);
@@ -388,7 +390,7 @@ static void test_distinct_error(void **state) {
       double error = value(&o, T0) / cases[i].values - 1;
       mean += error / cases[i].trials, square += error * error / cases[i].trials;
     }
-    if (fabs(mean) > expected / 4 || sqrt(square) > 1.15 * expected)
+    if (fabs(mean) > expected / 4 + cases[i].lean || sqrt(square) > 1.15 * expected + cases[i].lean)
       fail_msg("%s, %d values: leans by %g, spreads by %g, expected %g", cases[i].declared, cases[i].values, mean,
                sqrt(square), expected);
     one_close(&o);
