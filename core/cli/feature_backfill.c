@@ -17,17 +17,6 @@
 #define LOOK_MS 200
 
 // ---- the daemon's ----
-static int connect_socket(const struct args *args, struct client **client) {
-  struct buf path = {0};
-  struct error err = {0};
-  const char *data = feature_data(args);
-  buf_printf(&path, "%s%s/intentd.sock", strchr(data, '/') ? "" : "./", data);
-  buf_append_u8(&path, 0);
-  int status = client_open((const char *)path.p, client, &err);
-  buf_deinit(&path);
-  return status < 0 ? command_fail(args, status == ITD_EINVAL ? COMMAND_USAGE : COMMAND_UNREACHABLE, &err) : 0;
-}
-
 static int begin(const struct args *args, struct client *client) {
   struct buf params = {0}, answer = {0};
   struct error err = {0};
@@ -146,7 +135,7 @@ static int show(const struct args *args, struct bytes status) {
 static int ask_daemon(const struct args *args) {
   struct client *client;
   struct buf status = {0};
-  int code = connect_socket(args, &client);
+  int code = connect_admin(args, &client);
   if (code) return code;
   if (args_flag(args, "stop"))
     code = connect_ask(args, client, "feature.backfill_stop", NULL, &status);

@@ -31,19 +31,28 @@ struct amount linear_number(const struct term *term, double factor, double value
   return (struct amount){log_odds, log_odds * factor};
 }
 
-struct amount linear_text(const struct term *term, struct bytes text) {
-  if (text.n == 0) return term->missing;
+int level_order(const void *a, const void *b) {
+  return bytes_compare(((const struct level *)a)->text, ((const struct level *)b)->text);
+}
+
+const struct level *level_find(const struct term *term, struct bytes text) {
   size_t from = 0, to = term->count;
   while (from < to) {
     size_t middle = from + (to - from) / 2;
     int order = bytes_compare(text, term->levels[middle].text);
-    if (order == 0) return term->levels[middle].amount;
+    if (order == 0) return &term->levels[middle];
     if (order < 0)
       to = middle;
     else
       from = middle + 1;
   }
-  return term->other;
+  return NULL;
+}
+
+struct amount linear_text(const struct term *term, struct bytes text) {
+  if (text.n == 0) return term->missing;
+  const struct level *level = level_find(term, text);
+  return level ? level->amount : term->other;
 }
 
 void linear_score(const struct model *model, const int *feature_of, const double *values, const struct bytes *texts,

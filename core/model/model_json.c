@@ -110,10 +110,6 @@ static bool has_trees(const struct model *model) {
   return model->info.kind == MODEL_XGBOOST || model->info.kind == MODEL_LIGHTGBM;
 }
 
-static int by_text(const void *a, const void *b) {
-  return bytes_compare(((const struct level *)a)->text, ((const struct level *)b)->text);
-}
-
 // A text feature of trees: the texts in the order of the booster's categories.
 static int read_categories(const struct strict *s, const char *place, json_t *object, struct model *model,
                            struct term *term) {
@@ -131,7 +127,7 @@ static int read_categories(const struct strict *s, const char *place, json_t *ob
       return strict_refuse(s, strict_item(here, i).text, "must be a text of 1 to %d bytes", FEATURE_TEXT_MAX);
     levels[i] = (struct level){.text = arena_copy(&model->arena, bytes_str(text)), .code = (uint32_t)i};
   }
-  qsort(levels, term->count, sizeof(*levels), by_text);
+  qsort(levels, term->count, sizeof(*levels), level_order);
   for (size_t i = 1; i < term->count; i++)
     if (bytes_eq(levels[i - 1].text, levels[i].text))
       return strict_refuse(s, here, "has '%s' twice", strict_show((const char *)levels[i].text.p).text);

@@ -63,6 +63,10 @@ double linear_factor(double points_to_double_odds);
 struct amount linear_number(const struct term *term, double factor, double value);
 // What a text adds; an empty one is missing. `term` is TERM_LEVELS.
 struct amount linear_text(const struct term *term, struct bytes text);
+// The level that equals a text, byte for byte; NULL: there is none. `term` is TERM_LEVELS.
+const struct level *level_find(const struct term *term, struct bytes text);
+// The order in which a term's levels lie, for qsort.
+int level_order(const void *a, const void *b);
 // The whole row; feature_of[t] is where term t's feature lies in `values` and `texts`. As model_score otherwise.
 void linear_score(const struct model *model, const int *feature_of, const double *values, const struct bytes *texts,
                   double *contributions, double *points, struct model_output *out);

@@ -17,18 +17,9 @@ int trees_read(struct bytes weights, struct model *model, struct error *err) {
 
 // A text is known by its number; one that the model was not trained on has the next number behind, which no split names.
 static double code_of(const struct term *term, struct bytes text) {
-  size_t from = 0, to = term->count;
   if (text.n == 0) return __builtin_nan("");
-  while (from < to) {
-    size_t middle = from + (to - from) / 2;
-    int order = bytes_compare(text, term->levels[middle].text);
-    if (order == 0) return (double)term->levels[middle].code;
-    if (order < 0)
-      to = middle;
-    else
-      from = middle + 1;
-  }
-  return (double)term->count;
+  const struct level *level = level_find(term, text);
+  return level ? (double)level->code : (double)term->count;
 }
 
 void trees_score(const struct model *model, const int *feature_of, const double *values, const struct bytes *texts,

@@ -128,10 +128,6 @@ static int read_bins(const struct strict *s, const char *place, json_t *object, 
 
 // ---- levels (both kinds) ----
 
-static int by_text(const void *a, const void *b) {
-  return bytes_compare(((const struct level *)a)->text, ((const struct level *)b)->text);
-}
-
 static int read_level(const struct strict *s, const char *place, json_t *object, const char *key, struct model *model,
                       struct level *level) {
   struct bytes text = bytes_str(key);
@@ -161,7 +157,7 @@ static int read_levels(const struct strict *s, const char *place, json_t *object
     status = read_level(s, here.text, map, key, model, &levels[count++]);
     if (status) return status;
   }
-  qsort(levels, count, sizeof(*levels), by_text);
+  qsort(levels, count, sizeof(*levels), level_order);
   term->form = TERM_LEVELS;
   term->levels = levels;
   term->count = count;
