@@ -44,6 +44,8 @@
 
 enum model_kind { MODEL_SCORECARD, MODEL_LOGISTIC, MODEL_XGBOOST, MODEL_LIGHTGBM };
 
+const char *model_kind_name(enum model_kind kind); // as model.json writes it
+
 struct model;
 
 struct model_info {

@@ -64,20 +64,23 @@ static int read_names(const struct strict *s, json_t *root, struct model *model)
   return status;
 }
 
+static const char *const kinds[] = {[MODEL_SCORECARD] = "scorecard",
+                                    [MODEL_LOGISTIC] = "logistic",
+                                    [MODEL_XGBOOST] = "xgboost",
+                                    [MODEL_LIGHTGBM] = "lightgbm"};
+
+const char *model_kind_name(enum model_kind kind) { return kinds[kind]; }
+
 static int read_kind(const struct strict *s, json_t *root, enum model_kind *out) {
-  static const char *const names[] = {[MODEL_SCORECARD] = "scorecard",
-                                      [MODEL_LOGISTIC] = "logistic",
-                                      [MODEL_XGBOOST] = "xgboost",
-                                      [MODEL_LIGHTGBM] = "lightgbm"};
   const char *kind;
   int status = strict_text(s, "", root, "kind", 64, &kind);
   if (status) return status;
-  for (size_t i = 0; i < COUNT(names); i++) {
-    if (strcmp(kind, names[i]) != 0) continue;
+  for (size_t i = 0; i < COUNT(kinds); i++) {
+    if (strcmp(kind, kinds[i]) != 0) continue;
     *out = (enum model_kind)i;
     return ITD_OK;
   }
-  const char *near = suggest(bytes_str(kind), names, COUNT(names));
+  const char *near = suggest(bytes_str(kind), kinds, COUNT(kinds));
   return strict_refuse(s, "kind", "is '%s'%s%s%s; allowed are scorecard, logistic, xgboost and lightgbm",
                        strict_show(kind).text, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/suggest.h"
 #include "feature/feature.h"
+#include "policy/registry.h"
 #include "wire/mp.h"
 
 #include <stdio.h>
@@ -250,93 +251,46 @@ bool bundle_keep_signals(struct bundle *b, const char *set) {
 
 // ---- models ----
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-int bundle_version_compare(const char *a, const char *b) {
-  const char *whole_a = a, *whole_b = b;
-  while (*a && *b) {
-    if (!is_digit(*a) || !is_digit(*b)) {
-      if (*a != *b) return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
-      a++, b++;
-      continue;
-    }
-    while (*a == '0') a++;
-    while (*b == '0') b++;
-    size_t n = strspn(a, "0123456789"), m = strspn(b, "0123456789");
-    if (n != m) return n < m ? -1 : 1; // without leading zeros the longer number is the greater one
-    int order = strncmp(a, b, n);
-    if (order != 0) return order < 0 ? -1 : 1;
-    a += n, b += n;
-  }
-  if (*a || *b) return *a ? 1 : -1;
-  int order = strcmp(whole_a, whole_b); // "1" and "01": some order, and always the same
-  return order < 0 ? -1 : order > 0;
-}
-
-static bool version_ok(const char *version) {
-  size_t n = strlen(version);
-  return n > 0 && n <= NAME_MAX_BYTES && version[0] != '.' &&
-         strspn(version, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+") == n;
-}
-
 // "NAME" or "NAME@VERSION" in two parts; the second NULL when there is none.
 static int split_spec(struct bundle *b, const char *spec, const char **name, const char **version, struct error *err) {
   const char *at = strchr(spec, '@');
   *name = at ? arena_str(&b->arena, bytes_of(spec, (size_t)(at - spec))) : arena_str(&b->arena, bytes_str(spec));
   *version = at ? arena_str(&b->arena, bytes_str(at + 1)) : NULL;
-  if (!bundle_name_ok(*name) || (at && !version_ok(*version))) {
+  if (!bundle_name_ok(*name) || (at && !registry_version_ok(*version))) {
     return error_set(err, ITD_EMODEL, "models: '%.80s' is no NAME or NAME@VERSION", spec);
   }
   return 0;
 }
 
-static int no_model(const char *models_dir, const char *name, struct error *err) {
-  char **files = NULL;
-  size_t count = 0;
-  struct error ignored = {0}; // the folder itself may be missing
-  if (dir_list(models_dir, 16 * BUNDLE_FILES_MAX, &files, &count, &ignored) != 0) count = 0;
-  for (size_t i = 0; i < count; i++) files[i][strcspn(files[i], "/")] = 0;
-  const char *near = suggest(bytes_str(name), (const char *const *)files, count);
-  int status = error_set(err, ITD_ENOTFOUND, "models/%s: there is no such model in %s%s%s%s", name, models_dir,
-                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-  dir_list_free(files, count);
-  return status;
-}
-
-static int highest_version(struct bundle *b, const char *models_dir, const char *name, const char **version,
-                           struct error *err) {
-  const char *dir = join(b, models_dir, name);
-  char **files = NULL;
-  size_t count = 0;
-  int status = dir_list(dir, BUNDLE_FILES_MAX, &files, &count, err);
-  if (status == ITD_ENOTFOUND) return no_model(models_dir, name, err);
-  if (status != 0) return status;
-  const char *best = NULL;
-  for (size_t i = 0; i < count; i++) {
-    const char *slash = strchr(files[i], '/');
-    if (!slash || strcmp(slash, "/model.json") != 0) continue;
-    const char *found = arena_str(&b->arena, bytes_of(files[i], (size_t)(slash - files[i])));
-    if (version_ok(found) && (!best || bundle_version_compare(best, found) < 0)) best = found;
+// The bytes of a model, and its files among those that are watched.
+static int read_model(struct bundle *b, const char *models_dir, struct bundle_model *model, struct error *err) {
+  struct buf json = {0}, weights = {0};
+  const char *second;
+  int status = registry_read(models_dir, model->name, model->version, &json, &weights, &second, err);
+  if (status == 0) {
+    const char *folder = join(b, join(b, models_dir, model->name), model->version);
+    watch(b, join(b, folder, "model.json"));
+    watch(b, join(b, folder, second));
+    model->model_json = arena_copy(&b->arena, buf_bytes(&json));
+    model->weights_json = arena_copy(&b->arena, buf_bytes(&weights));
   }
-  dir_list_free(files, count);
-  if (!best) return error_set(err, ITD_ENOTFOUND, "models/%s: no version of it has a model.json", name);
-  watch(b, dir);
-  *version = best;
-  return 0;
+  buf_deinit(&json), buf_deinit(&weights);
+  return status;
 }
 
 int bundle_add_model(struct bundle *b, int role, const char *models_dir, const char *spec, struct error *err) {
   struct bundle_model model = {0};
   int status = split_spec(b, spec, &model.name, &model.version, err);
   if (status != 0) return status;
-  const char *dir = join(b, models_dir, model.name);
-  if (!model.version) status = highest_version(b, models_dir, model.name, &model.version, err);
-  if (status != 0) return status;
-  const char *folder = join(b, dir, model.version);
-  status = read_whole(b, join(b, folder, "model.json"), MODEL_FILE_MAX, &model.model_json, err);
-  const char *weights = join(b, folder, "weights.txt"); // a booster of LightGBM's
-  if (access(weights, F_OK) != 0) weights = join(b, folder, "weights.json");
-  if (status == 0) status = read_whole(b, weights, MODEL_TREES_MAX, &model.weights_json, err);
+  if (!model.version) {
+    char *highest = NULL;
+    status = registry_highest(models_dir, model.name, &highest, err);
+    if (status != 0) return status;
+    model.version = arena_str(&b->arena, bytes_str(highest));
+    free(highest);
+    watch(b, join(b, models_dir, model.name));
+  }
+  status = read_model(b, models_dir, &model, err);
   if (status == 0) b->model[role] = model;
   return status;
 }

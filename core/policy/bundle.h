@@ -47,8 +47,6 @@ int bundle_add_model(struct bundle *b, int role, const char *models_dir, const c
                      struct error *err) ITD_MUST_USE;
 // Whether the model held for a role is one that `spec` (NULL: none) asks for.
 bool bundle_model_fits(const struct bundle *b, int role, const char *spec);
-// Order of two versions' names: runs of digits by their value, all else by bytes.
-int bundle_version_compare(const char *a, const char *b);
 void bundle_hash(const struct bundle *b, char hex[65]);
 void bundle_pack(const struct bundle *b, struct buf *out);
 // Into an initialised bundle; copies. ITD_ECORRUPT, ITD_EVERSION (another POLICY_SEMANTICS or FEATURE_SEMANTICS).

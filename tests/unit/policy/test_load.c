@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/hash.h"
+#include "policy/registry.h"
 #include "stand_in.h"
 
 static uint64_t seed;
@@ -98,7 +99,7 @@ static void versions_compare_as_people_count(void **unused) {
   size_t n = sizeof order / sizeof *order;
   for (size_t i = 0; i < n; i++) {
     for (size_t k = 0; k < n; k++) {
-      int got = bundle_version_compare(order[i], order[k]), want = i < k ? -1 : i > k;
+      int got = registry_compare(order[i], order[k]), want = i < k ? -1 : i > k;
       if (got != want) fail_msg("'%s' '%s': %d", order[i], order[k], got);
     }
   }
@@ -113,9 +114,8 @@ static void versions_have_one_order(void **unused) {
       for (size_t k = 0; k < n; k++) v[i][k] = "0012a.-"[roll(7)];
       v[i][n] = 0;
     }
-    int ab = bundle_version_compare(v[0], v[1]), bc = bundle_version_compare(v[1], v[2]),
-        ac = bundle_version_compare(v[0], v[2]);
-    assert_int_equal(ab, -bundle_version_compare(v[1], v[0]));
+    int ab = registry_compare(v[0], v[1]), bc = registry_compare(v[1], v[2]), ac = registry_compare(v[0], v[2]);
+    assert_int_equal(ab, -registry_compare(v[1], v[0]));
     assert_true((ab == 0) == (strcmp(v[0], v[1]) == 0));
     if (ab < 0 && bc < 0 && ac >= 0) fail_msg("'%s' < '%s' < '%s'", v[0], v[1], v[2]);
   }

@@ -1,0 +1,62 @@
+#include "cli/model.h"
+
+#include "base/buf.h"
+#include "base/suggest.h"
+
+#include <unistd.h>
+
+// A word of `intent model`, and how many operands may follow it.
+static const struct word {
+  const char *word;
+  int (*run)(const struct args *args);
+  unsigned least, most;
+} words[] = {{"list", model_list, 0, 1}, {"show", model_show, 1, 2}};
+#define WORDS (sizeof words / sizeof *words)
+
+const char *model_folder(const struct args *args) {
+  const char *given = args_text(args, "models");
+  if (given) return given;
+  return access("policies/models", F_OK) == 0 ? "policies/models" : "models";
+}
+
+int model_exit_of(int status) {
+  return status == ITD_ENOTFOUND || status == ITD_ECORRUPT || status == ITD_EMODEL ? COMMAND_NO : COMMAND_USAGE;
+}
+
+static int run(const struct args *args) {
+  const char *names[WORDS], *word = args->operand[0];
+  struct error err = {0};
+  struct buf all = {0};
+  for (size_t i = 0; i < WORDS; i++) {
+    unsigned given = (unsigned)args->operand_count - 1;
+    names[i] = words[i].word;
+    buf_printf(&all, "%s%s", i == 0 ? "" : i + 1 < WORDS ? ", " : " and ", words[i].word);
+    if (strcmp(word, words[i].word) != 0) continue;
+    buf_deinit(&all);
+    if (given >= words[i].least && given <= words[i].most) return words[i].run(args);
+    error_set(&err, ITD_EINVAL, "%s takes %u to %u names, not %u", word, words[i].least, words[i].most, given);
+    return command_fail(args, COMMAND_USAGE, &err);
+  }
+  const char *near = suggest(bytes_str(word), names, WORDS);
+  error_set(&err, ITD_EINVAL, "there is %.*s, not \"%.40s\"%s%s%s", (int)all.n, (const char *)all.p, word,
+            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+  buf_deinit(&all);
+  return command_fail(args, COMMAND_USAGE, &err);
+}
+
+static const struct option options[] = {
+    {"models", "DIR", "the folder of models (default policies/models when it is there, else models)"}, {0}};
+
+const struct command command_model = {
+    .name = "model",
+    .operands = "list|show [NAME [VERSION]]",
+    .operands_min = 1,
+    .operands_max = 4,
+    .summary = "the models that there are, and what is in one",
+    .help = "list: every model and version in the folder, how it was made and how good it is.\n"
+            "show NAME [VERSION]: what model.json says, in readable form; without VERSION the highest one.\n\n"
+            "  intent model list --models policies/models\n"
+            "  intent model show b2b_fit 1",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,9 @@
+// intent model: its words, a file each; the table of them is in model.c.
+#pragma once
+#include "cli/command.h"
+
+int model_list(const struct args *args);
+int model_show(const struct args *args);
+// What the words share.
+const char *model_folder(const struct args *args); // --models, else policies/models when there is one, else models
+int model_exit_of(int status);                     // of what reading the folder answered
