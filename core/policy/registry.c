@@ -101,8 +101,8 @@ static int refuse(const char *models_dir, const char *name, const char *version,
                        near && strcmp(near, name) != 0 ? "; did you mean '" : "",
                        near && strcmp(near, name) != 0 ? near : "", near && strcmp(near, name) != 0 ? "'?" : "");
   else
-    status = error_set(err, ITD_ENOTFOUND, "models/%s/%s/model.json: there is no such version in %s; there is %.*s",
-                       name, version, models_dir, (int)have.n, (const char *)have.p);
+    status = error_set(err, ITD_ENOTFOUND, "%s@%s: there is no %s/%s/model.json in %s; versions that are there: %.*s",
+                       name, version, name, version, models_dir, (int)have.n, (const char *)have.p);
   free(names);
   buf_deinit(&have);
   registry_free(list, count);

@@ -52,7 +52,7 @@ describe("intent", function()
     local out, code = run { "--help" }
     assert.are.equal(0, code)
     local pages = {}
-    for _, page in ipairs { "README.md", "docs/feature-store.md", "docs/features.md", "docs/journal.md", "docs/operations.md",
+    for _, page in ipairs { "README.md", "docs/feature-store.md", "docs/features.md", "docs/journal.md", "docs/models.md", "docs/operations.md",
       "docs/protocol.md", "docs/sources.md", "docs/tutorial.md" } do pages[#pages + 1] = harness.read(harness.root .. "/" .. page) end
     local docs, names = table.concat(pages), 0
     for name, words in out:gmatch "\n  intent (%l+) ?([%l|]*)" do

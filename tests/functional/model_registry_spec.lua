@@ -54,7 +54,7 @@ describe("the folder of models", function()
     text = intent("show", "loan_fit", "1", "--models", models, "--json")
     holds(text, '"version":"1"', '"auc_later":0.5609')
     for _, case in ipairs {
-      { { "show", "loan_fit", "3" }, 1, "there is no such version in", "there is 1, 2" },
+      { { "show", "loan_fit", "3" }, 1, "loan_fit@3: there is no loan_fit/3/model.json in", "there: 1, 2" },
       { { "show", "load_fit" }, 1, "did you mean 'loan_fit'?" },
       { { "show" }, 2, "show takes 1 to 2 names, not 0" },
       { { "lst" }, 2, 'not "lst"; did you mean list?' },
