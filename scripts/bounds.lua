@@ -84,14 +84,14 @@ end
 
 local function of_model(role)
   local models = tree.policy and tree.policy.models
-  return 0, (not models or models[role]) and 100 or 0
+  return 0, (not models or models[role] or models.split) and 100 or 0
 end
 
 local function clamp(x) return math.max(0, math.min(100, x)) end
 
 local function of_combined()
   local mix = tree.mix_terms
-  if not mix then return 0, 100 end
+  if not mix or mix.model then return 0, 100 end
   local low, high = mix.constant, mix.constant
   for _, role in ipairs { "fit", "engagement" } do
     local _, most = of_model(role)

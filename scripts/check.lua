@@ -252,6 +252,17 @@ end
 
 local function check_mix()
   local models = tree.policy and tree.policy.models or {}
+  if models.split then
+    if tree.mix then
+      tree.problem(
+        tree.mix,
+        "models.split names one model, and the combined score is that model's own: leave score.combined { … } out; "
+          .. "points beside it come from score.adjust"
+      )
+    end
+    tree.mix_terms = { fit = 0, engagement = 0, model = 1, constant = 0 }
+    return
+  end
   if not tree.mix then
     if models.fit and models.engagement then
       tree.problem(tree.policy, "two models and no score.combined { … }: how do fit and engagement add up?")

@@ -204,8 +204,10 @@ local function lay_out(plan)
     end
     return at, count
   end
+  local singles = { "now", "stage", "since", "timer", "fit", "engagement", "owner", "manual", "acted", "is_event" }
+  if tree.mix_terms.model then singles[#singles + 1] = "model" end
   plan.input, plan.input_count = sequence(
-    { "now", "stage", "since", "timer", "fit", "engagement", "owner", "manual", "acted", "is_event" },
+    singles,
     {
       { "features", #tree.signals.names },
       { "tests", #plan.tests },
@@ -422,6 +424,7 @@ local function emit_scores(e)
   for _, role in ipairs { "fit", "engagement" } do
     if mix[role] ~= 0 then terms[#terms + 1] = ("round(%s * %s)"):format(literal(mix[role]), input(e, role)) end
   end
+  if mix.model then terms[#terms + 1] = input(e, "model") end
   local blocks = { ("  %s = %s"):format(combined, table.concat(terms, " + ")) }
   for i, adjust in ipairs(tree.adjustments) do
     local points = literal(milli(adjust.points))

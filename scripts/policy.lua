@@ -11,16 +11,17 @@ local KEYS = {
   eligible = "condition",
   mode = "text",
 }
-local ROLES = { "fit", "engagement" }
+local ROLES = { "fit", "engagement", "split" }
+local IS_ROLE = { fit = true, engagement = true, split = true }
 local MODES = { act = true, score = true, collect = true }
 
 local function read_models(entry, given)
   local models = {}
   for role, model in pairs(given or {}) do
-    if role ~= "fit" and role ~= "engagement" then
+    if not IS_ROLE[role] then
       tree.problem(
         entry,
-        "policy '%s': models has fit and engagement, not '%s'%s",
+        "policy '%s': models has fit and engagement, or split, not '%s'%s",
         entry.name,
         tostring(role),
         tree.hint(role, ROLES)
@@ -31,16 +32,24 @@ local function read_models(entry, given)
       models[role] = model
     end
   end
+  if models.split and (models.fit or models.engagement) then
+    tree.problem(
+      entry,
+      "policy '%s': models.split is one model that gives both fit and engagement: name it alone, or name two without it",
+      entry.name
+    )
+    models.split = nil
+  end
   return models
 end
 
---- policy "name" { owner, rationale, boundary, models = {fit, engagement}, team, eligible, mode }
+--- policy "name" { owner, rationale, boundary, models = {fit, engagement} or {split}, team, eligible, mode }
 ---@param name string the policy's folder
 ---@class PolicyHead
 ---@field owner string who answers for it
 ---@field rationale string
 ---@field boundary string what it must never do
----@field models? {fit?: string, engagement?: string}
+---@field models? {fit?: string, engagement?: string, split?: string} split: one model, told apart by feature group
 ---@field team? string the csv of people
 ---@field eligible? Condition
 ---@field mode? string "act" (default), "score" or "collect"

@@ -166,6 +166,19 @@ static void put_sum(const struct page *p, const char *title, const char *const *
   grid_deinit(&t);
 }
 
+// Of a split model the two scores are sums of their own, beside the combined one.
+static void put_parts(const struct page *p) {
+  static const char *const whole[] = {"model", NULL}, *const fit[] = {"fit", "fit_score", NULL},
+                           *const engagement[] = {"engagement", "engagement_score", NULL};
+  struct bytes reason;
+  bool is_split = false;
+  for (struct each each = each_of(field(p->decision, "reasons")); each_next(&each, &reason);)
+    is_split |= is_one_of(field_text(reason, "kind"), whole);
+  if (!is_split) return;
+  put_sum(p, "fit: the profile alone", fit, "scores.fit");
+  put_sum(p, "engagement: the behaviour alone", engagement, "scores.engagement");
+}
+
 static void put_moves(const struct page *p) {
   static const char *const kinds[] = {"transition", "route", NULL};
   struct grid t;
@@ -263,12 +276,13 @@ static void put_proof(const struct page *p) {
 }
 
 static void put_page(struct bytes answer, bool all, struct buf *out) {
-  static const char *const combined[] = {"fit", "engagement", "constant", "adjust", "cap", "rounding", NULL};
+  static const char *const combined[] = {"model", "fit", "engagement", "constant", "adjust", "cap", "rounding", NULL};
   static const char *const intent[] = {"evidence", "channel_cap", NULL};
   struct page page = {
       .answer = answer, .decision = field(answer, "decision"), .width = show_width(), .all = all, .out = out};
   put_head(&page);
   put_sum(&page, "score", combined, "scores.combined");
+  put_parts(&page);
   put_sum(&page, "evidence", intent, "scores.intent");
   put_moves(&page);
   put_conditions(&page);

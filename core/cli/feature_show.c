@@ -151,6 +151,7 @@ static void put_models(const struct policy *policy, size_t feature, struct buf *
   struct buf rows = {0};
   size_t count = model_rows(policy_model_fit(policy), "fit", feature, &rows);
   count += model_rows(policy_model_engagement(policy), "engagement", feature, &rows);
+  count += model_rows(policy_model_split(policy), "split", feature, &rows);
   mp_put_cstr(out, "models"), mp_put_array(out, (uint32_t)count);
   buf_append_bytes(out, buf_bytes(&rows));
   buf_deinit(&rows);
@@ -186,7 +187,7 @@ static bool has_term(const struct model_bound *model, size_t feature) {
 
 static bool is_read(const struct policy *policy, size_t feature) {
   return rules_of(policy, feature) || has_term(policy_model_fit(policy), feature) ||
-         has_term(policy_model_engagement(policy), feature);
+         has_term(policy_model_engagement(policy), feature) || has_term(policy_model_split(policy), feature);
 }
 
 // ---- since when ----

@@ -41,29 +41,69 @@ static struct row *add_points(struct ledger *ledger, const char *kind, const cha
   return row;
 }
 
+static struct row *add_term(struct ledger *ledger, const struct answer_facts *f, const char *kind, int feature,
+                            double points) {
+  const struct feature_info *info = feature_info(policy_features(f->policy), (size_t)feature);
+  struct row *row = add_points(ledger, kind, info->name, pm_milli(points));
+  if (!row) return NULL;
+  row->info = info;
+  row->value = f->values[feature];
+  row->text = f->texts[feature];
+  return row;
+}
+
+static void explain_row(struct row *row, const char *why) {
+  if (row) row->why = why;
+}
+
+static const char calibrated[] = "what the model's margin is found to mean", held[] = "kept within 0 and 100";
+
 // One model's share of the combined score: its base, its terms, and what the cap of 0..100 took from it.
 static void add_model(struct ledger *ledger, const struct answer_facts *f, const char *kind,
                       const struct model_bound *model, const struct model_output *output, const double *points,
                       double weight, int64_t cap_milli) {
-  const struct feature_set *set = policy_features(f->policy);
   add_points(ledger, kind, "base", pm_milli(weight * output->base_points));
-  for (size_t t = 0; t < model_terms(model); t++) {
-    int feature = model_term_feature(model, t);
-    const struct feature_info *info = feature_info(set, (size_t)feature);
-    struct row *row = add_points(ledger, kind, info->name, pm_milli(weight * points[t]));
-    if (!row) continue;
-    row->info = info;
-    row->value = f->values[feature];
-    row->text = f->texts[feature];
-  }
-  struct row *calibration = add_points(ledger, kind, "calibration", pm_milli(weight * output->calibration_points));
-  if (calibration) calibration->why = "what the model's margin is found to mean";
-  struct row *cap = add_points(ledger, "cap", kind, pm_milli(weight * (double)cap_milli / 1000.0));
-  if (cap) cap->why = "kept within 0 and 100";
+  for (size_t t = 0; t < model_terms(model); t++)
+    add_term(ledger, f, kind, model_term_feature(model, t), weight * points[t]);
+  explain_row(add_points(ledger, kind, "calibration", pm_milli(weight * output->calibration_points)), calibrated);
+  explain_row(add_points(ledger, "cap", kind, pm_milli(weight * (double)cap_milli / 1000.0)), held);
+}
+
+// The terms of one group of a split model, of kind "fit" or "engagement".
+static int64_t add_group(struct ledger *ledger, const struct answer_facts *f, const char *kind,
+                         enum feature_class class) {
+  const struct model_bound *model = policy_model_split(f->policy);
+  int64_t before = ledger->sum;
+  for (size_t t = 0; t < model_terms(model); t++)
+    if (model_term_class(model, t) == class)
+      add_term(ledger, f, kind, model_term_feature(model, t), f->whole_points[t]);
+  return ledger->sum - before;
+}
+
+// What makes a group's rows its score, beside the combined one: base, calibration, cap and rounding of its own.
+static void add_part(struct ledger *ledger, const char *kind, const struct model_output *part, int64_t cap_milli,
+                     int64_t terms_milli, int64_t score_milli) {
+  int64_t combined = ledger->sum;
+  add_points(ledger, kind, "base", pm_milli(part->base_points));
+  explain_row(add_points(ledger, kind, "calibration", pm_milli(part->calibration_points)), calibrated);
+  explain_row(add_points(ledger, kind, "cap", cap_milli), held);
+  add_points(ledger, kind, "rounding", score_milli - terms_milli - (ledger->sum - combined));
+  ledger->sum = combined;
+}
+
+static void add_split(struct ledger *ledger, const struct answer_facts *f) {
+  const struct policy_outcome *o = f->outcome;
+  add_points(ledger, "model", "base", pm_milli(f->whole.base_points));
+  int64_t fit = add_group(ledger, f, "fit", FEATURE_PROFILE);
+  int64_t engagement = add_group(ledger, f, "engagement", FEATURE_BEHAVIOUR);
+  explain_row(add_points(ledger, "model", "calibration", pm_milli(f->whole.calibration_points)), calibrated);
+  add_part(ledger, "fit_score", &f->fit, o->cap_fit_milli, fit, o->fit_milli);
+  add_part(ledger, "engagement_score", &f->engagement, o->cap_engagement_milli, engagement, o->engagement_milli);
 }
 
 static void add_score(struct ledger *ledger, const struct answer_facts *f) {
   const struct policy_outcome *o = f->outcome;
+  if (f->whole_points) add_split(ledger, f);
   if (f->has_fit && o->weight_fit != 0)
     add_model(ledger, f, "fit", policy_model_fit(f->policy), &f->fit, f->fit_points, o->weight_fit, o->cap_fit_milli);
   if (f->has_engagement && o->weight_engagement != 0)
@@ -184,7 +224,8 @@ static void put_model(struct buf *out, const char *key, const struct model_bound
 
 // The combined score on its scale, read back as a probability.
 static double probability_of(const struct answer_facts *f) {
-  const struct model_bound *model = policy_model_engagement(f->policy);
+  const struct model_bound *model = policy_model_split(f->policy);
+  if (!model) model = policy_model_engagement(f->policy);
   if (!model) model = policy_model_fit(f->policy);
   double even = 50, doubling = 10;
   if (model) {
@@ -241,9 +282,10 @@ uint64_t answer_put(const struct answer_facts *facts, uint64_t inputs_hash, stru
   put_rows(&ledger, out);
   const struct policy_info *policy = policy_info(facts->policy);
   put_version(out, "policy", policy->name, policy->version);
+  const struct model_bound *split = policy_model_split(facts->policy), *fit = policy_model_fit(facts->policy);
   const struct model_bound *engagement = policy_model_engagement(facts->policy);
-  put_model(out, "model", engagement ? engagement : policy_model_fit(facts->policy));
-  put_model(out, "fit_model", policy_model_fit(facts->policy));
+  put_model(out, "model", split ? split : engagement ? engagement : fit);
+  put_model(out, "fit_model", split ? split : fit);
   uint64_t hash = hash64_seed(bytes_of(out->p + start, out->n - start), inputs_hash);
   char hex[17];
   snprintf(hex, sizeof hex, "%016llx", (unsigned long long)hash);

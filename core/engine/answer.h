@@ -13,7 +13,9 @@ struct answer_facts {
   bool has_fit, has_engagement;
   struct model_output fit, engagement;
   const double *fit_points, *engagement_points; // a term's points, unweighted
-  const char *cause;                            // "event", "timer", "merge"
+  struct model_output whole;                    // of a split model: fit and engagement are its parts
+  const double *whole_points;
+  const char *cause; // "event", "timer", "merge"
 };
 
 #define ANSWER_ROWS_MAX 640

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct side { // one of the two models
+struct side { // one of the models; of a split one, `fit` and `engagement` are outputs alone
   double contributions[256], points[256];
   struct model_output output;
   bool present;
@@ -31,7 +31,7 @@ struct engine {
   struct policy_vm *explain_vm;
   double values[FEATURES_MAX], ages[FEATURES_MAX];
   struct bytes texts[FEATURES_MAX];
-  struct side fit, engagement;
+  struct side fit, engagement, split;
   struct buf backup; // the lead before the decision at hand
   struct buf bytes;  // answers and effects of this call's decisions
   struct decision *decision;
@@ -108,12 +108,22 @@ static void explain_side(struct side *side, const struct model_bound *model, con
   if (model) model_explain(model, values, texts, side->contributions, side->points, &side->output);
 }
 
+// Fit and engagement are what a split model says by the profile alone and by the behaviour alone.
+static void split_in_two(struct engine *e, const struct model_bound *model) {
+  const struct side *whole = &e->split;
+  model_part(model, FEATURE_PROFILE, whole->contributions, whole->points, &whole->output, &e->fit.output);
+  model_part(model, FEATURE_BEHAVIOUR, whole->contributions, whole->points, &whole->output, &e->engagement.output);
+  e->fit.present = e->engagement.present = true;
+}
+
 // Features and scores of the lead at `now_ms`, ready for the policy.
 static void observe(struct engine *e, const struct policy *policy, struct lead *lead, int64_t now_ms) {
   feature_read(policy_features(policy), lead_feature_state(lead), now_ms, e->values, e->texts);
   if (policy_asks_ages(policy)) feature_ages(policy_features(policy), lead_feature_state(lead), now_ms, e->ages);
   score_side(&e->fit, policy_model_fit(policy), e->values, e->texts);
   score_side(&e->engagement, policy_model_engagement(policy), e->values, e->texts);
+  score_side(&e->split, policy_model_split(policy), e->values, e->texts);
+  if (e->split.present) split_in_two(e, policy_model_split(policy));
 }
 
 static struct policy_input input_of(const struct engine *e, const struct lead *lead, const struct event *event,
@@ -130,7 +140,8 @@ static struct policy_input input_of(const struct engine *e, const struct lead *l
                                .has_fit = e->fit.present,
                                .has_engagement = e->engagement.present,
                                .fit = e->fit.output,
-                               .engagement = e->engagement.output};
+                               .engagement = e->engagement.output,
+                               .whole = e->split.output};
 }
 
 // What a decision's call is for, where there is no event: a transition's timer, or this.
@@ -153,6 +164,8 @@ static struct answer_facts facts_of(const struct engine *e, const struct policy 
                                .engagement = e->engagement.output,
                                .fit_points = e->fit.points,
                                .engagement_points = e->engagement.points,
+                               .whole = e->split.output,
+                               .whole_points = e->split.present ? e->split.points : NULL,
                                .cause = cause};
 }
 
@@ -516,7 +529,8 @@ static void put_features(const struct engine *e, const struct policy *policy, co
   for (size_t i = 0; i < feature_count(set); i++) {
     const struct feature_info *info = feature_info(set, i);
     double points = points_of(&e->fit, policy_model_fit(policy), i, o ? o->weight_fit : 0) +
-                    points_of(&e->engagement, policy_model_engagement(policy), i, o ? o->weight_engagement : 0);
+                    points_of(&e->engagement, policy_model_engagement(policy), i, o ? o->weight_engagement : 0) +
+                    points_of(&e->split, policy_model_split(policy), i, o ? o->weight_model : 0);
     mp_put_map(out, 9);
     mp_put_cstr(out, "name");
     mp_put_cstr(out, info->name);
@@ -616,6 +630,7 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
     mp_put_cstr(out, "features");
     explain_side(&e->fit, policy_model_fit(release->policy), e->values, e->texts);
     explain_side(&e->engagement, policy_model_engagement(release->policy), e->values, e->texts);
+    explain_side(&e->split, policy_model_split(release->policy), e->values, e->texts);
     double ages[FEATURES_MAX];
     feature_ages(policy_features(release->policy), lead_feature_state(l), now_ms, ages);
     put_features(e, release->policy, &outcome, ages, out);

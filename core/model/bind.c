@@ -11,6 +11,7 @@
 
 struct model_bound {
   const struct model *model;
+  bool is_profile[MODEL_TERMS_MAX]; // of terms: the feature is of the profile, else of the behaviour
   int feature_of[];
 };
 
@@ -76,7 +77,10 @@ int model_bind(const struct model *model, const struct feature_set *set, struct 
   struct misfits misfits = {.used = 0};
   struct model_bound *bound = xmalloc(sizeof(*bound) + model->term_count * sizeof(bound->feature_of[0]));
   bound->model = model;
-  for (size_t t = 0; t < model->term_count; t++) bound->feature_of[t] = find_feature(&model->terms[t], set, &misfits);
+  for (size_t t = 0; t < model->term_count; t++) {
+    int at = bound->feature_of[t] = find_feature(&model->terms[t], set, &misfits);
+    bound->is_profile[t] = at >= 0 && feature_info(set, (size_t)at)->class == FEATURE_PROFILE;
+  }
   if (misfits.count == 0) {
     *out = bound;
     return ITD_OK;
@@ -97,6 +101,11 @@ size_t model_terms(const struct model_bound *bound) { return bound->model->term_
 int model_term_feature(const struct model_bound *bound, size_t term) {
   CHECK(term < bound->model->term_count);
   return bound->feature_of[term];
+}
+
+enum feature_class model_term_class(const struct model_bound *bound, size_t term) {
+  CHECK(term < bound->model->term_count);
+  return bound->is_profile[term] ? FEATURE_PROFILE : FEATURE_BEHAVIOUR;
 }
 
 // What a margin says is not always so: the rest is a row of its own.
@@ -128,4 +137,22 @@ void model_score(const struct model_bound *bound, const double *values, const st
 void model_explain(const struct model_bound *bound, const double *values, const struct bytes *texts,
                    double *contributions, double *points, struct model_output *out) {
   score(bound, values, texts, true, contributions, points, out);
+}
+
+void model_part(const struct model_bound *bound, enum feature_class class, const double *contributions,
+                const double *points, const struct model_output *whole, struct model_output *part) {
+  const struct model *model = bound->model;
+  bool is_profile = class == FEATURE_PROFILE;
+  double margin = whole->base_margin, sum = whole->base_points;
+  for (size_t t = 0; t < model->term_count; t++) {
+    if (bound->is_profile[t] != is_profile) continue;
+    margin += contributions[t];
+    sum += points[t];
+  }
+  *part = (struct model_output){.margin = margin + 0.0,
+                                .base_margin = whole->base_margin,
+                                .probability = pm_sigmoid(margin),
+                                .points = sum + 0.0,
+                                .base_points = whole->base_points};
+  calibrate(model, part);
 }

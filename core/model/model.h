@@ -78,6 +78,7 @@ const struct model_info *model_bound_info(const struct model_bound *bound);
 // One row of a ledger: what a feature adds. Terms in the model's order.
 size_t model_terms(const struct model_bound *bound);
 int model_term_feature(const struct model_bound *bound, size_t term); // index in the feature set
+enum feature_class model_term_class(const struct model_bound *bound, size_t term);
 struct model_output {
   // log-odds; base_margin + sum of contributions, added in term order. Of trees it is the library's margin to the bit, and
   // the sum that but for rounding (1e-5 of the largest of them).
@@ -101,3 +102,8 @@ void model_score(const struct model_bound *bound, const double *values, const st
 // of microseconds for a hundred trees), where model_score has what each step down a tree changed.
 void model_explain(const struct model_bound *bound, const double *values, const struct bytes *texts,
                    double *contributions, double *points, struct model_output *out);
+// What the model says by the features of one class alone, as if those of the other added nothing: the base and that class's
+// terms of a row that model_score gave, calibrated as any margin is. Margin and points are the base's and those terms',
+// added in term order.
+void model_part(const struct model_bound *bound, enum feature_class class, const double *contributions,
+                const double *points, const struct model_output *whole, struct model_output *part);

@@ -30,9 +30,11 @@ static void use_on(struct shard *shard, void *context) {
 }
 
 static uint32_t models_number(const struct policy *policy) {
-  const struct model_bound *model[] = {policy_model_fit(policy), policy_model_engagement(policy)};
+  const struct model_bound *model[] = {policy_model_fit(policy), policy_model_engagement(policy),
+                                       policy_model_split(policy)};
   uint64_t h = 0;
-  for (size_t i = 0; i < 2; i++) h = hash_mix(h, model[i] ? model_bound_info(model[i])->number_hash : 0);
+  for (size_t i = 0; i < (model[2] ? 3 : 2); i++)
+    h = hash_mix(h, model[i] ? model_bound_info(model[i])->number_hash : 0);
   return (uint32_t)h;
 }
 
@@ -174,7 +176,8 @@ static bool is_read(const struct policy *policy, size_t feature) {
   const struct policy_read *reads = policy_reads(policy, &count);
   for (size_t i = 0; i < count; i++)
     if (reads[i].feature == feature) return true;
-  return has_term(policy_model_fit(policy), feature) || has_term(policy_model_engagement(policy), feature);
+  return has_term(policy_model_fit(policy), feature) || has_term(policy_model_engagement(policy), feature) ||
+         has_term(policy_model_split(policy), feature);
 }
 
 // What the policy reads of features that the release before did not have: until a backfill they know nothing of the time

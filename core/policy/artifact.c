@@ -417,7 +417,8 @@ static const char *const in_names[IN_SLOTS] = {
     [IN_TIMER] = "timer",   [IN_FIT] = "fit",           [IN_OWNER] = "owner",
     [IN_MANUAL] = "manual", [IN_ACTED] = "acted",       [IN_IS_EVENT] = "is_event",
     [IN_TESTS] = "tests",   [IN_AGES] = "ages",         [IN_DRAWS] = "draws",
-    [IN_EVENTS] = "events", [IN_FEATURES] = "features", [IN_ENGAGEMENT] = "engagement"};
+    [IN_EVENTS] = "events", [IN_FEATURES] = "features", [IN_ENGAGEMENT] = "engagement",
+    [IN_MODEL] = "model"};
 static const char *const out_names[OUT_SLOTS] = {[OUT_ELIGIBLE] = "eligible",
                                                  [OUT_INELIGIBLE] = "ineligible",
                                                  [OUT_STAGE] = "stage",
@@ -467,7 +468,7 @@ static void parse_layout(struct parse *p, const char *key, const char *const *na
   }
   check_layout_keys(p, map, at, names, count);
   for (size_t i = 0; i < count && p->status == 0; i++) {
-    bool is_optional = size[i] == 0 && strcmp(names[i], "ages") == 0; // older archives have none
+    bool is_optional = size[i] == 0 && (strcmp(names[i], "ages") == 0 || strcmp(names[i], "model") == 0); // or older
     offset[i] = (uint32_t)get_whole(p, map, at, names[i], is_optional ? 0 : -1, 0, total);
     if (p->status == 0 && size[i] > total - offset[i]) {
       fail(p, "%s.%s takes %u doubles from %u on, and there are %u", at, names[i], size[i], offset[i], total);
@@ -488,6 +489,7 @@ static void parse_layouts(struct parse *p) {
   uint32_t in_size[IN_SLOTS], out_size[OUT_SLOTS];
   for (size_t i = 0; i < IN_SLOTS; i++) in_size[i] = 1;
   for (size_t i = 0; i < OUT_SLOTS; i++) out_size[i] = 1;
+  in_size[IN_MODEL] = a->model[2] != NULL;
   in_size[IN_FEATURES] = (uint32_t)a->feature_count;
   in_size[IN_AGES] = (uint32_t)a->age_count;
   in_size[IN_TESTS] = (uint32_t)a->test_count;
@@ -508,15 +510,25 @@ static void parse_models(struct parse *p) {
   struct bytes models = get_map(p, "models", false);
   const char *fit = models.n ? get_text(p, models, "models", "fit", "") : "";
   const char *engagement = models.n ? get_text(p, models, "models", "engagement", "") : "";
+  const char *split = models.n ? get_text(p, models, "models", "split", "") : "";
   p->a->model[0] = *fit ? fit : NULL;
   p->a->model[1] = *engagement ? engagement : NULL;
+  p->a->model[2] = *split ? split : NULL;
+  if (*split && (*fit || *engagement)) fail(p, "models.split stands beside models.fit or models.engagement");
   struct bytes mix = get_map(p, "mix", false);
-  if (mix.n == 0) return;
+  if (mix.n == 0) {
+    if (*split) fail(p, "mix.model must be 1: the combined score is the split model's");
+    return;
+  }
+  p->a->mix_model = get_number(p, mix, "mix", "model", 0, 1);
   p->a->mix_fit = get_number(p, mix, "mix", "fit", 0, 1000);
   p->a->mix_engagement = get_number(p, mix, "mix", "engagement", 0, 1000);
   p->a->mix_constant = get_number(p, mix, "mix", "constant", 0, 1e6);
   if (p->a->mix_fit != 0 && !*fit) fail(p, "mix.fit weighs a model that models does not name");
   if (p->a->mix_engagement != 0 && !*engagement) fail(p, "mix.engagement weighs a model that models does not name");
+  bool counts_once = p->a->mix_model == 1;
+  if (p->status == 0 && counts_once != (*split != 0))
+    fail(p, "mix.model is %g; it is 1 where models.split names a model, and else 0", p->a->mix_model);
 }
 
 static void parse_mode(struct parse *p) {

@@ -23,8 +23,9 @@
 //   schemas       the signal set's schemas, as schema_set_compile wants them; absent or empty: none
 //   schema_files  [path] of each
 //   quality       its rules for sources, as quality_compile wants them; absent or empty: none
-//   models        {fit = "b2b_fit" or "b2b_fit@3", engagement = …} (each optional; without @ the highest version)
-//   mix           {fit = 0.3, engagement = 0.7, constant = 0}
+//   models        {fit = "b2b_fit" or "b2b_fit@3", engagement = …} (each optional; without @ the highest version), or
+//                 {split = …}: one model for both
+//   mix           {fit = 0.3, engagement = 0.7, constant = 0}, of a split model {fit = 0, engagement = 0, model = 1, constant = 0}
 //   bands         [{name, from (points)}]  ascending
 //   stages        [{name, final (bool), path, line}]; stage 0 is the start
 //   transitions   [{from, to (stage numbers), why, path, line, after_ms (0: none)}] in the order in which they are tried
@@ -52,8 +53,8 @@
 //   source        text of the chunk for lua/vm.h
 //
 // layout.input   now stage since timer (transition number + 1, 0 none) fit engagement (capped points in thousandths, 0
-//   without a model) owner (-1 none) manual (0/1) acted is_event (0/1), and the first of each run: features tests
-//   ages (optional where there are none) events draws
+//   without a model) owner (-1 none) manual (0/1) acted is_event (0/1), model (of a split model: its points in thousandths,
+//   not capped; else absent), and the first of each run: features tests ages (optional where there are none) events draws
 // layout.output  eligible ineligible (index, -1) stage steps (count, then 8 transition numbers, then 1 when cut)
 //   combined (thousandths, after the cap) cap (thousandths that the cap added) band intent (thousandths) owner (-1
 //   none; unchanged: the one that came in) route (-1) action utility held (0 none, 1 hold_out, 2 per_lead,
@@ -64,7 +65,7 @@
 //
 // Arithmetic of the compiled chunk: + - * / and comparisons, math.floor, and exp2 from base/pmath; round to thousandths
 // with ties to even (host gives `round_even`). combined = round(mix.fit * fit) + round(mix.engagement * engagement)
-// + round(constant * 1000) + adjustments, clamped to 0..100,000. intent = sum of evidence rows + channel_caps rows. So
+// + mix.model * model + round(constant * 1000) + adjustments, clamped to 0..100,000. intent = sum of evidence rows + channel_caps rows. So
 // every sum is exact in integers.
 //
 // What the engine believes. Parsing refuses an artifact (ITD_EPOLICY) with an unknown or missing layout name, spans
@@ -110,6 +111,7 @@ enum artifact_in {
   IN_MANUAL,
   IN_ACTED,
   IN_IS_EVENT,
+  IN_MODEL,
   IN_FEATURES,
   IN_TESTS,
   IN_AGES,
@@ -168,8 +170,8 @@ struct artifact {
   struct bytes schemas, quality; // empty: none
   struct bytes *schema_file;
   size_t schema_file_count;
-  const char *model[2]; // fit, engagement; "NAME" or "NAME@VERSION"; NULL: none
-  double mix_fit, mix_engagement, mix_constant;
+  const char *model[3]; // fit, engagement, split; "NAME" or "NAME@VERSION"; NULL: none
+  double mix_fit, mix_engagement, mix_model, mix_constant;
   struct policy_entry *entry[POLICY_TABLES];
   size_t count[POLICY_TABLES];
   struct artifact_timers *timers; // of each stage

@@ -21,7 +21,7 @@ enum { NAME_MAX_BYTES = 63, ARCHIVE_FORMAT = 1 };
 // What the same text means: a lead's state is laid out by both.
 static const long long SEMANTICS = (long long)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
 
-const char *const bundle_model_role[BUNDLE_MODELS] = {"fit", "engagement"};
+const char *const bundle_model_role[BUNDLE_MODELS] = {"fit", "engagement", "split"};
 
 void bundle_init(struct bundle *b) {
   memset(b, 0, sizeof *b);
@@ -375,8 +375,9 @@ void bundle_pack(const struct bundle *b, struct buf *out) {
     mp_put_cstr(out, b->modules[i].path);
     mp_put_bin(out, b->modules[i].text);
   }
-  mp_put_cstr(out, "models"), mp_put_array(out, BUNDLE_MODELS);
-  for (int role = 0; role < BUNDLE_MODELS; role++) put_model(out, &b->model[role]);
+  int roles = b->model[BUNDLE_SPLIT].name ? BUNDLE_MODELS : BUNDLE_SPLIT; // as before there were split ones
+  mp_put_cstr(out, "models"), mp_put_array(out, (uint32_t)roles);
+  for (int role = 0; role < roles; role++) put_model(out, &b->model[role]);
   char built[2 * SHA256_SIZE + 1];
   digest_of(b->built, built);
   mp_put_cstr(out, "built"), mp_put_bin(out, b->built);
@@ -428,8 +429,8 @@ static bool unpack_modules(struct bundle *b, struct bytes list) {
 static bool unpack_models(struct bundle *b, struct bytes list) {
   struct mp m = mp_of(list);
   struct mp_value head = mp_next(&m);
-  if (head.type != MP_ARRAY || head.count != BUNDLE_MODELS) return false;
-  for (int role = 0; role < BUNDLE_MODELS; role++) {
+  if (head.type != MP_ARRAY || head.count < BUNDLE_SPLIT || head.count > BUNDLE_MODELS) return false;
+  for (uint32_t role = 0; role < head.count; role++) {
     struct bundle_model *model = &b->model[role];
     if (mp_peek(&m) == MP_NIL) {
       mp_next(&m);

@@ -12,8 +12,8 @@ struct bundle_model {
   const char *name, *version;
   struct bytes model_json, weights_json;
 };
-enum { BUNDLE_FIT, BUNDLE_ENGAGEMENT, BUNDLE_MODELS };
-extern const char *const bundle_model_role[BUNDLE_MODELS]; // "fit", "engagement"
+enum { BUNDLE_FIT, BUNDLE_ENGAGEMENT, BUNDLE_SPLIT, BUNDLE_MODELS };
+extern const char *const bundle_model_role[BUNDLE_MODELS]; // "fit", "engagement", "split"
 
 struct bundle {
   const char *name;

@@ -90,6 +90,7 @@ static void fill_input(const struct policy *policy, const struct policy_input *i
   in[at[IN_MANUAL]] = state->owner_is_manual != 0;
   in[at[IN_ACTED]] = (double)state->acted_ms;
   in[at[IN_IS_EVENT]] = input->event != NULL;
+  if (a->model[BUNDLE_SPLIT]) in[at[IN_MODEL]] = (double)outcome->model_milli;
   if (a->feature_count > 0) memcpy(in + at[IN_FEATURES], input->values, a->feature_count * sizeof *in);
   fill_tests(policy, input->texts, in + at[IN_TESTS]);
   fill_ages(policy, input->ages, in + at[IN_AGES]);
@@ -179,13 +180,14 @@ static int64_t read_rows(struct reading *r, enum artifact_out slot, enum policy_
 static void read_scores(struct reading *r, struct policy_outcome *o) {
   o->weight_fit = r->a->mix_fit;
   o->weight_engagement = r->a->mix_engagement;
+  o->weight_model = r->a->mix_model;
   o->constant_points = r->a->mix_constant;
   o->combined_milli = whole(r, OUT_COMBINED, 0, POINTS_MAX_MILLI);
   o->cap_milli = whole(r, OUT_CAP, -2 * POLICY_ROWS_MAX * ROW_MAX_MILLI, 2 * POLICY_ROWS_MAX * ROW_MAX_MILLI);
   int64_t sum = read_rows(r, OUT_ADJUSTMENTS, POLICY_ADJUSTMENTS, true, o->row, &o->row_count);
   sum += (int64_t)pm_round_even(o->weight_fit * (double)o->fit_milli);
   sum += (int64_t)pm_round_even(o->weight_engagement * (double)o->engagement_milli);
-  sum += (int64_t)pm_round_even(o->constant_points * 1000);
+  sum += (int64_t)pm_round_even(o->constant_points * 1000) + o->model_milli;
   if (r->status == 0 && sum + o->cap_milli != o->combined_milli) {
     disbelieve(r, artifact_out_name(OUT_COMBINED), 0, (double)o->combined_milli, "not the sum of its parts");
   }
@@ -256,6 +258,7 @@ int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct
   memcpy(vm->state, state, policy->state_size);
   o->fit_milli = capped(input->has_fit, input->fit.points, &o->cap_fit_milli);
   o->engagement_milli = capped(input->has_engagement, input->engagement.points, &o->cap_engagement_milli);
+  o->model_milli = a->model[BUNDLE_SPLIT] ? pm_milli(input->whole.points) : 0;
   o->stage_before = state->stage;
   fill_input(policy, input, state, o, vm_in(vm->vm));
   for (size_t i = 0; i < a->shape.out_count; i++) out[i] = NAN; // what the call does not write is not believed
@@ -298,6 +301,7 @@ bool policy_outcome_same(const struct policy_outcome *a, const struct policy_out
                 a->combined_milli == b->combined_milli && a->cap_fit_milli == b->cap_fit_milli &&
                 a->cap_engagement_milli == b->cap_engagement_milli && a->cap_milli == b->cap_milli &&
                 bits_same(a->weight_fit, b->weight_fit) && bits_same(a->weight_engagement, b->weight_engagement) &&
+                bits_same(a->weight_model, b->weight_model) && a->model_milli == b->model_milli &&
                 bits_same(a->constant_points, b->constant_points) && a->band == b->band;
   bool rows = rows_same(a->row, a->row_count, b->row, b->row_count) &&
               rows_same(a->evidence, a->evidence_count, b->evidence, b->evidence_count) &&

@@ -370,6 +370,20 @@ static void check_schemas(const struct policy *policy, struct findings *f) {
   policy_report_deinit(&mine);
 }
 
+// A split model without features of one group would have a score that says nothing.
+static void check_split(const struct policy *policy, const char *path, struct findings *f) {
+  const struct model_bound *bound = policy->bound[BUNDLE_SPLIT];
+  size_t count[2] = {0};
+  for (size_t t = 0; t < model_terms(bound); t++) count[model_term_class(bound, t) == FEATURE_PROFILE]++;
+  if (count[0] && count[1]) return;
+  found(
+      f, ITD_EMODEL, path,
+      "all its %zu features are %s, and a split model gives fit by the profile and engagement by the behaviour; write "
+      "models = { %s = \"%s\" }",
+      model_terms(bound), count[1] ? "profile" : "behaviour", count[1] ? "fit" : "engagement",
+      model_bound_info(bound)->name);
+}
+
 // fit is the profile alone, engagement the behaviour alone: else an outcome's two scores would not mean what they are
 // called.
 static void check_classes(const struct policy *policy, int role, const char *path, struct findings *f) {
@@ -400,6 +414,8 @@ static void bind_model(struct policy *policy, int role, struct findings *f) {
   }
   if (status != 0)
     found_error(f, status, &error, path);
+  else if (role == BUNDLE_SPLIT)
+    check_split(policy, path, f);
   else
     check_classes(policy, role, path, f);
 }
@@ -556,6 +572,7 @@ const struct model_bound *policy_model_fit(const struct policy *policy) { return
 const struct model_bound *policy_model_engagement(const struct policy *policy) {
   return policy->bound[BUNDLE_ENGAGEMENT];
 }
+const struct model_bound *policy_model_split(const struct policy *policy) { return policy->bound[BUNDLE_SPLIT]; }
 
 const struct policy_read *policy_reads(const struct policy *policy, size_t *count) {
   *count = policy->artifact->read_count;

@@ -86,6 +86,7 @@ size_t policy_fold_only(const struct policy *policy, uint8_t *state, const struc
 size_t policy_check_schemas(const struct policy *policy, const struct policy *before, struct policy_report *report);
 const struct model_bound *policy_model_fit(const struct policy *policy);        // NULL: none
 const struct model_bound *policy_model_engagement(const struct policy *policy); // NULL: none
+const struct model_bound *policy_model_split(const struct policy *policy); // one for both, by feature class; NULL: none
 // All Lua and CSV of the bundle, sorted by path: for specs and the tool. Valid as long as the policy.
 const struct lua_module *policy_modules(const struct policy *policy, size_t *count);
 
@@ -179,13 +180,14 @@ struct policy_input {
   int64_t now_ms;
   const double *values; // feature_read's, at now_ms
   const struct bytes *texts;
-  const double *ages;        // feature_ages's, at now_ms; may be NULL where policy_asks_ages is false
-  const struct event *event; // NULL: a timer fired
-  int timer_transition;      // the transition whose timer fired; -1: none
-  uint64_t lead_hash;        // hash64 of the lead's id: hold-outs and weighted routes draw from it
-  uint64_t event_hash;       // hash of (lead, running number): exploration draws from it
-  bool has_fit, has_engagement;
+  const double *ages;           // feature_ages's, at now_ms; may be NULL where policy_asks_ages is false
+  const struct event *event;    // NULL: a timer fired
+  int timer_transition;         // the transition whose timer fired; -1: none
+  uint64_t lead_hash;           // hash64 of the lead's id: hold-outs and weighted routes draw from it
+  uint64_t event_hash;          // hash of (lead, running number): exploration draws from it
+  bool has_fit, has_engagement; // a split model gives both, as its parts
   struct model_output fit, engagement;
+  struct model_output whole; // of a split model
 };
 #define POLICY_STEPS_MAX    8
 #define POLICY_ROWS_MAX     64
@@ -201,8 +203,10 @@ struct policy_outcome {
   int step_count;
   int step[POLICY_STEPS_MAX]; // transitions taken, in order
   bool steps_cut;             // stopped at the bound: more would have fired
-  // combined = constant + weights * scores + adjustments, then caps
-  double weight_fit, weight_engagement, constant_points;
+  // combined = constant + weights * scores + adjustments, then caps; of a split model weight_model is 1 and the model's own
+  // points, not capped, stand in place of the scores
+  double weight_fit, weight_engagement, weight_model, constant_points;
+  int64_t model_milli;                                    // 0 without a split model
   int64_t fit_milli, engagement_milli, combined_milli;    // after caps 0..100,000
   int64_t cap_fit_milli, cap_engagement_milli, cap_milli; // what each cap took away or added
   int row_count, evidence_count;

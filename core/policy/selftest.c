@@ -50,6 +50,12 @@ static void fill_lead(struct trial *t, const struct try_lead *lead, struct polic
   if (input->has_engagement) {
     model_score(bound[BUNDLE_ENGAGEMENT], t->values, t->texts, t->contributions, t->points, &input->engagement);
   }
+  const struct model_bound *split = bound[BUNDLE_SPLIT];
+  if (!split) return;
+  input->has_fit = input->has_engagement = true;
+  model_score(split, t->values, t->texts, t->contributions, t->points, &input->whole);
+  model_part(split, FEATURE_PROFILE, t->contributions, t->points, &input->whole, &input->fit);
+  model_part(split, FEATURE_BEHAVIOUR, t->contributions, t->points, &input->whole, &input->engagement);
 }
 
 static int decide_thrice(struct trial *t, const struct policy_input *input, struct error *err) {

@@ -1,6 +1,9 @@
 -- Reads what `intent send --json` prints: a decision a line, with the line of the event that it answers.
 local answers = {}
 
+-- Kinds of rows that are no part of the combined score.
+local BESIDE = { evidence = true, channel_cap = true, fit_score = true, engagement_score = true }
+
 local function number(text) return text and tonumber(text) / 1000 end
 
 --- The decision in one printed line, or nil (the summary, an error).
@@ -47,7 +50,7 @@ function answers.sums(line)
   local sum = 0
   for kind, rest in line:gmatch '{"kind":"(%a+_?%a*)"(.-)}' do
     local points = rest:match '"points":(%-?%d+)'
-    if points and kind ~= "evidence" and kind ~= "channel_cap" then sum = sum + tonumber(points) end
+    if points and not BESIDE[kind] then sum = sum + tonumber(points) end
   end
   return sum == tonumber(line:match '"combined":(%-?%d+)')
 end

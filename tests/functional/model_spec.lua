@@ -1,49 +1,26 @@
 --- Boosted trees in a daemon: a decision's margin is the one that the file gives by hand, its ledger sums, and an explanation
 --- has each feature's exact share.
-local ffi = require "ffi"
 local harness = require "harness"
+local trees = require "trees"
 
-ffi.cdef [[
-int crypto_hash_sha256(uint8_t *out, const uint8_t *in, unsigned long long n);
-]]
-local sodium = ffi.load "sodium"
-
-local function sha256(text)
-  local out, digits = ffi.new "uint8_t[32]", {}
-  sodium.crypto_hash_sha256(out, text, #text)
-  for i = 0, 31 do digits[i + 1] = ("%02x"):format(out[i]) end
-  return table.concat(digits)
-end
-
-local function booster(features, tree)
-  return ([=[{"learner": {"learner_model_param": {"base_score": "5E-1", "num_class": "0", "num_feature": "%d", "num_target": "1"},
- "objective": {"name": "binary:logistic"}, "gradient_booster": {"name": "gbtree", "model": {"tree_info": [0], "trees": [{%s}]}}},
- "version": [1, 7, 4]}]=]):format(features, tree)
-end
 -- usage_7d < 3 ? (pricing_views_7d < 1 ? -1 : 0.5) : 1.25
-local ENGAGEMENT = booster(2, [=["left_children": [1, 3, -1, -1, -1], "right_children": [2, 4, -1, -1, -1], "split_indices": [0, 1, 0, 0, 0],
-  "split_conditions": [3, 1, 1.25, -1, 0.5], "sum_hessian": [8, 6, 2, 3, 3], "default_left": [1, 1, 0, 0, 0]]=])
+local ENGAGEMENT = trees.booster(2, { [=["left_children": [1, 3, -1, -1, -1], "right_children": [2, 4, -1, -1, -1], "split_indices": [0, 1, 0, 0, 0],
+  "split_conditions": [3, 1, 1.25, -1, 0.5], "sum_hessian": [8, 6, 2, 3, 3], "default_left": [1, 1, 0, 0, 0]]=] })
 -- region in {amer} ? 0.75 : -0.25
-local FIT = booster(1, [=["left_children": [1, -1, -1], "right_children": [2, -1, -1], "split_indices": [0, 0, 0],
+local FIT = trees.booster(1, { [=["left_children": [1, -1, -1], "right_children": [2, -1, -1], "split_indices": [0, 0, 0],
   "split_conditions": [NaN, -0.25, 0.75], "sum_hessian": [8, 6, 2], "default_left": [1, 0, 0], "split_type": [1, 0, 0],
-  "categories": [1], "categories_nodes": [0], "categories_segments": [0], "categories_sizes": [1]]=])
+  "categories": [1], "categories_nodes": [0], "categories_segments": [0], "categories_sizes": [1]]=] })
 
-local function head(name, weights, features)
-  return ([=[{"name": "%s", "version": "9", "kind": "xgboost", "sha256": "%s", "target": "t", "rationale": "r",
- "scale": {"points_to_double_odds": 10, "points_at_even_odds": 50}, "features": [%s]}]=]):format(name, sha256(weights), features)
-end
+local BEHAVIOUR = { '{"name": "usage_7d", "definition": null}', '{"name": "pricing_views_7d", "definition": null}' }
 
 local function files(engagement, calibration)
   return {
-    ["models/b2b_engagement/9/model.json"] = head("b2b_engagement", engagement,
-      '{"name": "usage_7d", "definition": null}, {"name": "pricing_views_7d", "definition": null}'),
+    ["models/b2b_engagement/9/model.json"] = trees.head("b2b_engagement", "9", engagement, BEHAVIOUR),
     ["models/b2b_engagement/9/weights.json"] = engagement,
-    ["models/b2b_engagement/10/model.json"] = calibration and (head("b2b_engagement", engagement,
-      '{"name": "usage_7d", "definition": null}, {"name": "pricing_views_7d", "definition": null}')
-      :gsub('"version": "9"', '"version": "10", "calibration": ' .. calibration)),
+    ["models/b2b_engagement/10/model.json"] = calibration and trees.head("b2b_engagement", "10", engagement, BEHAVIOUR, calibration),
     ["models/b2b_engagement/10/weights.json"] = calibration and engagement,
-    ["models/b2b_fit/9/model.json"] = head("b2b_fit", FIT,
-      '{"name": "region", "definition": null, "categories": ["emea", "amer"]}'),
+    ["models/b2b_fit/9/model.json"] = trees.head("b2b_fit", "9", FIT,
+      { '{"name": "region", "definition": null, "categories": ["emea", "amer"]}' }),
     ["models/b2b_fit/9/weights.json"] = FIT,
   }
 end

@@ -118,7 +118,23 @@ local CASES = {
     { ['fit = "b2b_fit"'] = 'fitt = "b2b_fit"' },
     {
       "policy.lua:18: score.combined reads score.fit, and policy 't' names no models.fit",
-      "policy.lua:6: policy 't': models has fit and engagement, not 'fitt'; did you mean 'fit'?",
+      "policy.lua:6: policy 't': models has fit and engagement, or split, not 'fitt'; did you mean 'fit'?",
+    },
+  },
+  {
+    "a split model beside another",
+    { ['fit = "b2b_fit"'] = 'fit = "b2b_fit", split = "whole"' },
+    {
+      "policy.lua:6: policy 't': models.split is one model that gives both fit and engagement: name it alone, or name two "
+        .. "without it",
+    },
+  },
+  {
+    "a mix beside a split model",
+    { ['fit = "b2b_fit"'] = 'split = "whole"', ['engagement = "b2b_engagement"'] = "" },
+    {
+      "policy.lua:18: models.split names one model, and the combined score is that model's own: leave score.combined { … } "
+        .. "out; points beside it come from score.adjust",
     },
   },
 

@@ -11,8 +11,11 @@
 #include "model/model.h"
 #include "model_text.h"
 
+// Names that begin with "who" are of the profile.
 static void declare(struct buf *out, const char *name, bool is_text) {
-  mp_put_map(out, is_text ? 4 : 2);
+  bool is_profile = strncmp(name, "who", 3) == 0;
+  mp_put_map(out, (is_text ? 4u : 2u) + is_profile);
+  if (is_profile) mp_put_cstr(out, "class"), mp_put_cstr(out, "profile");
   mp_put_cstr(out, "name");
   mp_put_cstr(out, name);
   mp_put_cstr(out, "op");
@@ -98,6 +101,66 @@ static void a_fresh_state_can_be_scored(void **state) {
   feature_set_free(set);
 }
 
+// Random weights, classes and rows: each part is the base and its class's terms, calibrated, and the two miss the whole by the
+// base that both have.
+static void parts_of_a_row(void **state) {
+  (void)state;
+  uint64_t rng = test_seed();
+  for (int round = 0; round < 200; round++) {
+    enum { TERMS = 6 };
+    char name[TERMS][8], json[1400], weights[700];
+    const char *names[TERMS];
+    bool is_profile[TERMS], has_calibration = test_random(&rng) % 2;
+    size_t n = 0, w = 0;
+    double slope = 0.25 + test_unit(&rng), shift = test_unit(&rng) - 0.5;
+    n += (size_t)snprintf(json, sizeof(json),
+                          "{\"name\": \"m\", \"version\": \"1\", \"kind\": \"logistic\", \"sha256\": \"" DIGEST_PLACE
+                          "\", \"target\": \"t\", \"rationale\": \"r\", \"scale\": {\"points_to_double_odds\": 10, "
+                          "\"points_at_even_odds\": 50}, ");
+    if (has_calibration)
+      n += (size_t)snprintf(json + n, sizeof(json) - n,
+                            "\"calibration\": {\"kind\": \"platt\", \"slope\": %.17g, \"intercept\": %.17g}, ", slope,
+                            shift);
+    n += (size_t)snprintf(json + n, sizeof(json) - n, "\"features\": [");
+    w += (size_t)snprintf(weights, sizeof(weights), "{\"intercept\": %.17g, \"terms\": [", test_unit(&rng) - 0.5);
+    for (size_t t = 0; t < TERMS; t++) {
+      is_profile[t] = test_random(&rng) % 2;
+      snprintf(name[t], sizeof(name[t]), "%s%zu", is_profile[t] ? "who" : "did", t);
+      names[t] = name[t];
+      n += (size_t)snprintf(json + n, sizeof(json) - n, "%s{\"name\": \"%s\", \"definition\": null}", t ? ", " : "",
+                            name[t]);
+      w += (size_t)snprintf(weights + w, sizeof(weights) - w,
+                            "%s{\"feature\": \"%s\", \"weight\": %.17g, \"missing\": 1}", t ? ", " : "", name[t],
+                            test_unit(&rng) * 4 - 2);
+    }
+    snprintf(json + n, sizeof(json) - n, "]}"), snprintf(weights + w, sizeof(weights) - w, "]}");
+    struct model *model = NULL;
+    struct model_bound *bound = NULL;
+    struct error err = {0};
+    struct feature_set *set = compile(names, TERMS);
+    if (parse_texts(json, weights, &model, &err) || model_bind(model, set, &bound, &err)) fail_msg("%s", err.text);
+    double values[TERMS], contributions[TERMS], points[TERMS];
+    struct bytes texts[TERMS] = {0};
+    for (size_t t = 0; t < TERMS; t++) values[t] = test_random(&rng) % 5 ? test_unit(&rng) * 6 - 3 : (double)NAN;
+    struct model_output whole, part[2];
+    model_score(bound, values, texts, contributions, points, &whole);
+    double margin[2] = {whole.base_margin, whole.base_margin};
+    for (size_t t = 0; t < TERMS; t++) {
+      assert_int_equal(model_term_class(bound, t), is_profile[t] ? FEATURE_PROFILE : FEATURE_BEHAVIOUR);
+      margin[is_profile[t]] += contributions[t];
+    }
+    for (int k = 0; k < 2; k++) {
+      double odds = has_calibration ? slope * margin[k] + shift : margin[k];
+      model_part(bound, k ? FEATURE_PROFILE : FEATURE_BEHAVIOUR, contributions, points, &whole, &part[k]);
+      assert_true(fabs(part[k].margin - margin[k]) < 1e-12 && fabs(part[k].calibrated - odds) < 1e-12);
+      assert_true(fabs(part[k].points - (50 + odds * 10 / 0.69314718055994531)) < 1e-9);
+      assert_true(fabs(part[k].probability - pm_sigmoid(odds)) < 1e-12);
+    }
+    assert_true(fabs(part[0].margin + part[1].margin - whole.base_margin - whole.margin) < 1e-12);
+    model_bound_free(bound), model_free(model), feature_set_free(set);
+  }
+}
+
 static void bind_refused(const char *const *names, size_t count, const char *definition, const char *const *says) {
   struct feature_set *set = compile(names, count);
   struct model *model = parse(definition);
@@ -170,6 +233,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(terms_find_their_features_wherever_they_lie),
       cmocka_unit_test(a_fresh_state_can_be_scored),
+      cmocka_unit_test(parts_of_a_row),
       cmocka_unit_test(every_misfit_is_listed),
       cmocka_unit_test(many_misfits_are_counted),
   };
