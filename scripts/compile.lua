@@ -5,6 +5,7 @@
 local freeze = require "frozen"
 local lineage = require "lineage"
 local numbers = require "numbers"
+local signal_load = require "signal_load"
 local tree = require "tree"
 local value = require "value"
 
@@ -822,14 +823,6 @@ local function names(list)
   return out
 end
 
-local function paths(files)
-  local out = {}
-  for i, file in ipairs(files) do
-    out[i] = file.path
-  end
-  return out
-end
-
 -- The set's declarations; a feature whose age the policy asks for keeps the time of its latest match (max_age).
 local function declarations(plan)
   local out = {}
@@ -847,22 +840,13 @@ local function declarations(plan)
 end
 
 local function artifact(plan)
-  local policy, signals = tree.policy, tree.signals
-  return {
+  local policy = tree.policy
+  local out = {
     name = policy.name,
     owner = policy.owner,
     rationale = policy.rationale,
     boundary = policy.boundary,
     mode = policy.mode,
-    signals = ("%s@%d"):format(signals.name, signals.version),
-    signal_set = signals.name,
-    declarations = declarations(plan),
-    feature_files = paths(signals.files),
-    personal = signals.personal,
-    labels = signals.labels,
-    schemas = signals.schemas,
-    schema_files = paths(signals.schema_files),
-    quality = signals.quality,
     models = policy.models,
     mix = tree.mix_terms,
     bands = tree.bands or {},
@@ -897,6 +881,9 @@ local function artifact(plan)
     },
     source = source(plan),
   }
+  signal_load.put(tree.signals, out)
+  out.declarations = declarations(plan)
+  return out
 end
 
 local compile = {}

@@ -235,6 +235,8 @@ local function read_set(name, head, declarations, files)
   local set = {
     name = name,
     version = head.version,
+    owner = head.owner,
+    rationale = head.rationale,
     personal = head.personal or {},
     labels = head.labels or {},
     declarations = declarations,
@@ -271,6 +273,28 @@ end
 function signal_load.set(name)
   local head, declarations, files = load_set(name)
   return head and read_set(name, head, declarations, files)
+end
+
+local function paths(files)
+  local list = {}
+  for i, file in ipairs(files) do
+    list[i] = file.path
+  end
+  return list
+end
+
+--- What the engine reads of a set (core/policy/artifact.h), added to `into`.
+function signal_load.put(set, into)
+  into.signals = ("%s@%d"):format(set.name, set.version or 0)
+  into.signal_set = set.name
+  into.declarations = set.declarations
+  into.feature_files = paths(set.files)
+  into.personal = set.personal
+  into.labels = set.labels
+  into.schemas = set.schemas
+  into.schema_files = paths(set.schema_files)
+  into.quality = set.quality
+  return into
 end
 
 return freeze("signal_load", signal_load)

@@ -566,15 +566,10 @@ static void parse_source(struct parse *p) {
     p->a->source = arena_copy(&p->a->arena, source);
 }
 
-static void parse_all(struct parse *p) {
+static void parse_set(struct parse *p) {
   struct artifact *a = p->a;
-  a->name = get_text(p, p->root, "", "name", NULL);
-  a->owner = get_text(p, p->root, "", "owner", "");
-  a->rationale = get_text(p, p->root, "", "rationale", "");
-  a->boundary = get_text(p, p->root, "", "boundary", "");
   a->signals = get_text(p, p->root, "", "signals", NULL);
   a->signal_set = get_text(p, p->root, "", "signal_set", NULL);
-  parse_mode(p);
   parse_declarations(p);
   parse_texts(p, "feature_files", FEATURES_MAX, &a->feature_file, &a->feature_file_count);
   struct bytes *personal = NULL;
@@ -583,6 +578,17 @@ static void parse_all(struct parse *p) {
   a->schemas = get_packed(p, "schemas");
   a->quality = get_packed(p, "quality");
   parse_texts(p, "schema_files", SCHEMAS_MAX, &a->schema_file, &a->schema_file_count);
+  parse_labels(p);
+}
+
+static void parse_all(struct parse *p) {
+  struct artifact *a = p->a;
+  a->name = get_text(p, p->root, "", "name", NULL);
+  a->owner = get_text(p, p->root, "", "owner", "");
+  a->rationale = get_text(p, p->root, "", "rationale", "");
+  a->boundary = get_text(p, p->root, "", "boundary", "");
+  parse_set(p);
+  parse_mode(p);
   parse_models(p);
   static const enum policy_table first[] = {POLICY_STAGES, POLICY_CHANNELS,
                                             POLICY_CONDITIONS}; // others point into these
@@ -597,7 +603,6 @@ static void parse_all(struct parse *p) {
   check_bands(p);
   gather_timers(p);
   parse_tests(p);
-  parse_labels(p);
   parse_reads(p);
   parse_texts(p, "ages", FEATURES_MAX, &a->ages, &a->age_count);
   parse_texts(p, "events", ARTIFACT_RUN_MAX, &a->events, &a->event_count);
@@ -632,25 +637,63 @@ static void parse_problems(struct parse *p, artifact_found found, void *context)
   if (p->status == 0) p->status = first;
 }
 
-int artifact_parse(struct bytes bytes, artifact_found found, void *context, struct artifact **out, struct error *err) {
+// One map, whose bytes are sound.
+static int check_whole(struct bytes bytes, struct error *err) {
   const struct mp_limits limits = {.depth_max = 32, .objects_max = 4u << 20, .bytes_max = 64u << 20};
   size_t len = 0;
   int whole = mp_scan(bytes, &limits, &len, err);
   if (whole < 0) return error_prefix(err, "compiled policy"), ITD_EPOLICY;
-  if (whole == 0 || len != bytes.n || !is_map(bytes)) {
+  if (whole == 0 || len != bytes.n || !is_map(bytes))
     return error_set(err, ITD_EPOLICY, "compiled policy: scripts/build.lua did not return one map");
-  }
+  return 0;
+}
+
+static struct parse begin(struct bytes root, struct error *err) {
   struct artifact *a = xcalloc(1, sizeof *a);
   arena_init(&a->arena);
-  struct parse p = {.a = a, .root = bytes, .err = err};
+  return (struct parse){.a = a, .root = root, .err = err};
+}
+
+static int end(struct parse *p, struct artifact **out) {
+  if (p->status == 0)
+    *out = p->a;
+  else
+    artifact_free(p->a);
+  return p->status;
+}
+
+int artifact_parse(struct bytes bytes, artifact_found found, void *context, struct artifact **out, struct error *err) {
+  int status = check_whole(bytes, err);
+  if (status != 0) return status;
+  struct parse p = begin(bytes, err);
   parse_problems(&p, found, context);
   if (p.status == 0) parse_all(&p);
-  if (p.status != 0) {
-    artifact_free(a);
-    return p.status;
-  }
-  *out = a;
-  return 0;
+  return end(&p, out);
+}
+
+int artifact_problems(struct bytes bytes, artifact_found found, void *context, struct error *err) {
+  int status = check_whole(bytes, err);
+  if (status != 0) return status;
+  struct parse p = begin(bytes, err);
+  parse_problems(&p, found, context);
+  artifact_free(p.a);
+  return p.status;
+}
+
+int artifact_parse_set(struct bytes bytes, struct artifact **out, struct error *err) {
+  struct bytes set;
+  int status = check_whole(bytes, err);
+  if (status != 0) return status;
+  if (!mp_find(bytes, BYTES_LIT("set"), &set) || !is_map(set))
+    return error_set(err, ITD_ENOTFOUND, "compiled policy: no signal set by itself");
+  struct parse p = begin(set, err);
+  parse_set(&p);
+  p.a->name = p.a->signal_set;
+  p.a->owner = get_text(&p, p.root, "", "owner", "");
+  p.a->rationale = get_text(&p, p.root, "", "rationale", "");
+  p.a->boundary = "";
+  p.a->mode = "collect";
+  return end(&p, out);
 }
 
 void artifact_free(struct artifact *artifact) {

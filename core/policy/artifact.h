@@ -14,7 +14,9 @@
 // optional, for check}}; each file of signals/SET/features/ returns a list of declarations (feature/feature.h).
 //
 // Output, a map:
-//   problems      [{path, line, error (bool), text}]; when one is an error nothing else is there
+//   problems      [{path, line, error (bool), text}]; when one is an error nothing but `set` is there
+//   set           only beside errors, none of which lies in the signal set's files: {signals, signal_set, declarations,
+//                 feature_files, personal, labels, schemas, schema_files, quality} as below, so that the engine can judge them
 //   name owner rationale boundary mode ("act" | "score" | "collect")  signals "b2b@4"  signal_set "b2b"
 //   declarations  the signal set's list, as feature_set_compile wants it
 //   feature_files [path] of each declaration, for messages and lineage (absent in archives before there were several)
@@ -80,6 +82,9 @@
 //     after the other
 // What breaks one of these is ITD_ESTOPPED and names it. The plain and the tracing variant give the same outcome, bit
 // for bit.
+//
+// A signal set alone: with the input {set = NAME, sets, files} the output is {problems, set}, whether or not there is an
+// error; `set` then has owner and rationale, too, and is missing when an error lies in its files.
 //
 // A vm of a policy with custom functions runs module "build" once more, with the same input and custom = true: it then
 // returns {custom = {functions, in the order of their numbers}} (vm.h).
@@ -205,4 +210,8 @@ const char *artifact_out_name(enum artifact_out slot);
 typedef void (*artifact_found)(void *context, const struct policy_problem *problem);
 int artifact_parse(struct bytes bytes, artifact_found found, void *context, struct artifact **out,
                    struct error *err) ITD_MUST_USE;
+// Only its problems, as above.
+int artifact_problems(struct bytes bytes, artifact_found found, void *context, struct error *err) ITD_MUST_USE;
+// Only what the build's `set` says of a signal set: name is the set's, all of a policy is empty. ITD_ENOTFOUND: it has none.
+int artifact_parse_set(struct bytes bytes, struct artifact **out, struct error *err) ITD_MUST_USE;
 void artifact_free(struct artifact *artifact); // NULL does nothing

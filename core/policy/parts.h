@@ -29,8 +29,9 @@ void state_enter(const struct policy *policy, uint16_t stage, int64_t entered_ms
 // Takes away the timer of a transition, if there is one.
 void state_drop_timer(struct policy_state *state, int transition);
 
-// place.c: gives a problem of a signal set's declaration its line: where the file says `name = "NAME"`. It stays 0 when that
-// stands nowhere (the name is put together), or more than once.
+// place.c: gives a problem of a signal set's declaration its line: where the file says `name = "NAME"` (the last one, of one
+// that is declared twice), and of a set's head where the key or text that the problem names stands. It stays 0 when that stands
+// nowhere (the name is put together), or more than once.
 void place_problem(const struct bundle *bundle, struct policy_problem *problem);
 int place_of_name(struct bytes text, const char *name); // the line from 1, or 0
 

@@ -85,6 +85,15 @@ static void found(struct findings *f, int status, const char *path, const char *
   found_error(f, status, &error, path);
 }
 
+static void drop_compiled(struct policy *policy) {
+  feature_set_free(policy->features);
+  schema_set_free(policy->schemas);
+  quality_free(policy->quality);
+  artifact_free(policy->artifact);
+  free(policy->test_feature);
+  free(policy->age_feature);
+}
+
 // ---- build ----
 
 static const char *policy_path(const struct policy *policy, char path[128]) {
@@ -148,24 +157,47 @@ static void put_input(const struct policy *policy, bool custom, struct buf *out)
   if (custom) mp_put_cstr(out, "custom"), mp_put_bool(out, true);
 }
 
+static void compile_schemas(struct policy *policy, struct findings *f);
+static int compile_features(struct policy *policy, struct findings *f);
+
+// What is wrong with the declarations comes first, where the policy could not be compiled: a rule that reads such a feature
+// sounds as if the rule were wrong.
+static void judge_set(struct policy *policy, struct findings *f) {
+  struct policy judged = {.bundle = policy->bundle};
+  struct error none = {0};
+  if (artifact_parse_set(policy->bundle.built, &judged.artifact, &none) != 0) return;
+  compile_schemas(&judged, f);
+  (void)compile_features(&judged, f);
+  drop_compiled(&judged);
+}
+
+// An error whose findings are in the report already, each; the first is the load's.
+static void found_reported(struct findings *f, size_t known, int status, const struct error *error, const char *path) {
+  bool is_reported = f->report && f->report->errors > known;
+  struct findings quiet = {.report = is_reported ? NULL : f->report, .bundle = f->bundle, .err = f->err, .status = f->status};
+  found_error(&quiet, status, error, path);
+  f->status = quiet.status;
+}
+
+static int run_build(struct policy *policy, const struct lua_limits *limits, const struct buf *input, struct error *err) {
+  struct buf output = {0};
+  int status = lua_build(policy->bundle.modules, policy->bundle.count, "build", buf_bytes(input), limits, &output, err);
+  policy->bundle.built = arena_copy(&policy->bundle.arena, buf_bytes(&output));
+  buf_deinit(&output);
+  return status;
+}
+
 static int build(struct policy *policy, const struct lua_limits *limits, struct findings *f) {
-  struct buf input, output;
-  buf_init(&input), buf_init(&output);
+  struct buf input = {0};
   put_input(policy, false, &input);
   struct error error = {0};
   char path[128];
-  int status =
-      lua_build(policy->bundle.modules, policy->bundle.count, "build", buf_bytes(&input), limits, &output, &error);
+  int status = run_build(policy, limits, &input, &error);
+  if (status == 0) judge_set(policy, f);
   size_t known = f->report ? f->report->errors : 0;
-  policy->bundle.built = arena_copy(&policy->bundle.arena, buf_bytes(&output));
   if (status == 0) status = artifact_parse(policy->bundle.built, found_problem, f, &policy->artifact, &error);
-  if (status != 0) { // problems are in the report already, each; the first is the load's
-    bool is_reported = f->report && f->report->errors > known;
-    struct findings quiet = {.report = is_reported ? NULL : f->report, .bundle = f->bundle, .err = f->err};
-    found_error(&quiet, status, &error, policy_path(policy, path));
-    f->status = quiet.status;
-  }
-  buf_deinit(&input), buf_deinit(&output);
+  if (status != 0) found_reported(f, known, status, &error, policy_path(policy, path));
+  buf_deinit(&input);
   return f->status;
 }
 
@@ -441,14 +473,19 @@ static void describe(struct policy *policy) {
   policy->state_size = sizeof(struct policy_state) + a->memory_count * sizeof(double);
 }
 
+// What belongs to the signal set.
+static int complete_set(struct policy *policy, bool is_new, struct findings *f) {
+  compile_schemas(policy, f);
+  if (f->status == 0 && is_new) check_schemas(policy, f);
+  if (compile_features(policy, f) == 0) check_traits(policy, f);
+  return f->status;
+}
+
 // From the bundle and its artifact to a policy that is ready.
 static int complete(struct policy *policy, bool self_test, struct findings *f) {
-  compile_schemas(policy, f);
-  if (f->status == 0 && self_test) check_schemas(policy, f);
-  if (compile_features(policy, f) == 0) {
-    check_traits(policy, f);
+  (void)complete_set(policy, self_test, f);
+  if (policy->features)
     for (int role = 0; role < BUNDLE_MODELS; role++) bind_model(policy, role, f);
-  }
   if (f->status != 0) return f->status;
   describe(policy);
   put_input(policy, true, &policy->vm_input);
@@ -496,6 +533,45 @@ int policy_load(const struct policy_source *source, const struct lua_limits *lim
   return finish(policy, f.status == 0 ? complete(policy, true, &f) : (compile_features(policy, &f), f.status), out);
 }
 
+static void put_set_input(const struct policy *policy, struct buf *out) {
+  mp_put_map(out, 3);
+  mp_put_cstr(out, "set"), mp_put_cstr(out, policy->bundle.name);
+  mp_put_cstr(out, "sets"), mp_put_array(out, 1), mp_put_cstr(out, policy->bundle.name);
+  put_files(&policy->bundle, out);
+}
+
+static int build_set(struct policy *policy, const struct lua_limits *limits, struct findings *f) {
+  struct buf input = {0};
+  struct error error = {0};
+  char path[128];
+  snprintf(path, sizeof path, "policies/signals/%s/signals.lua", policy->bundle.name);
+  put_set_input(policy, &input);
+  int status = run_build(policy, limits, &input, &error);
+  size_t known = f->report ? f->report->errors : 0;
+  if (status == 0) status = artifact_problems(policy->bundle.built, found_problem, f, &error);
+  if (status == 0) status = artifact_parse_set(policy->bundle.built, &policy->artifact, &error);
+  if (status != 0) found_reported(f, known, status, &error, path);
+  buf_deinit(&input);
+  return f->status;
+}
+
+int policy_load_set(const struct policy_source *source, const struct lua_limits *limits, struct policy **out,
+                    struct policy_report *report, struct error *err) {
+  if (report) *report = (struct policy_report){0};
+  struct policy *policy = policy_new();
+  struct findings f = {.report = report, .bundle = &policy->bundle, .err = err};
+  struct error error = {0};
+  int status = bundle_gather_set(&policy->bundle, source->scripts_dir, source->policies_dir, source->name, &error);
+  if (status != 0) {
+    found_error(&f, status, &error, "policies/signals");
+    return finish(policy, f.status, out);
+  }
+  policy->bundle.name = arena_str(&policy->bundle.arena, bytes_str(source->name));
+  if (build_set(policy, limits, &f) == 0) (void)complete_set(policy, true, &f);
+  if (f.status == 0) describe(policy);
+  return finish(policy, f.status, out);
+}
+
 void policy_archive(const struct policy *policy, struct buf *out) { bundle_pack(&policy->bundle, out); }
 
 int policy_load_archive(struct bytes archive, struct policy **out, struct error *err) {
@@ -528,12 +604,7 @@ void policy_release(struct policy *policy) {
     model_bound_free(policy->bound[role]);
     model_free(policy->model[role]);
   }
-  feature_set_free(policy->features);
-  schema_set_free(policy->schemas);
-  quality_free(policy->quality);
-  artifact_free(policy->artifact);
-  free(policy->test_feature);
-  free(policy->age_feature);
+  drop_compiled(policy);
   buf_deinit(&policy->vm_input);
   bundle_deinit(&policy->bundle);
   free(policy);

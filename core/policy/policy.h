@@ -51,6 +51,10 @@ struct policy;
 #define POLICY_SEMANTICS 1
 int policy_load(const struct policy_source *source, const struct lua_limits *limits, struct policy **out,
                 struct policy_report *report, struct error *err) ITD_MUST_USE;
+// The signal set `source->name` alone: its features, schemas, personal paths and rules, judged as a policy's are; what is
+// asked about rules, models and decisions of the result is empty. `models_dir` is not read.
+int policy_load_set(const struct policy_source *source, const struct lua_limits *limits, struct policy **out,
+                    struct policy_report *report, struct error *err) ITD_MUST_USE;
 // A bundle as one durable value (MessagePack: all texts of it, models included), and back. Loading the archive gives
 // the same hash and the same policy, without reading a file and without running Lua: it holds what was built of the texts
 // (features, rules, the compiled chunk) beside them. The version store keeps these, and recovery loads them.
