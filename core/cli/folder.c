@@ -6,7 +6,9 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool is_dir(const char *path) {
   struct stat st;
@@ -52,6 +54,27 @@ static int split(const char *given, struct folder *f, struct error *err) {
   return 0;
 }
 
+// Of .../policies/signals/SET the folder above signals holds the policies.
+static void find_set(struct folder *f) {
+  struct buf path = {0};
+  buf_printf(&path, "%s/signals.lua", f->dir);
+  char *head = text_of(&path), real[PATH_MAX];
+  const char *above = realpath(f->policies, real) ? strrchr(real, '/') : NULL;
+  f->is_set = access(head, F_OK) == 0 && above && strcmp(above, "/signals") == 0;
+  free(head);
+  if (!f->is_set) return;
+  size_t n = strlen(f->policies);
+  if (strcmp(f->policies, "signals") == 0)
+    strcpy(f->policies, ".");
+  else if (n > strlen("/signals") && strcmp(f->policies + n - strlen("/signals"), "/signals") == 0)
+    f->policies[n - strlen("/signals")] = 0;
+  else {
+    real[above - real] = 0;
+    free(f->policies);
+    f->policies = xstrdup(*real ? real : "/");
+  }
+}
+
 int folder_find(const struct args *args, struct folder *folder, struct error *err) {
   return folder_find_at(args, args->operand[0], folder, err);
 }
@@ -66,6 +89,7 @@ int folder_find_at(const struct args *args, const char *given, struct folder *fo
     folder_deinit(&f);
     return status;
   }
+  find_set(&f);
   f.models = find_beside(args_text(args, "models"), f.policies, "models", INTENTD_ROOT "/policies/models");
   f.scripts = find_beside(args_text(args, "scripts"), f.policies, "scripts", INTENTD_ROOT "/scripts");
   *folder = f;
@@ -87,7 +111,7 @@ int folder_load(const struct folder *folder, struct policy **policy, struct poli
                                  .scripts_dir = folder->scripts,
                                  .name = folder->name};
   struct lua_limits limits = LUA_LIMITS_DEFAULT;
-  return policy_load(&source, &limits, policy, report, err);
+  return (folder->is_set ? policy_load_set : policy_load)(&source, &limits, policy, report, err);
 }
 
 void folder_path(const struct folder *f, const char *path, struct buf *out) {

@@ -174,12 +174,14 @@ static void judge_set(struct policy *policy, struct findings *f) {
 // An error whose findings are in the report already, each; the first is the load's.
 static void found_reported(struct findings *f, size_t known, int status, const struct error *error, const char *path) {
   bool is_reported = f->report && f->report->errors > known;
-  struct findings quiet = {.report = is_reported ? NULL : f->report, .bundle = f->bundle, .err = f->err, .status = f->status};
+  struct findings quiet = {
+      .report = is_reported ? NULL : f->report, .bundle = f->bundle, .err = f->err, .status = f->status};
   found_error(&quiet, status, error, path);
   f->status = quiet.status;
 }
 
-static int run_build(struct policy *policy, const struct lua_limits *limits, const struct buf *input, struct error *err) {
+static int run_build(struct policy *policy, const struct lua_limits *limits, const struct buf *input,
+                     struct error *err) {
   struct buf output = {0};
   int status = lua_build(policy->bundle.modules, policy->bundle.count, "build", buf_bytes(input), limits, &output, err);
   policy->bundle.built = arena_copy(&policy->bundle.arena, buf_bytes(&output));
@@ -666,6 +668,15 @@ struct bytes policy_declaration(const struct policy *policy, size_t feature) {
 const char *policy_feature_file(const struct policy *policy, size_t feature) {
   const struct artifact *a = policy->artifact;
   return feature < a->feature_file_count ? (const char *)a->feature_file[feature].p : "";
+}
+
+int policy_feature_line(const struct policy *policy, size_t feature) {
+  const struct bundle *b = &policy->bundle;
+  const char *file = policy_feature_file(policy, feature);
+  for (size_t i = 0; i < b->count; i++)
+    if (strcmp(b->modules[i].path, file) == 0)
+      return place_of_name(b->modules[i].text, feature_info(policy->features, feature)->name);
+  return 0;
 }
 
 bool policy_asks_ages(const struct policy *policy) { return policy->artifact->age_count > 0; }

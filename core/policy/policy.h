@@ -143,6 +143,7 @@ struct policy_label {
 const struct policy_label *policy_labels(const struct policy *policy, size_t *count);
 struct bytes policy_declaration(const struct policy *policy, size_t feature); // as it was written: a map
 const char *policy_feature_file(const struct policy *policy, size_t feature); // "": not known
+int policy_feature_line(const struct policy *policy, size_t feature);         // in it, from 1; 0: not known
 
 // ---- a lead's policy state: stage, owner, memory, timers ----
 // Flat bytes, like a feature state: policy_state_size bytes, little-endian, no pointers; begins with this head.

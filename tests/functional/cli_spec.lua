@@ -470,10 +470,75 @@ describe("intent", function()
       has(json, '"ok":false')
       assert.are.equal(1, select(2, run { "test", policies .. "/b2b_saas" }))
       assert.are.equal(1, select(2, run { "check", policies .. "/signals" }))
-      local _, refused, set = run { "check", policies .. "/signals/b2b" }
-      assert.are.equal(2, refused)
-      has(set, "is a signal set: check a policy that reads it")
       assert.are.equal(2, select(2, run { "check", policies .. "/nothing_here" }))
+    end)
+
+    it("say what is wrong with a signal set before what rules make of it, and judge a set alone", function()
+      local policies = harness.policies()
+      local set = policies .. "/signals/b2b"
+      local out, code = run { "check", set }
+      assert.are.equal(0, code)
+      assert.is_truthy(out:match "^b2b@4: ok, %d+ features, %d+ schema versions\n$")
+      harness.edit(set .. "/features/account.lua", 'roll = "latest"', 'roll = "lastest"')
+      local first = run({ "check", policies .. "/b2b_saas" }):match "[^\n]*"
+      has(first, set .. "/features/account.lua:4: error: features: account_demo_ago: unknown roll")
+      out, code = run { "check", set, "--json" }
+      assert.are.equal(1, code)
+      has(out, '"line":4')
+      has(out, '{"signals":"b2b","version":null,"ok":false,"errors":1,"warnings":0}')
+      harness.edit(set .. "/features/account.lua", 'roll = "lastest"', 'roll = "latest"')
+      harness.edit(set .. "/features/account.lua", 'name = "account_roles"', 'name = "account_people"')
+      has(run { "check", set }, "account.lua:9: error: feature 'account_people' is declared twice")
+      harness.edit(set .. "/signals.lua", "  owner =", "  ownr =")
+      has(run { "check", set }, "signals.lua:6: error: signal set 'b2b': no key 'ownr'; did you mean 'owner'?")
+      harness.edit(set .. "/signals.lua", "  ownr =", "  events = nil +")
+      out, code = run { "check", set }
+      assert.are.equal(1, code)
+      has(out, "signals.lua:6: error: ")
+    end)
+
+    it("hold a folder against what it was in git", function()
+      local policies = harness.policies()
+      local function git(command)
+        assert(os.execute("cd '" .. policies .. "' && git -c user.name=Ann -c user.email=ann@example.com " .. command .. " >/dev/null"))
+      end
+      git "init -q ." git "add -A" git "commit -q -m first" git "tag before"
+      local function check(what, rev) return run { "check", policies .. "/" .. what, "--against", rev } end
+      local out, code = check("b2b_saas", "before")
+      assert.are.equal(0, code)
+      has(out, "; compared with before, ")
+      has(out, " by Ann\n")
+      -- A feature that means something else under the same number, and a model's version with other bytes.
+      local features, model = policies .. "/signals/b2b/features/account.lua", policies .. "/models/b2b_fit/1/model.json"
+      harness.edit(features, 'window = "7d"', 'window = "8d"')
+      harness.edit(model, '"target":', ' "target":')
+      git "commit -q -a -m second"
+      out, code = check("b2b_saas", "before")
+      assert.are.equal(1, code)
+      has(out, features .. ":7: error: feature 'account_people_7d' means something else than in b2b@4 as it was at before, ")
+      has(out, model .. ": error: is not what it was at before, ")
+      assert.are.equal(0, select(2, check("b2b_saas", "HEAD")))
+      out, code = check("signals/b2b", "before")
+      assert.are.equal(1, code)
+      lacks(out, "model.json")
+      -- With the number raised it is another version; a schema's number is one for all time.
+      harness.edit(policies .. "/signals/b2b/signals.lua", "version = 4", "version = 5")
+      assert.are.equal(0, select(2, check("signals/b2b", "before")))
+      harness.edit(policies .. "/signals/b2b/schemas/profile_v1.lua", "max_length = 320", "max_length = 30")
+      out, code = check("signals/b2b", "before")
+      assert.are.equal(1, code)
+      has(out, "profile_v1.lua:4: error: schema profile@1: ")
+      -- What cannot be held against anything says so.
+      assert.are.equal(2, select(2, check("signals/loans", "before~1")))
+      git "mv signals/loans signals/credits"
+      harness.edit(policies .. "/signals/credits/signals.lua", '"loans"', '"credits"')
+      out, code = check("signals/credits", "before")
+      assert.are.equal(0, code)
+      has(out, "warning: not compared with before")
+      local bare = harness.policies()
+      local _, none, why = run { "check", bare .. "/b2b_saas", "--against", "main" }
+      assert.are.equal(2, none)
+      has(why, "lies in no git repository")
     end)
 
     it("say which expectation a decision falls short of", function()

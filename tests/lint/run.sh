@@ -34,6 +34,7 @@ only 'lmdb\.h' store
 only 'msgpack' wire
 only 'lua\.h|lauxlib\.h|lualib\.h|luajit\.h|lua\.hpp' lua
 only 'event2/|event\.h' net
+only 'git2' cli
 [[ -d core/cli ]] && grep -rnE '#include "net/' core/cli | check "core/cli must not include core/net"
 
 # The store reaches its files through one door, where failures are told apart and faults are made (head.c writes elsewhere).

@@ -77,10 +77,53 @@ static void problems_of_declarations_get_lines(void **unused) {
   }
 }
 
+static void problems_of_a_head_get_lines(void **unused) {
+  (void)unused;
+  static const char head[] = "return {\n  name = \"s\",\n  ownr = \"x\", owner == 1,\n  version = 1.5,\n"
+                             "  personal = { \"ip\",\n \"traits.s\" },\n  labels = { { name = \"won\" } },\n}";
+  char path[] = "policies/signals/s/signals.lua";
+  struct lua_module module = {.name = "m", .path = path, .text = bytes_str(head)};
+  struct bundle bundle = {.modules = &module, .count = 1};
+  static const struct {
+    const char *text;
+    int line;
+  } rows[] = {
+      {"signal set 's': no key 'ownr'; did you mean 'owner'?", 3},
+      {"signal set 's': version is a whole number", 4},
+      {"signal set 's' has no rationale", 0},
+      {"label 'won': no event 'x' in events", 7},
+      {"personal: 'traits.s' is a key of the event itself", 5},
+      {"personal is said first: 'ip'", 5},
+      {"signal set 's", 0}, // cut: no quote ends it
+      {"", 0},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct policy_problem problem = {0};
+    snprintf(problem.path, sizeof problem.path, "%s", path);
+    snprintf(problem.text, sizeof problem.text, "%s", rows[i].text);
+    place_problem(&bundle, &problem);
+    if (problem.line != rows[i].line) fail_msg("%s: line %d, not %d", rows[i].text, problem.line, rows[i].line);
+  }
+}
+
+static void what_is_declared_twice_has_the_second_line(void **unused) {
+  (void)unused;
+  char path[] = "policies/signals/s/features/f.lua";
+  struct lua_module module = {
+      .name = "m", .path = path, .text = BYTES_LIT("{ name = 'a' },\n{ name = 'a' },\n{ name = 'b' }")};
+  struct bundle bundle = {.modules = &module, .count = 1};
+  struct policy_problem problem = {.path = "policies/signals/s/features/f.lua",
+                                   .text = "feature 'a' is declared twice; first in f.lua"};
+  place_problem(&bundle, &problem);
+  assert_int_equal(problem.line, 2);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_name_has_the_line_that_says_it),
       cmocka_unit_test(problems_of_declarations_get_lines),
+      cmocka_unit_test(problems_of_a_head_get_lines),
+      cmocka_unit_test(what_is_declared_twice_has_the_second_line),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,130 @@
+#include "cli/check_past.h"
+
+#include "base/clock.h"
+#include "cli/compare_set.h"
+#include "cli/feature_history.h"
+#include "cli/git_past.h"
+
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- a data directory ----
+
+static void as_in_force(const struct version_history *was, char as[160]) {
+  char since[TIME_TEXT_MAX] = "before the journal that is kept";
+  if (was->since_ms != INT64_MIN) time_format(was->since_ms, since);
+  snprintf(as, 160, "as it was in force (policy %s, %s)", policy_info(was->policy)->version, since);
+}
+
+// Features against the newest version of each number alone: what was changed and changed back is what it was.
+int check_data(const struct policy *policy, const char *data_dir, struct policy_report *report, struct error *err) {
+  struct feature_history history;
+  int rc = feature_history_read(data_dir, false, NULL, NULL, &history, err);
+  if (rc) return rc;
+  for (size_t i = 0; i < history.count; i++)
+    if (history.version[i].policy) compare_schemas(policy, history.version[i].policy, report);
+  for (size_t i = history.count; i-- > 0;) {
+    const struct version_history *was = &history.version[i];
+    if (!was->policy || strcmp(policy_info(was->policy)->signals, policy_info(policy)->signals) != 0) continue;
+    char as[160];
+    as_in_force(was, as);
+    compare_features(policy, was->policy, as, report);
+    break;
+  }
+  feature_history_deinit(&history);
+  return 0;
+}
+
+// ---- git ----
+
+enum { SET_BYTES_MAX = 64 << 20 }; // of one signal set's files
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at) {
+  (void)st, (void)type, (void)at;
+  return remove(path);
+}
+
+struct past_check {
+  const struct folder *folder;
+  const struct git_past *past;
+  struct policy_report *report;
+};
+
+static void warn(const struct past_check *c, const char *path, const char *what, const char *why) {
+  struct policy_problem problem = {0};
+  snprintf(problem.path, sizeof problem.path, "%s", path);
+  snprintf(problem.text, sizeof problem.text, "not compared with %.200s: %.80s%.200s", git_past_name(c->past), what,
+           why);
+  policy_report_add(c->report, &problem);
+}
+
+// What the set was, read by the library of today: the same words must mean the same.
+static int load_past(const struct past_check *c, const char *dir, const char *set, struct policy **was,
+                     struct error *err) {
+  struct buf now = {0}, then = {0};
+  buf_printf(&now, "%s/signals/%s%c", c->folder->policies, set, 0);
+  buf_printf(&then, "%s/signals/%s%c", dir, set, 0);
+  int rc = git_past_extract(c->past, (const char *)now.p, (const char *)then.p, SET_BYTES_MAX, err);
+  buf_deinit(&now), buf_deinit(&then);
+  if (rc != 0) return rc;
+  struct policy_source source = {
+      .policies_dir = dir, .models_dir = dir, .scripts_dir = c->folder->scripts, .name = set};
+  struct lua_limits limits = LUA_LIMITS_DEFAULT;
+  return policy_load_set(&source, &limits, was, NULL, err);
+}
+
+static void compare_set(const struct past_check *c, const struct policy *policy, const char *set, const char *dir) {
+  struct policy *was = NULL;
+  struct error why = {0};
+  char path[200], as[400];
+  snprintf(path, sizeof path, "policies/signals/%s/signals.lua", set);
+  int rc = load_past(c, dir, set, &was, &why);
+  if (rc != 0) {
+    warn(c, path, rc == ITD_ENOTFOUND ? "" : "what it was then does not load: ", why.text);
+    return;
+  }
+  snprintf(as, sizeof as, "as it was at %s", git_past_name(c->past));
+  compare_features(policy, was, as, c->report);
+  compare_schemas(policy, was, c->report);
+  policy_release(was);
+}
+
+// Files of a version, "NAME/VERSION/FILE", that are others now.
+static void found_model(void *context, const char *below) {
+  const struct past_check *c = context;
+  const char *name = strrchr(below, '/');
+  if (!name || (strcmp(name, "/model.json") != 0 && strncmp(name, "/weights.", 9) != 0)) return;
+  struct policy_problem problem = {.is_error = true};
+  snprintf(problem.path, sizeof problem.path, "models/%s", below);
+  snprintf(problem.text, sizeof problem.text,
+           "is not what it was at %s: a model's version is never changed, since decisions name it; make a new folder "
+           "for the "
+           "change",
+           git_past_name(c->past));
+  policy_report_add(c->report, &problem);
+}
+
+int check_against(const struct folder *folder, const struct policy *policy, const char *rev,
+                  struct policy_report *report, struct buf *said, struct error *err) {
+  struct git_past *past = NULL;
+  int rc = git_past_open(folder->dir, rev, &past, err);
+  if (rc != 0) return rc;
+  struct past_check c = {folder, past, report};
+  const char *tmp = getenv("TMPDIR"), *signals = policy_info(policy)->signals;
+  char dir[PATH_MAX], set[80];
+  snprintf(dir, sizeof dir, "%s/intent-check-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+  snprintf(set, sizeof set, "%.*s", (int)strcspn(signals, "@"), signals);
+  if (!mkdtemp(dir)) {
+    rc = error_set(err, ITD_EIO, "%s: a temporary folder can't be made there (TMPDIR names another place)", dir);
+  } else {
+    compare_set(&c, policy, set, dir);
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (!folder->is_set) rc = git_past_changed(past, folder->models, found_model, &c, err);
+    buf_append_str(said, git_past_name(past));
+  }
+  git_past_close(past);
+  return rc;
+}

@@ -1,0 +1,42 @@
+#include "cli/compare_set.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void compare_features(const struct policy *policy, const struct policy *was, const char *as,
+                      struct policy_report *report) {
+  if (strcmp(policy_info(was)->signals, policy_info(policy)->signals) != 0) return;
+  const struct feature_set *set = policy_features(policy), *old = policy_features(was);
+  for (size_t i = 0; i < feature_count(set); i++) {
+    const struct feature_info *info = feature_info(set, i);
+    int at = feature_find(old, bytes_str(info->name));
+    if (at < 0 || feature_info(old, (size_t)at)->definition_hash == info->definition_hash) continue;
+    struct policy_problem problem = {.is_error = true, .line = policy_feature_line(policy, i)};
+    snprintf(problem.path, sizeof problem.path, "%s", policy_feature_file(policy, i));
+    snprintf(problem.text, sizeof problem.text,
+             "feature '%s' means something else than in %s %s: raise the set's version, so that each policy that reads "
+             "it is "
+             "looked at",
+             info->name, policy_info(policy)->signals, as);
+    policy_report_add(report, &problem);
+  }
+}
+
+void compare_schemas(const struct policy *policy, const struct policy *was, struct policy_report *report) {
+  const char *set = policy_info(policy)->signals, *theirs = policy_info(was)->signals;
+  size_t n = strcspn(set, "@"), known = report->count, kept = known, errors = report->errors;
+  if (strcspn(theirs, "@") != n || strncmp(set, theirs, n) != 0) return;
+  policy_check_schemas(policy, was, report);
+  for (size_t i = known; i < report->count; i++) { // many versions say the same
+    struct policy_problem problem = report->problem[i];
+    bool is_said = false;
+    for (size_t k = 0; k < kept && !is_said; k++)
+      is_said =
+          strcmp(report->problem[k].path, problem.path) == 0 && strcmp(report->problem[k].text, problem.text) == 0;
+    if (is_said) continue;
+    report->problem[kept++] = problem;
+    errors += problem.is_error;
+  }
+  report->count = kept;
+  report->errors = errors;
+}
