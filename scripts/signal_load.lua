@@ -44,9 +44,17 @@ local function texts(entry, key, list)
   return list
 end
 
-local LABEL = { name = "text!", event = "text!", within = "duration!" }
+local LABEL = { name = "text!", event = "text!", within = "duration!", unless = "texts" }
 
--- What training asks of each decision: did this event come within that time after it? {{name, event, within_ms}…}
+local function is_in(list, word)
+  for _, member in ipairs(list) do
+    if member == word then return true end
+  end
+  return false
+end
+
+-- What training asks of each decision: did this event come within that time after it, and none of `unless` before it?
+-- {{name, event, within_ms, unless = {events}}…}
 local function read_labels(entry, list, events)
   local labels, seen = {}, {}
   for i, given in ipairs(list or {}) do
@@ -55,14 +63,16 @@ local function read_labels(entry, list, events)
     local fields = declare.fields(place, LABEL, given)
     if fields.name and seen[fields.name] then tree.problem(entry, "label '%s' is declared twice", fields.name) end
     seen[fields.name or ""] = true
-    local known = not events
-    for _, event in ipairs(events or {}) do
-      known = known or event == fields.event
+    local unless = fields.unless or {}
+    for _, event in ipairs { fields.event, unpack(unless) } do
+      if events and not is_in(events, event) then
+        tree.problem(entry, "label '%s': no event '%s' in events%s", place.name, event, tree.hint(event, events))
+      end
     end
-    if fields.event and not known then
-      tree.problem(entry, "label '%s': no event '%s' in events%s", place.name, fields.event, tree.hint(fields.event, events))
+    if is_in(unless, fields.event) then
+      tree.problem(entry, "label '%s': '%s' can't be its event and what rules it out", place.name, fields.event)
     end
-    labels[i] = { name = fields.name, event = fields.event, within_ms = fields.within }
+    labels[i] = { name = fields.name, event = fields.event, within_ms = fields.within, unless = unless }
   end
   return labels
 end

@@ -20,7 +20,7 @@
 
 #define WHERE_MAX 16
 
-struct label_times { // of one person and one label, ascending once all are there
+struct label_times { // of one person, ascending once all are there
   int64_t *at;
   size_t count, cap;
 };
@@ -28,7 +28,7 @@ struct labelled {
   struct table_entry head; // key: lead_key
   bool is_merged;          // then its times go to the lead that it is part of: see gather_people
   struct lead_id into;
-  struct label_times times[];
+  struct label_times times[]; // of each label's event; behind them, of each label's `unless`
 };
 
 struct exporting {
@@ -119,6 +119,17 @@ static struct labelled *labelled_of(struct exporting *e, struct lead_id lead) {
   return l ? l : table_add(&e->labelled, lead_key(lead));
 }
 
+static void take_event(struct exporting *e, const struct refold_step *step) {
+  size_t labels = e->format.label_count;
+  for (size_t i = 0; i < labels; i++) {
+    const struct policy_label *label = &e->label[i];
+    bool is_it = bytes_is(step->event->name, label->event), is_unless = false;
+    for (size_t k = 0; k < label->unless_count; k++) is_unless |= bytes_is(step->event->name, label->unless[k]);
+    if (is_it || is_unless) add_time(&labelled_of(e, step->lead->id)->times[is_it ? i : labels + i], time_of(step));
+    e->is_seen[i] |= is_it;
+  }
+}
+
 static int take_label(void *context, const struct refold_step *step, struct error *err) {
   (void)err;
   struct exporting *e = context;
@@ -128,11 +139,7 @@ static int take_label(void *context, const struct refold_step *step, struct erro
     l->is_merged = true;
     l->into = step->lead->into;
   }
-  for (size_t i = 0; step->event && i < e->format.label_count; i++) {
-    if (!bytes_is(step->event->name, e->label[i].event)) continue;
-    add_time(&labelled_of(e, step->lead->id)->times[i], time_of(step));
-    e->is_seen[i] = true;
-  }
+  if (step->event) take_event(e, step);
   return 0;
 }
 
@@ -149,14 +156,14 @@ static void gather_people(struct exporting *e) {
   for (size_t i = 0; i < table_count(&e->labelled); i++) {
     struct labelled *l = table_at(&e->labelled, i), *person = l;
     for (size_t hops = 0; person->is_merged && hops < MERGE_HOPS_MAX; hops++) person = labelled_of(e, person->into);
-    for (size_t k = 0; person != l && k < e->format.label_count; k++) {
+    for (size_t k = 0; person != l && k < 2 * e->format.label_count; k++) {
       for (size_t n = 0; n < l->times[k].count; n++) add_time(&person->times[k], l->times[k].at[n]);
       l->times[k].count = 0;
     }
   }
   for (size_t i = 0; i < table_count(&e->labelled); i++) {
     struct labelled *l = table_at(&e->labelled, i);
-    for (size_t k = 0; k < e->format.label_count; k++)
+    for (size_t k = 0; k < 2 * e->format.label_count; k++)
       if (l->times[k].count) qsort(l->times[k].at, l->times[k].count, sizeof *l->times[k].at, by_time);
   }
 }
@@ -170,33 +177,37 @@ static void warn_of_unseen(const struct exporting *e) {
               e->label[i].event, e->label[i].name);
 }
 
-static bool came_within(const struct label_times *times, int64_t at, int64_t until) {
+// The first time after `after`; INT64_MAX: none.
+static int64_t first_after(const struct label_times *times, int64_t after) {
   size_t low = 0, high = times->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (times->at[middle] > at)
+    if (times->at[middle] > after)
       high = middle;
     else
       low = middle + 1;
   }
-  return low < times->count && times->at[low] <= until;
+  return low < times->count ? times->at[low] : INT64_MAX;
 }
 
-// Did the event come after `at` and within the horizon, to this lead or to one that is the same person?
+// Did the event come after `at` and within the horizon, to this lead or to one that is the same person, and nothing before it
+// that rules it out?
 static enum row_label label_at(const struct exporting *e, struct lead_id lead, size_t label, int64_t at) {
   int64_t until = at + e->label[label].within_ms;
   const struct labelled *l = table_find(&e->labelled, lead_key(lead));
   for (size_t hops = 0; l && l->is_merged && hops < MERGE_HOPS_MAX; hops++)
     l = table_find(&e->labelled, lead_key(l->into));
-  if (l && came_within(&l->times[label], at, until)) return LABEL_YES;
-  return until <= e->end_ms ? LABEL_NO : LABEL_UNKNOWN;
+  int64_t came = l ? first_after(&l->times[label], at) : INT64_MAX;
+  int64_t over = l ? first_after(&l->times[e->format.label_count + label], at) : INT64_MAX;
+  if (came <= until && came <= over) return LABEL_YES;
+  return until <= e->end_ms || over <= until ? LABEL_NO : LABEL_UNKNOWN;
 }
 
 static void free_labels(struct exporting *e) {
   if (!e->labelled.entry_size) return; // it did not come to that
   for (size_t i = 0; i < table_count(&e->labelled); i++) {
     struct labelled *l = table_at(&e->labelled, i);
-    for (size_t k = 0; k < e->format.label_count; k++) free(l->times[k].at);
+    for (size_t k = 0; k < 2 * e->format.label_count; k++) free(l->times[k].at);
   }
   table_deinit(&e->labelled);
 }
@@ -261,7 +272,7 @@ static int take_labels(struct exporting *e, struct error *err) {
     e->format.label_count = count;
   }
   for (size_t i = 0; i < e->format.label_count; i++) e->format.label[i] = e->label[i].name;
-  table_init(&e->labelled, sizeof(struct labelled) + e->format.label_count * sizeof(struct label_times));
+  table_init(&e->labelled, sizeof(struct labelled) + 2 * e->format.label_count * sizeof(struct label_times));
   return 0;
 }
 

@@ -354,6 +354,11 @@ static void parse_labels(struct parse *p) {
     labels[i].name = get_text(p, list[i], at, "name", NULL);
     labels[i].event = get_text(p, list[i], at, "event", NULL);
     labels[i].within_ms = get_whole(p, list[i], at, "within_ms", 0, 1, AFTER_DAYS_MAX * 86400000ll);
+    struct bytes *unless = get_list(p, list[i], at, "unless", POLICY_UNLESS_MAX, &labels[i].unless_count);
+    const char **names = take(p, labels[i].unless_count, sizeof *names);
+    for (size_t k = 0; k < labels[i].unless_count && p->status == 0; k++)
+      names[k] = as_text(p, unless[k], at, "unless");
+    labels[i].unless = names;
   }
   p->a->labels = labels;
   p->a->label_count = count;

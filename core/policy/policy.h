@@ -135,11 +135,15 @@ struct policy_read {
 };
 const struct policy_read *policy_reads(const struct policy *policy,
                                        size_t *count); // none of archives of older versions
-// What training asks of each decision: did this event come within that time after it?
+// What training asks of each decision: did this event come within that time after it, and none of `unless` before it? One of
+// these settles it at once: no.
 struct policy_label {
   const char *name, *event;
   int64_t within_ms;
+  const char *const *unless; // names of events
+  size_t unless_count;
 };
+#define POLICY_UNLESS_MAX 16
 const struct policy_label *policy_labels(const struct policy *policy, size_t *count);
 struct bytes policy_declaration(const struct policy *policy, size_t feature); // as it was written: a map
 const char *policy_feature_file(const struct policy *policy, size_t feature); // "": not known

@@ -156,6 +156,42 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
     assert.equal(given, (declared:gsub("label asked", "label " .. LABEL, 1)))
   end)
 
+  it("knows at once that a label is none, by the events that rule it out", function()
+    local policies = harness.policies()
+    harness.edit(policies .. "/signals/b2b/signals.lua", "  personal = {",
+      '  labels = { { name = "won", event = "crm.opportunity_won", within = "90d", unless = { "crm.opportunity_lost", "Unsubscribed" } } },\n  personal = {')
+    local daemon = harness.start { clock = "event", policies = policies }
+    local client, T0, DAY = daemon:connect(), 1767603600000, 86400000
+    local lives_of = {
+      won = { { 1, "crm.opportunity_won" } },
+      lost = { { 1, "crm.opportunity_lost" } },
+      left = { { 2, "Unsubscribed" } },
+      lost_then_won = { { 1, "crm.opportunity_lost" }, { 2, "crm.opportunity_won" } },
+      won_then_lost = { { 1, "crm.opportunity_won" }, { 2, "crm.opportunity_lost" } },
+      at_once = { { 1, "crm.opportunity_lost" }, { 1, "crm.opportunity_won" } },
+      lost_before = { { 0, "crm.opportunity_lost" }, { 80, "Docs Viewed" } },
+      open = { { 50, "Docs Viewed" } },
+      late = { { 91, "crm.opportunity_lost" } },
+    }
+    local at = {}
+    for name, life in pairs(lives_of) do
+      client:must("event.ingest", harness.event { userId = name, event = "Pricing Viewed", timestamp = T0 - DAY * (name == "late" and 3 or 0) })
+      at[client:must("lead.get", name).lead.lead] = name
+      for _, step in ipairs(life) do
+        client:must("event.ingest", harness.event { userId = name, event = step[2], timestamp = T0 + step[1] * DAY - DAY * (name == "late" and 3 or 0) })
+      end
+    end
+    local text, said, code = feature("export", "--at", "labels", "--data", daemon.data)
+    assert.equal(0, code, said)
+    local first = {}
+    for _, row in ipairs((csv(text))) do
+      local name = at[row.lead]
+      if not first[name] then first[name] = row["label won"] end
+    end
+    assert.same({ won = "1", lost = "0", left = "0", lost_then_won = "0", won_then_lost = "1", at_once = "1", lost_before = "",
+      open = "", late = "0" }, first)
+  end)
+
   it("counts for a visitor what came after signing in, and the merge's own decision is a row", function()
     local daemon = harness.start { clock = "event", shards = 2 }
     local client = daemon:connect()
@@ -286,7 +322,7 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
     assert.equal(0, code, out)
     out, code = check("--data", daemon.data)
     assert.equal(1, code, out)
-    assert.is_truthy(out:find("signals/b2b/features/web.lua: error: feature 'docs_views_30d' means something else than in b2b@4", 1, true), out)
+    assert.is_truthy(out:find("signals/b2b/features/web.lua:13: error: feature 'docs_views_30d' means something else than in b2b@4", 1, true), out)
     assert.is_truthy(out:find("raise the set's version", 1, true), out)
     harness.edit(policies .. "/signals/b2b/signals.lua", "version = 4", "version = 5")
     harness.edit(policies .. "/b2b_saas/policy.lua", "b2b@4", "b2b@5")

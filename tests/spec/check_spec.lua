@@ -574,6 +574,10 @@ action.otherwise "wait" { utility = 1, why = "W." }
         ['{ name = "a", event = "Visited", within = 7 }'] = "label 'a': within is a number; it takes a duration such as "
           .. '"7d" (units w d h m s ms)',
         ['{ name = "a", event = "Visited" }'] = "label 'a' has no within",
+        ['{ name = "a", event = "Visited", within = "7d", unless = "Left" }'] = "label 'a': no event 'Left' in events",
+        ['{ name = "a", event = "Visited", within = "7d", unless = { "Visited" } }'] = "label 'a': 'Visited' can't be its event "
+          .. "and what rules it out",
+        ['{ name = "a", event = "Visited", within = "7d", unless = {} }'] = "label 'a': unless is a table; it takes at least one text",
         ['{ event = "Visited", within = "7d" }'] = "label '#1' has no name",
       }
       for text, problem in pairs(wrong) do
