@@ -392,6 +392,7 @@ static void parse_draws(struct parse *p) {
     draws[i].salt = hash64(bytes_str(get_text(p, list[i], at, "salt", NULL)));
     const char *by = get_text(p, list[i], at, "by", NULL);
     draws[i].is_lead = strcmp(by, "lead") == 0;
+    draws[i].hold_out = get_number(p, list[i], at, "hold_out", 0, 1);
     if (!draws[i].is_lead && strcmp(by, "event") != 0) fail(p, "%s.by is '%s', not 'lead' or 'event'", at, by);
   }
   p->a->draws = draws;

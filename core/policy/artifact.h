@@ -162,6 +162,7 @@ struct artifact_test {
 struct artifact_draw {
   uint64_t salt; // hash64 of its text
   bool is_lead;
+  double hold_out; // the share of leads that it holds out; 0: it is for something else
 };
 struct artifact_timers { // transitions with after_ms of one stage
   uint16_t count, transition[POLICY_TIMERS_MAX];

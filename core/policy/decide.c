@@ -76,6 +76,26 @@ static void fill_draws(const struct artifact *a, const struct policy_input *inpu
   }
 }
 
+bool policy_has_hold_out(const struct policy *policy) {
+  const struct artifact *a = policy->artifact;
+  for (size_t i = 0; i < a->draw_count; i++)
+    if (a->draws[i].hold_out > 0) return true;
+  return false;
+}
+
+bool policy_holds_out(const struct policy *policy, uint64_t lead_hash) {
+  const struct artifact *a = policy->artifact;
+  for (size_t i = 0; i < a->draw_count; i++)
+    if (a->draws[i].hold_out > 0 && hash_unit(hash_mix(lead_hash, a->draws[i].salt)) < a->draws[i].hold_out)
+      return true;
+  return false;
+}
+
+void policy_mix(const struct policy *policy, double *fit, double *engagement) {
+  *fit = policy->artifact->mix_fit;
+  *engagement = policy->artifact->mix_engagement;
+}
+
 static void fill_input(const struct policy *policy, const struct policy_input *input, const struct policy_state *state,
                        const struct policy_outcome *outcome, double *in) {
   const struct artifact *a = policy->artifact;

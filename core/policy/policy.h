@@ -235,6 +235,13 @@ struct policy_trace { // of the tracing variant: one entry a condition, as of th
   int8_t *fired;      // 1 fired, 0 did not, -1 not reached; policy_entries(POLICY_CONDITIONS) entries, caller's memory
 };
 
+// Whether nothing is ever done to this lead (action.limits hold_out), by what policy_decide draws; and whether the policy
+// holds anybody out. `lead_hash` as in policy_input.
+bool policy_holds_out(const struct policy *policy, uint64_t lead_hash);
+bool policy_has_hold_out(const struct policy *policy);
+// What a point of each model's score counts for in the combined score; 0: nothing.
+void policy_mix(const struct policy *policy, double *fit, double *engagement);
+
 struct policy_vm; // one shard's
 int policy_vm_open(struct policy *policy, const struct vm_limits *limits, struct policy_vm **out,
                    struct error *err) ITD_MUST_USE;

@@ -265,6 +265,13 @@ static int count_down_asks(struct lead *lead, int64_t kind, struct error *err) {
   return 0;
 }
 
+bool merge_sealed(const struct frame *frame, struct lead_id *into) {
+  struct outcome o;
+  if (frame->kind != FRAME_MESSAGE || !read_outcome(frame->decision, &o) || strcmp(o.what, "sealed") != 0) return false;
+  *into = o.into;
+  return true;
+}
+
 int merge_fold(struct lead **lead, const struct frame *f, const struct policy *policy, bool counts_asks, uint64_t *hash,
                struct error *err) {
   unsigned kind;

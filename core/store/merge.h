@@ -38,6 +38,8 @@ void merge_apply(struct intake *in, const struct message *message, const struct 
 // `counts_asks`: false in a replay, where nobody waits for answers. ITD_ECORRUPT.
 int merge_fold(struct lead **lead, const struct frame *frame, const struct policy *policy, bool counts_asks,
                uint64_t *hash, struct error *err) ITD_MUST_USE;
+// Whether a MESSAGE frame sealed its lead, and what it is part of since.
+bool merge_sealed(const struct frame *frame, struct lead_id *into);
 // The lead that a MERGE frame took in, and which one it was: its block, malloc'd. ITD_ENOTFOUND (the key is gone), ITD_ECORRUPT.
 int merge_other(struct store_shard *shard, const struct frame *frame, struct lead **other,
                 struct error *err) ITD_MUST_USE;

@@ -340,8 +340,9 @@ static int maps_read(const struct reading *r, struct event *e) {
   return 0;
 }
 
-int event_decode(struct bytes map, int64_t received_ms, const struct event_limits *limits, struct event_digits *digits,
-                 struct event *event, struct error *err) {
+// digits NULL: nobody asks whose it is.
+static int decode(struct bytes map, int64_t received_ms, const struct event_limits *limits, struct event_digits *digits,
+                  struct event *event, struct error *err) {
   CHECK(received_ms >= MP_TIME_MIN_MS && received_ms <= MP_TIME_MAX_MS);
   struct reading r; // not all zeroed: that would cost more than the reading
   r.found = 0, r.limits = limits, r.err = err;
@@ -353,12 +354,26 @@ int event_decode(struct bytes map, int64_t received_ms, const struct event_limit
   keys_collect(map, &r);
   int rc;
   if ((rc = type_read(&r, &e.type)) < 0) return rc;
-  if ((rc = who_read(&r, digits, &e)) < 0) return rc;
+  if (digits && (rc = who_read(&r, digits, &e)) < 0) return rc;
   if ((rc = what_read(&r, &e)) < 0) return rc;
   if ((rc = when_read(&r, received_ms, &e)) < 0) return rc;
   if ((rc = maps_read(&r, &e)) < 0) return rc;
   *event = e;
   return 0;
+}
+
+int event_decode(struct bytes map, int64_t received_ms, const struct event_limits *limits, struct event_digits *digits,
+                 struct event *event, struct error *err) {
+  return decode(map, received_ms, limits, digits, event, err);
+}
+
+int event_decode_clear(struct bytes clear, int64_t received_ms, struct event *event, struct error *err) {
+  static const struct event_limits none = {.id_max = SIZE_MAX,
+                                           .name_max = SIZE_MAX,
+                                           .bytes_max = SIZE_MAX,
+                                           .late_max_ms = INT64_MAX,
+                                           .future_max_ms = INT64_MAX};
+  return decode(clear, received_ms, &none, NULL, event, err);
 }
 
 // ---- time bounds ----

@@ -54,6 +54,9 @@ struct event_digits {
 };
 int event_decode(struct bytes map, int64_t received_ms, const struct event_limits *limits, struct event_digits *digits,
                  struct event *event, struct error *err) ITD_MUST_USE;
+// The same of what event_split left in the clear, for which no key is needed: it has no ids, and personal values are
+// absent. What, when and in which channel is as it was. Limits do not count: it was accepted once. ITD_EEVENT.
+int event_decode_clear(struct bytes clear, int64_t received_ms, struct event *event, struct error *err) ITD_MUST_USE;
 
 // Judges the time against the lead's clock. `now_ms`: clock=wall: the arrival; clock=event: the lead's greatest timestamp so
 // far (or the event's own when that is greater, so that nothing is in the future). ITD_ETIME with the bound's name.

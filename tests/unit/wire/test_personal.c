@@ -68,6 +68,27 @@ static void test_traits_of_the_context_are_traits(void **state) {
   splits("{\"context\":{\"ip\":\"i\"}}", "context", "{\"context\":null}", "[{\"ip\":\"i\"}]");
 }
 
+// What, when and in which channel needs no key.
+static void test_what_is_left_in_the_clear_decodes(void **state) {
+  (void)state;
+  struct bytes paths[] = {BYTES_LIT("traits.email"), BYTES_LIT("context.ip")};
+  struct buf event = from_json(
+                 "{\"event\":\"Won\",\"userId\":\"u\",\"anonymousId\":7,\"timestamp\":1767603600123,"
+                 "\"channel\":\"crm\",\"traits\":{\"email\":\"e\",\"plan\":\"p\"},\"context\":{\"ip\":\"i\"}}"),
+             clear = {0}, secret = {0};
+  struct event whole, left;
+  struct event_digits digits;
+  struct event_limits limits = EVENT_LIMITS_DEFAULT;
+  event_split(buf_bytes(&event), &(struct personal_paths){paths, 2}, &clear, &secret);
+  assert_int_equal(event_decode(buf_bytes(&clear), 1767603600000, &limits, &digits, &left, NULL), ITD_EEVENT);
+  assert_int_equal(event_decode(buf_bytes(&event), 1767603600000, &limits, &digits, &whole, NULL), 0);
+  assert_int_equal(event_decode_clear(buf_bytes(&clear), 1767603600000, &left, NULL), 0);
+  assert_true(bytes_eq(left.name, whole.name) && left.timestamp_ms == whole.timestamp_ms && left.type == whole.type);
+  assert_true(bytes_eq(left.channel, whole.channel) && left.user_id.n == 0 && left.anonymous_id.n == 0);
+  assert_json(left.traits, "{\"email\":null,\"plan\":\"p\"}");
+  buf_deinit(&event), buf_deinit(&clear), buf_deinit(&secret);
+}
+
 static void test_keys_with_dots_and_lists(void **state) {
   (void)state;
   splits("{\"traits.email\":1,\"traits\":{\"email\":2},\"traits.x\":{\"y\":3}}", "traits.email traits.x.y",
@@ -243,6 +264,7 @@ static void test_what_does_not_fit_is_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_split_and_join),
+      cmocka_unit_test(test_what_is_left_in_the_clear_decodes),
       cmocka_unit_test(test_traits_of_the_context_are_traits),
       cmocka_unit_test(test_keys_with_dots_and_lists),
       cmocka_unit_test(test_every_one_of_equal_keys_goes),
