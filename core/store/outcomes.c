@@ -50,7 +50,7 @@ struct followed {                         // a lead
   uint32_t policy, models;                // likewise
   uint32_t count, cap;
   struct sample *sample;
-  struct times *times; // label_count of them; NULL: none of any
+  struct times *times; // of each label's event, and behind them of each label's `unless`; NULL: none of any
 };
 
 struct merged { // a lead that is part of another
@@ -76,7 +76,7 @@ struct walking {
 
 // ---- leads ----
 static void followed_clear(struct walking *w, struct followed *l) {
-  for (size_t i = 0; l->times && i < w->o->label_count; i++) free(l->times[i].at);
+  for (size_t i = 0; l->times && i < 2 * w->o->label_count; i++) free(l->times[i].at);
   free(l->times), free(l->sample);
   l->times = NULL, l->sample = NULL;
   l->count = l->cap = 0;
@@ -123,8 +123,8 @@ static void add_time(struct walking *w, struct times *t, int64_t at) {
 
 static struct times *times_of(struct walking *w, struct followed *l, size_t label) {
   if (!l->times) {
-    l->times = xcalloc(w->o->label_count, sizeof *l->times);
-    w->bytes += w->o->label_count * sizeof *l->times;
+    l->times = xcalloc(2 * w->o->label_count, sizeof *l->times);
+    w->bytes += 2 * w->o->label_count * sizeof *l->times;
   }
   return &l->times[label];
 }
@@ -148,11 +148,14 @@ static size_t decider_of(struct walking *w, const struct frame *f) {
   struct decider *d = &w->decider[w->decider_count];
   *d = (struct decider){.policy = f->policy, .models = f->models, .of = policy};
   if (policy) {
-    const struct model_bound *fit = policy_model_fit(policy), *engagement = policy_model_engagement(policy);
+    const struct model_bound *split = policy_model_split(policy);
+    const struct model_bound *fit = split ? split : policy_model_fit(policy);
+    const struct model_bound *engagement = split ? split : policy_model_engagement(policy);
     take_model(&d->model[SCORE_FIT], fit);
     take_model(&d->model[SCORE_ENGAGEMENT], engagement);
     take_model(&d->model[SCORE_COMBINED], engagement ? engagement : fit);
     policy_mix(policy, &d->mix[SCORE_FIT], &d->mix[SCORE_ENGAGEMENT]);
+    if (split) d->mix[SCORE_FIT] = d->mix[SCORE_ENGAGEMENT] = 1; // its parts' caps are not weighed
     w->stats->has_hold_out |= policy_has_hold_out(policy);
   }
   return w->decider_count++;
@@ -167,16 +170,20 @@ static bool is_final(const struct policy *policy, struct bytes stage) {
   return false;
 }
 
-// What the ledger says was cut from each score: the rows of kind `cap`, which count as the score does.
+// What the ledger says was cut from each score: the rows of kind `cap`, which count as the score does; of a split model's
+// parts the rows `cap` of their own kinds.
 static void read_caps(struct bytes reasons, int64_t cap[SCORES]) {
+  static const char *const own[] = {"fit_score", "engagement_score"};
   struct mp m = mp_of(reasons);
   for (uint32_t left = mp_next(&m).count; left > 0; left--) {
     struct bytes row = mp_take(&m), kind, name, points;
-    if (!mp_find(row, BYTES_LIT("kind"), &kind) || !mp_as_str(kind, &kind) || !bytes_is(kind, "cap")) continue;
+    if (!mp_find(row, BYTES_LIT("kind"), &kind) || !mp_as_str(kind, &kind)) continue;
     if (!mp_find(row, BYTES_LIT("name"), &name) || !mp_as_str(name, &name)) continue;
     if (!mp_find(row, BYTES_LIT("points"), &points)) continue;
-    for (int s = 0; s < SCORES; s++)
-      if (bytes_is(name, score_names[s])) cap[s] = mp_value_of(points).i;
+    for (int s = 0; s < SCORES; s++) {
+      bool is_own = s < SCORE_COMBINED && bytes_is(kind, own[s]) && bytes_is(name, "cap");
+      if (is_own || (bytes_is(kind, "cap") && bytes_is(name, score_names[s]))) cap[s] = mp_value_of(points).i;
+    }
   }
 }
 
@@ -223,11 +230,17 @@ static void take_decision(struct walking *w, struct followed *l, const struct fr
 }
 
 // ---- labels ----
+static bool rules_out(const struct policy_label *label, struct bytes name) {
+  for (size_t k = 0; k < label->unless_count; k++)
+    if (bytes_is(name, label->unless[k])) return true;
+  return false;
+}
+
 static bool names(const struct walking *w, struct bytes clear, const char *key) {
   struct bytes name;
   if (!mp_find(clear, bytes_str(key), &name) || !mp_as_str(name, &name)) return false;
   for (size_t i = 0; i < w->o->label_count; i++)
-    if (bytes_is(name, w->o->label[i].event)) return true;
+    if (bytes_is(name, w->o->label[i].event) || rules_out(&w->o->label[i], name)) return true;
   return false;
 }
 
@@ -236,11 +249,14 @@ static int take_event(struct walking *w, struct followed *l, const struct frame 
   struct event event;
   int rc = event_decode_clear(f->event, f->received_ms, &event, err);
   if (rc) return rc;
+  // An event of a clock that runs ahead happened at the decision.
+  int64_t at_ms = event.timestamp_ms < f->now_ms ? event.timestamp_ms : f->now_ms;
   for (size_t i = 0; i < w->o->label_count; i++) {
-    if (!bytes_is(event.name, w->o->label[i].event)) continue;
-    w->stats->is_seen[i] = true;
-    // An event of a clock that runs ahead happened at the decision.
-    add_time(w, times_of(w, l, i), event.timestamp_ms < f->now_ms ? event.timestamp_ms : f->now_ms);
+    const struct policy_label *label = &w->o->label[i];
+    bool is_it = bytes_is(event.name, label->event);
+    if (is_it) add_time(w, times_of(w, l, i), at_ms);
+    if (!is_it && rules_out(label, event.name)) add_time(w, times_of(w, l, w->o->label_count + i), at_ms);
+    w->stats->is_seen[i] |= is_it;
   }
   return 0;
 }
@@ -309,28 +325,37 @@ static void gather_people(struct walking *w) {
   for (size_t i = 0; i < table_count(&w->leads); i++) {
     struct followed *l = table_at(&w->leads, i), *person = person_of(w, l);
     if (!l->times || !person || person == l || person->head.flags & IS_FORGOTTEN) continue;
-    for (size_t k = 0; k < w->o->label_count; k++)
+    for (size_t k = 0; k < 2 * w->o->label_count; k++)
       for (uint32_t n = 0; n < l->times[k].count; n++) add_time(w, times_of(w, person, k), l->times[k].at[n]);
   }
   for (size_t i = 0; i < table_count(&w->leads); i++) {
     struct followed *l = table_at(&w->leads, i);
-    for (size_t k = 0; l->times && k < w->o->label_count; k++)
+    for (size_t k = 0; l->times && k < 2 * w->o->label_count; k++)
       if (l->times[k].count) qsort(l->times[k].at, l->times[k].count, sizeof *l->times[k].at, by_time);
   }
 }
 
-static enum outcome outcome_at(const struct walking *w, const struct times *t, int64_t within_ms, int64_t at_ms) {
-  int64_t until = at_ms + within_ms;
-  uint32_t low = 0, high = t ? t->count : 0;
-  while (low < high) { // the first that came after it
+// The first time after `after_ms`; INT64_MAX: none.
+static int64_t first_after(const struct times *t, int64_t after_ms) {
+  uint32_t low = 0, high = t->count;
+  while (low < high) {
     uint32_t middle = low + (high - low) / 2;
-    if (t->at[middle] > at_ms)
+    if (t->at[middle] > after_ms)
       high = middle;
     else
       low = middle + 1;
   }
-  if (t && low < t->count && t->at[low] <= until) return OUTCOME_YES;
-  return until <= w->stats->until_ms ? OUTCOME_NO : OUTCOME_OPEN;
+  return low < t->count ? t->at[low] : INT64_MAX;
+}
+
+static enum outcome outcome_at(const struct walking *w, const struct followed *person, size_t k, int64_t at_ms) {
+  int64_t until = at_ms + w->o->label[k].within_ms, came = INT64_MAX, over = INT64_MAX;
+  if (person->times) {
+    came = first_after(&person->times[k], at_ms);
+    over = first_after(&person->times[w->o->label_count + k], at_ms);
+  }
+  if (came <= until && came <= over) return OUTCOME_YES;
+  return until <= w->stats->until_ms || over <= until ? OUTCOME_NO : OUTCOME_OPEN;
 }
 
 static int judge_lead(struct walking *w, struct followed *l, struct error *err) {
@@ -347,8 +372,7 @@ static int judge_lead(struct walking *w, struct followed *l, struct error *err) 
       d.has[score] = s->milli[score] != INT32_MIN;
       d.points[score] = d.has[score] ? (double)s->milli[score] / 1000 : 0;
     }
-    for (size_t k = 0; k < w->o->label_count; k++)
-      d.outcome[k] = outcome_at(w, person->times ? &person->times[k] : NULL, w->o->label[k].within_ms, s->at_ms);
+    for (size_t k = 0; k < w->o->label_count; k++) d.outcome[k] = outcome_at(w, person, k, s->at_ms);
     w->stats->judged++;
     int rc = w->o->visit(w->o->context, &d, err);
     if (rc) return rc;

@@ -4,8 +4,8 @@
 // What is judged: of each lead the first decision of a day (UTC, by the lead's clock), and the first of that day by each
 // release; not of leads whose journey has ended (a final stage). So somebody who clicks a hundred times a day counts
 // as much as somebody who comes once. An outcome judges a decision when it came after the decision's clock and at most the
-// label's time later, by its own time: what `intent feature export --at labels` says of the same row. It is no outcome only
-// once that time has passed by the greatest clock in the journal. Leads that were merged are one person: what any of
+// label's time later, by its own time: what `intent feature export --at labels` says of the same row. That it does not come is known
+// once that time has passed by the greatest clock in the journal, or something came that rules it out (`unless`). Leads that were merged are one person: what any of
 // them did counts for the decisions of all. Who was forgotten is left out. Why: docs/decisions/late-labels.md
 #pragma once
 #include "policy/policy.h"

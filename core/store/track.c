@@ -40,7 +40,10 @@ struct track *track_new(void) {
   return t;
 }
 
-static void free_texts(struct track_series *s) { free((char *)(uintptr_t)s->label), free((char *)(uintptr_t)s->event); }
+static void free_texts(struct track_series *s) {
+  const char *texts[] = {s->label, s->event, s->unless};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free((char *)(uintptr_t)texts[i]);
+}
 
 void track_free(struct track *t) {
   if (!t) return;
@@ -61,15 +64,16 @@ static int series_of(struct track *t, const struct track_series *like) {
   for (size_t i = 0; i < t->series_count; i++) {
     const struct track_series *s = &t->series[i];
     if (s->score == like->score && s->within_ms == like->within_ms && strcmp(s->label, like->label) == 0 &&
-        strcmp(s->event, like->event) == 0 && strcmp(s->model.name, like->model.name) == 0 &&
-        strcmp(s->model.version, like->model.version) == 0 && same_scale(&s->model, &like->model))
+        strcmp(s->event, like->event) == 0 && strcmp(s->unless, like->unless) == 0 &&
+        strcmp(s->model.name, like->model.name) == 0 && strcmp(s->model.version, like->model.version) == 0 &&
+        same_scale(&s->model, &like->model))
       return (int)i;
   }
   if (t->series_count == TRACK_SERIES_MAX) return -1;
   t->series = xrealloc(t->series, (t->series_count + 1) * sizeof *t->series);
   struct track_series *s = &t->series[t->series_count];
   *s = *like;
-  s->label = xstrdup(like->label), s->event = xstrdup(like->event);
+  s->label = xstrdup(like->label), s->event = xstrdup(like->event), s->unless = xstrdup(like->unless);
   s->first_day = INT64_MAX, s->end_day = INT64_MIN;
   return (int)t->series_count++;
 }
@@ -97,9 +101,17 @@ static int64_t day_of(int64_t ms) { return ms / OUTCOMES_DAY_MS - (ms % OUTCOMES
 
 static void count(struct track *t, const struct policy_label *label, const struct judge_model *model, enum score score,
                   const struct judged_decision *d, enum outcome outcome) {
-  struct track_series like = {
-      .label = label->name, .event = label->event, .within_ms = label->within_ms, .model = *model, .score = score};
+  struct buf unless = {0};
+  for (size_t i = 0; i < label->unless_count; i++) buf_printf(&unless, "%s%s", i ? ", " : "", label->unless[i]);
+  buf_append_u8(&unless, 0);
+  struct track_series like = {.label = label->name,
+                              .event = label->event,
+                              .unless = (const char *)unless.p,
+                              .within_ms = label->within_ms,
+                              .model = *model,
+                              .score = score};
   int series = series_of(t, &like);
+  buf_deinit(&unless);
   if (series < 0) {
     t->left_out++;
     return;
@@ -193,9 +205,10 @@ static size_t first_of(const struct track *t, size_t series, int64_t day) {
 }
 
 static void put_series(const struct track_series *s, struct buf *out) {
-  mp_put_array(out, 8);
+  mp_put_array(out, 9);
   mp_put_cstr(out, s->label);
   mp_put_cstr(out, s->event);
+  mp_put_cstr(out, s->unless);
   mp_put_int(out, s->within_ms);
   mp_put_cstr(out, s->model.name);
   mp_put_cstr(out, s->model.version);
@@ -256,8 +269,9 @@ static double read_number(struct reader *r) {
 }
 
 static void read_series(struct reader *r, struct track *t) {
-  if (read_array(r, 8) != 8) r->is_bad = true;
+  if (read_array(r, 9) != 9) r->is_bad = true;
   struct bytes label = read_text(r, 1024), event = read_text(r, 1024);
+  struct bytes unless = read_text(r, 1024 * POLICY_UNLESS_MAX);
   struct track_series s = {.within_ms = read_int(r, 1, OUTCOMES_HORIZON_MAX)};
   struct bytes name = read_text(r, sizeof s.model.name - 1), version = read_text(r, sizeof s.model.version - 1);
   s.model.points_at_even_odds = read_number(r);
@@ -269,10 +283,9 @@ static void read_series(struct reader *r, struct track *t) {
   }
   memcpy(s.model.name, name.p, name.n), memcpy(s.model.version, version.p, version.n);
   size_t before = t->series_count;
-  char *label_text = xstrndup(label.p, label.n), *event_text = xstrndup(event.p, event.n);
-  s.label = label_text, s.event = event_text;
+  s.label = xstrndup(label.p, label.n), s.event = xstrndup(event.p, event.n), s.unless = xstrndup(unless.p, unless.n);
   series_of(t, &s);
-  free(label_text), free(event_text);
+  free_texts(&s);
   if (t->series_count == before) r->is_bad = true; // twice
 }
 

@@ -39,6 +39,7 @@ int track_load(struct bytes bytes, struct track **out, struct error *err) ITD_MU
 // ---- what it says ----
 struct track_series {
   const char *label, *event;
+  const char *unless; // what rules it out: names, with ", " between
   int64_t within_ms;
   struct judge_model model;   // of which version and scale
   enum score score;           // SCORE_COMBINED: of the decisions that this model had a part in

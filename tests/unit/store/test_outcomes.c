@@ -20,16 +20,19 @@ enum { USERS = 8, DEVICES = 14, EVENTS = 500, DECISIONS_MAX = 4096, LABELS = 3 }
 #define HOUR 3600000ll
 static uint64_t seed;
 
-static const struct policy_label label[LABELS] = {{"demo_2d", "Demo Requested", 2 * DAY},
-                                                  {"won_9h", "crm.opportunity_won", 9 * HOUR},
-                                                  {"home", "Home", 5 * DAY}}; // a page
+static const char *const lost[] = {"crm.opportunity_lost", "Unsubscribed"};
+static const struct policy_label label[LABELS] = {
+    {.name = "demo_2d", .event = "Demo Requested", .within_ms = 2 * DAY},
+    {.name = "won_3d", .event = "crm.opportunity_won", .within_ms = 3 * DAY, .unless = lost, .unless_count = 2},
+    {.name = "home", .event = "Home", .within_ms = 5 * DAY}}; // a page
 
 // ---- a journal ----
 static int64_t ms_of(uint64_t n) { return (int64_t)(1800000000000 + n * HOUR); }
 
 static void make(struct buf *b, uint64_t n) {
-  static const char *const what[] = {"Pricing Viewed", "Demo Requested", "crm.opportunity_won", "Feature Used",
-                                     "crm.opportunity_created"};
+  static const char *const what[] = {"Pricing Viewed", "Demo Requested",          "crm.opportunity_won",
+                                     "Feature Used",   "crm.opportunity_created", "crm.opportunity_lost",
+                                     "Unsubscribed"};
   struct draw d = {hash_mix(seed, n)};
   char user[32], device[32], message[32];
   snprintf(user, sizeof user, "user-%u", (unsigned)draw(&d, USERS));
@@ -42,7 +45,7 @@ static void make(struct buf *b, uint64_t n) {
   put_pair(b, "messageId", message);
   put_pair(b, "channel", draw(&d, 2) ? "product" : "web");
   put_pair(b, "type", is_identify ? "identify" : is_page ? "page" : "track");
-  if (!is_identify) put_pair(b, is_page ? "name" : "event", is_page ? "Home" : what[draw(&d, 5)]);
+  if (!is_identify) put_pair(b, is_page ? "name" : "event", is_page ? "Home" : what[draw(&d, 7)]);
   if (is_identify || how < 50) put_pair(b, "anonymousId", device);
   if (is_identify || how >= 50) put_pair(b, "userId", user);
   mp_put_cstr(b, "timestamp");
@@ -97,6 +100,7 @@ struct happened {
   struct lead_id lead;
   int64_t at_ms;
   unsigned label;
+  bool is_over; // it rules the label out
 };
 struct oracle {
   struct decided decided[DECISIONS_MAX];
@@ -126,9 +130,10 @@ static int gather(void *context, const struct refold_step *step, struct error *e
     o->merged[o->merges++].into = step->lead->into;
   }
   for (unsigned k = 0; step->event && k < LABELS; k++) {
-    if (!bytes_is(step->event->name, label[k].event)) continue;
+    bool is_over = k == 1 && (bytes_is(step->event->name, lost[0]) || bytes_is(step->event->name, lost[1]));
+    if (!is_over && !bytes_is(step->event->name, label[k].event)) continue;
     int64_t at = step->event->timestamp_ms < f->now_ms ? step->event->timestamp_ms : f->now_ms;
-    o->happened[o->events++] = (struct happened){f->entity, at, k};
+    o->happened[o->events++] = (struct happened){f->entity, at, k, is_over};
   }
   if (!frame_is_decision(f)) return 0;
   struct bytes stage, held, action;
@@ -157,13 +162,15 @@ static struct lead_id person_of(const struct oracle *o, struct lead_id lead) {
 
 static enum outcome outcome_of(const struct oracle *o, const struct decided *d, unsigned k) {
   struct lead_id person = person_of(o, d->lead);
+  int64_t end = d->at_ms + label[k].within_ms, came = INT64_MAX, over = INT64_MAX;
   for (size_t i = 0; i < o->events; i++) {
     const struct happened *h = &o->happened[i];
-    if (h->label == k && h->at_ms > d->at_ms && h->at_ms <= d->at_ms + label[k].within_ms &&
-        lead_id_eq(person_of(o, h->lead), person))
-      return OUTCOME_YES;
+    if (h->label != k || h->at_ms <= d->at_ms || h->at_ms > end || !lead_id_eq(person_of(o, h->lead), person)) continue;
+    int64_t *first = h->is_over ? &over : &came;
+    if (h->at_ms < *first) *first = h->at_ms;
   }
-  return d->at_ms + label[k].within_ms <= o->until_ms ? OUTCOME_NO : OUTCOME_OPEN;
+  if (came != INT64_MAX && came <= over) return OUTCOME_YES;
+  return over != INT64_MAX || end <= o->until_ms ? OUTCOME_NO : OUTCOME_OPEN;
 }
 
 static bool is_judged(const struct oracle *o, size_t i) {
