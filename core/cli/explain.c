@@ -93,6 +93,8 @@ static void put_head(const struct page *p) {
     snprintf(name, sizeof name, "%s.name", versions[i]);
     snprintf(version, sizeof version, "%s.version", versions[i]);
     if (!field_text(p->decision, name).n) continue;
+    bool is_split = i == 1 && bytes_eq(field(p->decision, "fit_model"), field(p->decision, "model"));
+    if (is_split) continue; // the same, once
     if (i) buf_append_str(cell, ", ");
     show_text(cell, field_text(p->decision, name));
     buf_append_u8(cell, '@');
@@ -256,10 +258,47 @@ static void put_features(const struct page *p) {
     show_text(grid_cell(&t), field_text(feature, "description"));
     grid_end(&t);
   }
+  if (field_is_nil(p->answer, "features")) {
+    grid_deinit(&t);
+    return;
+  }
   buf_append_str(p->out,
                  "\nfeatures (points: their share of combined; then the value, and how old its latest match is)\n");
   grid_put(&t, p->width, p->out);
   grid_deinit(&t);
+}
+
+// Of one model of trees: each feature's exact share of the margin, on the scale.
+static void put_shares(const struct page *p, struct bytes model) {
+  struct grid t;
+  struct bytes term;
+  grid_init(&t, "rll");
+  t.indent = 2;
+  for (struct each each = each_of(field(model, "terms")); each_next(&each, &term);) {
+    double points = field_number(term, "points", 0);
+    if (!p->all && !(points > 0) && !(points < 0)) continue;
+    buf_printf(grid_cell(&t), "%.3f", points);
+    grid_end(&t);
+    show_text(grid_cell(&t), field_text(term, "name"));
+    grid_end(&t);
+    bool is_ms = bytes_is(unit_of(p, field_text(term, "name")), "ms");
+    if (!field_is_nil(term, "value")) show_value(grid_cell(&t), field(term, "value"), is_ms ? "ms" : NULL);
+    grid_end(&t);
+  }
+  buf_append_str(p->out, "\nexact shares in points (Shapley values): ");
+  show_text(p->out, field_text(model, "name"));
+  buf_append_u8(p->out, '@');
+  show_text(p->out, field_text(model, "version"));
+  buf_printf(p->out, ", log-odds %.3f of which %.3f are everybody's%s\n", field_number(model, "margin", 0),
+             field_number(model, "base", 0),
+             field_is(p->answer, "shapley.kept") ? "; from what was kept with the decision" : "");
+  grid_put(&t, p->width, p->out);
+  grid_deinit(&t);
+}
+
+static void put_shapley(const struct page *p) {
+  struct bytes model;
+  for (struct each each = each_of(field(p->answer, "shapley.models")); each_next(&each, &model);) put_shares(p, model);
 }
 
 static void put_proof(const struct page *p) {
@@ -267,6 +306,12 @@ static void put_proof(const struct page *p) {
     buf_append_str(p->out, "\nevent\n  ");
     show_value(p->out, field(p->answer, "event"), NULL);
     buf_append_u8(p->out, '\n');
+  }
+  if (field_is_nil(p->answer, "reproduced")) {
+    buf_append_str(p->out,
+                   "\nreproduced: not tried: what the lead did before is older than the journal that is kept, and "
+                   "no base reaches back so far\n");
+    return;
   }
   bool same = field_is(p->answer, "reproduced");
   buf_printf(p->out, "\nreproduced: %s\n",
@@ -287,6 +332,7 @@ static void put_page(struct bytes answer, bool all, struct buf *out) {
   put_moves(&page);
   put_conditions(&page);
   put_features(&page);
+  put_shapley(&page);
   put_proof(&page);
 }
 
@@ -302,7 +348,8 @@ static int run(const struct args *args) {
     else
       put_page(buf_bytes(&answer), args_flag(args, "all"), &out);
     show_print(&out);
-    if (!field_is(buf_bytes(&answer), "reproduced")) code = COMMAND_NO;
+    bool is_tried = !field_is_nil(buf_bytes(&answer), "reproduced");
+    if (is_tried && !field_is(buf_bytes(&answer), "reproduced")) code = COMMAND_NO;
   }
   client_close(client);
   buf_deinit(&answer);

@@ -140,8 +140,8 @@ static void put_messages(struct buf *out, struct bytes list) {
   buf_deinit(&each);
 }
 
-static void put_secret(struct buf *out, struct bytes secret) {
-  mp_put_cstr(out, "secret");
+static void put_secret(struct buf *out, const char *key, struct bytes secret) {
+  mp_put_cstr(out, key);
   if (!secret.n) {
     mp_put_nil(out);
     return;
@@ -159,7 +159,7 @@ static void put_frame(struct buf *out, const struct frame *f, uint64_t place, st
   if (f->message.hi || f->message.lo)
     snprintf(message, sizeof message, "%016llx%016llx", (unsigned long long)f->message.hi,
              (unsigned long long)f->message.lo);
-  mp_put_map(out, 28);
+  mp_put_map(out, 29);
   put_place(out, "place", place);
   mp_put_cstr(out, "kind"), mp_put_cstr(out, frame_kind_name(f->kind));
   put_number(out, "partition", f->partition);
@@ -190,7 +190,7 @@ static void put_frame(struct buf *out, const struct frame *f, uint64_t place, st
   put_hex(out, "digest", f->digest);
   put_hex(out, "hash", f->hash);
   put_section(out, "event", event, true);
-  put_secret(out, f->secret);
+  put_secret(out, "secret", f->secret);
   put_section(out, "shared", f->shared, false);
   put_section(out, "effects", f->effects, false);
   put_messages(out, f->messages);
@@ -200,6 +200,7 @@ static void put_frame(struct buf *out, const struct frame *f, uint64_t place, st
     mp_put_str(out, f->cause);
   else
     mp_put_nil(out);
+  put_secret(out, "inputs", f->inputs);
 }
 
 // ---- export ----

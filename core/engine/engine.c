@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "engine/answer.h"
 #include "engine/member.h"
+#include "engine/shapley.h"
 #include "feature/account.h"
 
 #include <math.h>
@@ -198,6 +199,13 @@ static struct bytes keep(struct engine *e, struct bytes bytes) {
   return (struct bytes){(const uint8_t *)at, bytes.n};
 }
 
+// Of a decision that acts: what its exact shares can be computed from at any time, without what the lead did before.
+static struct bytes keep_inputs(struct engine *e, const struct policy *policy, const struct policy_outcome *outcome) {
+  size_t at = e->bytes.n;
+  if (outcome->action > 0) shapley_put_inputs(policy, e->values, e->texts, &e->bytes);
+  return (struct bytes){(const uint8_t *)at, e->bytes.n - at};
+}
+
 static const struct bytes LIVE = {0};
 
 // What the lead knows of its account before the policy runs: of the copy in its slot, or of the frame that is replayed.
@@ -265,6 +273,7 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
   d->effects = keep(e, bytes_of(lead->state, lead->policy_bytes));
   d->messages = keep(e, buf_bytes(&e->messages));
   d->shared = keep(e, shared);
+  d->inputs = keep_inputs(e, policy, &outcome);
   size_t start = e->bytes.n;
   struct answer_facts facts = facts_of(e, policy, lead, &outcome, cause_name(event, timer_transition));
   d->hash = answer_put(&facts, inputs_hash(policy, before, event, now_ms, timer_transition, shared), &e->bytes);
@@ -285,6 +294,7 @@ static void finish(struct engine *e, struct engine_result *result) {
     e->decision[i].effects.p = e->bytes.p + (uintptr_t)e->decision[i].effects.p;
     e->decision[i].messages.p = e->bytes.p + (uintptr_t)e->decision[i].messages.p;
     e->decision[i].shared.p = e->bytes.p + (uintptr_t)e->decision[i].shared.p;
+    e->decision[i].inputs.p = e->bytes.p + (uintptr_t)e->decision[i].inputs.p;
     e->decision[i].answer.p = e->bytes.p + (uintptr_t)e->decision[i].answer.p;
   }
   result->decision = e->decision;
@@ -623,7 +633,7 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
   if (status == 0) {
     l->number++;
     struct answer_facts facts = facts_of(e, release->policy, l, &outcome, cause_name(event, timer_transition));
-    mp_put_map(out, 4);
+    mp_put_map(out, 5);
     engine_put_signals(release->policy, out);
     mp_put_cstr(out, "decision");
     answer_put(&facts, inputs_hash(release->policy, before, event, now_ms, timer_transition, shared), out);
@@ -636,6 +646,11 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
     put_features(e, release->policy, &outcome, ages, out);
     mp_put_cstr(out, "conditions");
     put_conditions(release->policy, &trace, out);
+    struct buf inputs = {0};
+    shapley_put_inputs(release->policy, e->values, e->texts, &inputs);
+    mp_put_cstr(out, "inputs");
+    mp_put_bin(out, buf_bytes(&inputs));
+    buf_deinit(&inputs);
   }
   free(trace.fired);
   return status;

@@ -49,6 +49,7 @@ struct decision {
   struct bytes messages;  // to other entities (engine/message.h)
   int64_t account_age_ms; // of the copy of its account that it read; -1: it read none
   struct bytes shared;    // what it read of its account, where that changed (feature_account_save); else empty
+  struct bytes inputs;    // of an action that is not to wait: what models of trees read (engine/shapley.h); else empty
   struct bytes answer;    // the decision map, MessagePack; its last byte is the value of `duplicate` (0xc2: false)
 };
 // At one event at most this many overdue timers fire (two stages may chase each other by timers over a long silence);
@@ -115,7 +116,7 @@ int engine_refold_fill(struct lead **lead, const struct policy *from, const stru
 // one MessagePack map: `signals` {name, version, hash}, `decision` (the answer), `features` [{name, value, unit, class,
 // description, freshness, age, max_age, points}] (age: ms since the latest match, nil: none, or not kept; points: its
 // share of the combined score), `conditions` [{name, why, path, line, fired}] (fired: true, false, nil not
-// reached). `event` NULL: the decision of the lead's first timer, or of a merge with `other` where that is not NULL.
+// reached), `inputs` (binary: what models of trees read, engine/shapley.h). `event` NULL: the decision of the lead's first timer, or of a merge with `other` where that is not NULL.
 // ITD_ENOTFOUND: it has no timer; ITD_ESTOPPED. docs/protocol.md#decision-explain.
 int engine_explain(struct engine *engine, const struct release *release, struct lead **lead, const struct event *event,
                    const struct lead *other, int64_t now_ms, struct bytes shared, struct buf *out,

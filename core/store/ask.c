@@ -1,5 +1,6 @@
 // Questions about leads and decisions: what is kept, what was decided, and why.
 #include "base/hash.h"
+#include "engine/shapley.h"
 #include "store/intake_private.h"
 #include "store/merge.h"
 
@@ -226,37 +227,83 @@ static int recompute(struct intake *in, const struct frame *frame, struct lead *
   return status;
 }
 
-static int explain_frame(struct intake *in, const struct frame *frame, struct lead **before, struct buf *answer,
-                         struct error *err) {
-  struct buf map = {0}, out = {0};
-  int status = intake_event_of(in, frame, &map, err);
-  if (status == 0) status = recompute(in, frame, before, buf_bytes(&map), &out, err);
-  if (status == 0) {
-    struct bytes again = {0}, features = {0}, conditions = {0}, signals = {0};
-    CHECK(mp_find(buf_bytes(&out), BYTES_LIT("decision"), &again) &&
-          mp_find(buf_bytes(&out), BYTES_LIT("signals"), &signals) &&
-          mp_find(buf_bytes(&out), BYTES_LIT("features"), &features) &&
-          mp_find(buf_bytes(&out), BYTES_LIT("conditions"), &conditions));
-    mp_put_map(answer, 7);
-    mp_put_cstr(answer, "decision");
-    buf_append_bytes(answer, frame->decision);
-    mp_put_cstr(answer, "signals");
-    buf_append_bytes(answer, signals);
-    mp_put_cstr(answer, "reproduced");
-    mp_put_bool(answer, bytes_eq(again, frame->decision));
-    mp_put_cstr(answer, "features");
-    buf_append_bytes(answer, features);
-    mp_put_cstr(answer, "conditions");
-    buf_append_bytes(answer, conditions);
-    mp_put_cstr(answer, "event");
-    if (map.n)
-      buf_append_bytes(answer, buf_bytes(&map));
+// What is found out of a decision.
+struct explained {
+  struct buf map;     // the event as it was sent; empty: there was none
+  struct buf again;   // engine_explain's map; empty: what the lead did before is gone
+  struct buf inputs;  // what models of trees read: as kept with the decision, else as read again
+  struct buf shapley; // what follows from it
+  bool is_same;       // what came out again is what was kept
+};
+
+static void explained_deinit(struct explained *x) {
+  buf_deinit(&x->map);
+  buf_deinit(&x->again);
+  buf_deinit(&x->inputs);
+  buf_deinit(&x->shapley);
+}
+
+static struct bytes again_of(const struct explained *x, const char *key) {
+  struct bytes value;
+  CHECK(mp_find(buf_bytes(&x->again), bytes_str(key), &value));
+  return value;
+}
+
+static int find_shapley(struct intake *in, const struct frame *frame, struct explained *x, struct error *err) {
+  struct policy *policy = store_version(in->store, frame->policy);
+  if (!policy)
+    return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", frame->policy);
+  struct bytes again = x->again.n ? mp_value_of(again_of(x, "inputs")).s : (struct bytes){0};
+  int status = 0;
+  if (!frame->inputs.n)
+    buf_append_bytes(&x->inputs, again);
+  else
+    status = store_unseal(in->shard, frame->entity, frame->inputs, &x->inputs, err);
+  x->is_same =
+      x->again.n && bytes_eq(again_of(x, "decision"), frame->decision) && bytes_eq(again, buf_bytes(&x->inputs));
+  return status ? status : shapley_put(policy, buf_bytes(&x->inputs), &x->shapley, err);
+}
+
+static void put_explained(const struct frame *frame, const struct explained *x, struct buf *answer) {
+  static const char *const parts[] = {"signals", "features", "conditions"};
+  mp_put_map(answer, 8);
+  mp_put_cstr(answer, "decision");
+  buf_append_bytes(answer, frame->decision);
+  mp_put_cstr(answer, "reproduced");
+  if (x->again.n)
+    mp_put_bool(answer, x->is_same);
+  else
+    mp_put_nil(answer);
+  for (size_t i = 0; i < 3; i++) {
+    mp_put_cstr(answer, parts[i]);
+    if (x->again.n)
+      buf_append_bytes(answer, again_of(x, parts[i]));
     else
       mp_put_nil(answer);
-    put_frame(frame, answer);
   }
-  buf_deinit(&map);
-  buf_deinit(&out);
+  mp_put_cstr(answer, "shapley");
+  mp_put_map(answer, 2);
+  mp_put_cstr(answer, "kept");
+  mp_put_bool(answer, frame->inputs.n > 0);
+  mp_put_cstr(answer, "models");
+  buf_append_bytes(answer, buf_bytes(&x->shapley));
+  mp_put_cstr(answer, "event");
+  if (x->map.n)
+    buf_append_bytes(answer, buf_bytes(&x->map));
+  else
+    mp_put_nil(answer);
+  put_frame(frame, answer);
+}
+
+// `before` NULL: what the lead did before is gone, and the decision can't be made again.
+static int explain_frame(struct intake *in, const struct frame *frame, struct lead **before, struct buf *answer,
+                         struct error *err) {
+  struct explained x = {0};
+  int status = intake_event_of(in, frame, &x.map, err);
+  if (status == 0 && *before) status = recompute(in, frame, before, buf_bytes(&x.map), &x.again, err);
+  if (status == 0) status = find_shapley(in, frame, &x, err);
+  if (status == 0) put_explained(frame, &x, answer);
+  explained_deinit(&x);
   return status;
 }
 
@@ -283,6 +330,7 @@ int intake_explain(struct intake *in, struct bytes what, struct buf *answer, str
   struct lead *before = NULL;
   status = store_read_number(in->shard, id, number, &raw, &frame, err);
   if (status == 0) status = store_lead_before(in->shard, id, number, &before, err);
+  if (status == ITD_ENOTFOUND && frame.inputs.n) status = 0; // which says what there is to say without it
   if (status == 0) status = explain_frame(in, &frame, &before, answer, err);
   lead_free(before);
   buf_deinit(&raw);

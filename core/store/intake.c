@@ -46,6 +46,7 @@ void intake_free(struct intake *in) {
   buf_deinit(&in->secret);
   buf_deinit(&in->sealed);
   buf_deinit(&in->raw);
+  buf_deinit(&in->inputs);
   buf_deinit(&in->error);
   message_effects_deinit(&in->effects);
   buf_deinit(&in->list);
@@ -132,10 +133,10 @@ const struct release *intake_release(const struct intake *in) { return engine_re
 struct intake_stats intake_stats(const struct intake *in) {
   const struct intake_counters *c = &in->counters;
 #define READ(name) .name = atomic_load_explicit(&c->name, memory_order_relaxed)
-  return (struct intake_stats){READ(events),        READ(duplicates),     READ(refused),        READ(stopped),
-                               READ(timers),        READ(new_leads),      READ(flaps),          READ(merges),
-                               READ(went_on),       READ(people_evicted), READ(copies_dropped), READ(copies_idle),
-                               READ(traits_dropped)};
+  return (struct intake_stats){READ(events),         READ(duplicates),     READ(refused),        READ(stopped),
+                               READ(timers),         READ(new_leads),      READ(flaps),          READ(merges),
+                               READ(went_on),        READ(people_evicted), READ(copies_dropped), READ(copies_idle),
+                               READ(traits_dropped), READ(inputs_kept)};
 #undef READ
 }
 
@@ -203,6 +204,14 @@ void intake_tell_of(const struct intake *in, const struct decision *d) {
     in->options.read_account(in->options.context, d->account_age_ms);
 }
 
+void intake_keep_inputs(struct intake *in, struct lead_id lead, const struct decision *d, struct frame *frame) {
+  if (!d->inputs.n) return;
+  buf_clear(&in->inputs);
+  store_seal(in->shard, lead, d->inputs, &in->inputs);
+  frame->inputs = buf_bytes(&in->inputs);
+  count(&in->counters.inputs_kept);
+}
+
 static void append_decision(struct intake *in, struct lead *lead, const struct decision *d, struct frame *frame) {
   frame->kind = d->is_timer ? FRAME_TIMER : FRAME_EVENT;
   frame->entity = lead->id;
@@ -216,6 +225,7 @@ static void append_decision(struct intake *in, struct lead *lead, const struct d
   frame->shared = d->shared;
   frame->decision = d->answer;
   frame->previous = lead->place;
+  intake_keep_inputs(in, lead->id, d, frame);
   intake_stamp(in, frame);
   lead->place = store_append(in->shard, frame);
   lead->seq = frame->seq;

@@ -40,7 +40,7 @@ int intake_route(const struct store *store, const struct intake_options *options
 
 struct intake_stats { // relaxed reads from any thread
   uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps, merges, went_on, people_evicted,
-      copies_dropped, copies_idle, traits_dropped;
+      copies_dropped, copies_idle, traits_dropped, inputs_kept;
 };
 struct intake_stats intake_stats(const struct intake *intake);
 
@@ -136,6 +136,7 @@ int decision_id_parse(struct bytes text, struct lead_id *lead, uint32_t *number,
 int intake_decision(struct intake *intake, struct bytes decision_id, struct buf *answer,
                     struct error *err) ITD_MUST_USE;
 // Explains a decision, or a lead's last one (`what` is a decision_id or as in intake_lead): engine_explain's map, and
-// `event` (as sent), `frame` {partition, seq, received, kind}, and whether the recomputed decision equals the recorded
-// one (`reproduced`).
+// `event` (as sent), `frame` {partition, seq, received, kind}, whether the recomputed decision equals the recorded one
+// (`reproduced`), and the exact shares of models of trees (`shapley`, engine/shapley.h). Where what the lead did before was let go,
+// a decision that was kept with what its models read still has these; the rest, and `reproduced`, are nil.
 int intake_explain(struct intake *intake, struct bytes what, struct buf *answer, struct error *err) ITD_MUST_USE;

@@ -9,7 +9,7 @@
 
 struct intake_counters {
   _Atomic uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps, merges, went_on, people_evicted,
-      copies_dropped, copies_idle, traits_dropped;
+      copies_dropped, copies_idle, traits_dropped, inputs_kept;
 };
 
 struct intake {
@@ -19,6 +19,7 @@ struct intake {
   struct intake_options options;
   struct engine *engine;
   struct buf clear, secret, sealed, raw, error; // scratch of one event
+  struct buf inputs;                            // of one decision
   struct message_effects effects;               // of one message
   struct buf list, block;                       // messages of one frame; a lead that was handed over
   struct table passes;                          // of sealed leads that events came on to: intake_way.passes_ms
@@ -47,6 +48,8 @@ void append_timers(struct intake *in, struct lead *lead, const struct engine_res
 void append_stopped_timer(struct intake *in, struct lead *lead, int64_t received_ms, const struct error *why);
 
 void intake_stamp(const struct intake *in, struct frame *frame); // what is in force
+// Puts what models read for a decision that acts into its frame, sealed; good until the next one's.
+void intake_keep_inputs(struct intake *in, struct lead_id lead, const struct decision *d, struct frame *frame);
 // accounts.c
 void accounts_init(struct intake *in);
 // Sends the copies that were held back for the interval, of at most `limit` accounts. When to call again.

@@ -88,7 +88,7 @@ static void seal(uint8_t *out, size_t size, uint8_t kind, uint64_t place) {
 
 void frame_sections(struct frame *f, struct bytes *out[FRAME_SECTIONS]) {
   struct bytes *const all[FRAME_SECTIONS] = {&f->event,    &f->secret,   &f->shared, &f->effects,
-                                             &f->messages, &f->decision, &f->cause};
+                                             &f->messages, &f->decision, &f->cause,  &f->inputs};
   memcpy(out, all, sizeof all);
 }
 
@@ -132,7 +132,6 @@ void frame_put(uint8_t *out, size_t size, const struct frame *frame, uint64_t pl
     if (s->n) memcpy(to, s->p, s->n);
     to += s->n;
   }
-  put32(out + 144 + 4 * FRAME_SECTIONS, 0);
   memset(to, 0, (size_t)(out + size - to));
   seal(out, size, frame->kind, place);
 }

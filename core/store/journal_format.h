@@ -3,7 +3,7 @@
 #pragma once
 #include "store/journal.h"
 
-#define JOURNAL_FORMAT      3
+#define JOURNAL_FORMAT      4
 #define SEGMENT_HEADER_SIZE 128u
 #define FRAME_HEADER_SIZE   176u
 #define TRAILER_HEADER_SIZE 48u
@@ -41,7 +41,7 @@ int segment_header_get(const uint8_t in[SEGMENT_HEADER_SIZE], struct segment_hea
 #define SEGMENT_PATH_MAX 4096
 void segment_path(char out[SEGMENT_PATH_MAX], const char *dir, unsigned log, uint32_t segment);
 
-enum { FRAME_SECTIONS = 7 };
+enum { FRAME_SECTIONS = 8 };
 // Where a frame keeps its sections, in the order in which they are stored.
 void frame_sections(struct frame *frame, struct bytes *out[FRAME_SECTIONS]);
 size_t frame_size(const struct frame *frame); // as stored, padding included

@@ -71,7 +71,7 @@ def record_at(raw, place, at):
     if at + 48 > len(raw):
         return None
     size = u32(raw, at)
-    if size < 48 or size % 8 or at + size > len(raw) or raw[at + 8] != 3:
+    if size < 48 or size % 8 or at + size > len(raw) or raw[at + 8] != 4:
         return None
     record = raw[at : at + size]
     if u64(record, 16) != place | at or u32(record, 4) != crc32c(record[8:]):
@@ -88,7 +88,7 @@ def entries(record):
 class Segment:
     def __init__(self, path, log, number, raw):
         self.path, self.log, self.number, self.raw = path, log, number, raw
-        need(raw[:8] == b"ITDJRNL\n" and u32(raw, 8) == 3, f"{path}: no segment of format 3")
+        need(raw[:8] == b"ITDJRNL\n" and u32(raw, 8) == 4, f"{path}: no segment of format 4")
         need(u32(raw, 12) == crc32c(raw[16:128]), f"{path}: its header's checksum")
         need(u32(raw, 16) == log and u32(raw, 20) == number, f"{path}: is another segment")
         need(raw[48:64].rstrip(b"\0") == b"crc32c" and raw[64:80].rstrip(b"\0") == b"sha256", f"{path}: algorithms")
@@ -161,7 +161,7 @@ class Walk:
         for frame in frames:
             partition, epoch, seq = struct.unpack_from("<H", frame, 12)[0], u32(frame, 24), u64(frame, 32)
             need(epoch == segment.session, f"{segment.path}: {first}: an epoch")
-            need(sum(struct.unpack_from("<7I", frame, 144)) + 176 <= len(frame), f"{segment.path}: {first}: sections")
+            need(sum(struct.unpack_from("<8I", frame, 144)) + 176 <= len(frame), f"{segment.path}: {first}: sections")
             if partition not in hashes:
                 hashes[partition] = hashlib.sha256(self.tips[partition][1])
             need(seq == seqs.get(partition, self.tips[partition][0]) + 1, f"{segment.path}: {first}: a sequence number")
