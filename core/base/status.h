@@ -29,7 +29,8 @@
   XX(EINTERNAL, 20, "internal", false)                                                                                 \
   XX(EUNAVAILABLE, 21, "storage_unavailable", true) /* nothing can be made durable now; it goes on by itself */        \
   XX(EFORGOTTEN, 22, "forgotten", false)            /* the event was decided, and its lead was forgotten since */      \
-  XX(EQUALITY, 23, "quality_refused", false)        /* a quality rule of its signal set refuses the event */
+  XX(EQUALITY, 23, "quality_refused", false)        /* a quality rule of its signal set refuses the event */           \
+  XX(ELATE, 24, "late_features", false)             /* a policy reads features that are not filled in yet */
 
 enum itd_status {
   ITD_OK = 0,

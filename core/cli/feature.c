@@ -52,6 +52,8 @@ static const struct option options[] = {
     {"dry-run", NULL, "backfill: only say what the directory's leads are owed"},
     {"status", NULL, "backfill: how far the one that runs is, or how the last one ended"},
     {"stop", NULL, "backfill: end the one that runs"},
+    {"switch-in", NULL,
+     "backfill: of the version that the daemon's files hold; when all is filled in, put it in force"},
     {0}};
 
 const struct command command_feature = {
@@ -79,13 +81,18 @@ const struct command command_feature = {
         "differs; it is named.\n"
         "backfill: has the daemon on the directory give features (all, or those named) what its leads' history before "
         "their\n"
-        "definitions gives, while it serves. --dry-run says what is owed; exit code 1: something is.\n\n"
+        "definitions gives, while it serves. --dry-run says what is owed; exit code 1: something is. --switch-in "
+        "begins "
+        "with\n"
+        "the files' version: the one in force goes on deciding until all leads are filled in, and then that one "
+        "does.\n\n"
         "  intent feature list --policy policies/b2b_saas\n"
         "  intent feature lineage usage_7d --data data\n"
         "  intent feature export --at decisions --data data --out rows.csv\n"
         "  intent feature export --at labels --label crm.opportunity_won --horizon 30d --data data > rows.csv\n"
         "  intent feature verify --data data --all\n"
-        "  intent feature backfill pricing_views_30d --data data",
+        "  intent feature backfill pricing_views_30d --data data\n"
+        "  intent feature backfill --switch-in --data data",
     .options = options,
     .run = run,
 };

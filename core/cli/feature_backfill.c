@@ -1,5 +1,6 @@
 // intent feature backfill: has a running daemon fill in what features lack of the history before them, and shows how far it
 // is; or says, of a directory's files, what they lack.
+#include "base/suggest.h"
 #include "cli/connect.h"
 #include "cli/feature.h"
 #include "cli/field.h"
@@ -21,7 +22,8 @@ static int begin(const struct args *args, struct client *client) {
   struct buf params = {0}, answer = {0};
   struct error err = {0};
   mp_put_array(&params, 1);
-  mp_put_map(&params, 1);
+  mp_put_map(&params, 2);
+  mp_put_cstr(&params, "switch_in"), mp_put_bool(&params, args_flag(args, "switch-in"));
   mp_put_cstr(&params, "features");
   if (args->operand_count > 1)
     mp_put_array(&params, (uint32_t)(args->operand_count - 1));
@@ -31,6 +33,7 @@ static int begin(const struct args *args, struct client *client) {
   int status = client_call(client, "feature.backfill", buf_bytes(&params), &answer, &err);
   buf_deinit(&params);
   buf_deinit(&answer);
+  if (status == ITD_EPOLICY || status == ITD_EMODEL) return command_fail(args, COMMAND_NO, &err);
   return status < 0 ? connect_fail(args, client, status, &err) : 0;
 }
 
@@ -95,6 +98,19 @@ static void put_filled(struct bytes status, struct buf *out) {
   grid_deinit(&t);
 }
 
+static void put_switch_in(struct bytes status, struct buf *out) {
+  if (!field_text(status, "switch_in.version").n) return;
+  bool is_done = field_is(status, "switch_in.done");
+  show_text(out, field_text(status, "switch_in.policy"));
+  buf_append_u8(out, ' ');
+  show_text(out, field_text(status, "switch_in.before"));
+  buf_append_str(out, is_done              ? " -> "
+                      : is_running(status) ? " decides until it is done; then "
+                                           : " decides as before, and not ");
+  show_text(out, field_text(status, "switch_in.version"));
+  buf_append_str(out, is_done ? ": switched in\n" : "\n");
+}
+
 static void show_page(struct bytes status, struct buf *out) {
   struct bytes error = field(status, "error");
   if (!field(status, "leads").n) {
@@ -113,6 +129,7 @@ static void show_page(struct bytes status, struct buf *out) {
     buf_printf(out,
                "the beginning of %lld leads is not kept any more (retention): what was before can't be filled in\n",
                (long long)field_int(status, "cut_short", 0));
+  put_switch_in(status, out);
   if (error.n && mp_value_of(error).type == MP_MAP) {
     buf_append_str(out, "it ended early: ");
     show_text(out, field_text(error, "detail"));
@@ -193,9 +210,14 @@ static int in_force(const char *dir, struct versions *versions, struct policy **
 
 static int choose(const struct args *args, const struct feature_set *set, struct feature_mask *only,
                   struct error *err) {
+  const char *names[FEATURES_MAX];
+  for (size_t i = 0; i < feature_count(set); i++) names[i] = feature_info(set, i)->name;
   for (size_t i = 1; i < args->operand_count; i++) {
     int at = feature_find(set, bytes_str(args->operand[i]));
-    if (at < 0) return error_set(err, ITD_EINVAL, "there is no feature \"%.60s\"", args->operand[i]);
+    const char *near = at < 0 ? suggest(bytes_str(args->operand[i]), names, feature_count(set)) : NULL;
+    if (at < 0)
+      return error_set(err, ITD_EINVAL, "there is no feature \"%.60s\"%s%s%s", args->operand[i],
+                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     feature_mask_add(only, (size_t)at);
   }
   return 0;
@@ -265,4 +287,21 @@ static int look(const struct args *args) {
   return stats.owed ? COMMAND_NO : COMMAND_OK;
 }
 
-int feature_backfill(const struct args *args) { return args_flag(args, "dry-run") ? look(args) : ask_daemon(args); }
+int feature_backfill(const struct args *args) {
+  static const char *const ways[] = {"dry-run", "status", "stop", "switch-in"};
+  const char *first = NULL;
+  struct error err = {0};
+  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+    if (!args_flag(args, ways[i])) continue;
+    if (first) {
+      error_set(&err, ITD_EINVAL, "--%s and --%s are two things: say one at a time", first, ways[i]);
+      return command_fail(args, COMMAND_USAGE, &err);
+    }
+    first = ways[i];
+  }
+  if (args_flag(args, "switch-in") && args->operand_count > 1) {
+    error_set(&err, ITD_EINVAL, "--switch-in fills in all that the files' version has: name no features");
+    return command_fail(args, COMMAND_USAGE, &err);
+  }
+  return args_flag(args, "dry-run") ? look(args) : ask_daemon(args);
+}

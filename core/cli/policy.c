@@ -69,9 +69,12 @@ static int reload(const struct args *args) {
   if (code) return code;
   code = connect_ask(args, client, "policy.status", NULL, &before);
   if (code == 0) {
-    static const uint8_t none = 0x90;
-    int failed = client_call(client, "policy.reload", bytes_of(&none, 1), &answer, &err);
-    if (failed == ITD_EPOLICY || failed == ITD_EMODEL)
+    struct buf params = {0};
+    mp_put_array(&params, 1), mp_put_map(&params, 1);
+    mp_put_cstr(&params, "allow_late"), mp_put_bool(&params, args_flag(args, "allow-late"));
+    int failed = client_call(client, "policy.reload", buf_bytes(&params), &answer, &err);
+    buf_deinit(&params);
+    if (failed == ITD_EPOLICY || failed == ITD_EMODEL || failed == ITD_ELATE)
       code = command_fail(args, COMMAND_NO, &err);
     else if (failed < 0)
       code = connect_fail(args, client, failed, &err);
@@ -102,12 +105,16 @@ static int run(const struct args *args) {
   return command_fail(args, COMMAND_USAGE, &err);
 }
 
+static const struct option options[] = {
+    {"allow-late", NULL, "reload: also a version that newly reads features which are not filled in yet"}, {0}};
+
 const struct command command_policy = {
     .name = "policy",
     .operands = "status|reload",
     .operands_min = 1,
     .operands_max = 1,
     .uses = USES_DAEMON,
+    .options = options,
     .summary = "which policy version is in force; load its files anew",
     .help =
         "status: the policy in force, its version and since when. When the last reload failed it says why, and the "
@@ -116,6 +123,9 @@ const struct command command_policy = {
         "reload: checks and compiles the files and puts them in force, or leaves everything as it is and says which "
         "file\n"
         "and line is wrong (exit code 1). It goes over the socket in the data directory: --data DIR (default ./data).\n"
+        "A version that newly reads features of which leads lack the time before is refused, too: intent feature "
+        "backfill\n"
+        "--switch-in fills them in and then puts it in force; --allow-late decides by them as they are.\n"
         "\n"
         "  intent policy reload --data data",
     .run = run,

@@ -5,6 +5,9 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/suggest.h"
+#include "net/late.h"
+#include "net/release.h"
 #include "store/backfill.h"
 #include "wire/rpc.h"
 
@@ -16,15 +19,22 @@
 struct backfill {
   struct daemon *daemon;
   pthread_t thread;
-  struct policy *policy; // retained
+  struct policy *policy; // retained: the release whose features are filled in
+  struct policy *target; // retained: to be switched in when they are full; NULL: none
+  char before[13];       // then: the version that decided when it was asked for
+  char by[32];
   struct feature_mask only;
+  struct late then;     // what was late when it began
+  uint64_t recoveries;  // when the last walk began
   _Atomic bool is_over; // to be stopped
   pthread_mutex_t lock;
   pthread_cond_t returned; // a fill
   // Guarded by `lock`:
   unsigned under_way;
   struct filling *later; // of those under way: their shards pause
-  bool is_running;
+  bool is_running, is_ending, is_switched;
+  bool is_asked; // the control thread, to conclude
+  int conclusion;
   struct backfill_stats stats;
   uint64_t filled, gone; // leads; those that were forgotten meanwhile
   uint64_t leads_of[FEATURES_MAX];
@@ -92,6 +102,10 @@ static void apply(struct shard *shard, void *context) {
   }
   // It was merged into another lead. That must be on disk before anything rests on it: so it is asked for once more in the
   // next turn, and only then goes on.
+  if (f->was_merged && store_sync(shard->store, &err) < 0) {
+    settle(f, err.code, &err);
+    return;
+  }
   if (f->was_merged) f->to = to;
   f->was_merged = !f->was_merged;
   post(f);
@@ -171,19 +185,30 @@ static void progress(void *context, uint64_t done, uint64_t total) {
   pthread_mutex_unlock(&b->lock);
 }
 
-static void look(struct shard *shard, void *context) { *(enum shard_storage *)context = shard->storage; }
+struct look {
+  enum shard_storage storage;
+  struct error err;
+};
+
+// Between two turns: what was committed is on disk afterwards, under every `sync`. A sync that fails shows at the next turn's end.
+static void look(struct shard *shard, void *context) {
+  struct look *l = context;
+  l->storage = shard->storage;
+  if (l->storage == STORAGE_GOOD && store_sync(shard->store, &l->err) < 0) l->storage = STORAGE_LOST;
+}
 
 // Waits until all that shards had staged is on disk, or dropped by a recovery: a frame that a full disk keeps staged is not in
-// the journal yet, and whoever read that would find owed what is filled in already. A shard that is good twice, with a
-// turn's end in between, has committed what it had before.
+// the journal yet, and whoever read that would find owed what is filled in already; and what is written and not synced may be
+// gone after a power cut, while what was made of it in another log is not. A shard that is good twice, with a turn's end in
+// between, has committed what it had before.
 static int wait_for_disk(struct backfill *b, struct error *err) {
   for (unsigned s = 0; s < b->daemon->shards; s++) {
-    enum shard_storage storage;
+    struct look l;
     do {
       if (is_over(b)) return error_set(err, ITD_ESTOPPED, "the backfill was stopped");
-      for (int i = 0; i < 2; i++) shard_call(b->daemon->threads[s], look, &storage);
-      if (storage != STORAGE_GOOD) usleep(RETRY_MS * 1000);
-    } while (storage != STORAGE_GOOD);
+      for (int i = 0; i < 2; i++) shard_call(b->daemon->threads[s], look, &l);
+      if (l.storage != STORAGE_GOOD) usleep(RETRY_MS * 1000);
+    } while (l.storage != STORAGE_GOOD);
   }
   return 0;
 }
@@ -214,7 +239,7 @@ static int walk_to_the_end(struct backfill *b, struct error *err) {
   for (;;) {
     *err = (struct error){0};
     int status = wait_for_disk(b, err);
-    uint64_t recoveries = atomic_load(&b->daemon->recoveries);
+    uint64_t recoveries = b->recoveries = atomic_load(&b->daemon->recoveries);
     if (status == 0) status = walk(b, err);
     // A recovery cuts the journal while it is read: what that looked like says nothing.
     bool is_disturbed = recoveries != atomic_load(&b->daemon->recoveries) || atomic_load(&b->daemon->is_recovering);
@@ -228,52 +253,168 @@ static int walk_to_the_end(struct backfill *b, struct error *err) {
   }
 }
 
+// ---- the conclusion, on the control thread: all is full, and what was to be switched in is ----
+static int switch_in(struct daemon *daemon, struct backfill *b, struct error *err) {
+  char why[160];
+  if (daemon->release.policy != b->policy)
+    return error_set(err, ITD_EINTERNAL, "another version was put in force meanwhile");
+  snprintf(why, sizeof why, "feature.backfill by %s: switched in, all leads filled in", b->by);
+  return release_put(daemon, b->target, why, err);
+}
+
+static int conclude(struct daemon *daemon, struct backfill *b, struct error *err) {
+  if (is_over(b)) return error_set(err, ITD_ESTOPPED, "the backfill was stopped");
+  if (b->recoveries != atomic_load(&daemon->recoveries) || atomic_load(&daemon->is_recovering))
+    return error_set(err, ITD_EUNAVAILABLE, "the store was recovered meanwhile"); // fills may have been dropped
+  int status = late_filled(daemon, &b->then, policy_features(b->policy), &b->only, err);
+  return status == 0 && b->target ? switch_in(daemon, b, err) : status;
+}
+
+static void on_asked(struct daemon *daemon, void *context) {
+  struct backfill *b = context;
+  struct error err = {0};
+  int status = conclude(daemon, b, &err);
+  pthread_mutex_lock(&b->lock);
+  b->is_asked = false;
+  b->conclusion = status;
+  if (status) b->error = err;
+  b->is_switched = status == 0 && b->target;
+  pthread_cond_signal(&b->returned);
+  pthread_mutex_unlock(&b->lock);
+}
+
+static int ask_to_conclude(struct backfill *b, struct error *err) {
+  pthread_mutex_lock(&b->lock);
+  b->is_asked = true;
+  pthread_mutex_unlock(&b->lock);
+  daemon_post(b->daemon, on_asked, b);
+  pthread_mutex_lock(&b->lock);
+  while (b->is_asked && !b->is_ending) pthread_cond_wait(&b->returned, &b->lock);
+  int status = b->is_asked ? error_set(err, ITD_ESTOPPED, "the daemon ended") : b->conclusion;
+  if (status && !b->is_asked) *err = b->error;
+  b->error = (struct error){0};
+  pthread_mutex_unlock(&b->lock);
+  return status;
+}
+
+static int fill_and_conclude(struct backfill *b, struct error *err) {
+  for (;;) {
+    *err = (struct error){0};
+    int status = walk_to_the_end(b, err);
+    if (status == 0) status = ask_to_conclude(b, err);
+    if (!status_retryable(status) || is_over(b)) return status;
+    log_line(LOG_WARN, "backfill_waits", "why=%s", log_quote(err->text));
+    usleep(RETRY_MS * 1000);
+  }
+}
+
 static void *run(void *context) {
   struct backfill *b = context;
   struct error err = {0};
   uint64_t begun_ns = clock_mono_ns();
-  int status = walk_to_the_end(b, &err);
+  int status = fill_and_conclude(b, &err);
   pthread_mutex_lock(&b->lock);
   b->error = err;
   b->is_running = false;
   b->took_ms = (int64_t)((clock_mono_ns() - begun_ns) / 1000000);
   uint64_t filled = b->filled;
   pthread_mutex_unlock(&b->lock);
-  log_line(status && status != ITD_ESTOPPED ? LOG_ERROR : LOG_INFO, "backfill", "policy=%s filled=%llu%s%s",
-           policy_info(b->policy)->version, (unsigned long long)filled, status ? " why=" : "",
+  log_line(status && status != ITD_ESTOPPED ? LOG_ERROR : LOG_INFO, "backfill", "policy=%s filled=%llu by=%s%s%s%s%s",
+           policy_info(b->policy)->version, (unsigned long long)filled, log_quote(b->by),
+           b->target ? " switch_in=" : "", b->target ? policy_info(b->target)->version : "", status ? " why=" : "",
            status ? log_quote(err.text) : "");
   return NULL;
 }
 
-// ---- from outside ----
-static int choose(struct feature_mask *only, const struct feature_set *set, struct bytes names, struct error *err) {
-  if (!names.n) {
-    for (size_t i = 0; i < feature_count(set); i++)
-      if (feature_has_history(set, i)) feature_mask_add(only, i);
-    return 0;
-  }
-  struct mp m = mp_of(names);
-  struct mp_value head = mp_next(&m);
-  if (head.type != MP_ARRAY) return error_set(err, ITD_EINVAL, "features is a list of names");
-  for (uint32_t i = 0; i < head.count; i++) {
-    struct bytes name = {0};
-    bool is_text = mp_as_str(mp_take(&m), &name);
-    int at = is_text ? feature_find(set, name) : -1;
-    if (at < 0)
-      return error_set(err, ITD_EINVAL, "the release in force has no feature \"%.*s\"",
-                       (int)(name.n > 60 ? 60 : name.n), (const char *)name.p);
-    if (!feature_has_history(set, (size_t)at))
-      return error_set(err, ITD_EINVAL,
-                       "\"%.*s\" is made of other features or of the account: it has no history of its own",
-                       (int)name.n, (const char *)name.p);
-    feature_mask_add(only, (size_t)at);
-  }
+// ---- what is to be filled in ----
+static const char *near(const struct feature_set *set, struct bytes name) {
+  const char *names[FEATURES_MAX];
+  size_t count = 0;
+  for (size_t i = 0; i < feature_count(set); i++)
+    if (feature_has_history(set, i)) names[count++] = feature_info(set, i)->name;
+  return suggest(name, names, count);
+}
+
+static int choose_one(struct feature_mask *only, const struct feature_set *set, struct bytes name, struct error *err) {
+  int at = feature_find(set, name), shown = (int)(name.n > 60 ? 60 : name.n);
+  const char *text = (const char *)name.p, *hint = at < 0 ? near(set, name) : NULL;
+  if (at < 0)
+    return error_set(err, ITD_EINVAL, "the release in force has no feature \"%.*s\"%s%s%s", shown, text,
+                     hint ? "; did you mean \"" : "", hint ? hint : "", hint ? "\"?" : "");
+  if (!feature_has_history(set, (size_t)at))
+    return error_set(err, ITD_EINVAL,
+                     "\"%.*s\" is made of other features or of the account: it has no history of its own", shown, text);
+  feature_mask_add(only, (size_t)at);
   return 0;
 }
 
+static int choose(struct feature_mask *only, const struct feature_set *set, struct bytes names, struct error *err) {
+  for (size_t i = 0; !names.n && i < feature_count(set); i++)
+    if (feature_has_history(set, i)) feature_mask_add(only, i);
+  if (!names.n) return 0;
+  struct mp m = mp_of(names);
+  struct mp_value head = mp_next(&m);
+  if (head.type != MP_ARRAY) return error_set(err, ITD_EINVAL, "features is a list of names");
+  int status = 0;
+  for (uint32_t i = 0; status == 0 && i < head.count; i++) {
+    struct bytes name = {0};
+    struct bytes one = mp_take(&m);
+    if (!mp_as_str(one, &name)) return error_set(err, ITD_EINVAL, "features is a list of names");
+    status = choose_one(only, set, name, err);
+  }
+  return status;
+}
+
+// Those of the target, as the release in force has them.
+static void choose_for(struct feature_mask *only, const struct feature_set *set, const struct policy *target) {
+  for (size_t i = 0; i < feature_count(set); i++)
+    if (feature_has_history(set, i) && feature_defines(policy_features(target), feature_info(set, i)->definition_hash))
+      feature_mask_add(only, i);
+}
+
+// The release in force gets what the target has and it lacks. What is on disk does not run until the end, and status says so.
+static int put_beside(struct daemon *daemon, struct policy *target, const char *by, struct error *err) {
+  struct policy *both;
+  struct lua_limits limits = config_build_limits(daemon->config);
+  int status = policy_beside(daemon->release.policy, target, &limits, &both, err);
+  if (status < 0) return status;
+  char why[160];
+  snprintf(why, sizeof why, "feature.backfill by %s: fills in features for version %s", by,
+           policy_info(target)->version);
+  if (both != daemon->release.policy) status = release_put(daemon, both, why, err);
+  policy_release(both);
+  if (status < 0) return status;
+  pthread_mutex_lock(&daemon->lock);
+  error_set(&daemon->reload_error, ITD_ELATE,
+            "version %s is put in force when its features are filled in: intent feature backfill --switch-in does "
+            "that, or goes on with it",
+            policy_info(target)->version);
+  pthread_mutex_unlock(&daemon->lock);
+  return 0;
+}
+
+static int prepare_switch_in(struct daemon *daemon, const struct backfill_order *order, struct policy **target,
+                             struct error *err) {
+  struct policy *loaded = NULL;
+  if (order->names.n)
+    return error_set(err, ITD_EINVAL, "what is switched in has all its features filled in: name none");
+  int status = release_load(daemon, &loaded, err);
+  if (status == 0 && strcmp(policy_info(loaded)->hash, policy_info(daemon->release.policy)->hash) == 0)
+    status = error_set(err, ITD_EINVAL, "version %s of the files is in force: there is none to switch in",
+                       policy_info(loaded)->version);
+  if (status == 0) status = put_beside(daemon, loaded, order->by, err);
+  if (status == 0)
+    *target = loaded;
+  else
+    policy_release(loaded);
+  return status;
+}
+
+// ---- from outside ----
 static void end_thread(struct backfill *b) {
   pthread_join(b->thread, NULL);
   policy_release(b->policy);
+  policy_release(b->target);
   pthread_mutex_destroy(&b->lock);
   pthread_cond_destroy(&b->returned);
   free(b);
@@ -286,14 +427,17 @@ static bool is_running(struct backfill *b) {
   return yes;
 }
 
-static struct backfill *begin(struct daemon *daemon, struct bytes names, struct error *err) {
-  struct feature_mask only = {0};
-  if (choose(&only, policy_features(daemon->release.policy), names, err) < 0) return NULL;
+static struct backfill *begin(struct daemon *daemon, const struct backfill_order *order, struct policy *target,
+                              const char *before, const struct feature_mask *only) {
   struct backfill *b = xcalloc(1, sizeof *b);
   b->daemon = daemon;
   b->policy = daemon->release.policy;
   policy_retain(b->policy);
-  b->only = only;
+  b->target = target;
+  b->only = *only;
+  b->then = *daemon->late;
+  snprintf(b->before, sizeof b->before, "%s", before);
+  snprintf(b->by, sizeof b->by, "%s", order->by);
   b->since_ms = clock_wall_ms();
   b->is_running = true;
   pthread_mutex_init(&b->lock, NULL);
@@ -302,20 +446,49 @@ static struct backfill *begin(struct daemon *daemon, struct bytes names, struct 
   return b;
 }
 
-int backfill_begin(struct daemon *daemon, struct bytes names, struct error *err) {
-  int status = 0;
+// NULL: none has run.
+static struct backfill *last(struct daemon *daemon) {
   pthread_mutex_lock(&daemon->lock);
-  struct backfill *was = daemon->backfill;
-  if (atomic_load(&daemon->is_stopping) || !daemon->has_store)
-    status = error_set(err, ITD_EUNAVAILABLE, "the daemon is stopping, or recovers its store");
-  else if (was && is_running(was))
-    status = error_set(err, ITD_EBUSY, "a backfill runs; intent feature backfill --status shows how far it is");
-  if (status == 0) {
-    struct backfill *b = begin(daemon, names, err);
-    status = b ? 0 : err->code;
-    if (b) daemon->backfill = b;
-    if (b && was) end_thread(was);
-  }
+  struct backfill *b = daemon->backfill;
+  pthread_mutex_unlock(&daemon->lock);
+  return b;
+}
+
+int backfill_begin(struct daemon *daemon, const struct backfill_order *order, struct error *err) {
+  struct backfill *was = last(daemon); // only this thread changes it
+  struct policy *target = NULL;
+  struct feature_mask only = {0};
+  char before[13];
+  if (atomic_load(&daemon->is_stopping) || atomic_load(&daemon->is_recovering))
+    return error_set(err, ITD_EUNAVAILABLE, "the daemon is stopping, or recovers its store");
+  if (was && is_running(was))
+    return error_set(err, ITD_EBUSY, "a backfill runs; intent feature backfill --status shows how far it is");
+  snprintf(before, sizeof before, "%s", policy_info(daemon->release.policy)->version);
+  int status = order->is_switch_in ? prepare_switch_in(daemon, order, &target, err) : 0;
+  const struct feature_set *set = policy_features(daemon->release.policy);
+  if (target)
+    choose_for(&only, set, target);
+  else if (status == 0)
+    status = choose(&only, set, order->names, err);
+  if (status < 0) return status;
+  struct backfill *b = begin(daemon, order, target, before, &only);
+  pthread_mutex_lock(&daemon->lock);
+  daemon->backfill = b;
+  pthread_mutex_unlock(&daemon->lock);
+  if (was) end_thread(was);
+  return 0;
+}
+
+int backfill_check(struct daemon *daemon, struct error *err) {
+  pthread_mutex_lock(&daemon->lock);
+  struct backfill *b = daemon->backfill;
+  const char *version = b && b->target && is_running(b) ? policy_info(b->target)->version : NULL;
+  int status = version
+                   ? error_set(err, ITD_EBUSY,
+                               "a backfill is about to switch version %s in: wait for it, or end it (intent feature "
+                               "backfill --stop)",
+                               version)
+                   : 0;
   pthread_mutex_unlock(&daemon->lock);
   return status;
 }
@@ -342,8 +515,21 @@ static void put_features(const struct backfill *b, struct buf *out) {
   }
 }
 
+static void put_switch_in(const struct backfill *b, struct buf *out) {
+  mp_put_cstr(out, "switch_in");
+  if (!b->target) {
+    mp_put_nil(out);
+    return;
+  }
+  mp_put_map(out, 4);
+  mp_put_cstr(out, "policy"), mp_put_cstr(out, policy_info(b->target)->name);
+  mp_put_cstr(out, "version"), mp_put_cstr(out, policy_info(b->target)->version);
+  mp_put_cstr(out, "before"), mp_put_cstr(out, b->before);
+  mp_put_cstr(out, "done"), mp_put_bool(out, b->is_switched);
+}
+
 static void put_status(const struct backfill *b, struct buf *out) {
-  mp_put_map(out, 11);
+  mp_put_map(out, 13);
   mp_put_cstr(out, "running"), mp_put_bool(out, b->is_running);
   mp_put_cstr(out, "done"), mp_put_float(out, b->is_running ? b->done : 1);
   mp_put_cstr(out, "leads"), mp_put_uint(out, b->stats.leads);
@@ -354,6 +540,8 @@ static void put_status(const struct backfill *b, struct buf *out) {
   mp_put_cstr(out, "features"), put_features(b, out);
   mp_put_cstr(out, "since"), mp_put_int(out, b->since_ms);
   mp_put_cstr(out, "took_ms"), mp_put_int(out, b->took_ms);
+  mp_put_cstr(out, "by"), mp_put_cstr(out, b->by);
+  put_switch_in(b, out);
   mp_put_cstr(out, "error");
   if (b->error.code && !b->is_running)
     error_put(out, &b->error);
@@ -396,5 +584,9 @@ void backfill_end(struct daemon *daemon) {
   pthread_mutex_unlock(&daemon->lock);
   if (!b) return;
   atomic_store(&b->is_over, true);
+  pthread_mutex_lock(&b->lock);
+  b->is_ending = true;
+  pthread_cond_signal(&b->returned);
+  pthread_mutex_unlock(&b->lock);
   end_thread(b);
 }

@@ -110,6 +110,8 @@ static const struct option options[] = {
      "loading a policy"},
     {"policy.call_instructions", COUNT, AT(policy_call_instructions), "1000000", 1000, INT64_MAX, NULL,
      "one call under the hook guard"},
+    {"policy.late", CHOICE, AT(policy_late), "refuse", 0, 0, "refuse allow",
+     "a version that reads features which are not filled in yet"},
     {"policy.guard", CHOICE, AT(policy_guard), "auto", 0, 0, "auto hook",
      "hook: JIT off, every call counts instructions"},
     {"source.memory", BYTES, AT(source_memory), "33554432", MIB, 4 * GIB, NULL,
@@ -451,6 +453,13 @@ struct net_limits config_net_limits(const struct config *c) {
                              .frame = {.depth_max = (uint32_t)c->frame_depth,
                                        .objects_max = (uint32_t)c->frame_objects,
                                        .bytes_max = (size_t)c->frame_bytes}};
+}
+
+struct lua_limits config_build_limits(const struct config *c) {
+  struct lua_limits limits = LUA_LIMITS_DEFAULT;
+  limits.memory_max = (size_t)c->policy_build_memory;
+  limits.instructions_max = (uint64_t)c->policy_build_instructions;
+  return limits;
 }
 
 struct sources_limits config_source_limits(const struct config *c) {

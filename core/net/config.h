@@ -40,6 +40,7 @@ struct config {
       base_keep, retention_age_ms, retention_bytes, quarantine_bytes, outbox_bytes;
   int64_t policy_memory, policy_build_memory, policy_build_instructions, policy_call_instructions;
   int64_t policy_guard; // 0 auto, 1 hook
+  int64_t policy_late;  // 0 refuse, 1 allow
   int64_t source_memory, source_instructions, source_cpu_ms, source_queue;
   char *public_url; // how others call the HTTP server, "https://hooks.example.com"; "": https and the Host header
   struct source_secret source_secret[CONFIG_SOURCE_SECRETS_MAX];
@@ -62,3 +63,4 @@ void config_help(struct buf *out); // a line an option: name, what it does, what
 struct event_limits config_event_limits(const struct config *config);
 struct net_limits config_net_limits(const struct config *config);
 struct sources_limits config_source_limits(const struct config *config);
+struct lua_limits config_build_limits(const struct config *config); // of loading a policy

@@ -7,6 +7,7 @@
 #include "net/baseline_watch.h"
 #include "net/clock_watch.h"
 #include "net/http.h"
+#include "net/late.h"
 #include "net/listen.h"
 #include "net/recover.h"
 #include "net/release.h"
@@ -249,7 +250,7 @@ static void on_hup(evutil_socket_t number, short what, void *arg) {
   (void)number, (void)what;
   bool changed;
   struct error err = {0};
-  (void)daemon_reload(arg, "SIGHUP", &changed, &err);
+  (void)daemon_reload(arg, "SIGHUP", false, &changed, &err);
 }
 
 void daemon_stop(struct daemon *daemon) {
@@ -396,6 +397,7 @@ static void setup(struct daemon *daemon, const struct config *config) {
 
 static void teardown(struct daemon *daemon) {
   fabric_free(daemon->fabric);
+  late_stop(daemon);
   store_close(daemon->store);
   edition_release(daemon->edition);
   if (daemon->release.policy) policy_release(daemon->release.policy);

@@ -33,6 +33,7 @@ struct daemon {
   struct recovery *recovering; // recover.c
   struct clock_watch *clock_watch;
   struct baseline_watch *baseline_watch;
+  struct late *late;         // late.c
   struct backfill *backfill; // backfill.c; that runs or ran last; guarded by `lock`
   struct event *stop_signals[2];
   struct event_base *control; // the control thread's loop
@@ -67,8 +68,9 @@ void daemon_post(struct daemon *daemon, void (*work)(struct daemon *daemon, void
 
 // ---- control thread ----
 // Loads the configured policy and puts it in force on all shards, or leaves everything as it is. `why` goes into the
-// journal. Sets *changed false when the bundle is the one in force already.
-int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct error *err);
+// journal. Sets *changed false when the bundle is the one in force already. ITD_ELATE, unless `allows_late` or policy.late does:
+// it reads features that are not full (net/late.h). ITD_EBUSY: a backfill is about to switch another version in.
+int daemon_reload(struct daemon *daemon, const char *why, bool allows_late, bool *changed, struct error *err);
 void daemon_stop(struct daemon *daemon);
 void daemon_catch_signals(struct daemon *daemon, bool is_on); // off: SIGTERM and SIGINT end the process at once
 // Before the store goes: what it and the intakes counted so far is kept (metrics.c); has_store becomes false.

@@ -3,6 +3,8 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "net/backfill.h"
+#include "net/late.h"
 #include "net/source_counts.h"
 
 #include <fts.h>
@@ -85,12 +87,20 @@ static int renew_secrets(struct daemon *daemon, struct error *err) {
   return status;
 }
 
+// What is in force, or was when the daemon ended; NULL: nothing was, or it does not load.
+static struct policy *in_force(const struct daemon *daemon) {
+  if (daemon->release.policy) return daemon->release.policy;
+  uint32_t last = store_last_release(daemon->store);
+  return last ? store_version(daemon->store, last) : NULL;
+}
+
 // Takes the edition over when it succeeds.
 static int put_in_force(struct daemon *daemon, struct policy *policy, struct edition *edition, const char *why,
                         struct error *err) {
   struct release release = {
       .policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy)};
-  int status = switch_all(daemon, &release, why, err);
+  int status = late_note(daemon, in_force(daemon), policy, err);
+  if (status == 0) status = switch_all(daemon, &release, why, err);
   if (status < 0) return status;
   use_edition(daemon, edition);
   pthread_mutex_lock(&daemon->lock);
@@ -105,10 +115,19 @@ static int put_in_force(struct daemon *daemon, struct policy *policy, struct edi
   return 0;
 }
 
+// A release is a frame of each partition: where none can be written, none is put in force.
+static int check_storage(struct daemon *daemon, struct error *err) {
+  unsigned shard;
+  struct error why = {0};
+  if (!daemon_get_trouble(daemon, &shard, &why)) return 0;
+  return error_set(err, ITD_EUNAVAILABLE, "shard %u takes no events, and no release either: %.400s", shard, why.text);
+}
+
 // A policy that was just loaded, with its sources: both or neither.
-static int put_loaded_in_force(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
+int release_put(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
   struct edition *edition = NULL;
-  int status = open_edition(daemon, policy, &edition, err);
+  int status = check_storage(daemon, err);
+  if (status == 0) status = open_edition(daemon, policy, &edition, err);
   if (status < 0) return status;
   status = put_in_force(daemon, policy, edition, why, err);
   if (status < 0) edition_release(edition);
@@ -143,13 +162,11 @@ static void put_problem(const struct policy_problem *p) {
   log_line(p->is_error ? LOG_ERROR : LOG_WARN, "policy_problem", "at=%s%s what=%s", p->path, line, log_quote(p->text));
 }
 
-static int load(const struct daemon *daemon, struct policy **policy, struct error *err) {
+int release_load(const struct daemon *daemon, struct policy **policy, struct error *err) {
   const struct config *c = daemon->config;
   struct policy_source source = {
       .policies_dir = c->policies, .models_dir = c->models, .scripts_dir = c->scripts, .name = c->policy};
-  struct lua_limits limits = LUA_LIMITS_DEFAULT;
-  limits.memory_max = (size_t)c->policy_build_memory;
-  limits.instructions_max = (uint64_t)c->policy_build_instructions;
+  struct lua_limits limits = config_build_limits(c);
   struct policy_report report = {0};
   int status = policy_load(&source, &limits, policy, &report, err);
   for (size_t i = 0; i < report.count; i++) put_problem(&report.problem[i]);
@@ -157,54 +174,32 @@ static int load(const struct daemon *daemon, struct policy **policy, struct erro
   return status;
 }
 
-// A release is a frame of each partition: where none can be written, none is put in force.
-static int check_storage(struct daemon *daemon, struct error *err) {
-  unsigned shard;
-  struct error why = {0};
-  if (!daemon_get_trouble(daemon, &shard, &why)) return 0;
-  return error_set(err, ITD_EUNAVAILABLE, "shard %u takes no events, and no release either: %.400s", shard, why.text);
+// Decisions are made from now on by features that know nothing of the time before them: somebody allowed that.
+static int allow_late(const struct policy *before, const struct policy *policy, int status, bool allows,
+                      struct error *err) {
+  if (status != ITD_ELATE || !allows) return status;
+  log_line(LOG_WARN, "late_features", "version=%s before=%s why=%s", policy_info(policy)->version,
+           policy_info(before)->version, log_quote(err->text));
+  *err = (struct error){0};
+  return 0;
 }
 
-static bool has_term(const struct model_bound *model, size_t feature) {
-  for (size_t t = 0; model && t < model_terms(model); t++)
-    if (model_term_feature(model, t) == (int)feature) return true;
-  return false;
+static int put_reloaded(struct daemon *daemon, struct policy *policy, const char *why, bool allows_late,
+                        struct error *err) {
+  bool allows = allows_late || daemon->config->policy_late == 1;
+  int status = late_check(daemon, daemon->release.policy, policy, err);
+  status = allow_late(daemon->release.policy, policy, status, allows, err);
+  return status ? status : release_put(daemon, policy, why, err);
 }
 
-static bool is_read(const struct policy *policy, size_t feature) {
-  size_t count;
-  const struct policy_read *reads = policy_reads(policy, &count);
-  for (size_t i = 0; i < count; i++)
-    if (reads[i].feature == feature) return true;
-  return has_term(policy_model_fit(policy), feature) || has_term(policy_model_engagement(policy), feature) ||
-         has_term(policy_model_split(policy), feature);
-}
-
-// What the policy reads of features that the release before did not have: until a backfill they know nothing of the time
-// before, and decisions are made by that.
-static void warn_of_late(const struct policy *policy, const struct policy *before) {
-  const struct feature_set *set = policy_features(policy), *had = policy_features(before);
-  struct buf names = {0};
-  for (size_t i = 0; i < feature_count(set); i++)
-    if (!feature_defines(had, feature_info(set, i)->definition_hash) && is_read(policy, i))
-      buf_printf(&names, "%s%s", names.n ? " " : "", feature_info(set, i)->name);
-  buf_append_u8(&names, 0);
-  if (names.n > 1)
-    log_line(LOG_WARN, "late_features",
-             "version=%s features=%s note=\"the policy reads them, and they know nothing of the time before: "
-             "intent feature backfill\"",
-             policy_info(policy)->version, log_quote((const char *)names.p));
-  buf_deinit(&names);
-}
-
-int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct error *err) {
-  struct policy *policy = NULL, *before = daemon->release.policy;
+int daemon_reload(struct daemon *daemon, const char *why, bool allows_late, bool *changed, struct error *err) {
+  struct policy *policy = NULL;
   *changed = false;
-  policy_retain(before);
   int status = check_storage(daemon, err);
-  if (status == 0) status = load(daemon, &policy, err);
+  if (status == 0) status = backfill_check(daemon, err);
+  if (status == 0) status = release_load(daemon, &policy, err);
   if (status == 0 && strcmp(policy_info(policy)->hash, policy_info(daemon->release.policy)->hash) != 0) {
-    status = put_loaded_in_force(daemon, policy, why, err);
+    status = put_reloaded(daemon, policy, why, allows_late, err);
     *changed = status == 0;
   } else if (status == 0) {
     status = renew_secrets(daemon, err);
@@ -219,33 +214,45 @@ int daemon_reload(struct daemon *daemon, const char *why, bool *changed, struct 
              policy_info(daemon->release.policy)->version);
   else if (!*changed)
     log_line(LOG_INFO, "reload_unchanged", "version=%s", policy_info(policy)->version);
-  if (*changed) warn_of_late(policy, before);
-  policy_release(before);
   policy_release(policy);
   return status;
 }
 
 static uint64_t stamp_of_folders(const struct config *c);
 
+// The version before instead of the files', because of `why`.
+static int start_kept(struct daemon *daemon, struct policy *kept, const char *because, const struct error *why,
+                      struct error *err) {
+  char text[128];
+  snprintf(text, sizeof text, "start with the version before: the files %s", because);
+  int status = put_kept_in_force(daemon, kept, text, err);
+  pthread_mutex_lock(&daemon->lock);
+  daemon->reload_error = *why;
+  pthread_mutex_unlock(&daemon->lock);
+  return status;
+}
+
 int release_start(struct daemon *daemon, struct error *err) {
   daemon->files_before = stamp_of_folders(daemon->config);
-  struct policy *policy = NULL;
-  int status = load(daemon, &policy, err);
-  if (status == 0) {
-    status = put_loaded_in_force(daemon, policy, "start", err);
-    policy_release(policy);
-    return status;
+  struct policy *policy = NULL, *kept = in_force(daemon);
+  late_start(daemon, kept);
+  int status = release_load(daemon, &policy, err);
+  if (kept && strcmp(policy_info(kept)->name, daemon->config->policy) != 0) kept = NULL;
+  struct error why = {0};
+  int late = status == 0 && kept ? late_check(daemon, kept, policy, &why) : 0;
+  if (status == 0) late = allow_late(kept, policy, late, daemon->config->policy_late == 1, &why);
+  if (status == 0 && late == 0) {
+    status = release_put(daemon, policy, "start", err);
+  } else if (status == 0) {
+    log_line(LOG_ERROR, "policy_late", "why=%s instead=%s", log_quote(why.text), policy_info(kept)->version);
+    status = start_kept(daemon, kept, "read late features", &why, err);
+  } else if (kept) {
+    log_line(LOG_ERROR, "policy_broken", "why=%s instead=%s", log_quote(err->text), policy_info(kept)->version);
+    why = *err;
+    *err = (struct error){0};
+    status = start_kept(daemon, kept, "are broken", &why, err);
   }
-  uint32_t last = store_last_release(daemon->store);
-  struct policy *kept = last ? store_version(daemon->store, last) : NULL;
-  if (!kept || strcmp(policy_info(kept)->name, daemon->config->policy) != 0) return status;
-  log_line(LOG_ERROR, "policy_broken", "why=%s instead=%s", log_quote(err->text), policy_info(kept)->version);
-  struct error why = *err;
-  *err = (struct error){0};
-  status = put_kept_in_force(daemon, kept, "start with the version before: the files are broken", err);
-  pthread_mutex_lock(&daemon->lock);
-  daemon->reload_error = why;
-  pthread_mutex_unlock(&daemon->lock);
+  policy_release(policy);
   return status;
 }
 
@@ -308,6 +315,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg) {
   struct watch *watch = arg;
   struct daemon *daemon = watch->daemon;
   if (atomic_load(&daemon->unavailable_shards)) return; // nothing can be put in force; afterwards it is seen
+  if (backfill_check(daemon, NULL) < 0) return;         // likewise
   if (watch->rest && watch->rest--) return;
   uint64_t now = look(daemon);
   bool is_still = now == watch->seen;
@@ -319,7 +327,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg) {
   struct policy *was = daemon->release.policy;
   policy_retain(was);
   uint64_t files = stamp_of(was), folders = stamp_of_folders(daemon->config);
-  status = daemon_reload(daemon, "files changed", &changed, &err);
+  status = daemon_reload(daemon, "files changed", false, &changed, &err);
   watch->seen = look(daemon);
   // What changed while it was read may not have been read: then it counts as not loaded, and is looked at again.
   // What failed for want of room or files may work later.

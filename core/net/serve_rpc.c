@@ -254,33 +254,6 @@ static bool server_ping(const struct call *call) {
   return true;
 }
 
-// ---- filling in ----
-
-static bool feature_backfill(const struct call *call) {
-  struct error err = {0};
-  struct bytes names = {0};
-  if (mp_value_of(call->param).type != MP_MAP)
-    error_set(&err, ITD_EINVAL, "feature.backfill takes a map: {features: [names], or nothing for all}");
-  else if (mp_find(call->param, BYTES_LIT("features"), &names) && mp_value_of(names).type == MP_NIL)
-    names.n = 0;
-  if (err.code || backfill_begin(call->conn->shard->daemon, names, &err) < 0)
-    call_error(call, &err);
-  else if (call_head(call))
-    mp_put_bool(&call->conn->out, true);
-  return true;
-}
-
-static bool feature_backfill_stop(const struct call *call) {
-  backfill_cancel(call->conn->shard->daemon);
-  if (call_head(call)) mp_put_bool(&call->conn->out, true);
-  return true;
-}
-
-static bool feature_backfill_status(const struct call *call) {
-  if (call_head(call)) backfill_put_status(call->conn->shard->daemon, &call->conn->out);
-  return true;
-}
-
 // ---- administration: the control thread does it, and the answer comes back to the connection's shard ----
 
 struct admin {
@@ -288,6 +261,9 @@ struct admin {
   struct shard_thread *thread;
   uint32_t id;
   bool has_reply, changed;
+  bool allows_late;  // policy.reload
+  bool is_switch_in; // feature.backfill, and its features' names
+  struct buf names;
   int status;
   struct error error;
   char why[64];
@@ -313,22 +289,91 @@ static void admin_answer(struct shard *shard, void *context) {
 
 static void admin_reload(struct daemon *daemon, void *context) {
   struct admin *admin = context;
-  admin->status = daemon_reload(daemon, admin->why, &admin->changed, &admin->error);
+  admin->status = daemon_reload(daemon, admin->why, admin->allows_late, &admin->changed, &admin->error);
   shard_post(admin->thread, admin_answer, admin);
 }
 
-static bool policy_reload(const struct call *call) {
+// Over to the control thread, with what the caller is known by.
+static bool admin_post(const struct call *call, struct admin *admin, const char *method,
+                       void (*work)(struct daemon *, void *)) {
   struct shard *shard = call->conn->shard;
-  struct admin *admin = xcalloc(1, sizeof *admin);
   admin->conn = call->conn;
   admin->thread = shard->daemon->threads[shard->index];
   admin->id = call->id;
   admin->has_reply = call->has_reply;
-  snprintf(admin->why, sizeof admin->why, "policy.reload by uid %u", (unsigned)call->conn->uid);
+  snprintf(admin->why, sizeof admin->why, "%sby uid %u", method, (unsigned)call->conn->uid);
   conn_ref(call->conn);
-  daemon_post(shard->daemon, admin_reload, admin);
+  daemon_post(shard->daemon, work, admin);
   return true;
 }
+
+// A flag of an optional map of options.
+static bool is_asked(const struct call *call, struct bytes flag) {
+  struct bytes value;
+  if (mp_value_of(call->param).type != MP_MAP || !mp_find(call->param, flag, &value)) return false;
+  return mp_value_of(value).type == MP_BOOL && mp_value_of(value).b;
+}
+
+static bool policy_reload(const struct call *call) {
+  struct admin *admin = xcalloc(1, sizeof *admin);
+  admin->allows_late = is_asked(call, BYTES_LIT("allow_late"));
+  return admin_post(call, admin, admin->allows_late ? "policy.reload with late features " : "policy.reload ",
+                    admin_reload);
+}
+
+// ---- filling in ----
+
+static void admin_began(struct shard *shard, void *context) {
+  (void)shard;
+  struct admin *admin = context;
+  struct call call = {.conn = admin->conn, .id = admin->id, .has_reply = admin->has_reply};
+  if (!admin->conn->is_closed) {
+    if (admin->status < 0)
+      call_error(&call, &admin->error);
+    else if (call_head(&call))
+      mp_put_bool(&admin->conn->out, true);
+  }
+  conn_unref(admin->conn);
+  buf_deinit(&admin->names);
+  free(admin);
+}
+
+static void admin_backfill(struct daemon *daemon, void *context) {
+  struct admin *admin = context;
+  const struct backfill_order order = {
+      .names = buf_bytes(&admin->names), .is_switch_in = admin->is_switch_in, .by = admin->why + strlen("by ")};
+  admin->status = backfill_begin(daemon, &order, &admin->error);
+  shard_post(admin->thread, admin_began, admin);
+}
+
+static bool feature_backfill(const struct call *call) {
+  struct bytes names;
+  if (mp_value_of(call->param).type != MP_MAP) {
+    struct error err = {0};
+    error_set(&err, ITD_EINVAL,
+              "feature.backfill takes a map: {features: [names], or nothing for all; switch_in: true or nothing}");
+    call_error(call, &err);
+    return true;
+  }
+  struct admin *admin = xcalloc(1, sizeof *admin);
+  admin->is_switch_in = is_asked(call, BYTES_LIT("switch_in"));
+  if (mp_find(call->param, BYTES_LIT("features"), &names) && mp_value_of(names).type != MP_NIL)
+    buf_append_bytes(&admin->names, names);
+  return admin_post(call, admin, "", admin_backfill);
+}
+
+static bool feature_backfill_stop(const struct call *call) {
+  backfill_cancel(call->conn->shard->daemon);
+  if (call_head(call)) mp_put_bool(&call->conn->out, true);
+  return true;
+}
+
+static bool feature_backfill_status(const struct call *call) {
+  if (call_head(call)) backfill_put_status(call->conn->shard->daemon, &call->conn->out);
+  return true;
+}
+
+// ---- forgetting ----
 
 // lead.forget: first which lead is meant, then its shard stages the frame, and when nothing of it is left anywhere the
 // answer comes back here.
@@ -490,7 +535,7 @@ static const struct method {
     {"server.info", 0, false, server_info},
     {"server.ping", 0, false, server_ping},
     {"lead.forget", 1, true, lead_forget},
-    {"policy.reload", 0, true, policy_reload},
+    {"policy.reload", 1, true, policy_reload},
     {"feature.backfill", 1, true, feature_backfill},
     {"feature.backfill_status", 0, true, feature_backfill_status},
     {"feature.backfill_stop", 0, true, feature_backfill_stop},
@@ -533,7 +578,8 @@ bool serve_rpc(struct conn *conn, struct bytes value) {
   }
   struct mp m = mp_of(message.params);
   struct mp_value head = mp_next(&m);
-  if (head.count != method->params && !(method->run == decision_subscribe && head.count == 0)) {
+  bool is_optional = (method->run == decision_subscribe || method->run == policy_reload) && head.count == 0;
+  if (head.count != method->params && !is_optional) {
     metrics_add(&conn->shard->metrics->rpc_requests, 1);
     error_set(&err, ITD_EINVAL, "%s takes %u parameter%s, not %u", method->name, method->params,
               method->params == 1 ? "" : "s", head.count);

@@ -227,6 +227,13 @@ int bundle_gather_file(struct bundle *b, const char *scripts_dir, const char *pa
   return status == 0 ? sort_modules(b, err) : status;
 }
 
+int bundle_add_text(struct bundle *b, const char *path, struct bytes text, struct error *err) {
+  struct lua_module module = module_at(b, arena_str(&b->arena, bytes_str(path)));
+  module.text = arena_copy(&b->arena, text);
+  add_module(b, module);
+  return sort_modules(b, err);
+}
+
 bool bundle_keep_signals(struct bundle *b, const char *set) {
   const char *all = "policies/signals/";
   char mine[200];

@@ -39,6 +39,8 @@ int bundle_gather_set(struct bundle *b, const char *scripts_dir, const char *pol
                       struct error *err) ITD_MUST_USE;
 int bundle_gather_file(struct bundle *b, const char *scripts_dir, const char *path, const char **module,
                        struct error *err) ITD_MUST_USE;
+// One more file, by its path inside the bundle. ITD_EPOLICY: its module's name is taken.
+int bundle_add_text(struct bundle *b, const char *path, struct bytes text, struct error *err) ITD_MUST_USE;
 // Takes away the signal sets that are not `set`. True when there were any.
 bool bundle_keep_signals(struct bundle *b, const char *set);
 // Reads a model, `spec` is "NAME" or "NAME@VERSION". ITD_ENOTFOUND names what there is; ITD_EMODEL for a spec that is

@@ -37,3 +37,7 @@ int place_of_name(struct bytes text, const char *name); // the line from 1, or 0
 
 // selftest.c: opens Lua states and decides for made-up leads at every stage; ITD_EPOLICY with what did not hold.
 int policy_self_test(struct policy *policy, struct error *err) ITD_MUST_USE;
+
+// policy.c: a policy's texts with one more file, built, checked and self-tested as if loaded from files.
+int policy_load_more(const struct policy *base, const char *path, struct bytes text, const struct lua_limits *limits,
+                     struct policy **out, struct error *err) ITD_MUST_USE;

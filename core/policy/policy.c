@@ -598,6 +598,20 @@ int policy_load_archive(struct bytes archive, struct policy **out, struct error 
   return finish(policy, complete(policy, false, &f), out);
 }
 
+int policy_load_more(const struct policy *base, const char *path, struct bytes text, const struct lua_limits *limits,
+                     struct policy **out, struct error *err) {
+  struct policy *policy = policy_new();
+  struct buf archive = {0};
+  bundle_pack(&base->bundle, &archive);
+  int status = bundle_unpack(&policy->bundle, buf_bytes(&archive), err);
+  buf_deinit(&archive);
+  if (status == 0) status = bundle_add_text(&policy->bundle, path, text, err);
+  if (status != 0) return finish(policy, status, out);
+  struct findings f = {.bundle = &policy->bundle, .err = err};
+  if (build(policy, limits, &f) == 0 && check_artifact(policy, &f) == 0) complete(policy, true, &f);
+  return finish(policy, f.status, out);
+}
+
 void policy_retain(struct policy *policy) { atomic_fetch_add_explicit(&policy->references, 1, memory_order_relaxed); }
 
 void policy_release(struct policy *policy) {

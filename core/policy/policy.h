@@ -135,6 +135,15 @@ struct policy_read {
 };
 const struct policy_read *policy_reads(const struct policy *policy,
                                        size_t *count); // none of archives of older versions
+// The features with a history of their own that decisions depend on: read by a rule, an age, a text test or a model's term,
+// also by way of a feature that is made of others or of what an account adds up to. A bit for each, in policy_features.
+void policy_needs(const struct policy *policy, struct feature_mask *needs);
+// `base`, which decides as before, and also declares the features with a history that `target` has and it lacks: so that they can be
+// filled in before `target` reads them. They are one more file of the signal set, under their own names, or where `base` has another
+// feature of that name under "late_" and their definition's hash. *out is `base`, retained, when it lacks none. ITD_EPOLICY: the two
+// do not fit beside each other (bounds of a set), or `target` sees older events otherwise than `base` does (upcasts of schemas).
+int policy_beside(struct policy *base, const struct policy *target, const struct lua_limits *limits,
+                  struct policy **out, struct error *err) ITD_MUST_USE;
 // What training asks of each decision: did this event come within that time after it, and none of `unless` before it? One of
 // these settles it at once: no.
 struct policy_label {

@@ -251,6 +251,8 @@ int store_commit(struct store_shard *s, struct error *err) {
   return rc;
 }
 
+int store_sync(struct store_shard *s, struct error *err) { return journal_sync(s->journal, err); }
+
 bool store_give(struct store_shard *s, int64_t now_ms, const struct outbox_transport *transport, int64_t *due_ms) {
   outbox_synced(s->outbox, journal_synced(s->journal));
   bool is_left = outbox_give(s->outbox, now_ms, transport);

@@ -314,6 +314,12 @@ struct policy *store_version(struct store *store, uint32_t number) {
 }
 uint32_t store_last_release(const struct store *store) { return atomic_load(&store->last_release); }
 
+bool store_has_leads(const struct store *store) {
+  for (unsigned i = 0; i < store->options.shards; i++)
+    if (store_stats(store->shard[i]).leads_in_memory) return true;
+  return state_leads(store->state) > 0;
+}
+
 // ---- everything ----
 struct filter {
   int partition;

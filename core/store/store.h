@@ -117,6 +117,8 @@ int store_version_put(struct store *store, struct policy *policy, uint32_t *numb
 struct policy *store_version(struct store *store, uint32_t number);
 // The release that was in force last (the newest FRAME_RELEASE), 0: none.
 uint32_t store_last_release(const struct store *store);
+// Whether there is any lead, as of some moment during the call. Any thread.
+bool store_has_leads(const struct store *store);
 
 // ---- a shard's work (its thread only) ----
 // The lead of an identity. False: never seen.
@@ -188,6 +190,8 @@ int store_unseal(struct store_shard *shard, struct lead_id lead, struct bytes se
 // Vault first, then the journal: one write and one sync each, the vault's only when it has something (and then in every sync mode).
 // Errors as journal_commit.
 int store_commit(struct store_shard *shard, struct error *err) ITD_MUST_USE;
+// Returns when all that was committed before is on disk, whatever `journal.sync` says. ITD_EIO: as of store_check.
+int store_sync(struct store_shard *shard, struct error *err) ITD_MUST_USE;
 bool store_is_dirty(const struct store_shard *shard); // staged frames wait for store_commit
 // What failed in the background, where no commit has told yet: a sync of the journal, an erasing, LMDB for good. The shard must be given up as after
 // ITD_EIO. 0 or ITD_EIO.

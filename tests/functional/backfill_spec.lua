@@ -371,16 +371,6 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
     proves(daemon)
   end)
 
-  it("is asked for in the log when a policy reads what it would fill in", function()
-    local daemon = start(harness.policies { [FILE] = "return {}" })
-    put(daemon, LATE) -- nothing reads these
-    assert.is_nil(daemon:log():find("late_features", 1, true))
-    harness.edit(daemon.options.policies .. "/signals/b2b/features/web.lua", [[name = "pricing_views_7d", op = "count", on = {]],
-      [[name = "pricing_views_7d", op = "count", on = { "Prices Seen",]])
-    daemon:admin():must "policy.reload"
-    assert.truthy(daemon:log():find "event=late_features [^\n]*features=[^\n]*pricing_views_7d")
-  end)
-
   it("leaves out who was forgotten, and says what it can't do", function()
     local events = stream()
     local daemon = start(harness.policies { [FILE] = "return {}" })
