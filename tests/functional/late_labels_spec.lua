@@ -1,0 +1,185 @@
+--- intent model quality: outcomes judge the decisions before them. Held against the rows of `intent feature export --at labels`,
+--- counted one by one.
+local harness = require "harness"
+local json = require "dkjson"
+local lives = require "lives"
+
+local SEED = tonumber(os.getenv "SEED") or 20260107
+local DAY = 86400000
+local LABELS = [[
+  labels = {
+    { name = "won_9d", event = "crm.opportunity_won", within = "9d", unless = { "Unsubscribed" } },
+    { name = "docs_3d", event = "Docs Viewed", within = "3d" },
+  },
+  personal = {]]
+
+-- Runs `intent` with these words; what it printed, what it said, and its exit code.
+local function intent(...)
+  local folder, words = harness.folder(), { ("'%s/intent'"):format(harness.bin) }
+  for _, word in ipairs { ... } do words[#words + 1] = "'" .. tostring(word) .. "'" end
+  local pipe = io.popen(("%s >%s/out 2>%s/err; echo $?"):format(table.concat(words, " "), folder, folder))
+  local code = tonumber(pipe:read "*a")
+  pipe:close()
+  return harness.read(folder .. "/out"), harness.read(folder .. "/err"), code
+end
+
+local function csv(text) -- no cell of these rows has a comma or a line break
+  local rows, head
+  for line in text:gmatch "([^\n]*)\n" do
+    local cells = {}
+    for cell in (line .. ","):gmatch "([^,]*)," do cells[#cells + 1] = (cell:gsub('"', "")) end
+    if head then
+      local row = {}
+      for i, name in ipairs(head) do row[name] = cells[i] end
+      rows[#rows + 1] = row
+    else
+      head, rows = cells, {}
+    end
+  end
+  return rows
+end
+
+-- The chance that a row that came stands above one that did not, pair by pair; and the share of pairs of which both were kept
+-- at 0 or at 100: an export does not say how they stand.
+local function auc(rows, score)
+  local wins, pairs_of, unsure = 0, 0, 0
+  for _, a in ipairs(rows) do
+    for _, b in ipairs(rows) do
+      if a.came and not b.came then
+        local x, y = tonumber(a[score]), tonumber(b[score])
+        wins, pairs_of = wins + (x > y and 1 or x == y and 0.5 or 0), pairs_of + 1
+        if x == y and (x == 0 or x == 100) then unsure = unsure + 1 end
+      end
+    end
+  end
+  if pairs_of > 0 then return wins / pairs_of, unsure / pairs_of end
+end
+
+describe("late labels (SEED=" .. SEED .. ")", function()
+  after_each(harness.finish)
+
+  local function start(options)
+    local policies = harness.policies()
+    harness.edit(policies .. "/signals/b2b/signals.lua", "  personal = {", LABELS)
+    options = options or {}
+    options.policies, options.seed = policies, harness.SEED
+    options.clock = options.clock or "event"
+    return harness.start(options)
+  end
+
+  local function send(client, events)
+    local requests = {}
+    for i, event in ipairs(events) do requests[i] = { "event.ingest", event } end
+    for _, answer in ipairs(client:pipeline(requests)) do
+      assert.is_nil(answer.error, answer.error and answer.error.detail)
+    end
+  end
+
+  -- Users and the devices that they came with.
+  local function stream()
+    local events = lives.stream(SEED, 1500, 50, 50)
+    for i, event in ipairs(events) do
+      if i % 23 == 0 and event.userId then event.type, event.event, event.anonymousId = "identify", nil, "device" .. i % 13 end
+      if i % 7 == 0 and event.userId and event.type == "track" then
+        event.userId, event.anonymousId = nil, "device" .. i % 13
+      end
+    end
+    return events
+  end
+
+  local function quality(data, ...)
+    local text, said, code = intent("model", "quality", "--data", data, "--json", ...)
+    assert.equal(0, code, said)
+    local by = {}
+    local all = json.decode(text)
+    for _, s in ipairs(all.series) do by[table.concat({ s.model, s.score, s.label }, " ")] = s end
+    return by, all
+  end
+
+  -- What there should be, of one label: rows by day of those that are judged, and how many wait.
+  local function expected(data, label, within)
+    local text, said, code = intent("feature", "export", "--at", "labels", "--data", data)
+    assert.equal(0, code, said)
+    local seen, judged, waiting, ends, kept = {}, {}, 0, 0, {}
+    for _, row in ipairs(csv(text)) do
+      local day = math.floor(tonumber(row.at) / DAY)
+      ends = math.max(ends, tonumber(row.at))
+      local key = row.lead .. day
+      if not seen[key] and row.stage ~= "customer" then kept[#kept + 1] = { row = row, day = day } end
+      seen[key] = true
+    end
+    for _, k in ipairs(kept) do
+      if (k.day + 1) * DAY + within > ends then
+        waiting = waiting + 1
+      else
+        assert.not_equal("", k.row["label " .. label])
+        k.row.came, k.row.month = k.row["label " .. label] == "1", os.date("!%Y-%m-01", k.day * DAY / 1000)
+        judged[#judged + 1] = k.row
+      end
+    end
+    return judged, waiting
+  end
+
+  local function check(figures, rows, score)
+    local came = 0
+    for _, row in ipairs(rows) do came = came + (row.came and 1 or 0) end
+    assert.equal(#rows, figures.rows)
+    assert.equal(came, figures.came)
+    local by_hand, unsure = auc(rows, score)
+    if not by_hand then
+      assert.is_nil(figures.auc)
+    else
+      assert.is_true(math.abs(by_hand - figures.auc) <= figures.auc_error + unsure / 2 + 1e-9, by_hand .. ", not " .. figures.auc)
+    end
+  end
+
+  it("judges decisions as an export's labels do, one a lead and day", function()
+    local daemon = start { shards = 2 }
+    send(daemon:connect(), stream())
+    local by, all = quality(daemon.data)
+    assert.is_true(all.has_hold_out)
+    for label, within in pairs { won_9d = 9 * DAY, docs_3d = 3 * DAY } do
+      local rows, waiting = expected(daemon.data, label, within)
+      assert.is_true(#rows > 200 and waiting > 20)
+      for _, asked in ipairs { { "b2b_fit", "fit" }, { "b2b_engagement", "engagement" }, { "b2b_engagement", "combined" } } do
+        local s = by[table.concat({ asked[1], asked[2], label }, " ")]
+        check(s.all, rows, asked[2])
+        assert.equal(waiting, s.all.waiting)
+        assert.equal(0, s.all.unjudged)
+        local months = {}
+        for _, row in ipairs(rows) do
+          months[row.month] = months[row.month] or {}
+          table.insert(months[row.month], row)
+        end
+        for _, period in ipairs(s.periods) do check(period, months[period.from] or {}, asked[2]) end
+      end
+    end
+    -- What is not there: a model that nobody named, a label that nobody sent, a directory.
+    local _, said, code = intent("model", "quality", "nobody", "--data", daemon.data)
+    assert.equal(1, code)
+    assert.is_truthy(said:find("no decision of a model nobody", 1, true), said)
+    local text, warned = intent("model", "quality", "b2b_fit@1", "--data", daemon.data, "--label", "Demo Reqested", "--horizon", "5d")
+    assert.is_truthy(warned:find('no event "Demo Reqested" is in the journal', 1, true), warned)
+    assert.is_truthy(text:find("b2b_fit@1: its score fit and whether Demo Reqested came within 5d", 1, true), text)
+    local weekly = quality(daemon.data, "--by", "week")
+    assert.is_true(#weekly["b2b_fit fit docs_3d"].periods > 5)
+    assert.equal(2, select(3, intent("model", "quality", "--data", daemon.data, "--by", "day")))
+    assert.equal(1, select(3, intent("model", "quality", "--data", daemon.data .. "/none")))
+  end)
+
+  it("leaves out who was forgotten", function()
+    local daemon = start()
+    local client = daemon:connect()
+    local T0 = 1767603600000
+    for i = 1, 3 do
+      send(client, {
+        harness.event { userId = "u" .. i, event = "Pricing Viewed", timestamp = T0 },
+        harness.event { userId = "u" .. i, event = "Docs Viewed", timestamp = T0 + DAY },
+      })
+    end
+    send(client, { harness.event { userId = "other", event = "Pricing Viewed", timestamp = T0 + 20 * DAY } })
+    assert.same({ 6, 3 }, { quality(daemon.data)["b2b_fit fit docs_3d"].all.rows, quality(daemon.data)["b2b_fit fit docs_3d"].all.came })
+    daemon:admin():must("lead.forget", "u2")
+    assert.same({ 4, 2 }, { quality(daemon.data)["b2b_fit fit docs_3d"].all.rows, quality(daemon.data)["b2b_fit fit docs_3d"].all.came })
+  end)
+end)
