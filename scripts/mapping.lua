@@ -6,7 +6,7 @@ local source_text = require "source_text"
 local times = require "times"
 local tree = require "tree"
 
-local REASON_MAX = 300
+local REASON_MAX, WHO_MAX_BYTES = 300, 4096
 local CUSTOM_DEPTH, CUSTOM_VALUES = 12, 10000
 local ID_FIELDS = { "userId", "anonymousId", "groupId", "previousId" }
 local TEXT_FIELDS = { "event", "name", "channel", "schema" }
@@ -44,10 +44,11 @@ local function text_of(value, node)
   refuse("%s is %s, not a text", source_text.value(node), kind == "table" and "a list or an object" or "true or false")
 end
 
+-- In one go from either end: "^%s*(.-)%s*$" takes time by the square of a long run of spaces.
 local function trimmed(value, node)
   local text = text_of(value, node)
-  text = text and text:match "^%s*(.-)%s*$"
-  return text ~= "" and text or nil
+  local first = text and text:find "%S"
+  return first and text:match("^.*%S", first) or nil
 end
 
 -- "1.234,50" with mark "," and group "."; nil when it is no number.
@@ -436,19 +437,27 @@ local function rule_for(compiled_source, context)
   refuse("no rule is for it; the rules look at %s", table.concat(compiled_source.looks_at, ", "))
 end
 
--- Whose a refused piece is, as far as it says: a lead that is forgotten takes it along.
-local function who_of(get, context)
-  local who = {}
-  for _, key in ipairs { "userId", "anonymousId", "previousId" } do
+local WHO_KEYS = { "userId", "anonymousId", "previousId" }
+
+local function add_who(out, id)
+  if #id > WHO_MAX_BYTES or out.seen[id] then return end
+  out.seen[id] = true
+  out.who[#out.who + 1] = id
+end
+
+-- Whose a refused piece is, as far as it says. A lead that is forgotten takes the payload along, whichever of its pieces
+-- names it: so they are gathered for the payload, those of its events too.
+local function add_who_of(out, get, context)
+  for _, key in ipairs(WHO_KEYS) do
     local ok, id
     if get[key] then
       ok, id = pcall(get[key], context)
     end
     local kind = ok and type(id)
     if kind == "number" then id = digits(id) end
-    if (kind == "string" or kind == "number") and id ~= "" then who[#who + 1] = id end
+    id = (kind == "string" or kind == "number") and id:match "^%s*(.*%S)"
+    if id then add_who(out, id) end
   end
-  return who
 end
 
 -- Why a piece was refused, from what was raised; anything but a refusal is the mapping's own mistake.
@@ -457,12 +466,17 @@ local function reason_of(raised)
   return #text > REASON_MAX and text:sub(1, REASON_MAX) .. "…" or text
 end
 
--- As many as a request may have events: a list of a hundred thousand bad elements is told, not told out.
-local function add_refused(out, rule, reason, who)
-  local count = #out.refused
-  if count >= out.events_max then return end
-  if count == out.events_max - 1 then reason = "more pieces are refused than an answer tells (net.batch)" end
-  out.refused[count + 1] = { out.index, rule, reason, who }
+-- Every payload's first refusal is told, for it is kept by that; of others as many as a request may have events: a list of a
+-- hundred thousand bad elements is told, not told out. `who` of the first is the payload's.
+local function add_refused(out, rule, reason)
+  local is_first = not out.is_refused
+  if not is_first and out.more >= out.events_max - 1 then return end
+  if not is_first then
+    out.more = out.more + 1
+    if out.more == out.events_max - 1 then reason = "more pieces are refused than an answer tells (net.batch)" end
+  end
+  out.refused[#out.refused + 1] = { out.index, rule, reason, is_first and out.who or {} }
+  out.is_refused = true
 end
 
 local function run_item(made, rule, context, out)
@@ -473,8 +487,12 @@ local function run_item(made, rule, context, out)
         refuse("more than %d events from one request (net.batch)", out.events_max)
       end
       out.events[#out.events + 1] = { out.index, event }
+      for _, key in ipairs(WHO_KEYS) do
+        if event[key] then add_who(out, event[key]) end
+      end
     else
-      add_refused(out, rule.name, reason_of(event), who_of(template.get, context))
+      add_who_of(out, template.get, context)
+      add_refused(out, rule.name, reason_of(event))
     end
   end
 end
@@ -502,16 +520,26 @@ local function run_payload(made, payload, digest, out)
   end
 end
 
---- {source, payloads, digests (texts), events_max} -> {events = {{index, event}…}, refused = {{index, rule, text,
---- who}…}, skipped = {{index, rule, why}…}}; index: the payload's place, from 0. A refused piece leaves the others.
+local function begin_payload(out, i)
+  out.index, out.who, out.seen, out.is_refused = i - 1, {}, {}, false
+end
+
+--- {source, payloads, digests (texts), faults (nil, or for each payload why it can't be read, or false), events_max} ->
+--- {events = {{index, event}…}, refused = {{index, rule, text, who}…}, skipped = {{index, rule, why}…}}; index: the
+--- payload's place, from 0. A refused piece leaves the others. `who`: of a payload's first refusal all identities in it.
 local function run(sources, input)
   local made = sources[input.source]
-  local out = { events = {}, refused = {}, skipped = {}, events_max = input.events_max }
+  local out = { events = {}, refused = {}, skipped = {}, more = 0, events_max = input.events_max }
   for i, payload in ipairs(input.payloads) do
-    out.index = i - 1
-    local ok, raised = pcall(run_payload, made, payload, input.digests[i], out)
+    begin_payload(out, i)
+    local fault = input.faults and input.faults[i]
+    local ok, raised = not fault, fault and { refusal = fault }
+    if ok then
+      ok, raised = pcall(run_payload, made, payload, input.digests[i], out)
+    end
     if not ok then
-      add_refused(out, "", reason_of(raised), who_of(made.get, { item = payload, payload = payload }))
+      add_who_of(out, made.get, { item = payload, payload = payload })
+      add_refused(out, "", reason_of(raised))
     end
   end
   return { events = out.events, refused = out.refused, skipped = out.skipped }

@@ -5,6 +5,7 @@
 #include "cli/connect.h"
 #include "cli/field.h"
 #include "cli/progress.h"
+#include "cli/refusals.h"
 #include "cli/rows.h"
 #include "cli/sender.h"
 #include "cli/show.h"
@@ -15,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BATCH_ROWS = 500, BATCH_BYTES = 1 << 20, BATCH_EVENTS = 1 << 20, REFUSALS_SHOWN = 20 };
+enum { BATCH_ROWS = 500, BATCH_BYTES = 1 << 20, BATCH_EVENTS = 1 << 20, REFUSALS_SHOWN = 20, STOPS_MAX = 20 };
 
 static const struct option options[] = {
     {"source", "NAME", "the source whose mapping makes events: NAME, SET/NAME, or a file NAME.lua"},
@@ -23,7 +24,10 @@ static const struct option options[] = {
     {"sort", "timestamp", "send the events of all files by their time, then by their place"},
     {"separator", "CHAR", "between fields of CSV: a character or \"tab\" (default a comma)"},
     {"dry-run", NULL, "print the events as JSON lines instead of sending them, and say which would be refused"},
-    {"rejects", "FILE", "write payloads that the mapping can't use here, with their reason, as JSON lines"},
+    {"rejects", "FILE",
+     "write payloads that the mapping can't use here, with their reason, as JSON lines, and not to the "
+     "quarantine"},
+    {"quarantine", "N", "payloads that the mapping can't use and the daemon keeps, at most (default 10000)"},
     {"any-clock", NULL, "go on although the daemon's clock is not the events' own"},
     {"again", NULL, "as new events: messageIds of payloads that have no id are made afresh"},
     {"window", "N", "events in flight, 1 to 65536 (default 1024)"},
@@ -48,7 +52,8 @@ struct importing {
   struct source_found source;
   struct sender *sender; // NULL: --dry-run
   struct progress progress;
-  FILE *rejects; // NULL: not asked for
+  FILE *rejects;             // NULL: not asked for
+  struct refusals *refusals; // to the quarantine; NULL: not asked for
   bool sorts, is_again;
   uint8_t salt[SOURCES_SALT];
   struct buf batch; // payloads, packed
@@ -58,7 +63,7 @@ struct importing {
   struct buf waiting;
   struct place *place;
   size_t place_count, place_cap;
-  uint64_t payloads, events, skipped, unusable, shown;
+  uint64_t payloads, events, skipped, unusable, shown, stopped;
   uint64_t refused; // by the dry run
   int64_t time_ms;  // how far event time has come
   int code;         // once it is not 0: the exit code, after the error was printed
@@ -173,54 +178,96 @@ static void write_reject(struct importing *im, uint64_t row, struct bytes rule, 
   buf_deinit(&json);
 }
 
-// [row, rule, why]: what the mapping could not use.
-static void take_unusable(struct importing *im, struct bytes entry) {
-  struct bytes row = {0}, rule = {0}, why = {0};
-  struct each each = each_of(entry);
+// To the quarantine: once, with the first of its reasons.
+static void keep(struct importing *im, uint64_t row, struct refusal *refusal) {
+  char where[256];
   struct error err = {0};
-  if (!each_next(&each, &row) || !each_next(&each, &rule) || !each_next(&each, &why)) return;
-  uint64_t at = (uint64_t)mp_value_of(row).i;
-  if (!mp_as_str(rule, &rule)) rule = (struct bytes){0};
-  if (!mp_as_str(why, &why)) why = BYTES_LIT("a reason that is no text");
+  const char *slash = strrchr(im->file, '/');
+  snprintf(where, sizeof where, "%s:%llu", slash ? slash + 1 : im->file, (unsigned long long)im->line[row]);
+  refusal->payload = payload_at(im, row);
+  refusal->where = bytes_str(where);
+  if (refusals_add(im->refusals, refusal, &err) == 0) return;
+  error_prefix(&err, "what the mapping can't use can't be kept in the quarantine (--rejects writes it to a file)");
+  fail(im, err.code == ITD_EIO ? COMMAND_UNREACHABLE : COMMAND_NO, &err);
+}
+
+static void take_unusable(struct importing *im, uint64_t row, struct refusal *refusal, bool is_first) {
+  struct bytes rule = refusal->rule, why = refusal->why;
+  struct error err = {0};
   im->unusable++;
-  if (im->rejects) write_reject(im, at, rule, why);
-  if (im->shown++ >= REFUSALS_SHOWN) return;
-  error_set(&err, ITD_EEVENT, "%s:%llu: refused: %s%.*s%s%.*s", im->file, (unsigned long long)im->line[at],
+  if (im->rejects) write_reject(im, row, rule, why);
+  if (im->refusals && is_first) keep(im, row, refusal);
+  if (im->shown++ >= REFUSALS_SHOWN || im->code) return;
+  error_set(&err, ITD_EEVENT, "%s:%llu: refused: %s%.*s%s%.*s", im->file, (unsigned long long)im->line[row],
             rule.n ? "rule '" : "", (int)rule.n, (const char *)rule.p, rule.n ? "': " : "", (int)why.n,
             (const char *)why.p);
   progress_end(&im->progress);
   (void)command_fail(im->args, COMMAND_NO, &err);
 }
 
-static void take_output(struct importing *im, struct bytes output) {
+// [[row, rule, why, who]…]: what the mapping could not use, in the order of the rows.
+static void take_refused(struct importing *im, struct bytes list, uint64_t first) {
+  struct bytes entry, row = {0};
+  uint64_t last = UINT64_MAX;
+  for (struct each all = each_of(list); im->code == 0 && each_next(&all, &entry);) {
+    struct refusal refusal = {0};
+    struct each each = each_of(entry);
+    if (!each_next(&each, &row) || !each_next(&each, &refusal.rule) || !each_next(&each, &refusal.why)) continue;
+    if (!each_next(&each, &refusal.who)) refusal.who = (struct bytes){0};
+    if (!mp_as_str(refusal.rule, &refusal.rule)) refusal.rule = (struct bytes){0};
+    if (!mp_as_str(refusal.why, &refusal.why)) refusal.why = BYTES_LIT("a reason that is no text");
+    uint64_t at = first + (uint64_t)mp_value_of(row).i;
+    take_unusable(im, at, &refusal, at != last);
+    last = at;
+  }
+}
+
+static void take_output(struct importing *im, struct bytes output, uint64_t first) {
   struct bytes pair, row, event;
-  for (struct each each = each_of(field(output, "refused")); each_next(&each, &pair);) take_unusable(im, pair);
+  take_refused(im, field(output, "refused"), first);
   for (struct each each = each_of(field(output, "skipped")); each_next(&each, &pair);) im->skipped++;
   for (struct each each = each_of(field(output, "events")); im->code == 0 && each_next(&each, &pair);) {
     struct each two = each_of(pair);
     if (!each_next(&two, &row) || !each_next(&two, &event)) continue;
-    take_event(im, im->line[mp_value_of(row).i], event);
+    take_event(im, im->line[first + (uint64_t)mp_value_of(row).i], event);
   }
 }
 
-static void map_batch(struct importing *im) {
-  if (im->row_count == 0 || im->code) return;
+// Maps rows from `first` on. ITD_ESTOPPED, …: none of them was taken.
+static int map_rows(struct importing *im, uint64_t first, uint32_t count, struct error *err) {
   struct buf list = {0}, output = {0};
-  struct error err = {0};
-  mp_put_array(&list, im->row_count);
-  buf_append_bytes(&list, buf_bytes(&im->batch));
+  mp_put_array(&list, count);
+  buf_append(&list, im->batch.p + im->start[first], im->start[first + count] - im->start[first]);
   const struct sources_call call = {.source = im->source.info->name,
                                     .payload = buf_bytes(&list),
                                     .events_max = BATCH_EVENTS,
                                     .salt = im->is_again ? im->salt : NULL};
-  if (sources_map(im->source.sources, &call, &output, &err) < 0) {
-    error_prefix(&err, "%s:%llu", im->file, (unsigned long long)im->line[0]);
-    fail(im, COMMAND_NO, &err);
-  } else {
-    take_output(im, buf_bytes(&output));
-  }
+  int status = sources_map(im->source.sources, &call, &output, err);
+  if (status == 0) take_output(im, buf_bytes(&output), first);
   buf_deinit(&list);
   buf_deinit(&output);
+  return status;
+}
+
+// The mapping ran over its limits on some row of many: only that one is refused, as it would be by HTTP.
+static void map_one_by_one(struct importing *im) {
+  for (uint64_t row = 0; row < im->row_count && im->code == 0; row++) {
+    struct error err = {0};
+    if (map_rows(im, row, 1, &err) == 0) continue;
+    if (err.code != ITD_ESTOPPED || ++im->stopped > STOPS_MAX) {
+      error_prefix(&err, "%s:%llu", im->file, (unsigned long long)im->line[row]);
+      fail(im, COMMAND_NO, &err);
+      return;
+    }
+    struct refusal refusal = {.why = bytes_str(err.text), .is_stopped = true};
+    take_unusable(im, row, &refusal, true);
+  }
+}
+
+static void map_batch(struct importing *im) {
+  struct error err = {0};
+  if (im->row_count == 0 || im->code) return;
+  if (map_rows(im, 0, im->row_count, &err) < 0) map_one_by_one(im);
   buf_clear(&im->batch);
   im->row_count = 0;
   progress_show(&im->progress, input_read(&im->rows.input), im->rows.input.size, im->events ? im->time_ms : INT64_MIN);
@@ -269,9 +316,10 @@ static void read_file(struct importing *im) {
 static int connect_sender(struct importing *im, struct buf *address) {
   struct error err = {0};
   struct client *client;
-  int64_t window, patience;
+  int64_t window, patience, quarantine;
   if (args_number(im->args, "window", 1024, 1, 65536, &window, &err) < 0 ||
-      args_number(im->args, "patience", 30, 0, 86400, &patience, &err) < 0)
+      args_number(im->args, "patience", 30, 0, 86400, &patience, &err) < 0 ||
+      args_number(im->args, "quarantine", im->rejects ? 0 : REFUSALS_MAX_DEFAULT, 0, 1000000000, &quarantine, &err) < 0)
     return command_fail(im->args, COMMAND_USAGE, &err);
   if (args_flag(im->args, "dry-run")) return 0;
   int code = connect_daemon(im->args, &client);
@@ -286,6 +334,12 @@ static int connect_sender(struct importing *im, struct buf *address) {
   struct sender_options how = {
       .address = (const char *)address->p, .window = (unsigned)window, .patience_ms = patience * 1000};
   im->sender = sender_new(client, &how);
+  const struct refusals_options keep = {.address = how.address,
+                                        .source = im->source.info->name,
+                                        .salt = im->is_again ? im->salt : NULL,
+                                        .patience_ms = how.patience_ms,
+                                        .max = (uint64_t)quarantine};
+  if (quarantine) im->refusals = refusals_new(&keep);
   return 0;
 }
 
@@ -312,6 +366,26 @@ static int read_options(struct importing *im, struct error *err) {
   return 0;
 }
 
+static void report_kept(struct importing *im, const struct refusals_tally *t) {
+  struct error err = {0};
+  if ((t->added || t->known) && !args_flag(im->args, "json"))
+    fprintf(
+        stderr,
+        "intent import: the quarantine keeps %llu of these payloads, %llu of them from before: intent quarantine list "
+        "--source %s\n",
+        (unsigned long long)(t->added + t->known), (unsigned long long)t->known, im->source.info->name);
+  if (t->over)
+    error_set(&err, ITD_ETOOBIG,
+              "%llu more were not kept: --quarantine N allows more than %llu (and no more than %d MiB), --rejects FILE "
+              "writes "
+              "them all to a file",
+              (unsigned long long)t->over, (unsigned long long)(t->added + t->known + t->failed),
+              REFUSALS_BYTES_MAX >> 20);
+  else if (t->failed)
+    error_set(&err, t->why.code, "%llu were not kept: %s", (unsigned long long)t->failed, t->why.text);
+  if (err.code) fail(im, COMMAND_NO, &err);
+}
+
 // What the mapping left over, what the dry run or the daemon refused; the exit code is theirs.
 static void report(struct importing *im, uint64_t took_ns) {
   struct error err = {0};
@@ -324,6 +398,7 @@ static void report(struct importing *im, uint64_t took_ns) {
               (unsigned long long)im->unusable, (unsigned long long)im->payloads);
     fail(im, COMMAND_NO, &err);
   }
+  if (im->refusals) report_kept(im, refusals_tally(im->refusals));
   if (im->refused) {
     error_set(&err, ITD_EEVENT, "%llu of %llu events would be refused", (unsigned long long)im->refused,
               (unsigned long long)im->events);
@@ -344,12 +419,15 @@ static void import_all(struct importing *im) {
       read_file(im);
     }
     if (im->code == 0 && im->sorts) send_sorted(im);
+    if (im->refusals && im->code != COMMAND_UNREACHABLE && refusals_flush(im->refusals, &err) < 0)
+      fail(im, COMMAND_UNREACHABLE, &err);
     if (im->sender && im->code != COMMAND_UNREACHABLE && sender_finish(im->sender, &err) < 0)
       fail(im, COMMAND_UNREACHABLE, &err);
     progress_end(&im->progress);
   }
   report(im, clock_mono_ns() - start);
   sender_free(im->sender);
+  refusals_free(im->refusals);
   buf_deinit(&address);
 }
 
@@ -390,7 +468,9 @@ const struct command command_import = {
         "same that POST /v1/source/NAME has (docs/sources.md), or a file by itself; it makes the same events of the "
         "same "
         "payloads.\n"
-        "What it skips is counted, what it can't use is said with its line, and the rest is sent: in the order of the "
+        "What it skips is counted, what it can't use is said with its line and goes to the daemon's quarantine (intent "
+        "quarantine), once\n"
+        "however often the import is run, and the rest is sent: in the order of the "
         "files, or\n"
         "with --sort timestamp in that of the events' time (they are then held in memory). Each event has a messageId "
         "that is made\n"

@@ -7,6 +7,7 @@
 #include "cli/grid.h"
 #include "cli/journal.h"
 #include "cli/show.h"
+#include "store/quarantine_payload.h"
 #include "store/versions.h"
 #include "wire/event.h"
 
@@ -50,12 +51,19 @@ static bool says(struct bytes event, const char *path, const char *text) {
   return same;
 }
 
-// A source's payload that its mapping refused: {source, who, payload}, as net/http_source.c keeps it.
-static struct bytes payload_source(struct bytes event) {
-  struct bytes part;
-  bool is_payload = event.n && mp_find(event, BYTES_LIT("who"), &part) && mp_find(event, BYTES_LIT("payload"), &part) &&
-                    !mp_find(event, BYTES_LIT("type"), &part);
-  return is_payload ? field_text(event, "source") : (struct bytes){0};
+// The source whose payload it is; empty: it is an event.
+static struct bytes payload_source(const struct quarantine_entry *e, struct bytes event) {
+  struct quarantine_payload p;
+  return event.n && quarantine_payload_of(event, e->text, &p) ? p.source : (struct bytes){0};
+}
+
+static bool names(const struct quarantine_entry *e, struct bytes event, const char *who) {
+  struct quarantine_payload p;
+  struct bytes one, text;
+  if (!event.n || !quarantine_payload_of(event, e->text, &p)) return false;
+  for (struct each each = each_of(p.who); each_next(&each, &one);)
+    if (mp_as_str(one, &text) && bytes_is(text, who)) return true;
+  return false;
 }
 
 bool quarantine_filter_takes(const struct quarantine_filter *f, const struct quarantine_entry *e) {
@@ -66,10 +74,10 @@ bool quarantine_filter_takes(const struct quarantine_filter *f, const struct qua
   if (e->replayed_by.n && !f->with_replayed && f->id_count == 0) return false;
   if (f->code && !bytes_is(e->code, f->code)) return false;
   if (f->source && !says(event, "channel", f->source) && !says(event, "context.source", f->source) &&
-      !says(event, "properties.channel", f->source) && !bytes_is(payload_source(event), f->source))
+      !says(event, "properties.channel", f->source) && !bytes_is(payload_source(e, event), f->source))
     return false;
   return !f->lead || says(event, "userId", f->lead) || says(event, "anonymousId", f->lead) ||
-         says(event, "previousId", f->lead);
+         says(event, "previousId", f->lead) || names(e, event, f->lead);
 }
 
 // ---- list ----
@@ -114,9 +122,9 @@ static int list_entry(void *context, const struct quarantine_entry *e) {
   grid_add_str(&l->grid, state_of(e));
   show_text(grid_cell(&l->grid), e->code);
   grid_end(&l->grid);
-  show_text(grid_cell(&l->grid), !event.n                  ? BYTES_LIT("(no event)")
-                                 : payload_source(event).n ? BYTES_LIT("(payload)")
-                                                           : field_text(event, "event"));
+  show_text(grid_cell(&l->grid), !event.n                     ? BYTES_LIT("(no event)")
+                                 : payload_source(e, event).n ? BYTES_LIT("(payload)")
+                                                              : field_text(event, "event"));
   grid_end(&l->grid);
   show_text(grid_cell(&l->grid), e->text);
   grid_end(&l->grid);
@@ -163,8 +171,8 @@ static void take_personal(void *context, uint32_t number, const struct policy *p
 }
 
 // Personal values as nil, unless they were asked for; of ids only that there is one.
-static void put_event(const struct showing *s, struct bytes event, struct buf *out) {
-  struct bytes source = payload_source(event);
+static void put_event(const struct showing *s, const struct quarantine_entry *e, struct bytes event, struct buf *out) {
+  struct bytes source = payload_source(e, event);
   if (source.n && !s->is_clear) { // no declaration says what is personal in it
     mp_put_map(out, 2);
     mp_put_cstr(out, "source"), mp_put_str(out, source);
@@ -183,9 +191,9 @@ static void put_event(const struct showing *s, struct bytes event, struct buf *o
   buf_deinit(&secret);
 }
 
-static void put_bytes(const struct showing *s, struct bytes bytes, struct buf *out) {
+static void put_bytes(const struct showing *s, const struct quarantine_entry *e, struct bytes bytes, struct buf *out) {
   if (is_map(bytes))
-    put_event(s, bytes, out);
+    put_event(s, e, bytes, out);
   else if (s->is_clear)
     mp_put_bin(out, bytes);
   else
@@ -198,13 +206,13 @@ static void put_entry(const struct showing *s, const struct quarantine_entry *e,
   mp_put_cstr(out, "received"), mp_put_int(out, e->received_ms);
   mp_put_cstr(out, "code"), mp_put_str(out, e->code);
   mp_put_cstr(out, "text"), mp_put_str(out, e->text);
-  mp_put_cstr(out, "event"), put_bytes(s, e->event, out);
+  mp_put_cstr(out, "event"), put_bytes(s, e, e->event, out);
   mp_put_cstr(out, "fixed");
   if (e->fixed.n) {
     mp_put_map(out, 3);
     mp_put_cstr(out, "by"), mp_put_str(out, e->fixed_by);
     mp_put_cstr(out, "at"), mp_put_int(out, e->fixed_ms);
-    mp_put_cstr(out, "event"), put_bytes(s, e->fixed, out);
+    mp_put_cstr(out, "event"), put_bytes(s, e, e->fixed, out);
   } else {
     mp_put_nil(out);
   }
@@ -309,7 +317,7 @@ static const struct option options[] = {
     {"data", "DIR", "the data directory (default ./data); fix and replay ask the daemon that runs on it"},
     {"code", "CODE", "only what was refused with this error: schema_violation, time_out_of_bounds, …"},
     {"source", "NAME", "only events of this channel or context.source, and refused payloads of this source"},
-    {"lead", "WHO", "only events of this userId or anonymousId"},
+    {"lead", "WHO", "only events of this userId or anonymousId, and payloads of theirs"},
     {"since", "T", "only what was received from then on: a time, or how long ago (2h)"},
     {"until", "T", "only what was received up to then"},
     {"all", NULL, "what was replayed, too"},

@@ -26,6 +26,7 @@ struct daemon {
   int listen_port, http_port, forward_port; // in use
   _Atomic bool is_ready, is_stopping;
   _Atomic unsigned forgetting;         // lead.forget under way
+  _Atomic unsigned adding;             // quarantine.add, likewise
   _Atomic unsigned paused_shards;      // whose intake is paused: /readyz says so
   _Atomic unsigned unavailable_shards; // whose store takes no events: likewise
   _Atomic bool is_recovering;          // from being asked for to the end

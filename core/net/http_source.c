@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "net/http_private.h"
 #include "net/source_counts.h"
+#include "store/quarantine_payload.h"
 #include "wire/payload.h"
 #include "wire/rpc.h"
 
@@ -12,7 +13,7 @@
 #include <strings.h>
 
 #define PATH_HEAD "/v1/source/"
-enum { NAME_MAX_BYTES = 63, KEPT_MAX = 65536 };
+enum { NAME_MAX_BYTES = 63 };
 
 struct source_result {
   char name[NAME_MAX_BYTES + 1];
@@ -101,28 +102,36 @@ static void read_entry(struct bytes entry, uint32_t *index, struct bytes *rule, 
   *who = parts > 3 ? mp_take(&m) : (struct bytes){0};
 }
 
-static struct bytes payload_at(struct bytes payload, uint32_t index) {
-  struct mp m = mp_of(payload);
-  if (mp_peek(&m) != MP_ARRAY) return payload;
-  CHECK(index < mp_next(&m).count);
-  for (uint32_t i = 0; i < index; i++) (void)mp_take(&m);
-  return mp_take(&m);
+// The payloads of a request, taken one after the other: refusals come in their order.
+struct payloads {
+  struct mp at;
+  uint32_t next; // the place of what stands there
+  bool is_list;
+  struct bytes whole;
+};
+
+static struct payloads payloads_of(struct bytes payload) {
+  struct payloads p = {.at = mp_of(payload), .whole = payload};
+  p.is_list = mp_peek(&p.at) == MP_ARRAY;
+  if (p.is_list) (void)mp_next(&p.at);
+  return p;
 }
 
-// The piece as the quarantine keeps it: {source, who, payload}. `who` (empty: not known) names it for a forgetting, since a
-// payload need not hold an identity as it is: "hubspot-7" is made of the number 7.
+static struct bytes payload_at(struct payloads *p, uint32_t index) {
+  if (!p->is_list) return p->whole;
+  CHECK(index >= p->next);
+  struct bytes one = mp_take(&p->at);
+  while (p->next++ < index) one = mp_take(&p->at);
+  return one;
+}
+
+// The piece as the quarantine keeps it. `who` (empty: not known) names it for a forgetting, since a payload need not hold an
+// identity as it is: "hubspot-7" is made of the number 7.
 static void keep(struct http_refusal *refusal, const char *source, struct bytes who, struct bytes payload,
                  const struct error *err) {
+  const struct quarantine_payload kept = {.source = bytes_str(source), .who = who, .payload = payload};
   refusal->error = *err;
-  mp_put_map(&refusal->bytes, 3);
-  mp_put_cstr(&refusal->bytes, "source"), mp_put_cstr(&refusal->bytes, source);
-  mp_put_cstr(&refusal->bytes, "who");
-  if (who.n)
-    mp_put_raw(&refusal->bytes, who);
-  else
-    mp_put_array(&refusal->bytes, 0);
-  mp_put_cstr(&refusal->bytes, "payload"), mp_put_raw(&refusal->bytes, payload);
-  if (refusal->bytes.n > KEPT_MAX) refusal->bytes.n = KEPT_MAX;
+  quarantine_payload_put(&kept, &refusal->bytes);
 }
 
 static struct bytes list_of(struct bytes output, const char *key) {
@@ -137,19 +146,19 @@ static void take_refused(struct http *http, struct source_result *r, struct byte
   struct http_refusal *kept = xcalloc(total + 1, sizeof *kept);
   size_t kept_count = 0;
   uint32_t last = UINT32_MAX;
+  struct payloads payloads = payloads_of(payload);
   for (uint32_t i = 0; i < total; i++) {
     uint32_t index;
     struct bytes rule, text, who;
     struct error err = {0};
     read_entry(mp_take(&m), &index, &rule, &text, &who);
-    error_set(&err, ITD_EEVENT, "source %s%s%.*s%s: %.*s", r->name, rule.n ? ", rule '" : "", (int)rule.n,
-              (const char *)rule.p, rule.n ? "'" : "", (int)text.n, (const char *)text.p);
+    quarantine_payload_why(ITD_EEVENT, r->name, rule, text, (struct bytes){0}, &err);
     metrics_error(http->metrics, err.code);
     if (i == 0) r->first = err;
     exchange_put_refused(&r->refused, index, &err);
     r->refused_count++;
     // Once, with the first of its reasons: the pieces of `each` are of the same payload.
-    if (index != last) keep(&kept[kept_count++], r->name, who, payload_at(payload, index), &err);
+    if (index != last) keep(&kept[kept_count++], r->name, who, payload_at(&payloads, index), &err);
     last = index;
   }
   http_quarantine_all(http, kept, kept_count);

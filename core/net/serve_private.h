@@ -19,3 +19,5 @@ struct request *call_request(const struct call *call, uint32_t count, void (*don
 // serve_quarantine.c
 bool quarantine_fix_call(const struct call *call);
 bool quarantine_replay_call(const struct call *call);
+// serve_quarantine_add.c
+bool quarantine_add_call(const struct call *call);

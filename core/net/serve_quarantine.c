@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "net/daemon.h"
+#include "store/quarantine_payload.h"
 #include "wire/rpc.h"
 
 #include <stdio.h>
@@ -16,6 +17,7 @@
 struct item {
   char id[QUARANTINE_ID + 1];
   bool is_there, is_fixed, was_replayed;
+  bool is_payload; // a source's, which is to be mapped
   struct bytes
       event; // an offset and a length in `events`, until all are read; a source's payload as it is kept, or an event
   int64_t received_ms;
@@ -268,6 +270,8 @@ static int take_entry(void *context, const struct quarantine_entry *e) {
     } else if (mp_scan(event, &limits, &len, NULL) != 1 || len != event.n) {
       error_set(&item->error, ITD_EFRAME, "its bytes are no event; a fix can give it one");
     }
+    struct quarantine_payload payload;
+    item->is_payload = quarantine_payload_of(event, e->text, &payload);
     item->event = bytes_of((const uint8_t *)job->events.n, event.n);
     buf_append_bytes(&job->events, event);
   }
@@ -275,14 +279,6 @@ static int take_entry(void *context, const struct quarantine_entry *e) {
 }
 
 // ---- replay: a source's payload ----
-
-// {source, who, payload}, as net/http_source.c keeps it.
-static bool is_payload(struct bytes kept, struct bytes *source, struct bytes *payload) {
-  struct bytes type, who;
-  return mp_find(kept, BYTES_LIT("who"), &who) && mp_find(kept, BYTES_LIT("source"), source) &&
-         mp_as_str(*source, source) && mp_find(kept, BYTES_LIT("payload"), payload) &&
-         !mp_find(kept, BYTES_LIT("type"), &type);
-}
 
 // The first thing that the mapping says against it: [index, rule, why …].
 static int say_why(struct bytes list, const char *source, const char *what, struct error *err) {
@@ -314,16 +310,24 @@ static int add_part(struct job *job, uint32_t item, struct bytes event, struct e
 }
 
 // Its events, by the mapping that is in force now: as parts, which point into job->mapped once all are there.
-static void map_item(struct job *job, uint32_t at, struct sources *sources, struct bytes name, struct bytes payload) {
+static void map_item(struct job *job, uint32_t at, struct sources *sources) {
   struct item *item = &job->item[at];
+  struct quarantine_payload kept;
+  CHECK(quarantine_payload_read(item->event, &kept));
+  struct bytes name = kept.source;
   const struct source_info *source = sources ? sources_find(sources, name) : NULL;
   if (!source) {
     error_set(&item->error, ITD_ENOTFOUND, "it is a payload of source '%.*s', which the release in force has not",
               (int)(name.n > 60 ? 60 : name.n), (const char *)name.p);
     return;
   }
-  struct buf output = {0};
-  const struct sources_call call = {.source = source->name, .payload = payload, .events_max = REPLAY_PARTS_MAX};
+  struct buf output = {0}, list = {0};
+  mp_put_array(&list, 1); // a payload that is itself a list is none, as it was none when it came
+  mp_put_raw(&list, kept.payload);
+  const struct sources_call call = {.source = source->name,
+                                    .payload = buf_bytes(&list),
+                                    .events_max = REPLAY_PARTS_MAX,
+                                    .salt = kept.salt.n ? kept.salt.p : NULL};
   int status = sources_map(sources, &call, &output, &item->error);
   struct bytes out = buf_bytes(&output);
   if (status == 0) status = say_why(list_of(out, "refused"), source->name, "", &item->error);
@@ -343,7 +347,9 @@ static void map_item(struct job *job, uint32_t at, struct sources *sources, stru
     if (status == 0) buf_append_bytes(&job->mapped, event);
   }
   if (output.p) explicit_bzero(output.p, output.cap);
+  explicit_bzero(list.p, list.cap);
   buf_deinit(&output);
+  buf_deinit(&list);
 }
 
 // What there is to take. Sources are opened for this call alone: those of the edition are the mapper's thread's.
@@ -353,21 +359,20 @@ static void find_parts(struct daemon *daemon, struct job *job) {
   bool is_open = false;
   for (uint32_t i = 0; i < job->count; i++) {
     struct item *item = &job->item[i];
-    struct bytes name, payload;
     if (!item->is_there || item->was_replayed || item->error.code) continue;
-    if (!is_payload(item->event, &name, &payload)) {
+    if (!item->is_payload) {
       add_part(job, i, item->event, &item->error);
       continue;
     }
     uint32_t before = job->part_count;
     if (!is_open && sources_of_policy(daemon->release.policy, &limits, &sources, &item->error) < 0) continue;
     is_open = true;
-    map_item(job, i, sources, name, payload);
+    map_item(job, i, sources);
     if (item->error.code) job->part_count = before;
   }
   for (uint32_t i = 0; i < job->part_count; i++) {
-    struct bytes name, payload, *event = &job->part[i].event;
-    if (is_payload(job->item[job->part[i].item].event, &name, &payload)) event->p = job->mapped.p + (uintptr_t)event->p;
+    struct bytes *event = &job->part[i].event;
+    if (job->item[job->part[i].item].is_payload) event->p = job->mapped.p + (uintptr_t)event->p;
   }
   sources_release(sources);
 }
@@ -442,21 +447,104 @@ static void note_fix(struct daemon *daemon, void *context) {
   shard_post(job->thread, answer_fix, job);
 }
 
-// What a shard says of the repaired event decides whether it is kept.
+// What shards say of the repaired event, or of those of a repaired payload, decides whether it is kept.
 static void done_validate(struct request *request) {
   struct conn *conn = request->owner;
   struct job *job;
   memcpy(&job, request->tail.p, sizeof job);
-  const struct task *task = request->task[0];
   struct daemon *daemon = conn->shard->daemon;
-  if (task->status < 0) {
-    job->status = task->status;
-    job->error = task->error;
-    answer_fix(conn->shard, job);
-  } else {
-    daemon_post(daemon, note_fix, job);
+  for (uint32_t i = 0; i < request->count && job->status == 0; i++) {
+    job->status = request->task[i]->status;
+    job->error = request->task[i]->error;
   }
+  if (job->status < 0)
+    answer_fix(conn->shard, job);
+  else
+    daemon_post(daemon, note_fix, job);
   conn_end(conn, request);
+}
+
+static void validate_parts(struct shard *shard, void *context) {
+  struct job *job = context;
+  uint32_t n = job->part_count;
+  for (uint32_t i = 0; i < n && job->status == 0; i++)
+    job->status = intake_route(shard->daemon->store, &shard->daemon->intake, job->part[i].event, shard->turn_ms,
+                               &job->part[i].partition, &job->error);
+  if (job->status == 0 && origin_room(shard->origin) < n)
+    job->status = error_set(&job->error, ITD_EBUSY, "too many events are under way; try again");
+  if (job->status < 0) {
+    answer_fix(shard, job);
+    return;
+  }
+  struct call call = call_of_job(job);
+  struct request *request = call_request(&call, n, done_validate);
+  buf_append(&request->tail, &job, sizeof job);
+  for (uint32_t i = 0; i < n; i++) // the last one may end the job
+    shard_submit(shard, request, i, TASK_VALIDATE, job->part[i].partition, job->part[i].event);
+}
+
+// Is the entry of the job a payload's, and the repaired one of the same source?
+static int look_for_payload(void *context, const struct quarantine_entry *e) {
+  struct job *job = context;
+  struct item *item = &job->item[0];
+  struct quarantine_payload payload;
+  if (strcmp(e->id, item->id) != 0) return 0;
+  item->is_there = true;
+  item->is_payload = quarantine_payload_of(buf_bytes(&job->events), e->text, &payload);
+  return 0;
+}
+
+// Who is named by the repaired payload's events, too: by them it goes when one of them is forgotten.
+static int add_who(struct job *job, struct error *err) {
+  static const char *const keys[] = {"userId", "anonymousId", "previousId"};
+  struct quarantine_payload p;
+  struct buf who = {0}, list = {0}, out = {0};
+  CHECK(quarantine_payload_read(buf_bytes(&job->events), &p));
+  struct mp m = mp_of(p.who);
+  uint32_t count = mp_next(&m).count;
+  buf_append(&who, m.p, (size_t)(m.end - m.p));
+  for (uint32_t i = 0; i < job->part_count; i++)
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+      struct bytes value, text;
+      if (!mp_find(job->part[i].event, bytes_str(keys[k]), &value) || !mp_as_str(value, &text)) continue;
+      mp_put_str(&who, text);
+      count++;
+    }
+  mp_put_array(&list, count);
+  buf_append_bytes(&list, buf_bytes(&who));
+  p.who = buf_bytes(&list);
+  bool is_small = list.n <= QUARANTINE_PAYLOAD_WHO_MAX;
+  quarantine_payload_put(&p, &out);
+  is_small = is_small && quarantine_payload_read(buf_bytes(&out), &p);
+  explicit_bzero(job->events.p, job->events.cap);
+  buf_clear(&job->events);
+  buf_append_bytes(&job->events, buf_bytes(&out));
+  if (who.p) explicit_bzero(who.p, who.cap);
+  explicit_bzero(list.p, list.cap), explicit_bzero(out.p, out.cap);
+  buf_deinit(&who), buf_deinit(&list), buf_deinit(&out);
+  return is_small ? 0
+                  : error_set(err, ITD_ETOOBIG, "a payload that is kept has %d bytes at most", QUARANTINE_PAYLOAD_MAX);
+}
+
+// Control thread: a repaired payload is kept when its mapping makes events of it.
+static void check_payload(struct daemon *daemon, void *context) {
+  struct job *job = context;
+  struct item *item = &job->item[0];
+  job->status = quarantine_walk(daemon->config->data, look_for_payload, job, &job->error);
+  if (job->status == 0 && !item->is_there)
+    job->status =
+        error_set(&job->error, ITD_ENOTFOUND, "no entry of the quarantine has the id %s (any more)", item->id);
+  else if (job->status == 0 && !item->is_payload)
+    job->status =
+        error_set(&job->error, ITD_EINVAL, "it is a source's payload, and the entry is not, or of another source");
+  if (job->status == 0) {
+    item->event = buf_bytes(&job->events);
+    find_parts(daemon, job);
+    job->status = item->error.code;
+    job->error = item->error;
+  }
+  if (job->status == 0) job->status = add_who(job, &job->error);
+  shard_post(job->thread, validate_parts, job);
 }
 
 bool quarantine_fix_call(const struct call *call) {
@@ -469,8 +557,16 @@ bool quarantine_fix_call(const struct call *call) {
   int status = 0;
   if (mp_value_of(call->param).type != MP_MAP || !mp_find(call->param, BYTES_LIT("id"), &id) ||
       !mp_find(call->param, BYTES_LIT("event"), &event) || !read_id(id, job->item[0].id))
-    status = error_set(&err, ITD_EINVAL,
-                       "quarantine.fix takes {id: its %d hexadecimal digits, event: the repaired one}", QUARANTINE_ID);
+    status = error_set(
+        &err, ITD_EINVAL,
+        "quarantine.fix takes {id: its %d hexadecimal digits, event: the repaired one, or a source's payload}",
+        QUARANTINE_ID);
+  struct quarantine_payload payload;
+  if (status == 0 && quarantine_payload_read(event, &payload)) {
+    buf_append_bytes(&job->events, event);
+    daemon_post(shard->daemon, check_payload, job);
+    return true;
+  }
   if (status == 0)
     status = intake_route(shard->daemon->store, &shard->daemon->intake, event, shard->turn_ms, &partition, &err);
   bool has_room = status < 0 || origin_room(shard->origin) > 0;

@@ -534,6 +534,7 @@ static const struct method {
     {"policy.status", 0, false, policy_status},
     {"server.info", 0, false, server_info},
     {"server.ping", 0, false, server_ping},
+    {"quarantine.add", 1, false, quarantine_add_call},
     {"lead.forget", 1, true, lead_forget},
     {"policy.reload", 1, true, policy_reload},
     {"feature.backfill", 1, true, feature_backfill},
@@ -552,10 +553,11 @@ static const struct method *method_of(const struct conn *conn, struct bytes name
               methods[i].name);
     return NULL;
   }
-  error_set(err, ITD_EMETHOD,
-            "no method \"%.*s\"; there are event.ingest, event.batch, event.validate, lead.get, account.get, "
-            "decision.get, decision.explain, decision.subscribe, policy.status, server.info and server.ping",
-            (int)(name.n > 60 ? 60 : name.n), (const char *)name.p);
+  error_set(
+      err, ITD_EMETHOD,
+      "no method \"%.*s\"; there are event.ingest, event.batch, event.validate, lead.get, account.get, "
+      "decision.get, decision.explain, decision.subscribe, policy.status, quarantine.add, server.info and server.ping",
+      (int)(name.n > 60 ? 60 : name.n), (const char *)name.p);
   return NULL;
 }
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NAMES_SHOWN = 20, DIGEST_BYTES = 16 };
+enum { NAMES_SHOWN = 20, DIGEST_BYTES = 16, FAULT_NAME_MAX = 100 };
 
 struct sources {
   atomic_uint references;
@@ -230,27 +230,53 @@ static void put_digest(struct buf *out, const uint8_t *salt, struct bytes payloa
   mp_put_cstr(out, hex);
 }
 
+// What is no text though it should be: rows of CSV in another encoding. Left out it would be missing, and nobody would know.
+static void put_fault(struct bytes payload, struct buf *out) {
+  struct mp all = mp_of(payload), pairs = all;
+  bool has_bytes = false;
+  while (!mp_done(&all)) has_bytes = mp_next(&all).type == MP_BIN || has_bytes;
+  if (!has_bytes) {
+    mp_put_bool(out, false);
+    return;
+  }
+  struct bytes name = BYTES_LIT("a value"), key;
+  uint32_t count = mp_peek(&pairs) == MP_MAP ? mp_next(&pairs).count : 0;
+  for (uint32_t i = 0; i < count; i++) {
+    bool is_text = mp_take_str(&pairs, &key);
+    bool is_bytes = mp_value_of(mp_take(&pairs)).type == MP_BIN;
+    if (is_text && is_bytes && key.n <= FAULT_NAME_MAX && bytes_is_utf8(key)) name = key;
+  }
+  struct buf text = {0};
+  buf_printf(&text, "'%.*s' is not UTF-8: write the file in that encoding", (int)name.n, (const char *)name.p);
+  mp_put_str(out, buf_bytes(&text));
+  buf_deinit(&text);
+}
+
 static void put_call(const struct sources_call *call, struct buf *out) {
   struct mp m = mp_of(call->payload);
-  struct buf payloads = {0}, digests = {0};
+  struct buf payloads = {0}, digests = {0}, faults = {0};
   uint32_t count = 1;
   if (mp_peek(&m) == MP_ARRAY) count = mp_next(&m).count;
   for (uint32_t i = 0; i < count; i++) {
     size_t start = payloads.n;
     struct bytes one = mp_take(&m);
+    put_fault(one, &faults);
     payload_plain(one, &payloads);
     put_digest(&digests, call->salt, bytes_of(payloads.p + start, payloads.n - start));
     if (mp_value_of(bytes_of(payloads.p + start, payloads.n - start)).type != MP_NIL) continue;
     payloads.n = start; // a hole would end the list for Lua
     mp_put_bool(&payloads, false);
   }
-  mp_put_map(out, 4);
+  mp_put_map(out, 5);
   mp_put_cstr(out, "source"), mp_put_cstr(out, call->source);
   mp_put_cstr(out, "events_max"), mp_put_uint(out, call->events_max);
   mp_put_cstr(out, "payloads"), mp_put_array(out, count);
   buf_append_bytes(out, buf_bytes(&payloads));
   mp_put_cstr(out, "digests"), mp_put_array(out, count);
   buf_append_bytes(out, buf_bytes(&digests));
+  mp_put_cstr(out, "faults"), mp_put_array(out, count);
+  buf_append_bytes(out, buf_bytes(&faults));
+  buf_deinit(&faults);
   buf_deinit(&payloads);
   buf_deinit(&digests);
 }

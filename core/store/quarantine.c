@@ -16,16 +16,6 @@
 #include "store/quarantine_private.h"
 #include "wire/mp.h"
 
-struct quarantine {
-  pthread_mutex_t lock;
-  int fd;
-  size_t bytes, max;
-  uint64_t turns; // times that the first file took the place of the second
-  bool is_purging;
-  char path[PATH_MAX], older[PATH_MAX];
-  struct buf out;
-};
-
 static int reopen(struct quarantine *q) {
   struct stat st;
   q->fd = -1;
@@ -50,6 +40,7 @@ int quarantine_open(const char *dir, size_t bytes_max, struct quarantine **out, 
   if (rc) return rc;
   struct quarantine *q = xcalloc(1, sizeof *q);
   q->max = bytes_max;
+  q->is_new = true;
   snprintf(q->path, sizeof q->path, "%s/quarantine/events.mp", dir);
   snprintf(q->older, sizeof q->older, "%s/quarantine/events.1.mp", dir);
   remove_rests(q);
@@ -70,12 +61,13 @@ void quarantine_close(struct quarantine *q) {
   if (q->fd >= 0) close(q->fd);
   pthread_mutex_destroy(&q->lock);
   buf_deinit(&q->out);
+  quarantine_forget_known(q);
   free(q);
 }
 
-static void put(struct quarantine *q, const struct error *reason, struct bytes event, int64_t received_ms) {
+static void put(struct quarantine *q, const struct error *reason, struct bytes event, int64_t received_ms,
+                char text[QUARANTINE_ID + 1]) {
   uint8_t id[QUARANTINE_ID / 2];
-  char text[QUARANTINE_ID + 1];
   random_bytes(id, sizeof id);
   hex_encode(bytes_of(id, sizeof id), text);
   buf_clear(&q->out);
@@ -102,6 +94,7 @@ static int write_out(struct quarantine *q) {
     (void)disk_rename(q->path, q->older);
     (void)reopen(q);
     q->turns++;
+    q->is_new = true;
   }
   if (q->fd < 0) return EMFILE;
   // Half a map that stays behind a failed write is written over by the next one.
@@ -114,11 +107,23 @@ static int write_out(struct quarantine *q) {
 }
 
 bool quarantine_add(struct quarantine *q, const struct error *reason, struct bytes event, int64_t received_ms) {
+  char id[QUARANTINE_ID + 1];
   pthread_mutex_lock(&q->lock);
-  put(q, reason, event, received_ms);
+  put(q, reason, event, received_ms, id);
   bool kept = write_out(q) == 0;
   pthread_mutex_unlock(&q->lock);
   return kept;
+}
+
+int quarantine_write(struct quarantine *q, const struct error *reason, struct bytes event, int64_t received_ms,
+                     char id[QUARANTINE_ID + 1], struct quarantine_place *place) {
+  pthread_mutex_lock(&q->lock);
+  put(q, reason, event, received_ms, id);
+  place->turns = q->turns, place->at = q->bytes;
+  int e = write_out(q);
+  place->end = q->bytes;
+  pthread_mutex_unlock(&q->lock);
+  return e;
 }
 
 // ---- notes ----
@@ -156,8 +161,8 @@ int quarantine_fix(struct quarantine *q, struct bytes id, struct bytes event, co
   mp_put_cstr(&q->out, "at_ms");
   mp_put_int(&q->out, now_ms);
   int e = q->is_purging ? EBUSY : write_out(q);
-  if (e == 0) e = disk_sync_whole(q->fd);
   pthread_mutex_unlock(&q->lock);
+  if (e == 0) return quarantine_sync(q, err);
   if (e == EBUSY) return error_set(err, ITD_EBUSY, "somebody is being forgotten; try again");
   if (e == E2BIG) return error_set(err, ITD_ETOOBIG, "the event is larger than half of quarantine.bytes");
   return e ? error_set(err, disk_status(e), "%s: %s", q->path, strerror(e)) : 0;
@@ -180,11 +185,28 @@ bool quarantine_replayed(struct quarantine *q, struct bytes id, const char *by, 
   return kept;
 }
 
+// Shards write meanwhile: they don't wait for the disk. Of a file that was begun since the last sync its name must last,
+// and what its forerunner took since then, too.
 int quarantine_sync(struct quarantine *q, struct error *err) {
+  char folder[PATH_MAX];
+  int fd[2] = {-1, -1}, e;
   pthread_mutex_lock(&q->lock);
-  int e = q->fd >= 0 ? disk_sync_whole(q->fd) : 0;
+  bool is_new = q->is_new;
+  e = disk_open(q->path, O_RDWR, &fd[0]);
+  if (e == 0 && is_new && (e = disk_open(q->older, O_RDWR, &fd[1])) == ENOENT) e = 0;
+  if (e == 0) q->is_new = false;
   pthread_mutex_unlock(&q->lock);
-  return e ? error_set(err, disk_status(e), "%s: %s", q->path, strerror(e)) : 0;
+  for (int i = 0; i < 2 && e == 0; i++)
+    if (fd[i] >= 0) e = disk_sync_whole(fd[i]);
+  for (int i = 0; i < 2; i++)
+    if (fd[i] >= 0) close(fd[i]);
+  snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(q->path, '/') - q->path), q->path);
+  if (e == 0 && is_new) e = disk_sync_folder(folder, ".");
+  if (e == 0) return 0;
+  pthread_mutex_lock(&q->lock);
+  q->is_new |= is_new;
+  pthread_mutex_unlock(&q->lock);
+  return error_set(err, disk_status(e), "%s: %s", q->path, strerror(e));
 }
 
 // ---- taking out ----
@@ -298,7 +320,7 @@ static void wipe(int fd, size_t n) {
 }
 
 // What a file holds from `at` to `end`.
-static int read_part(const char *path, size_t at, size_t end, struct buf *out) {
+int quarantine_read_part(const char *path, size_t at, size_t end, struct buf *out) {
   int fd = -1;
   size_t got = 0;
   int e = disk_open(path, O_RDWR, &fd);
@@ -339,19 +361,20 @@ static int purge_file(struct quarantine *q, bool is_current, const struct purge 
   uint64_t turns = q->turns;
   size_t n = is_current ? q->bytes : stat(path, &st) == 0 ? (size_t)st.st_size : 0;
   pthread_mutex_unlock(&q->lock);
-  int e = read_part(path, 0, n, &in);
+  int e = quarantine_read_part(path, 0, n, &in);
   size_t bytes = in.n;
   if (e == 0) filter(buf_bytes(&in), p, &out);
   pthread_mutex_lock(&q->lock);
   *again = q->turns != turns;
   if (e == 0 && !*again && is_current && q->bytes > n) {
     buf_clear(&in);
-    e = read_part(path, n, q->bytes, &in);
+    e = quarantine_read_part(path, n, q->bytes, &in);
     bytes += in.n;
     if (e == 0) filter(buf_bytes(&in), p, &out);
   }
   if (e == 0 && !*again && out.n != bytes) {
     e = replace(path, buf_bytes(&out));
+    q->rewrites++;
     if (is_current) { // even when it failed: the name may be the new file's
       if (q->fd >= 0) close(q->fd);
       (void)reopen(q);
@@ -378,7 +401,7 @@ static int gather_files(struct quarantine *q, struct purge *p) {
   for (int i = 0; e == 0 && i < 2; i++) {
     struct buf in = {0};
     struct stat st;
-    if (stat(paths[i], &st) == 0) e = read_part(paths[i], 0, (size_t)st.st_size, &in);
+    if (stat(paths[i], &st) == 0) e = quarantine_read_part(paths[i], 0, (size_t)st.st_size, &in);
     if (e == 0) gather(buf_bytes(&in), p);
     if (in.p) explicit_bzero(in.p, in.cap);
     buf_deinit(&in);

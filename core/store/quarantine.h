@@ -1,5 +1,5 @@
 // Events that were refused, with their reason, for people to look at, to repair and to send again. Bounded; what is added
-// is not synced, what is noted of an entry is. Any thread, but for quarantine_walk, which needs no open quarantine.
+// is not synced by itself, what is noted of an entry is. Any thread, but for quarantine_walk, which needs no open quarantine.
 //
 // DIR/quarantine/events.mp and the older events.1.mp: MessagePack maps, one after the other. When the first holds half of the
 // bound it takes the place of the second. They hold what senders sent, personal data too: mode 0600.
@@ -16,12 +16,18 @@ int quarantine_open(const char *dir, size_t bytes_max, struct quarantine **out, 
 void quarantine_close(struct quarantine *q);
 bool quarantine_add(struct quarantine *q, const struct error *reason, struct bytes event,
                     int64_t received_ms); // false: not kept
+// The same for a source's payload (store/quarantine_payload.h), unless an entry with the same one is there, replayed or not:
+// then *known, and the id is that entry's. Not synced. One thread at a time; another's quarantine_add of the same payload at
+// the same moment makes a second entry all the same. ITD_ETOOBIG: more than half of the bound. ITD_EFULL, ITD_EIO.
+int quarantine_add_once(struct quarantine *q, const struct error *reason, struct bytes event, int64_t received_ms,
+                        char id[QUARANTINE_ID + 1], bool *known, struct error *err) ITD_MUST_USE;
 // Notes a repair of an entry that is there, beside it. ITD_ENOTFOUND: it is not, or not any more. ITD_ETOOBIG: more than half
 // of the bound. ITD_EBUSY: entries are being taken out. ITD_EFULL, ITD_EIO.
 int quarantine_fix(struct quarantine *q, struct bytes id, struct bytes event, const char *by, int64_t now_ms,
                    struct error *err) ITD_MUST_USE;
 // Notes that an entry was replayed. Synced by quarantine_sync. False: not noted.
 bool quarantine_replayed(struct quarantine *q, struct bytes id, const char *by, struct bytes decision, int64_t now_ms);
+// What was added and noted up to now lasts. Others go on adding meanwhile.
 int quarantine_sync(struct quarantine *q, struct error *err) ITD_MUST_USE;
 // Takes out the entries of forgotten identities: those whose bytes hold one of the texts anywhere (a short one may take
 // more with it than it must), and those whose event says it as a number; and with an entry or a repair that goes all that

@@ -17,7 +17,7 @@ bool quarantine_next(struct bytes from, size_t *n) {
   return from.n && mp_scan(from, &limits, n, NULL) == 1 && mp_value_of(bytes_of(from.p, *n)).type == MP_MAP;
 }
 
-static struct bytes text_of(struct bytes record, const char *key) {
+struct bytes quarantine_text_of(struct bytes record, const char *key) {
   struct bytes value, text = {0};
   if (mp_find(record, bytes_str(key), &value)) mp_as_str(value, &text);
   return text;
@@ -31,14 +31,14 @@ static int64_t int_of(struct bytes record, const char *key) {
   return v.type == MP_INT ? v.i : 0;
 }
 
-static struct bytes bin_of(struct bytes record, const char *key) {
+struct bytes quarantine_bin_of(struct bytes record, const char *key) {
   struct bytes value;
   if (!mp_find(record, bytes_str(key), &value)) return (struct bytes){0};
   struct mp_value v = mp_value_of(value);
   return v.type == MP_BIN ? v.s : (struct bytes){0};
 }
 
-static bool id_read(struct bytes text, uint64_t *id) {
+bool quarantine_id_read(struct bytes text, uint64_t *id) {
   uint8_t b[QUARANTINE_ID / 2];
   if (text.n != QUARANTINE_ID || hex_decode(text, b, sizeof b) != 0) return false;
   *id = 0;
@@ -52,11 +52,11 @@ void quarantine_id_text(uint64_t id, char out[QUARANTINE_ID + 1]) {
 
 struct quarantine_record quarantine_record_of(struct bytes record) {
   struct quarantine_record r = {.kind = RECORD_FIX};
-  if (id_read(text_of(record, "fix"), &r.id)) return r;
+  if (quarantine_id_read(quarantine_text_of(record, "fix"), &r.id)) return r;
   r.kind = RECORD_REPLAY;
-  if (id_read(text_of(record, "replayed"), &r.id)) return r;
+  if (quarantine_id_read(quarantine_text_of(record, "replayed"), &r.id)) return r;
   r.kind = RECORD_ENTRY;
-  if (!id_read(text_of(record, "id"), &r.id)) r.id = hash64(record);
+  if (!quarantine_id_read(quarantine_text_of(record, "id"), &r.id)) r.id = hash64(record);
   return r;
 }
 
@@ -143,12 +143,12 @@ static void add_notes(struct quarantine_entry *e, uint64_t id, const struct note
   for (; from < count && notes[from].id == id; from++) {
     struct bytes record = notes[from].record;
     if (notes[from].kind == RECORD_FIX) {
-      e->fixed = bin_of(record, "event");
-      e->fixed_by = text_of(record, "by");
+      e->fixed = quarantine_bin_of(record, "event");
+      e->fixed_by = quarantine_text_of(record, "by");
       e->fixed_ms = int_of(record, "at_ms");
     } else {
-      e->replayed_by = text_of(record, "by");
-      e->decision = text_of(record, "decision");
+      e->replayed_by = quarantine_text_of(record, "by");
+      e->decision = quarantine_text_of(record, "decision");
       e->replayed_ms = int_of(record, "at_ms");
     }
   }
@@ -168,9 +168,9 @@ int quarantine_walk(const char *dir, quarantine_visit visit, void *context, stru
     struct bytes record = bytes_of(all.p + at, n);
     struct quarantine_record r = quarantine_record_of(record);
     if (r.kind != RECORD_ENTRY) continue;
-    struct quarantine_entry e = {.code = text_of(record, "code"),
-                                 .text = text_of(record, "text"),
-                                 .event = bin_of(record, "event"),
+    struct quarantine_entry e = {.code = quarantine_text_of(record, "code"),
+                                 .text = quarantine_text_of(record, "text"),
+                                 .event = quarantine_bin_of(record, "event"),
                                  .received_ms = int_of(record, "received_ms")};
     quarantine_id_text(r.id, e.id);
     add_notes(&e, r.id, notes, count);

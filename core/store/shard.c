@@ -391,6 +391,9 @@ struct quarantine *store_quarantine_of(struct store *store) {
 void store_quarantine(struct store_shard *s, const struct error *reason, struct bytes event, int64_t received_ms) {
   if (quarantine_add(s->store->quarantine, reason, event, received_ms)) count_up(&s->counters.quarantined);
 }
+void store_count_quarantined(struct store_shard *s, uint64_t n) {
+  for (uint64_t i = 0; i < n; i++) count_up(&s->counters.quarantined);
+}
 
 struct store_stats store_stats(const struct store_shard *s) {
   const struct shard_counters *c = &s->counters;

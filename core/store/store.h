@@ -222,6 +222,7 @@ int64_t store_next_due(const struct store_shard *shard); // INT64_MAX: none
 struct quarantine *
 store_quarantine_of(struct store *store); // valid until store_close, or the store's next store_reopen
 void store_quarantine(struct store_shard *shard, const struct error *reason, struct bytes event, int64_t received_ms);
+void store_count_quarantined(struct store_shard *shard, uint64_t n); // others, which were added to it otherwise
 
 struct store_stats {
   uint64_t leads_in_memory, identities_in_memory, dirty_bytes, journal_bytes, checkpoints, checkpoint_failures,

@@ -29,7 +29,7 @@ describe("documentation", function()
     local daemon = harness.start()
     local client, admin = daemon:connect(), daemon:admin()
     local known = {}
-    for _, heading in ipairs { "Events", "Questions", "The daemon" } do
+    for _, heading in ipairs { "Events", "Questions", "Forgetting", "Quarantine", "The daemon" } do
       for _, name in ipairs(first_column(protocol, heading)) do
         known[name] = true
         local _, err = admin:call(name, 1, 2, 3) -- too many: so that nothing happens

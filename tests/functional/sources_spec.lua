@@ -104,6 +104,7 @@ describe("sources", function()
     taken(post("product_log", '{"id":"a","time":"2026-01-05T09:00:00Z","user_id":"kim","action":"x"}'), 1)
     local late = '{"id":"b","time":"2026-01-04T09:00:00Z","kid":"kim","user":{"email":"kim@acme.example"},"action":"signup"}'
     refused(post("product_log", late), 400, "invalid_event", "who it is")
+    harness.wait("the quarantine", function() return daemon:metric "intentd_quarantined_total" == 1 end) -- in this order
     refused(post("product_log", '{"id":"c","action":"x"}'), 400, "invalid_event", "who it is")
     harness.wait("the quarantine", function() return daemon:metric "intentd_quarantined_total" == 2 end)
     local found = ids()

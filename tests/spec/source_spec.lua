@@ -269,6 +269,37 @@ describe("a source's events", function()
     assert.is_truthy(out.refused[5][3]:find("more pieces are refused than an answer tells", 1, true))
   end)
 
+  -- Else a payload behind such a list would be neither told nor kept.
+  it("are told of each payload that is refused, whatever came before", function()
+    local list, payloads = {}, {}
+    for i = 1, 50 do list[i] = i end
+    for i = 1, 8 do payloads[i] = i == 1 and { l = list } or { l = 1 } end
+    local out = run(HEAD .. 'rules = { s.rule "r" { each = "l", event = s.pick "kind" } } }', nil,
+      { payloads = payloads, digests = {}, events_max = 5 })
+    local seen = {}
+    for _, entry in ipairs(out.refused) do seen[entry[1]] = true end
+    assert.equal(12, #out.refused)
+    for i = 0, 7 do assert.is_true(seen[i]) end
+  end)
+
+  it("are refused with all that the payload is about", function()
+    local file = 'local s = require "source" return s.source "try" { owner = "o", rationale = "r", messageId = s.pick "id",' ..
+      'rules = { s.rule "r" { each = "l", userId = s.template "x-{id}", anonymousId = s.pick "a", event = s.pick "kind" } } }'
+    local out = run(file, nil, { digests = {}, payloads = { { id = 9, l = {
+      { id = 1, kind = "k" }, { id = 2, a = " dev " }, { id = 3, kind = "k" }, { id = 2 }, { kind = {} } } }, { id = 7, l = { { id = 7 } } } } })
+    local who = {}
+    for i, entry in ipairs(out.refused) do who[i] = { entry[1], entry[4] } end
+    assert.same({ { 0, { "x-1", "x-2", "dev", "x-3" } }, { 0, {} }, { 0, {} }, { 1, { "x-7" } } }, who)
+  end)
+
+  it("take long texts of nothing in one go", function()
+    local spaces = (" "):rep(300000)
+    local out = run(HEAD .. 'rules = { s.rule "r" { event = s.text "kind" } } }', { kind = spaces .. "a" .. spaces .. "b" .. spaces })
+    assert.equal("a" .. spaces .. "b", out.events[1][2].event)
+    out = run(HEAD .. 'rules = { s.rule "r" { event = s.text "kind" } } }', { kind = spaces })
+    assert.equal(1, #out.refused)
+  end)
+
   it("are the same for the same payload, whatever came before", function()
     local source = open(HEAD .. [[rules = { s.rule "r" { event = "E", properties = {
       x = s.custom("c", { why = "w" }, function(p) p.n = (p.n or 0) + 1 return p.n end) } } } }]])

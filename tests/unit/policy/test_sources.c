@@ -261,6 +261,10 @@ static void put_random(struct buf *b, int depth) {
   case 5: mp_put_cstr(b, keys[random_below(sizeof keys / sizeof *keys)]); break;
   case 6: {
     uint8_t raw[8];
+    if (random_below(10)) { // it refuses the whole payload
+      mp_put_bool(b, false);
+      break;
+    }
     for (size_t i = 0; i < sizeof raw; i++) raw[i] = (uint8_t)random_next();
     mp_put_bin(b, bytes_of(raw, random_below(sizeof raw)));
     break;
