@@ -5,6 +5,7 @@
 #include "cli/model.h"
 #include "cli/model_track.h"
 #include "cli/show.h"
+#include "model/evaluation.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -101,6 +101,8 @@ static const struct option options[] = {
      "journal older than this may go; 0: none goes"},
     {"retention.bytes", BYTES, AT(retention_bytes), "0", 0, 1024 * 1024 * GIB, NULL,
      "the oldest journal beyond this may go; 0: none goes"},
+    {"track.interval", DURATION, AT(track_interval_ms), "24h", 0, 365 * DAY, NULL,
+     "between two times that outcomes judge what models said; 0: never"},
     {"quarantine.bytes", BYTES, AT(quarantine_bytes), "67108864", 64 * KIB, 64 * GIB, NULL, "refused events kept"},
     {"outbox.bytes", BYTES, AT(outbox_bytes), "67108864", 64 * KIB, 64 * GIB, NULL,
      "messages between entities that wait, before intake slows"},

@@ -38,6 +38,7 @@ struct config {
   int64_t journal_segment, journal_seal, journal_compression, dedupe_window_ms, dedupe_recent_ms, dedupe_entries,
       state_map, checkpoint_dirty, checkpoint_journal, checkpoint_interval_ms, base_interval_ms, base_journal,
       base_keep, retention_age_ms, retention_bytes, quarantine_bytes, outbox_bytes;
+  int64_t track_interval_ms;
   int64_t policy_memory, policy_build_memory, policy_build_instructions, policy_call_instructions;
   int64_t policy_guard; // 0 auto, 1 hook
   int64_t policy_late;  // 0 refuse, 1 allow

@@ -12,6 +12,7 @@
 #include "net/recover.h"
 #include "net/release.h"
 #include "net/source_counts.h"
+#include "net/track_watch.h"
 #include "store/disk_faults.h"
 #include "wire/rpc.h"
 
@@ -436,6 +437,7 @@ int daemon_run(const struct config *config, struct error *err) {
     struct event *hup = NULL;
     if (status == 0) {
       hup = catch_signals(&daemon);
+      daemon.track_watch = track_watch_start(&daemon);
       begin_to_listen(&daemon, &fds);
       status = write_ports(&daemon, err);
     }
@@ -443,6 +445,7 @@ int daemon_run(const struct config *config, struct error *err) {
     release_signals(&daemon, hup);
     atomic_store(&daemon.is_stopping, true);
     stop_threads(&daemon);
+    track_watch_stop(daemon.track_watch); // HTTP showed its figures
     close_sockets(&fds);
     log_line(LOG_INFO, "stopped", "status=%s", status_code(status));
   }

@@ -34,8 +34,9 @@ struct daemon {
   struct recovery *recovering; // recover.c
   struct clock_watch *clock_watch;
   struct baseline_watch *baseline_watch;
-  struct late *late;         // late.c
-  struct backfill *backfill; // backfill.c; that runs or ran last; guarded by `lock`
+  struct track_watch *track_watch; // set before HTTP serves /metrics
+  struct late *late;               // late.c
+  struct backfill *backfill;       // backfill.c; that runs or ran last; guarded by `lock`
   struct event *stop_signals[2];
   struct event_base *control; // the control thread's loop
   pthread_mutex_t lock;       // guards what follows

@@ -5,6 +5,7 @@
 #include "net/daemon.h"
 #include "net/prometheus.h"
 #include "net/source_counts.h"
+#include "net/track_watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -370,6 +371,7 @@ static void put_daemon(struct daemon *daemon, struct buf *out) {
   XX("base.keep", base_keep, "", 1)                                                                                    \
   XX("retention.age", retention_age_ms, "seconds", 1000)                                                               \
   XX("retention.bytes", retention_bytes, "bytes", 1)                                                                   \
+  XX("track.interval", track_interval_ms, "seconds", 1000)                                                             \
   XX("quarantine.bytes", quarantine_bytes, "bytes", 1)                                                                 \
   XX("outbox.bytes", outbox_bytes, "bytes", 1)                                                                         \
   XX("policy.memory", policy_memory, "bytes", 1)                                                                       \
@@ -451,6 +453,7 @@ void daemon_metrics(struct daemon *daemon, struct buf *out) {
   put_errors(daemon, out);
   source_counts_put(daemon->source_counts, out);
   baseline_watch_put(daemon->intake.baselines, out);
+  track_watch_put(daemon->track_watch, out);
   put_histograms(daemon, out);
   pthread_mutex_lock(&daemon->lock);
   struct store_sums *sums = read_sums(daemon);

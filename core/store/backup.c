@@ -386,6 +386,7 @@ static int copy_rest(struct backing *b, struct error *err) {
   if (rc == 0) rc = copy_folder(b, "versions", COPY_FIXED, err);
   if (rc == 0 && b->options->with_quarantine) rc = copy_folder(b, "quarantine", COPY_CHANGES, err);
   if (rc == 0) rc = copy_file(b, "holds", COPY_FIXED, NULL, err);
+  if (rc == 0) rc = copy_file(b, "track", COPY_FIXED, NULL, err); // it goes back beyond the journal
   if (rc == 0) rc = copy_file(b, "format", COPY_FIXED, NULL, err);
   return rc;
 }

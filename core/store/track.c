@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/pmath.h"
+#include "model/evaluation.h"
 #include "store/disk.h"
 #include "store/table.h"
 
@@ -348,21 +349,23 @@ int track_keep(const char *dir, const struct track *t, struct error *err) {
   return rc;
 }
 
-static void take_kept(const char *dir, struct track *t, int64_t day, struct error *kept) {
+int track_kept(const char *dir, struct track **out, struct error *err) {
   char path[PATH_MAX];
   struct buf in = {0};
-  struct track *older;
   path_of(dir, path);
-  int rc = disk_load(path, TRACK_FILE_MAX, &in, kept);
-  if (rc == ITD_ENOTFOUND) {
-    *kept = (struct error){0};
-  } else if (rc == 0 && (rc = track_load(buf_bytes(&in), &older, kept)) == 0) {
-    track_take_before(t, older, day);
-    track_free(older);
-  } else if (rc) {
-    error_prefix(kept, "%s", path);
-  }
+  int rc = disk_load(path, TRACK_FILE_MAX, &in, err);
+  if (rc == 0 && (rc = track_load(buf_bytes(&in), out, err)) < 0) error_prefix(err, "%s", path);
   buf_deinit(&in);
+  return rc;
+}
+
+static void take_kept(const char *dir, struct track *t, int64_t day, struct error *kept) {
+  struct track *older;
+  int rc = track_kept(dir, &older, kept);
+  if (rc == ITD_ENOTFOUND) *kept = (struct error){0};
+  if (rc) return;
+  track_take_before(t, older, day);
+  track_free(older);
 }
 
 struct reading {
@@ -492,4 +495,28 @@ double track_stability(const uint64_t before[TRACK_BINS], const uint64_t now[TRA
     while (parts < PARTS - 1 && seen >= all_before * (parts + 1) / PARTS) parts++; // one bin may fill several
   }
   return index;
+}
+
+void track_latest(const struct track *t, size_t series, int64_t days, struct track_latest *out) {
+  const struct track_series *s = track_at(t, series);
+  struct track_rows rows, after;
+  int64_t end = day_of(t->until_ms - s->within_ms); // the days before it are judged
+  track_rows(t, series, end - days, end, TRACK_ALL, &rows);
+  track_rows(t, series, end, s->end_day, TRACK_ALL, &after);
+  struct evaluation *e = evaluation_new(rows.row, rows.count);
+  struct metrics m = evaluation_metrics(e);
+  *out = (struct track_latest){.rows = m.rows,
+                               .came = m.came,
+                               .waiting = after.waiting,
+                               .auc = m.value[METRIC_AUC],
+                               .calibration_error = m.value[METRIC_CALIBRATION_ERROR],
+                               .lift_10 = m.value[METRIC_LIFT_10],
+                               .stability = NAN};
+  evaluation_free(e);
+  free(rows.row), free(after.row);
+  if (s->end_day - s->first_day < 2 * days) return;
+  uint64_t first[TRACK_BINS], last[TRACK_BINS];
+  track_histogram(t, series, s->first_day, s->first_day + days, first);
+  track_histogram(t, series, s->end_day - days, s->end_day, last);
+  out->stability = track_stability(first, last);
 }

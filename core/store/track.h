@@ -10,7 +10,6 @@
 // leads. What the journal still has whole is always counted anew, so of it nothing can be lost: not the file, not a
 // merge, nor that somebody was forgotten. Days from before keep what was counted then.
 #pragma once
-#include "model/evaluation.h"
 #include "store/outcomes.h"
 
 #define TRACK_POINTS_MIN     (-100)
@@ -32,6 +31,8 @@ void track_take_before(struct track *track, const struct track *older, int64_t d
 // it kept is missing.
 int track_read(const struct outcomes_options *o, struct track **out, struct outcomes_stats *stats, struct error *kept,
                struct error *err) ITD_MUST_USE;
+int track_kept(const char *dir, struct track **out,
+               struct error *err) ITD_MUST_USE; // the file alone; ITD_ENOTFOUND too
 int track_keep(const char *dir, const struct track *track, struct error *err) ITD_MUST_USE; // ITD_EFULL, ITD_EIO
 void track_save(const struct track *track, struct buf *out);
 int track_load(struct bytes bytes, struct track **out, struct error *err) ITD_MUST_USE; // ITD_ECORRUPT, ITD_EVERSION
@@ -56,7 +57,7 @@ bool track_is_judged(const struct track *track, size_t series, int64_t day);
 
 enum track_who { TRACK_ALL, TRACK_HELD_OUT };
 struct track_rows {
-  struct judged *row; // score: points, of its bin's middle; malloc'd
+  struct judged *row; // model/evaluation.h; score: points, of its bin's middle; malloc'd
   size_t count;
   uint64_t waiting;  // rows of days that are not judged yet
   uint64_t unjudged; // of days that are: their journal was let go before (retention shorter than the label)
@@ -70,3 +71,10 @@ uint64_t track_histogram(const struct track *track, size_t series, int64_t from,
 // How far two distributions of scores lie apart: the population stability index over ten parts that are equally large in the
 // first, sum of (q - p) * ln(q / p), shares held above 0.0001. Under 0.1 is little, above 0.25 much. NaN: one is empty.
 double track_stability(const uint64_t before[TRACK_BINS], const uint64_t now[TRACK_BINS]);
+// The latest: of so many judged days, and how the scores of the latest days moved against those of the first.
+struct track_latest {
+  uint64_t rows, came, waiting;
+  double auc, calibration_error, lift_10; // NaN: there is none
+  double stability;                       // NaN: both together are longer than there are days
+};
+void track_latest(const struct track *track, size_t series, int64_t days, struct track_latest *out);

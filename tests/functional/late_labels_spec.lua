@@ -3,6 +3,7 @@
 local harness = require "harness"
 local json = require "dkjson"
 local lives = require "lives"
+local socket = require "socket"
 
 local SEED = tonumber(os.getenv "SEED") or 20260107
 local DAY = 86400000
@@ -77,7 +78,7 @@ describe("late labels (SEED=" .. SEED .. ")", function()
 
   -- Users and the devices that they came with.
   local function stream()
-    local events = lives.stream(SEED, 1500, 50, 50)
+    local events = lives.stream(SEED, 1500, 50, 45)
     for i, event in ipairs(events) do
       if i % 23 == 0 and event.userId then event.type, event.event, event.anonymousId = "identify", nil, "device" .. i % 13 end
       if i % 7 == 0 and event.userId and event.type == "track" then
@@ -181,5 +182,76 @@ describe("late labels (SEED=" .. SEED .. ")", function()
     assert.same({ 6, 3 }, { quality(daemon.data)["b2b_fit fit docs_3d"].all.rows, quality(daemon.data)["b2b_fit fit docs_3d"].all.came })
     daemon:admin():must("lead.forget", "u2")
     assert.same({ 4, 2 }, { quality(daemon.data)["b2b_fit fit docs_3d"].all.rows, quality(daemon.data)["b2b_fit fit docs_3d"].all.came })
+  end)
+
+  -- Waits for a walk that began after this call.
+  local function walked(daemon)
+    local seen = select(2, daemon:log():gsub("event=track ", ""))
+    harness.wait("two walks", function() return select(2, daemon:log():gsub("event=track ", "")) >= seen + 2 end)
+  end
+
+  it("is shown as metrics, over restarts", function()
+    local daemon = start { ["track.interval"] = "100ms" }
+    send(daemon:connect(), stream())
+    walked(daemon)
+    local s = quality(daemon.data)["b2b_fit fit docs_3d"]
+    local function metric(name, label) return daemon:metric("intentd_model_" .. name, label or 'model="b2b_fit",version="1",score="fit",label="docs_3d"') end
+    assert.equal(s.all.waiting, metric "waiting")
+    assert.is_true(metric "judged" > 100 and metric "judged" < s.all.rows)
+    assert.is_true(metric "came" > 0 and metric "auc" > 0 and metric "auc" < 1 and metric "calibration_error" > 0)
+    assert.is_false(pcall(metric, "stability")) -- fewer than 56 days
+    assert.equal(0, daemon:metric "intentd_track_failures_total")
+    local before = metric "auc"
+    daemon:stop()
+    daemon:restart { ["track.interval"] = "24h" }
+    assert.equal(before, metric "auc") -- of the file
+    daemon:stop()
+    daemon:restart { ["track.interval"] = "0" }
+    assert.is_false(pcall(metric, "auc"))
+  end)
+
+  it("keeps the days that retention let go", function()
+    local daemon = start { ["track.interval"] = "0", shards = 1, ["journal.segment"] = "8m", ["journal.seal"] = "no",
+      ["base.journal"] = "1m", ["base.interval"] = "1s", ["base.keep"] = 2, ["checkpoint.interval"] = "100ms",
+      ["dedupe.window"] = "1s", ["dedupe.recent"] = "1s" }
+    local client = daemon:connect()
+    local T0, padding = 1767603600000, ("x"):rep(60000)
+    local function days(from, to, docs)
+      local events = {}
+      for day = from, to do
+        for lead = 1, 6 do
+          events[#events + 1] = harness.event { userId = "u" .. lead, event = "Pricing Viewed", timestamp = T0 + day * DAY,
+            properties = { note = padding } }
+          if docs and lead <= docs then
+            events[#events + 1] = harness.event { userId = "u" .. lead, event = "Docs Viewed", timestamp = T0 + day * DAY + 1 }
+          end
+        end
+      end
+      send(client, events)
+    end
+    days(1, 10, 2)
+    daemon:stop()
+    daemon:restart { ["track.interval"] = "100ms" }
+    walked(daemon)
+    daemon:stop()
+    local kept = quality(daemon.data, "--by", "week")
+    daemon:restart { ["track.interval"] = "0", ["retention.bytes"] = "20m" }
+    client = daemon:connect()
+    local day = 10
+    harness.wait("retention", function()
+      day = day + 4
+      days(day - 3, day, 1)
+      socket.sleep(0.1)
+      return daemon:metric "intentd_journal_let_go_segments_total" > 1
+    end)
+    local now = quality(daemon.data, "--by", "week")
+    for _, name in ipairs { "b2b_fit fit docs_3d", "b2b_engagement combined docs_3d" } do
+      local first, then_ = now[name].periods[1], kept[name].periods[1]
+      assert.equal("2026-01-05", first.from)
+      assert.same({ then_.rows, then_.came, then_.auc }, { first.rows, first.came, first.auc })
+      assert.is_true(first.rows > 30 and now[name].all.rows > kept[name].all.rows)
+    end
+    os.remove(daemon.data .. "/track")
+    assert.not_equal("2026-01-05", quality(daemon.data, "--by", "week")["b2b_fit fit docs_3d"].periods[1].from)
   end)
 end)

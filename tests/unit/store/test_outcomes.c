@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "base/pmath.h"
+#include "model/evaluation.h"
 #include "post.h"
 #include "store/refold.h"
 #include "store/track.h"
