@@ -4,6 +4,7 @@ local freeze = require "frozen"
 local bounds = require "bounds"
 local data = require "data"
 local numbers = require "numbers"
+local retrain = require "retrain"
 local tree = require "tree"
 local value = require "value"
 
@@ -642,6 +643,7 @@ function check.run()
   check_sizes()
   check_belief()
   check_mix()
+  retrain.check()
   check_reads()
   check_made()
   check_journey()

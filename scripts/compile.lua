@@ -6,6 +6,7 @@ local freeze = require "frozen"
 local lineage = require "lineage"
 local numbers = require "numbers"
 local signal_load = require "signal_load"
+local retrain = require "retrain"
 local tree = require "tree"
 local value = require "value"
 
@@ -848,6 +849,7 @@ local function artifact(plan)
     boundary = policy.boundary,
     mode = policy.mode,
     models = policy.models,
+    retrain = retrain.rows(),
     mix = tree.mix_terms,
     bands = tree.bands or {},
     stages = stage_rows(plan),

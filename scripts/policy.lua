@@ -1,5 +1,6 @@
 --- The head of a policy: who answers for it, why it is so, what it must never do, and which models it reads.
 local declare = require "declare"
+local retrain = require "retrain"
 local tree = require "tree"
 
 local KEYS = {
@@ -10,6 +11,7 @@ local KEYS = {
   team = "text",
   eligible = "condition",
   mode = "text",
+  retrain = "table",
 }
 local ROLES = { "fit", "engagement", "split" }
 local IS_ROLE = { fit = true, engagement = true, split = true }
@@ -43,7 +45,7 @@ local function read_models(entry, given)
   return models
 end
 
---- policy "name" { owner, rationale, boundary, models = {fit, engagement} or {split}, team, eligible, mode }
+--- policy "name" { owner, rationale, boundary, models = {fit, engagement} or {split}, team, eligible, mode, retrain }
 ---@param name string the policy's folder
 ---@class PolicyHead
 ---@field owner string who answers for it
@@ -53,6 +55,7 @@ end
 ---@field team? string the csv of people
 ---@field eligible? Condition
 ---@field mode? string "act" (default), "score" or "collect"
+---@field retrain? table[] when a model has aged: { model, why, and age, drift, auc_under or auc_falls }
 ---@return fun(body: PolicyHead)
 return declare.named("policy", KEYS, function(entry, fields)
   if tree.policy then
@@ -65,6 +68,7 @@ return declare.named("policy", KEYS, function(entry, fields)
   entry.owner, entry.rationale, entry.boundary = fields.owner, fields.rationale, fields.boundary
   entry.team, entry.eligible, entry.mode = fields.team, fields.eligible, fields.mode or "act"
   entry.models = read_models(entry, fields.models)
+  entry.retrain = retrain.read(entry, fields.retrain, entry.models)
   if not MODES[entry.mode] then
     tree.problem(
       entry,

@@ -158,6 +158,7 @@ static void *run(void *context) {
   struct track_watch *w = context;
   int64_t interval_ms = w->daemon->config->track_interval_ms, age_ms = age_of_kept(w);
   int64_t next_ms = age_ms < interval_ms ? interval_ms - age_ms : least(interval_ms, TRACK_FIRST_MS);
+  pthread_setname_np(pthread_self(), "track");
   setpriority(PRIO_PROCESS, 0, NICE); // of this thread alone; it goes on without
   while (wait_ms(w, next_ms)) {
     struct error err = {0};

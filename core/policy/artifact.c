@@ -364,6 +364,27 @@ static void parse_labels(struct parse *p) {
   p->a->label_count = count;
 }
 
+static void parse_retrains(struct parse *p) {
+  size_t count;
+  struct bytes *list = get_list(p, p->root, "", "retrain", ARTIFACT_RETRAINS_MAX, &count);
+  struct policy_retrain *retrains = take(p, count, sizeof *retrains);
+  for (size_t i = 0; i < count && p->status == 0; i++) {
+    char at[32];
+    snprintf(at, sizeof at, "retrain[%zu]", i);
+    retrains[i].model = get_text(p, list[i], at, "model", NULL);
+    retrains[i].label = get_text(p, list[i], at, "label", "");
+    retrains[i].why = get_text(p, list[i], at, "why", "");
+    retrains[i].age_ms = get_whole(p, list[i], at, "age_ms", 0, 0, AFTER_DAYS_MAX * 86400000ll);
+    retrains[i].drift = get_number(p, list[i], at, "drift", 0, 100);
+    retrains[i].auc_under = get_number(p, list[i], at, "auc_under", 0, 1);
+    retrains[i].auc_falls = get_number(p, list[i], at, "auc_falls", 0, 1);
+    retrains[i].over_days = get_whole(p, list[i], at, "over_days", 1, 1, AFTER_DAYS_MAX);
+    retrains[i].least = get_whole(p, list[i], at, "least", 1, 1, INT32_MAX);
+  }
+  p->a->retrains = retrains;
+  p->a->retrain_count = count;
+}
+
 static void parse_reads(struct parse *p) {
   size_t count;
   struct bytes *list = get_list(p, p->root, "", "reads", ARTIFACT_READS_MAX, &count);
@@ -585,6 +606,7 @@ static void parse_set(struct parse *p) {
   a->quality = get_packed(p, "quality");
   parse_texts(p, "schema_files", SCHEMAS_MAX, &a->schema_file, &a->schema_file_count);
   parse_labels(p);
+  parse_retrains(p);
 }
 
 static void parse_all(struct parse *p) {

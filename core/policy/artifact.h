@@ -22,6 +22,7 @@
 //   feature_files [path] of each declaration, for messages and lineage (absent in archives before there were several)
 //   personal      [path]
 //   labels        [{name, event, within_ms, unless = [event]}] of the set's head, for exports (optional)
+//   retrain       [{model, label, age_ms, drift, auc_under, auc_falls, over_days, least, why}] (optional)
 //   schemas       the signal set's schemas, as schema_set_compile wants them; absent or empty: none
 //   schema_files  [path] of each
 //   quality       its rules for sources, as quality_compile wants them; absent or empty: none
@@ -98,6 +99,7 @@ enum {
   ARTIFACT_TRANSITIONS_MAX = 512, // and at most POLICY_TIMERS_MAX with after_ms in one stage
   ARTIFACT_NAMES_MAX = 4096,      // owners, routes, actions, gates, conditions, eligibility: each
   ARTIFACT_LABELS_MAX = 16,
+  ARTIFACT_RETRAINS_MAX = 64,
   ARTIFACT_READS_MAX = 1 << 16,
   ARTIFACT_RUN_MAX = 4096,        // tests, events, draws, memory: each
   ARTIFACT_TEXTS_MAX = 1 << 20,   // texts of all tests together
@@ -183,6 +185,8 @@ struct artifact {
   struct artifact_timers *timers; // of each stage
   struct policy_label *labels;
   size_t label_count;
+  struct policy_retrain *retrains;
+  size_t retrain_count;
   struct policy_read *reads;
   size_t read_count;
   struct bytes *ages; // names of features

@@ -671,6 +671,11 @@ const struct policy_label *policy_labels(const struct policy *policy, size_t *co
   return policy->artifact->labels;
 }
 
+const struct policy_retrain *policy_retrains(const struct policy *policy, size_t *count) {
+  *count = policy->artifact->retrain_count;
+  return policy->artifact->retrains;
+}
+
 struct bytes policy_declaration(const struct policy *policy, size_t feature) {
   CHECK(feature < feature_count(policy->features));
   struct mp m = mp_of(policy->artifact->declarations);

@@ -154,6 +154,16 @@ struct policy_label {
 };
 #define POLICY_UNLESS_MAX 16
 const struct policy_label *policy_labels(const struct policy *policy, size_t *count);
+// When a model has aged (scripts/retrain.lua). What is 0 does not fire.
+struct policy_retrain {
+  const char *model, *label, *why; // label "": none, where no AUC is asked for
+  int64_t age_ms;
+  double drift;             // population stability index
+  double auc_under;         // live AUC
+  double auc_falls;         // below that of training
+  int64_t over_days, least; // AUC and drift look at so many days; each outcome so often at least
+};
+const struct policy_retrain *policy_retrains(const struct policy *policy, size_t *count);
 struct bytes policy_declaration(const struct policy *policy, size_t feature); // as it was written: a map
 const char *policy_feature_file(const struct policy *policy, size_t feature); // "": not known
 int policy_feature_line(const struct policy *policy, size_t feature);         // in it, from 1; 0: not known

@@ -210,6 +210,62 @@ describe("late labels (SEED=" .. SEED .. ")", function()
     assert.is_false(pcall(metric, "auc"))
   end)
 
+  it("says which of the policy's retraining triggers fire", function()
+    local function policies(triggers)
+      local folder = harness.policies()
+      harness.edit(folder .. "/signals/b2b/signals.lua", "  personal = {", LABELS)
+      harness.edit(folder .. "/b2b_saas/policy.lua", '  team = "sales_team"', "  retrain = {" .. triggers .. "},\n  team = \"sales_team\"")
+      return folder
+    end
+    local daemon = harness.start { clock = "event", seed = harness.SEED, policies = policies [[
+      { model = "b2b_fit", age = "10d", why = "Old." }, { model = "b2b_engagement", age = "3000d", drift = 0.0001, over = "15d", why = "Moves." },
+      { model = "b2b_engagement", label = "won_9d", auc_under = 0.99, auc_falls = 0.0001, over = "20d", least = 10, why = "Fails." },
+      { model = "b2b_fit", label = "docs_3d", auc_under = 0.01, why = "Turned." }, { model = "b2b_fit", label = "docs_3d", auc_under = 0.99, least = 5000, why = "Few." },
+    ]] }
+    send(daemon:connect(), stream())
+    local models = daemon.folder .. "/models/b2b_engagement/1"
+    os.execute(("mkdir -p '%s' && cp policies/models/b2b_engagement/1/* '%s'"):format(models, models))
+    harness.edit(models .. "/model.json", '"target"', '"metrics": {"auc": 0.999}, "target"')
+    local function triggers(...)
+      local text, said, code = intent("model", "quality", "--triggers", "--data", daemon.data, "--models", daemon.folder .. "/models", ...)
+      return text ~= "" and text or said, code
+    end
+    local text, code = triggers "--json"
+    assert.equal(1, code)
+    local got = {}
+    for i, f in ipairs(json.decode(text)) do
+      got[i] = ("%s %s %s %s"):format(f.model, f.trigger, f.fires and "fires" or "no", f.value and "known" or "unknown")
+      if f.trigger == "auc_falls" then assert.equal(0.999, f.before) end
+      assert.equal("1", f.version)
+    end
+    assert.same({ "b2b_fit age fires known", "b2b_engagement age no known", "b2b_engagement drift fires known",
+      "b2b_engagement auc_under fires known", "b2b_engagement auc_falls fires known", "b2b_fit auc_under no known",
+      "b2b_fit auc_under no unknown" }, got)
+    text = triggers()
+    assert.is_truthy(text:find("it takes 5000 of both kinds", 1, true), text)
+    assert.is_truthy(text:find("since its first decision", 1, true), text)
+    -- A live AUC as an export's rows give it: of the last 20 judged days.
+    local rows = expected(daemon.data, "won_9d", 9 * DAY)
+    local last, late = 0, {}
+    for _, row in ipairs(rows) do last = math.max(last, math.floor(tonumber(row.at) / DAY)) end
+    for _, row in ipairs(rows) do
+      if math.floor(tonumber(row.at) / DAY) > last - 20 then late[#late + 1] = row end
+    end
+    local live = json.decode((triggers "--json"))[4].value
+    local by_hand, unsure = auc(late, "engagement")
+    assert.is_true(math.abs(by_hand - live) < 0.03 + unsure, by_hand .. ", not " .. live)
+    daemon:stop()
+    daemon:restart { policies = policies [[{ model = "b2b_fit", age = "3000d", why = "Old." }]] }
+    text, code = triggers "b2b_fit"
+    assert.equal(0, code, text)
+    assert.is_truthy(text:find "b2b_fit@1 +age", text)
+    daemon:stop()
+    daemon:restart { policies = policies "" }
+    text, code = triggers()
+    assert.equal(2, code)
+    assert.is_truthy(text:find("declares no retrain triggers", 1, true), text)
+  end)
+
   it("keeps the days that retention let go", function()
     local daemon = start { ["track.interval"] = "0", shards = 1, ["journal.segment"] = "8m", ["journal.seal"] = "no",
       ["base.journal"] = "1m", ["base.interval"] = "1s", ["base.keep"] = 2, ["checkpoint.interval"] = "100ms",

@@ -122,6 +122,25 @@ local CASES = {
     },
   },
   {
+    "triggers that can't fire, or not for what they say",
+    {
+      ['team = "people",'] = 'team = "people", retrain = { { model = "b2b_fitt", age = "90d", why = "W." }, '
+        .. '{ model = "b2b_fit", why = "W." }, { model = "b2b_fit", auc_under = 0.6, why = "W." }, '
+        .. '{ model = "b2b_fit", drift = -1, age = "1d", why = "W." }, { model = "b2b_fit", age = "1d" }, '
+        .. '{ model = "b2b_fit", label = "won", auc_falls = 0.05, over = "90h", least = 0.5, why = "W." } },',
+    },
+    {
+      "policy.lua:6: retrain: the policy names no model 'b2b_fitt'; did you mean 'b2b_fit'?",
+      "policy.lua:6: retrain of 'b2b_fit' never fires: it takes age, drift, auc_under or auc_falls",
+      "policy.lua:6: retrain of 'b2b_fit': an AUC is one of a label: which?",
+      "policy.lua:6: retrain of 'b2b_fit': drift is a population stability index above 0 (0.25 is much), not -1",
+      "policy.lua:6: retrain 'b2b_fit' has no why: a rule says what it is for",
+      'policy.lua:6: retrain of \'b2b_fit\': over is whole days, such as "28d"',
+      "policy.lua:6: retrain of 'b2b_fit': least is a whole number from 1",
+      "policy.lua:6: retrain of 'b2b_fit': the signal set b2b has no label 'won'",
+    },
+  },
+  {
     "a split model beside another",
     { ['fit = "b2b_fit"'] = 'fit = "b2b_fit", split = "whole"' },
     {
