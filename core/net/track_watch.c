@@ -72,7 +72,8 @@ static void show(struct track_watch *w, const struct track *t, double took_s) {
   put_families(t, &text);
   prometheus_family(&text, "intentd_track_until_seconds", "gauge",
                     "how far outcomes are known: a lead's greatest clock");
-  prometheus_number(&text, "intentd_track_until_seconds", NULL, (double)track_until_ms(t) / 1000);
+  if (track_until_ms(t) != INT64_MIN)
+    prometheus_number(&text, "intentd_track_until_seconds", NULL, (double)track_until_ms(t) / 1000);
   prometheus_family(&text, "intentd_track_walk_seconds", "gauge", "how long judging the journal took last");
   prometheus_number(&text, "intentd_track_walk_seconds", NULL, took_s);
   pthread_mutex_lock(&w->lock);
@@ -175,7 +176,7 @@ static void *run(void *context) {
 
 static void show_kept(struct track_watch *w) {
   struct track *t;
-  if (track_kept(w->daemon->config->data, &t, NULL) < 0) return; // the next walk says what is wrong with it
+  if (track_kept(w->daemon->config->data, &t, NULL) < 0) t = track_new(); // the next walk says what is wrong with it
   show(w, t, 0);
   track_free(t);
 }
