@@ -10,7 +10,10 @@ static const struct word {
   const char *word;
   int (*run)(const struct args *args);
   unsigned least, most;
-} words[] = {{"list", model_list, 0, 1}, {"show", model_show, 1, 2}, {"quality", model_quality, 0, 1}};
+} words[] = {{"list", model_list, 0, 1},
+             {"show", model_show, 1, 2},
+             {"quality", model_quality, 0, 1},
+             {"shadow", model_shadow, 2, 2}};
 #define WORDS (sizeof words / sizeof *words)
 
 const char *model_folder(const struct args *args) {
@@ -46,16 +49,17 @@ static int run(const struct args *args) {
 
 static const struct option options[] = {
     {"models", "DIR", "the folder of models (default policies/models when it is there, else models)"},
-    {"data", "DIR", "quality: the data directory, or a copy of it (default ./data)"},
-    {"label", "EVENT", "quality: what the scores foretell, in place of the labels that the signal set declares"},
-    {"horizon", "TIME", "quality: 12h, 30d: how long after a decision --label may come"},
+    {"data", "DIR", "quality, shadow: the data directory, or a copy of it (default ./data)"},
+    {"label", "EVENT",
+     "quality, shadow: what the scores foretell, in place of the labels that the signal set declares"},
+    {"horizon", "TIME", "quality, shadow: 12h, 30d: how long after a decision --label may come"},
     {"by", "PERIOD", "quality: week, month or all (default month)"},
     {"triggers", NULL, "quality: only say which retraining triggers of the policy fire; exit code 1: one does"},
     {0}};
 
 const struct command command_model = {
     .name = "model",
-    .operands = "list|show|quality [NAME [VERSION]]",
+    .operands = "list|show|quality|shadow [NAME [VERSION]]",
     .operands_min = 1,
     .operands_max = 4,
     .summary = "the models that there are, what is in one, and how good it proved",
@@ -65,10 +69,13 @@ const struct command command_model = {
         "quality [NAME[@VERSION]]: how the scores of decisions stood against what came of them, by the labels of the "
         "signal set:\n"
         "AUC, calibration and lift over time, beside what they were at training. Reads the journal of --data and "
-        "writes nothing.\n\n"
+        "writes nothing.\n"
+        "shadow NAME VERSION: what a version that decides nothing would have said of the same decisions, beside the "
+        "one that decided.\n\n"
         "  intent model list --models policies/models\n"
         "  intent model show b2b_fit 1\n"
         "  intent model quality b2b_engagement --data data --by week\n"
+        "  intent model shadow b2b_engagement 2 --data data\n"
         "  intent model quality --data data --triggers || mail -s \"a model has aged\" data-team",
     .options = options,
     .run = run,

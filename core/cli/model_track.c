@@ -92,11 +92,15 @@ static void warn(const struct model_track *t) {
   if (t->kept.code) fprintf(stderr, "%s; days before the journal that is kept are missing\n", t->kept.text);
 }
 
-int model_track_open(const struct args *args, struct model_track *t, struct error *err) {
+const char *model_track_dir(const struct args *args) {
   const char *dir = args_text(args, "data");
+  return dir ? dir : "data";
+}
+
+int model_track_begin(const struct args *args, struct model_track *t, struct error *err) {
+  const char *dir = model_track_dir(args);
   struct datadir read; // or versions_open would make a folder
   *t = (struct model_track){0};
-  if (!dir) dir = "data";
   int rc = datadir_read(dir, &read, err);
   explicit_bzero(&read, sizeof read);
   if (rc == 0) rc = versions_open(dir, &t->versions, err);
@@ -105,7 +109,12 @@ int model_track_open(const struct args *args, struct model_track *t, struct erro
   t->policy = count ? versions_get(t->versions, versions_number(t->versions, count - 1)) : NULL;
   if (!t->policy)
     return error_set(err, count ? ITD_ECORRUPT : ITD_ENOTFOUND, "%s: no policy version in it can be read", dir);
-  rc = take_labels(args, t, err);
+  return take_labels(args, t, err);
+}
+
+int model_track_open(const struct args *args, struct model_track *t, struct error *err) {
+  const char *dir = model_track_dir(args);
+  int rc = model_track_begin(args, t, err);
   if (rc) return rc;
   struct outcomes_options o = {.dir = dir, .label = t->label, .label_count = t->label_count, .progress = draw};
   progress_begin(&bar, "judging");

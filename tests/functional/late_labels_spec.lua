@@ -266,6 +266,42 @@ describe("late labels (SEED=" .. SEED .. ")", function()
     assert.is_truthy(text:find("declares no retrain triggers", 1, true), text)
   end)
 
+  it("says what a version that decides nothing would have said", function()
+    local daemon = start { shards = 2 }
+    send(daemon:connect(), stream())
+    local models = daemon.folder .. "/models/b2b_engagement"
+    os.execute(("mkdir -p '%s/2' && cp -r policies/models/b2b_engagement/1 '%s/' && cp '%s/1/weights.json' '%s/2/'"):format(models, models, models, models))
+    harness.write(models .. "/2/model.json", (harness.read(models .. "/1/model.json"):gsub('"version": "1"', '"version": "2"')))
+    local function shadow(version)
+      local text, said, code = intent("model", "shadow", "b2b_engagement", version, "--data", daemon.data, "--models", daemon.folder .. "/models", "--json")
+      assert.equal(0, code, said)
+      return json.decode(text)
+    end
+    local same, live = shadow "2", quality(daemon.data) -- the same weights say the same of the same decisions
+    assert.equal("1", same.live)
+    for _, label in ipairs(same.labels) do
+      local all = live["b2b_engagement engagement " .. label.label].all
+      assert.same({ all.rows, all.came, all.waiting, 0 }, { label.rows, label.came, label.waiting, label.unscored })
+      for _, m in ipairs(label.metrics) do
+        assert.is_true(math.abs(m.difference) < 1e-4 and m.low <= 1e-4 and m.high >= -1e-4, m.metric)
+        if m.metric == "auc" then assert.is_true(math.abs(m.live - all.auc) <= all.auc_error) end
+      end
+    end
+    local text, said, code = intent("model", "shadow", "b2b_engagement", "3", "--data", daemon.data, "--models", daemon.folder .. "/models")
+    assert.equal(1, code, text)
+    assert.is_truthy(said:find("3", 1, true), said)
+    -- Scores turned round are as wrong as those are right.
+    local weights = harness.read(models .. "/1/weights.json"):gsub('("points": )(%-?[%d.]+)', function(key, x) return key .. -tonumber(x) end)
+    local pipe = io.popen(("printf %%s '%s' | tee '%s/2/weights.json' | sha256sum"):format(weights, models))
+    local digest = pipe:read "*a":match "^%x+"
+    pipe:close()
+    harness.write(models .. "/2/model.json", (harness.read(models .. "/2/model.json"):gsub('("sha256": ")%x+', "%1" .. digest)))
+    for _, label in ipairs(shadow("2").labels) do
+      local m = label.metrics[1]
+      assert.is_true(m.metric == "auc" and math.abs(m.live + m.shadow - 1) < 1e-9, m.live .. " and " .. m.shadow)
+    end
+  end)
+
   it("keeps the days that retention let go", function()
     local daemon = start { ["track.interval"] = "0", shards = 1, ["journal.segment"] = "8m", ["journal.seal"] = "no",
       ["base.journal"] = "1m", ["base.interval"] = "1s", ["base.keep"] = 2, ["checkpoint.interval"] = "100ms",
