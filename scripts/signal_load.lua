@@ -44,7 +44,7 @@ local function texts(entry, key, list)
   return list
 end
 
-local LABEL = { name = "text!", event = "text!", within = "duration!", unless = "texts" }
+local LABEL = { name = "text!", event = "text!", within = "duration!", unless = "texts", read_by = "texts" }
 
 local function is_in(list, word)
   for _, member in ipairs(list) do
@@ -54,7 +54,7 @@ local function is_in(list, word)
 end
 
 -- What training asks of each decision: did this event come within that time after it, and none of `unless` before it?
--- {{name, event, within_ms, unless = {events}}…}
+-- {{name, event, within_ms, unless = {events}, read_by = {features that may be fed by these events}}…}
 local function read_labels(entry, list, events)
   local labels, seen = {}, {}
   for i, given in ipairs(list or {}) do
@@ -72,7 +72,7 @@ local function read_labels(entry, list, events)
     if is_in(unless, fields.event) then
       tree.problem(entry, "label '%s': '%s' can't be its event and what rules it out", place.name, fields.event)
     end
-    labels[i] = { name = fields.name, event = fields.event, within_ms = fields.within, unless = unless }
+    labels[i] = { name = fields.name, event = fields.event, within_ms = fields.within, unless = unless, read_by = fields.read_by or {} }
   end
   return labels
 end

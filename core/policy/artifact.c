@@ -344,6 +344,14 @@ static void parse_texts(struct parse *p, const char *key, size_t max, struct byt
   *out_count = count;
 }
 
+static const char *const *take_names(struct parse *p, struct bytes map, const char *at, const char *key, size_t max,
+                                     size_t *count) {
+  struct bytes *list = get_list(p, map, at, key, max, count);
+  const char **names = take(p, *count, sizeof *names);
+  for (size_t i = 0; i < *count && p->status == 0; i++) names[i] = as_text(p, list[i], at, key);
+  return names;
+}
+
 static void parse_labels(struct parse *p) {
   size_t count;
   struct bytes *list = get_list(p, p->root, "", "labels", ARTIFACT_LABELS_MAX, &count);
@@ -354,11 +362,8 @@ static void parse_labels(struct parse *p) {
     labels[i].name = get_text(p, list[i], at, "name", NULL);
     labels[i].event = get_text(p, list[i], at, "event", NULL);
     labels[i].within_ms = get_whole(p, list[i], at, "within_ms", 0, 1, AFTER_DAYS_MAX * 86400000ll);
-    struct bytes *unless = get_list(p, list[i], at, "unless", POLICY_UNLESS_MAX, &labels[i].unless_count);
-    const char **names = take(p, labels[i].unless_count, sizeof *names);
-    for (size_t k = 0; k < labels[i].unless_count && p->status == 0; k++)
-      names[k] = as_text(p, unless[k], at, "unless");
-    labels[i].unless = names;
+    labels[i].unless = take_names(p, list[i], at, "unless", POLICY_UNLESS_MAX, &labels[i].unless_count);
+    labels[i].read_by = take_names(p, list[i], at, "read_by", FEATURES_MAX, &labels[i].read_by_count);
   }
   p->a->labels = labels;
   p->a->label_count = count;

@@ -21,7 +21,7 @@
 //   declarations  the signal set's list, as feature_set_compile wants it
 //   feature_files [path] of each declaration, for messages and lineage (absent in archives before there were several)
 //   personal      [path]
-//   labels        [{name, event, within_ms, unless = [event]}] of the set's head, for exports (optional)
+//   labels        [{name, event, within_ms, unless = [event], read_by = [feature]}] of the set's head, for exports (optional)
 //   retrain       [{model, label, age_ms, drift, auc_under, auc_falls, over_days, least, why}] (optional)
 //   schemas       the signal set's schemas, as schema_set_compile wants them; absent or empty: none
 //   schema_files  [path] of each

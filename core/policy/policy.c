@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "feature/account.h"
+#include "policy/hears.h"
 #include "policy/parts.h"
 
 #include <stdarg.h>
@@ -475,11 +476,44 @@ static void describe(struct policy *policy) {
   policy->state_size = sizeof(struct policy_state) + a->memory_count * sizeof(double);
 }
 
+static bool is_among(const char *const *names, size_t count, const char *name) {
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(names[i], name) == 0) return true;
+  return false;
+}
+
+// A feature that is fed by what settles a label. A model that reads it learns who was asked before, not who will come.
+static void warn_of_leak(const struct policy *policy, const struct policy_label *label, size_t feature,
+                         const char *event, struct findings *f) {
+  const char *name = feature_info(policy->features, feature)->name;
+  if (policy_hears(policy, feature, event) != POLICY_HEARS_IT || is_among(label->read_by, label->read_by_count, name))
+    return;
+  struct policy_problem problem = {0};
+  snprintf(problem.path, sizeof problem.path, "%s", policy_feature_file(policy, feature));
+  snprintf(problem.text, sizeof problem.text,
+           "feature '%s' is fed by '%s', which settles the label '%s': a model that reads it is told what it should "
+           "foretell. intent train refuses it; if a rule needs it, name it in the label's read_by",
+           name, event, label->name);
+  place_problem(f->bundle, &problem);
+  policy_report_add(f->report, &problem);
+}
+
+static void check_leaks(const struct policy *policy, struct findings *f) {
+  for (size_t i = 0; i < policy->artifact->label_count; i++) {
+    const struct policy_label *label = &policy->artifact->labels[i];
+    for (size_t k = 0; k < feature_count(policy->features); k++) {
+      warn_of_leak(policy, label, k, label->event, f);
+      for (size_t u = 0; u < label->unless_count; u++) warn_of_leak(policy, label, k, label->unless[u], f);
+    }
+  }
+}
+
 // What belongs to the signal set.
 static int complete_set(struct policy *policy, bool is_new, struct findings *f) {
   compile_schemas(policy, f);
   if (f->status == 0 && is_new) check_schemas(policy, f);
   if (compile_features(policy, f) == 0) check_traits(policy, f);
+  if (f->status == 0 && is_new) check_leaks(policy, f);
   return f->status;
 }
 

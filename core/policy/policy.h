@@ -151,6 +151,8 @@ struct policy_label {
   int64_t within_ms;
   const char *const *unless; // names of events
   size_t unless_count;
+  const char *const *read_by; // names of features that these events feed on purpose
+  size_t read_by_count;
 };
 #define POLICY_UNLESS_MAX 16
 const struct policy_label *policy_labels(const struct policy *policy, size_t *count);

@@ -588,6 +588,7 @@ action.otherwise "wait" { utility = 1, why = "W." }
     it("holds labels to what they take", function()
       local function labels(text) return of_head("personal", "labels = { " .. text .. " }, personal") end
       assert.are.same({}, labels '{ name = "back_7d", event = "Visited", within = "7d" }')
+      assert.are.same({}, labels '{ name = "back_7d", event = "Visited", within = "7d", read_by = "visits" }')
       local wrong = {
         ['{ name = "a", event = "Visitd", within = "7d" }'] = "label 'a': no event 'Visitd' in events; did you mean 'Visited'?",
         ['{ name = "a", event = "Visited", within = 7 }'] = "label 'a': within is a number; it takes a duration such as "

@@ -15,6 +15,10 @@ return {
       "W_Nabellen incomplete dossiers",
     "W_Beoordelen fraude", "W_Wijzigen contractgegevens",
   },
+  -- What scores foretell: the bank approves within a month, and neither side withdraws before.
+  labels = {
+    { name = "approved_30d", event = "A_APPROVED", within = "30d", unless = { "A_DECLINED", "A_CANCELLED" } },
+  },
   -- None of these is in the bank's export; should a field of that name ever come, it is encrypted before it is stored.
   personal = {
     "traits.email", "traits.phone", "traits.firstName", "traits.lastName", "traits.name", "context.ip",
