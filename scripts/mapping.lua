@@ -51,6 +51,9 @@ local function trimmed(value, node)
   return first and text:match("^.*%S", first) or nil
 end
 
+-- Is there nothing to read? A text of spaces is as good as none.
+local function is_blank(value) return value == nil or (type(value) == "string" and not value:find "%S") end
+
 -- "1.234,50" with mark "," and group "."; nil when it is no number.
 local function number_of(text, mark, group)
   local sign, whole, rest = text:match "^([+-]?)([%d.,' ]+)(.*)$"
@@ -129,7 +132,7 @@ function VALUES.first(node)
   return function(context)
     for _, get in ipairs(list) do
       local value = get(context)
-      if value ~= nil and value ~= "" then return value end
+      if not is_blank(value) then return value end
     end
   end
 end
@@ -177,7 +180,7 @@ VALUES.name = unary(function(value, node)
   return text and name_part(text, node.part)
 end)
 VALUES.need = unary(function(value, node)
-  if value == nil or value == "" then refuse("%s is missing", source_text.value(node.of)) end
+  if is_blank(value) then refuse("%s is missing", source_text.value(node.of)) end
   return value
 end)
 
@@ -267,10 +270,7 @@ function CONDITIONS.is(condition)
 end
 function CONDITIONS.has(condition)
   local get = value_of(condition.of)
-  return function(context)
-    local value = get(context)
-    return value ~= nil and value ~= ""
-  end
+  return function(context) return not is_blank(get(context)) end
 end
 function CONDITIONS.starts(condition)
   local get, prefix = value_of(condition.of), condition.prefix
@@ -339,10 +339,10 @@ end
 local function put_time(template, context, event)
   local value = template.get.timestamp and template.get.timestamp(context)
   if type(value) == "number" and value == math.floor(value) then
-    event.timestamp = value
+    event.timestamp = value + 0 -- no -0
   elseif type(value) == "string" and value:find "%S" then
     event.timestamp = value
-  elseif value ~= nil and value ~= "" then
+  elseif not is_blank(value) then
     refuse("timestamp: %s is no time", source_text.value(template.nodes.timestamp))
   end
 end

@@ -273,6 +273,24 @@ static void map_batch(struct importing *im) {
   progress_show(&im->progress, input_read(&im->rows.input), im->rows.input.size, im->events ? im->time_ms : INT64_MIN);
 }
 
+// A line that is no JSON is refused as it stands there, and the rest is read.
+static void take_broken(struct importing *im, const struct error *why) {
+  struct bytes line = im->rows.broken;
+  map_batch(im);
+  if (im->code) return;
+  im->payloads++;
+  im->start[0] = 0;
+  im->line[0] = im->rows.line;
+  if (bytes_is_utf8(line))
+    mp_put_str(&im->batch, line);
+  else
+    mp_put_bin(&im->batch, line);
+  im->start[1] = im->batch.n;
+  struct refusal refusal = {.why = bytes_str(why->text + im->rows.why_at)};
+  take_unusable(im, 0, &refusal, true);
+  buf_clear(&im->batch);
+}
+
 // A column that is nearly what the mapping reads is misspelt, here or there; without it every row would lack it.
 static int check_columns(struct importing *im, struct error *err) {
   struct buf shown = {0}, near = {0};
@@ -300,6 +318,12 @@ static void read_file(struct importing *im) {
   while (found > 0 && im->code == 0) {
     im->start[im->row_count] = im->batch.n;
     found = rows_next(&im->rows, &im->batch, &err);
+    if (found < 0 && im->rows.broken.n) {
+      take_broken(im, &err);
+      err = (struct error){0};
+      found = 1;
+      continue;
+    }
     if (found <= 0) break;
     im->payloads++;
     im->line[im->row_count++] = im->rows.line;

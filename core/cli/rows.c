@@ -106,6 +106,7 @@ static int read_line(struct rows *r, struct error *err) {
   } while (more > 0 && is_blank(line));
   if (more <= 0) return more;
   buf_clear(&r->list);
+  r->list_left = 0;
   struct error why = {0};
   int status = mp_from_json(line, &limits, &r->list, &why);
   if (status == ITD_EFRAME && is_first) {
@@ -114,7 +115,10 @@ static int read_line(struct rows *r, struct error *err) {
     status = read_whole(r, buf_bytes(&head), &why);
     buf_deinit(&head);
   } else if (status < 0) {
+    size_t before = strlen(why.text);
     error_prefix(&why, "%s:%llu", r->file, (unsigned long long)r->line);
+    if (!is_first) r->broken = line;
+    r->why_at = strlen(why.text) - before;
   }
   if (status < 0) return error_set(err, status, "%s", why.text);
   begin_list(r);
@@ -157,6 +161,7 @@ void rows_close(struct rows *r) {
 }
 
 int rows_next(struct rows *r, struct buf *payload, struct error *err) {
+  r->broken = (struct bytes){0};
   return r->format == ROWS_CSV ? next_row(r, payload, err) : next_json(r, payload, err);
 }
 

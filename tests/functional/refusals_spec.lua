@@ -196,6 +196,23 @@ describe("payloads that an import's mapping refuses", function()
     holds(out, "it is a payload of source 'evil', which the release in force has not")
   end)
 
+  it("are lines that are no JSON, too, and then what they should have been", function()
+    start()
+    local out = import(write("log.jsonl", '{"id":"1","time":"2026-01-05","user_id":"kim","action":"x"}\n{"id":"2","user_id":"kim\n' ..
+      '{"id":"3","time":"2026-01-05","user_id":"kim","action":"x","action":"y"}\n"\255"\n' ..
+      '{"id":"4","time":"2026-01-05","user_id":"kim","action":"x"}\n'))
+    holds(out, "log.jsonl:2: refused: JSON, line 1, column")
+    assert.equal(2, decisions_of "kim")
+    local found = ids()
+    assert.equal(3, #found)
+    holds(quarantine "show --personal", [["payload":"{\"id\":\"2\",\"user_id\":\"kim"]])
+    holds(quarantine("replay"), "a payload is an object, or a list of them")
+    assert.equal(3, #ids())
+    holds(quarantine(("fix %s --set 'payload={\"id\":\"2\",\"time\":\"2026-01-05\",\"user_id\":\"kim\",\"action\":\"x\"}'"):format(found[1])), "is fixed")
+    quarantine "replay"
+    assert.equal(3, decisions_of "kim")
+  end)
+
   it("go with a lead that is forgotten, whichever piece of them names it", function()
     start { flags = { "--write_key", "K=web" } }
     local line = '{"eventId":1,"subscriptionId":2,"objectId":1,"occurredAt":1767603600123,' ..

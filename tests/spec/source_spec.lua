@@ -49,7 +49,7 @@ local function holds(condition, payload)
 end
 
 describe("a source's combinators", function()
-  local ADA = { email = " Ada@X.example ", empty = "", n = 5, list = { { a = 1 }, { a = 2 } }, deep = { er = { x = "y" } },
+  local ADA = { email = " Ada@X.example ", empty = "", blank = " \t\n", n = 5, list = { { a = 1 }, { a = 2 } }, deep = { er = { x = "y" } },
     ["dotted.key"] = "whole", yes = true, no = false }
 
   -- {expression, value} or {expression, nil, part of the reason}
@@ -58,6 +58,7 @@ describe("a source's combinators", function()
     { 's.pick "n.further"', nil }, { 's.pick "dotted.key"', "whole" }, { 's.pick "no"', false },
     { '"as it is"', "as it is" }, { "s.const(7)", 7 }, { "true", true },
     { 's.first { "gone", "empty", "n" }', 5 }, { 's.first { "gone" }', nil }, { 's.first { "no", "n" }', false },
+    { 's.first { "blank", "n" }', 5 }, { 's.need "blank"', nil, "'blank' is missing" }, { 's.given(s.has "blank", 1)', nil },
     { 's.text "email"', "Ada@X.example" }, { 's.text "empty"', nil }, { 's.text "n"', "5" },
     { 's.text "list"', nil, "'list' is a list or an object, not a text" },
     { 's.text "yes"', nil, "'yes' is true or false" },

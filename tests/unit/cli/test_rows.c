@@ -72,6 +72,32 @@ static void json_lines_and_lists(void **unused) {
   assert_non_null(strstr(read_all("{\"a\":1}\n{\"a\":\n", ROWS_JSON), ":2: JSON, line 1"));
 }
 
+// A line that is no JSON stands alone, but for the first: that may begin a text over several lines.
+static void a_broken_line_leaves_the_others(void **unused) {
+  (void)unused;
+  struct rows rows;
+  struct buf payload = {0};
+  static const char *const text =
+      "[{\"a\":1},2]\n{\"a\"\n\n{\"a\":18446744073709551616}\n{\"a\":1,\"a\":2}\n\"\xff\"\n5\n{";
+  static const char *const broken[] = {"{\"a\"", "{\"a\":18446744073709551616}", "{\"a\":1,\"a\":2}", "\"\xff\"", "{"};
+  static const int lines[] = {1, 1, -2, -4, -5, -6, 7, -8};
+  size_t b = 0;
+  assert_int_equal(file_replace(path, bytes_str(text), &err), 0);
+  assert_int_equal(rows_open(&rows, path, ROWS_JSON, ',', &err), 0);
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    int found = rows_next(&rows, &payload, &err);
+    assert_int_equal(rows.line, abs(lines[i]));
+    assert_int_equal(found, lines[i] > 0 ? 1 : ITD_EFRAME);
+    assert_int_equal(rows.broken.n > 0, lines[i] < 0);
+    if (lines[i] > 0) continue;
+    assert_true(bytes_is(rows.broken, broken[b++]));
+    assert_memory_equal(err.text + rows.why_at, "JSON, line 1", 12);
+  }
+  assert_int_equal(rows_next(&rows, &payload, &err), 0);
+  rows_close(&rows);
+  buf_deinit(&payload);
+}
+
 static void a_whole_text_may_take_many_lines(void **unused) {
   (void)unused;
   assert_string_equal(read_all("{\n \"a\": 1\n}\n", ROWS_JSON), "1:{\"a\":1}");
@@ -107,6 +133,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(csv_rows_are_maps_of_their_columns, begin, end),
       cmocka_unit_test_setup_teardown(json_lines_and_lists, begin, end),
+      cmocka_unit_test_setup_teardown(a_broken_line_leaves_the_others, begin, end),
       cmocka_unit_test_setup_teardown(a_whole_text_may_take_many_lines, begin, end),
       cmocka_unit_test_setup_teardown(names_say_the_format, begin, end),
       cmocka_unit_test_setup_teardown(a_column_that_is_nearly_there, begin, end),

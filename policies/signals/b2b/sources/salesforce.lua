@@ -32,7 +32,7 @@ return s.source "salesforce" {
   rationale = "Leads, contacts and opportunities as sales keeps them.",
   sign = "token",
   messageId = s.template "{payload.ChangeEventHeader.transactionKey}-{payload.ChangeEventHeader.sequenceNumber}",
-  timestamp = s.epoch_ms "payload.ChangeEventHeader.commitTimestamp",
+  timestamp = s.epoch_ms(s.need "payload.ChangeEventHeader.commitTimestamp"),
   channel = "crm",
   rules = {
     s.rule "our own user" {

@@ -16,7 +16,7 @@ return s.source "stripe" {
   rationale = "Who pays, who stops paying, and whose card is refused.",
   sign = "stripe",
   messageId = s.pick "id",
-  timestamp = s.epoch_s "created",
+  timestamp = s.epoch_s(s.need "created"),
   userId = who,
   channel = "billing",
   rules = {
