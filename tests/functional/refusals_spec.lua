@@ -129,6 +129,41 @@ describe("payloads that an import's mapping refuses", function()
     assert.same({}, ids()) -- what named nobody goes with the repair that does
   end)
 
+  it("are all taken, and none twice, by a replay that is killed again and again", function()
+    start { shards = 4 }
+    local lines, seed = {}, tonumber(os.getenv "SEED") or os.time()
+    print(("SEED=%d"):format(seed))
+    local random = harness.random(seed)
+    for i = 1, 120 do
+      lines[i] = ('{"id":"%d","time":"2026-01-05T09:00:00Z","kid":"kid-%d","action":"signup"}'):format(i, i % 12)
+    end
+    import(write("log.jsonl", table.concat(lines, "\n") .. "\n"))
+    local found = ids()
+    assert.equal(120, #found)
+    harness.edit(policies .. "/signals/b2b/sources/product_log.lua", '"user.id", "user_id" }', '"user.id", "user_id", "kid" }')
+    daemon:admin():must "policy.reload"
+    local function sent(from)
+      local some = {}
+      for i = from, math.min(from + 29, #found) do some[#some + 1] = found[i] end
+      local admin = daemon:admin()
+      return admin, admin:send("quarantine.replay", { ids = some })
+    end
+    for _ = 1, 6 do
+      for from = 1, #found, 30 do sent(from) end
+      require("socket").sleep(random(25) / 1000)
+      daemon:kill()
+      daemon:restart()
+    end
+    client = daemon:connect()
+    for from = 1, #found, 30 do
+      local admin, call = sent(from)
+      local answer = admin:answer(call)
+      for _, one in ipairs(answer.result) do assert.is_nil(one.error) end
+    end
+    for i = 0, 11 do assert.equal(20, decisions_of("kid-" .. i)) end
+    assert.is_truthy(quarantine("list"):find "nothing is in quarantine")
+  end)
+
   -- The ids of payloads without one are then others, and a replay must make the same.
   it("count with --again as that import counts them", function()
     start()
