@@ -114,7 +114,7 @@ int declare_schema(struct bytes map, size_t number, struct arena *arena, struct 
 bool schema_path_ok(struct bytes path);
 
 int steps_declare(struct declaring *d, struct bytes value) ITD_MUST_USE;
-// Takes the steps of `schema` on {properties, traits, context}. ITD_ESCHEMA: something on the way to `to` is no map.
+// Takes the steps of `schema` on {properties, traits, context}. ITD_ESCHEMA: something on the way to `to` is no map, or it would be too deep.
 int steps_take(const struct schema *schema, struct schema_scratch *scratch, struct error *err) ITD_MUST_USE;
 
 // Holds an event's maps against one schema. ITD_ESCHEMA.

@@ -30,6 +30,7 @@
 //     {map=PATH, values=[[from, to], …], otherwise=}: what is in no row stays, or becomes `otherwise`
 //     {scale=PATH, by=NUMBER}: a number times that (from -1e9 to 1e9, not 0); a whole number times a whole one stays whole
 //     What is not there, or is of another kind than a step is for, that step leaves alone.
+//     What would then lie deeper than MP_DEPTH_MAX is refused.
 //   description, owner   text
 // clang-format on
 #pragma once
@@ -87,6 +88,6 @@ bool schema_covers(const struct schema_set *set, const struct event *event);
 // none should be missing. Each finding is handed to `found` with what to do about it, in the order of names and versions.
 // `is_error` false: a warning. Returns how many errors.
 // No error means: no event that a version accepts is refused after its upcast, when none of its maps holds a key twice or
-// one with a dot, and no whole number is scaled beyond 2^53. Stricter than senders may be: what a version did not declare it accepted, whatever it was.
+// one with a dot, no whole number is scaled beyond 2^53, and nothing is moved deeper than MP_DEPTH_MAX. Stricter than senders may be: what a version did not declare it accepted, whatever it was.
 typedef void (*schema_found)(void *context, bool is_error, const char *name, uint32_t version, const char *text);
 size_t schema_check(const struct schema_set *set, const struct schema_set *before, schema_found found, void *context);

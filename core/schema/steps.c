@@ -171,9 +171,18 @@ static bool scale_value(const struct step *step, struct schema_scratch *s) {
   return mp_set(&s->maps, step->path, buf_bytes(&s->value));
 }
 
+// Steps that put what they move into one another would else nest it without end.
+static bool is_too_deep(struct bytes value, struct bytes to) {
+  struct mp_limits limits = {.depth_max = MP_DEPTH_MAX - 1, .objects_max = UINT32_MAX, .bytes_max = SIZE_MAX};
+  size_t n;
+  for (size_t i = 0; i < to.n; i++) limits.depth_max -= to.p[i] == '.';
+  return mp_scan(value, &limits, &n, NULL) != 1;
+}
+
 static bool move_value(const struct step *step, struct schema_scratch *s) {
   struct bytes value;
   if (!find(s, step->path, &value)) return true;
+  if (is_too_deep(value, step->to)) return false;
   buf_clear(&s->value);
   return mp_cut(&s->maps, step->path, &s->value) && mp_set(&s->maps, step->to, buf_bytes(&s->value));
 }
@@ -193,7 +202,10 @@ int steps_take(const struct schema *schema, struct schema_scratch *s, struct err
   for (uint32_t i = 0; i < schema->step_count; i++) {
     const struct step *step = &schema->steps[i];
     if (take(step, s)) continue;
-    struct bytes to = step->kind == STEP_MOVE ? step->to : step->path;
+    struct bytes to = step->kind == STEP_MOVE ? step->to : step->path, value;
+    if (step->kind == STEP_MOVE && find(s, step->path, &value)) // it was left where it is
+      return error_set(err, ITD_ESCHEMA, "it can't become %s@%u: %.*s would be nested deeper than %d", schema->name,
+                       schema->version, (int)to.n, (const char *)to.p, MP_DEPTH_MAX);
     return error_set(err, ITD_ESCHEMA, "it can't become %s@%u: what lies on the way to %.*s is no map", schema->name,
                      schema->version, (int)to.n, (const char *)to.p);
   }

@@ -488,11 +488,18 @@ struct base_reader {
   uint32_t blocks;
 };
 
+static bool index_holds(struct bytes block, uint32_t entries) {
+  if (block.n != BLOCK_HEADER + (size_t)entries * ENTRY_SIZE) return false;
+  for (uint32_t i = 0; i < entries; i++)
+    if (block.p[BLOCK_HEADER + (size_t)i * ENTRY_SIZE + 9] > KEY_MAX) return false;
+  return true;
+}
+
 int base_open(const char *dir, const struct base_info *info, struct base_reader **out, struct error *err) {
   struct base_reader *r = xcalloc(1, sizeof *r);
   int rc = open_base(&r->reading, dir, info, err);
   if (rc == 0) rc = read_block(&r->reading, r->reading.index, &r->blocks, err);
-  if (rc == 0 && r->reading.block.n != BLOCK_HEADER + (size_t)r->blocks * ENTRY_SIZE)
+  if (rc == 0 && !index_holds(buf_bytes(&r->reading.block), r->blocks))
     rc = damage(&r->reading, r->reading.index, err, "the index does not hold");
   if (rc) {
     base_close(r);

@@ -82,9 +82,12 @@ int fill_read(const struct frame *frame, struct fill *fill, uint64_t *hashes, si
   bool ok = mp_find(frame->event, BYTES_LIT("of"), &of) && mp_as_str(of, &of) && lead_id_parse(of, &fill->of) == 0 &&
             mp_find(frame->event, BYTES_LIT("until"), &until) && mp_as_str(until, &until) &&
             take_hex(until, &fill->until) && mp_find(frame->event, BYTES_LIT("features"), &list);
-  struct mp m = mp_of(list);
+  struct mp m = {0};
   struct mp_value head = {0};
-  if (ok) head = mp_next(&m);
+  if (ok) {
+    m = mp_of(list);
+    head = mp_next(&m);
+  }
   ok = ok && head.type == MP_ARRAY && head.count <= FEATURES_MAX;
   for (*count = 0; ok && *count < head.count; (*count)++)
     ok = mp_as_str(mp_take(&m), &text) && take_hex(text, &hashes[*count]);

@@ -327,7 +327,8 @@ static int load_channel(struct outbox *o, unsigned partition, struct bytes *in) 
   if (sent - c->acked != count) return ITD_ECORRUPT;
   *in = bytes_of(in->p + SAVE_CHANNEL, in->n - SAVE_CHANNEL);
   while (count--) {
-    size_t size = in->n < 4 ? SIZE_MAX : get32(in->p);
+    if (in->n < 4) return ITD_ECORRUPT;
+    size_t size = get32(in->p);
     struct message m;
     if (size > in->n - 4 || !decode(bytes_of(in->p + 4, size), &m)) return ITD_ECORRUPT;
     if (!message_kind_of(m.kind)) return ITD_EVERSION;

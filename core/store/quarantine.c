@@ -12,9 +12,12 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "store/disk.h"
 #include "store/quarantine_private.h"
 #include "wire/mp.h"
+
+enum { WINDOW = 4 << 20 };
 
 static int reopen(struct quarantine *q) {
   struct stat st;
@@ -33,6 +36,41 @@ static void remove_rests(const struct quarantine *q) {
   (void)disk_unlink(rest);
 }
 
+// Where the last whole record of the file ends. Read in windows: the bound may be large.
+static int find_end(int fd, size_t size, size_t *end) {
+  const struct mp_limits any = {.depth_max = 4, .objects_max = 64, .bytes_max = SIZE_MAX};
+  struct buf window = {0};
+  size_t want = WINDOW, n;
+  int e = 0;
+  *end = 0;
+  for (bool more = true; e == 0 && more;) {
+    size_t got = 0, left = size - *end < want ? size - *end : want;
+    buf_clear(&window);
+    if (left) e = disk_read(fd, buf_reserve(&window, left), left, (off_t)*end, &got);
+    window.n = e ? 0 : got;
+    struct bytes rest = buf_bytes(&window);
+    for (; quarantine_next(rest, &n); rest = bytes_of(rest.p + n, rest.n - n)) *end += n;
+    more = got == left && left < size - (*end - (window.n - rest.n)); // the file goes on behind the window
+    if (rest.n && mp_scan(rest, &any, &n, NULL) != 0) more = false;   // damage, not a record that is cut by the window
+    want = rest.n == window.n ? 2 * want : WINDOW;
+  }
+  if (window.p) explicit_bzero(window.p, window.cap);
+  buf_deinit(&window);
+  return e;
+}
+
+// What a crash left cut would hide what is written behind it.
+static int take_off_cut(struct quarantine *q) {
+  size_t end;
+  int e = find_end(q->fd, q->bytes, &end);
+  if (e || end == q->bytes) return e;
+  log_line(LOG_WARN, "quarantine_cut", "bytes=%zu note=\"behind the last whole entry; a crash left them\"",
+           q->bytes - end);
+  e = disk_truncate(q->fd, (off_t)end);
+  if (e == 0) q->bytes = end;
+  return e;
+}
+
 int quarantine_open(const char *dir, size_t bytes_max, struct quarantine **out, struct error *err) {
   char folder[PATH_MAX];
   snprintf(folder, sizeof folder, "%s/quarantine", dir);
@@ -47,6 +85,7 @@ int quarantine_open(const char *dir, size_t bytes_max, struct quarantine **out, 
   buf_init(&q->out);
   pthread_mutex_init(&q->lock, NULL);
   int e = reopen(q);
+  if (e == 0) e = take_off_cut(q);
   if (e) {
     rc = error_set(err, disk_status(e), "%s: %s", q->path, strerror(e));
     quarantine_close(q);

@@ -2,7 +2,7 @@
 // is not synced by itself, what is noted of an entry is. Any thread, but for quarantine_walk, which needs no open quarantine.
 //
 // DIR/quarantine/events.mp and the older events.1.mp: MessagePack maps, one after the other. When the first holds half of the
-// bound it takes the place of the second. They hold what senders sent, personal data too: mode 0600.
+// bound it takes the place of the second. What a crash left cut at its end is taken off when it is opened. They hold what senders sent, personal data too: mode 0600.
 //   an entry    {code, text, received_ms, event (bin), id}; without an id (kept by an earlier version) its id is a hash
 //   a repair    {fix: id, event (bin), by, at_ms}: the event as somebody changed it; the last one counts
 //   a replay    {replayed: id, by, at_ms, decision}: it was taken, and that is its decision_id

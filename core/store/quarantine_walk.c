@@ -23,6 +23,10 @@ struct bytes quarantine_text_of(struct bytes record, const char *key) {
   return text;
 }
 
+static struct bytes rest_of(struct bytes all, size_t at) {
+  return at < all.n ? bytes_of(all.p + at, all.n - at) : (struct bytes){0};
+}
+
 static int64_t int_of(struct bytes record, const char *key) {
   struct bytes value;
   struct mp_value v;
@@ -94,7 +98,7 @@ static int read_files(const char *dir, struct files *f, struct error *err) {
     buf_clear(&f->bytes);
     e = read_file(path[0], &f->bytes, &inode[0]);
     size_t at = 0, n;
-    while (quarantine_next(bytes_of(f->bytes.p + at, f->bytes.n - at), &n)) at += n;
+    while (quarantine_next(rest_of(buf_bytes(&f->bytes), at), &n)) at += n;
     f->bytes.n = at;
     if (e == 0) e = read_file(path[1], &f->bytes, &inode[1]);
     uint64_t now = stat(path[0], &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_ino : 0;
@@ -121,7 +125,7 @@ static struct note *gather_notes(struct bytes all, size_t *count) {
   struct note *notes = NULL;
   size_t cap = 0, n;
   *count = 0;
-  for (size_t at = 0; quarantine_next(bytes_of(all.p + at, all.n - at), &n); at += n) {
+  for (size_t at = 0; quarantine_next(rest_of(all, at), &n); at += n) {
     struct quarantine_record r = quarantine_record_of(bytes_of(all.p + at, n));
     if (r.kind == RECORD_ENTRY) continue;
     if (*count == cap) notes = xrealloc(notes, (cap = cap ? 2 * cap : 64) * sizeof *notes);
@@ -164,7 +168,7 @@ int quarantine_walk(const char *dir, quarantine_visit visit, void *context, stru
   struct bytes all = buf_bytes(&f.bytes);
   size_t count = 0, n;
   struct note *notes = rc == 0 ? gather_notes(all, &count) : NULL;
-  for (size_t at = 0; rc == 0 && quarantine_next(bytes_of(all.p + at, all.n - at), &n); at += n) {
+  for (size_t at = 0; rc == 0 && quarantine_next(rest_of(all, at), &n); at += n) {
     struct bytes record = bytes_of(all.p + at, n);
     struct quarantine_record r = quarantine_record_of(record);
     if (r.kind != RECORD_ENTRY) continue;

@@ -359,13 +359,46 @@ static void what_was_in_force_stays(void **state) {
   schema_set_free(other);
 }
 
+// Moves that put what they move into one another make it deeper with each pair of steps. What walks maps stands on a bound.
+static void moves_end_where_maps_are_too_deep(void **state) {
+  (void)state;
+  for (int pairs = 1; pairs <= 32; pairs++) {
+    struct buf json = {0};
+    buf_append_str(&json, "[{'name': 's', 'version': 1}, {'name': 's', 'version': 2, 'upcast': [");
+    for (int i = 0; i < pairs; i++)
+      buf_printf(
+          &json,
+          "%s{'move': 'properties.a', 'to': 'properties.n.n.n.n.n.n.n.n.n.n'}, {'rename': 'properties.n', 'to': 'a'}",
+          i ? ", " : "");
+    buf_append_str(&json, "]}]");
+    buf_append_u8(&json, 0);
+    struct schema_set *set = compile((const char *)json.p);
+    struct given g;
+    int rc = judge(&g, set, "{'type': 'track', 'event': 'E', 'userId': 'u', 'schema': 's@1', 'properties': {'a': 1}}");
+    const struct mp_limits limits = {.depth_max = MP_DEPTH_MAX, .objects_max = UINT32_MAX, .bytes_max = SIZE_MAX};
+    size_t n;
+    schema_see(set, &g.event, &g.scratch, &g.seen);
+    assert_int_equal(mp_scan(g.seen.properties, &limits, &n, NULL), 1);
+    assert_int_equal(rc, 1 + 9 * pairs <= MP_DEPTH_MAX - 2 ? 0 : ITD_ESCHEMA);
+    given_close(&g);
+    schema_set_free(set);
+    buf_deinit(&json);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tests_of_a_field_hold),          cmocka_unit_test(what_is_required_must_be_there),
-      cmocka_unit_test(claims_choose_a_version),        cmocka_unit_test(steps_of_an_upcast),
-      cmocka_unit_test(an_upcast_that_cannot_be),       cmocka_unit_test(personal_paths_are_of_all_versions),
-      cmocka_unit_test(declarations_that_are_refused),  cmocka_unit_test(bounds_of_a_set),
-      cmocka_unit_test(a_version_reads_the_one_before), cmocka_unit_test(what_was_in_force_stays),
+      cmocka_unit_test(tests_of_a_field_hold),
+      cmocka_unit_test(what_is_required_must_be_there),
+      cmocka_unit_test(claims_choose_a_version),
+      cmocka_unit_test(steps_of_an_upcast),
+      cmocka_unit_test(an_upcast_that_cannot_be),
+      cmocka_unit_test(personal_paths_are_of_all_versions),
+      cmocka_unit_test(declarations_that_are_refused),
+      cmocka_unit_test(bounds_of_a_set),
+      cmocka_unit_test(a_version_reads_the_one_before),
+      cmocka_unit_test(what_was_in_force_stays),
+      cmocka_unit_test(moves_end_where_maps_are_too_deep),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

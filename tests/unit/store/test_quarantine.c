@@ -232,8 +232,6 @@ static void what_is_a_payload(void **state) {
   buf_deinit(&event), buf_deinit(&vast), buf_deinit(&list);
 }
 
-// ---- syncs ----
-
 struct ids {
   char id[400][QUARANTINE_ID + 1];
   size_t count;
@@ -251,6 +249,38 @@ static bool has(const struct ids *ids, const char *id) {
     if (strcmp(ids->id[i], id) == 0) return true;
   return false;
 }
+
+// Entries of all sizes and a cut one behind them: what is added then is found, and what was there.
+static void what_was_cut_hides_nothing(void **state) {
+  (void)state;
+  static const size_t sizes[] = {1, 100, 5 << 20, 9 << 20, 30, 4 << 20, 8 << 20, 1};
+  uint8_t *event = xcalloc(1, 10 << 20);
+  for (size_t cut = 0; cut < 6; cut++) {
+    struct error err = {0}, why = {.code = ITD_EEVENT, .text = "bad"};
+    struct quarantine *q;
+    struct ids ids = {0};
+    char path[600], command[700];
+    dir = scratch_new();
+    assert_int_equal(quarantine_open(dir, 1u << 30, &q, &err), 0);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+      assert_true(quarantine_add(q, &why, bytes_of(event, sizes[i]), 1));
+    quarantine_close(q);
+    snprintf(path, sizeof path, "%s/quarantine/events.mp", dir);
+    snprintf(command, sizeof command, "truncate -s -%zu %s", (size_t)1 << (6 * cut), path);
+    if (cut == 5) snprintf(command, sizeof command, "printf '\\301' >>%s", path);
+    if (cut) assert_int_equal(system(command), 0);
+    assert_int_equal(quarantine_open(dir, 1u << 30, &q, &err), 0);
+    assert_true(quarantine_add(q, &why, bytes_of(event, 7), 1));
+    quarantine_close(q);
+    assert_int_equal(quarantine_walk(dir, note_id, &ids, &err), 0);
+    static const size_t left[] = {9, 8, 7, 7, 4, 9};
+    assert_int_equal(ids.count, left[cut]);
+    scratch_free(dir);
+  }
+  free(event);
+}
+
+// ---- syncs ----
 
 // Files take turns between the syncs: each sync means both, and their names.
 static void what_was_synced_lasts(void **state) {
@@ -290,6 +320,7 @@ static void what_was_synced_lasts(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_power_cut_loses_nothing_that_stays),
                                      cmocka_unit_test(payloads_are_kept_once), cmocka_unit_test(what_is_a_payload),
-                                     cmocka_unit_test(what_was_synced_lasts)};
+                                     cmocka_unit_test(what_was_synced_lasts),
+                                     cmocka_unit_test(what_was_cut_hides_nothing)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
