@@ -8,6 +8,7 @@
 #include "model/evaluation.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum by { BY_MONTH, BY_WEEK, BY_ALL };
@@ -154,20 +155,42 @@ static void figures(struct grid *g, struct bytes name, struct bytes row) {
   number_cell(g, row, "lift_10", "%.2f");
 }
 
+// What model.json says of the same figures: "auc", or as people write it who mean the later period, "auc_later". Appends a map
+// with the plain names; false: it says nothing of them.
+static bool put_trained(struct bytes training, struct buf *out) {
+  uint32_t count = 0;
+  struct buf all = {0};
+  for (int k = 0; k < METRICS; k++) {
+    char later[64];
+    const char *name = metric_name((enum metric)k);
+    snprintf(later, sizeof later, "%s_later", name);
+    double x = field_number(training, name, field_number(training, later, NAN));
+    if (!isfinite(x)) continue;
+    mp_put_cstr(&all, name), mp_put_float(&all, x);
+    count++;
+  }
+  mp_put_map(out, count);
+  buf_append_bytes(out, buf_bytes(&all));
+  buf_deinit(&all);
+  return count > 0;
+}
+
 static void show_figures(struct bytes s, bool is_own, bool has_hold_out, struct buf *out) {
   static const char *const heads[] = {"since",    "rows",  "came",        "AUC",     "avg. precision",
                                       "log loss", "Brier", "calibration", "lift 10%"};
   struct grid g;
-  struct bytes row, all = field(s, "all"), training = field(s, "training");
+  struct bytes row, all = field(s, "all");
+  struct buf trained = {0};
   grid_init(&g, "lrrrrrrrr");
   for (size_t i = 0; i < 9; i++) grid_add_str(&g, heads[i]);
-  if (is_own && training.n && mp_value_of(training).type == MP_MAP) figures(&g, BYTES_LIT("training"), training);
+  if (is_own && put_trained(field(s, "training"), &trained)) figures(&g, BYTES_LIT("training"), buf_bytes(&trained));
   for (struct each each = each_of(field(s, "periods")); each_next(&each, &row);)
     figures(&g, field_text(row, "from"), row);
   figures(&g, BYTES_LIT("all"), all);
   if (has_hold_out) figures(&g, BYTES_LIT("held out"), field(s, "held_out"));
   grid_put(&g, show_width(), out);
   grid_deinit(&g);
+  buf_deinit(&trained);
   double error = field_number(all, "auc_error", NAN);
   if (isfinite(error)) buf_printf(out, "AUC of all: %.4f more or less, for the width of a bin. ", error);
   show_count(out, (uint64_t)field_int(all, "waiting", 0));

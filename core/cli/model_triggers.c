@@ -124,7 +124,7 @@ static double trained_auc(const struct judging *j, const struct policy_retrain *
   const struct track_series *s = track_at(j->t->track, (size_t)series);
   struct buf metrics = {0};
   model_track_json(j->args, &s->model, "metrics", &metrics);
-  double auc = field_number(buf_bytes(&metrics), metric_name(METRIC_AUC), NAN);
+  double auc = field_number(buf_bytes(&metrics), "auc", field_number(buf_bytes(&metrics), "auc_later", NAN));
   buf_deinit(&metrics);
   if (isfinite(auc)) return auc;
   auc = auc_of(j, series, s->first_day, r->over_days, r->least, why);

@@ -22,8 +22,10 @@ struct place { // of a cell; hashed as bytes, so nothing of it is left out
 struct cell {
   struct table_entry head; // key: the hash of `at`
   struct place at;
+  int32_t only;      // thousandths of a point above the bin's lower edge, while all its scores are that one; MIXED
   uint32_t count[3]; // by enum outcome
 };
+enum { MIXED = -1 };
 struct track {
   struct track_series *series; // texts are its own
   size_t series_count;
@@ -79,12 +81,16 @@ static int series_of(struct track *t, const struct track_series *like) {
   return (int)t->series_count++;
 }
 
-static struct cell *cell_of(struct track *t, struct place at) {
+static struct cell *cell_of(struct track *t, struct place at, int32_t only) {
   struct hash128 key = hash128(bytes_of(&at, sizeof at));
   struct cell *cell = table_find(&t->cells, key);
-  if (cell) return cell;
+  if (cell) {
+    if (cell->only != only) cell->only = MIXED;
+    return cell;
+  }
   cell = table_add(&t->cells, key);
   cell->at = at;
+  cell->only = only;
   struct track_series *s = &t->series[at.series];
   if (at.day < s->first_day) s->first_day = at.day;
   if (at.day >= s->end_day) s->end_day = at.day + 1;
@@ -96,7 +102,14 @@ static uint32_t bin_of(double points) {
   return bin < 0 ? 0 : bin >= TRACK_BINS ? TRACK_BINS - 1 : (uint32_t)bin;
 }
 
-static double points_of(uint32_t bin) { return TRACK_POINTS_MIN + ((double)bin + 0.5) / TRACK_BINS_PER_POINT; }
+static double edge_of(uint32_t bin) { return TRACK_POINTS_MIN + (double)bin / TRACK_BINS_PER_POINT; }
+static double points_of(uint32_t bin, int32_t only) {
+  return edge_of(bin) + (only == MIXED ? 0.5 / TRACK_BINS_PER_POINT : (double)only / 1000);
+}
+static int32_t only_of(uint32_t bin, double points) {
+  double above = pm_round_even((points - edge_of(bin)) * 1000);
+  return above >= 0 && above < 1000 / TRACK_BINS_PER_POINT ? (int32_t)above : MIXED; // beyond the outermost bins
+}
 
 static int64_t day_of(int64_t ms) { return ms / OUTCOMES_DAY_MS - (ms % OUTCOMES_DAY_MS < 0); }
 
@@ -117,11 +130,11 @@ static void count(struct track *t, const struct policy_label *label, const struc
     t->left_out++;
     return;
   }
-  cell_of(t, (struct place){.series = (uint32_t)series,
-                            .day = (int32_t)day_of(d->at_ms),
-                            .bin = bin_of(d->points[score]),
-                            .is_held_out = d->is_held_out})
-      ->count[outcome]++;
+  struct place at = {.series = (uint32_t)series,
+                     .day = (int32_t)day_of(d->at_ms),
+                     .bin = bin_of(d->points[score]),
+                     .is_held_out = d->is_held_out};
+  cell_of(t, at, only_of(at.bin, d->points[score]))->count[outcome]++;
 }
 
 // The combined score stands with each model that has a part in it, under that model's name and on its own scale.
@@ -160,7 +173,7 @@ void track_take_before(struct track *t, const struct track *older, int64_t day) 
         continue;
       }
       at.series = (uint32_t)series;
-      memcpy(cell_of(merged, at)->count, cell->count, sizeof cell->count);
+      memcpy(cell_of(merged, at, cell->only)->count, cell->count, sizeof cell->count);
     }
   }
   struct track own = *t;
@@ -218,7 +231,7 @@ static void put_series(const struct track_series *s, struct buf *out) {
   mp_put_uint(out, s->score);
 }
 
-// [FORMAT, until_ms, left_out, [series], [cells: series, day, held out, bin, open, no, yes one behind the other]], and 8
+// [FORMAT, until_ms, left_out, [series], [cells: series, day, held out, bin, only or -1, open, no, yes one behind the other]], and 8
 // bytes of hash over it.
 void track_save(const struct track *t, struct buf *out) {
   size_t start = out->n, n = table_count(&t->cells);
@@ -229,11 +242,11 @@ void track_save(const struct track *t, struct buf *out) {
   mp_put_uint(out, t->left_out);
   mp_put_array(out, (uint32_t)t->series_count);
   for (size_t i = 0; i < t->series_count; i++) put_series(&t->series[i], out);
-  mp_put_array(out, (uint32_t)(n * 7));
+  mp_put_array(out, (uint32_t)(n * 8));
   for (size_t i = 0; i < n; i++) {
     const struct place *at = &cell[i]->at;
     mp_put_uint(out, at->series), mp_put_int(out, at->day), mp_put_uint(out, at->is_held_out);
-    mp_put_uint(out, at->bin);
+    mp_put_uint(out, at->bin), mp_put_int(out, cell[i]->only);
     for (int k = 0; k < 3; k++) mp_put_uint(out, cell[i]->count[k]);
   }
   uint64_t hash = hash64(bytes_of(out->p + start, out->n - start));
@@ -292,17 +305,18 @@ static void read_series(struct reader *r, struct track *t) {
 
 static void read_cells(struct reader *r, struct track *t) {
   uint32_t n = read_array(r, UINT32_MAX);
-  if (n % 7) r->is_bad = true;
+  if (n % 8) r->is_bad = true;
   if (n && !t->series_count) r->is_bad = true;
-  for (uint32_t i = 0; i < n / 7 && !r->is_bad; i++) {
+  for (uint32_t i = 0; i < n / 8 && !r->is_bad; i++) {
     struct place at; // one after the other: an initialiser has no order
     at.series = (uint32_t)read_int(r, 0, (int64_t)t->series_count - 1);
     at.day = (int32_t)read_int(r, -1000000, 3000000);
     at.is_held_out = (uint32_t)read_int(r, 0, 1);
     at.bin = (uint32_t)read_int(r, 0, TRACK_BINS - 1);
+    int32_t only = (int32_t)read_int(r, MIXED, 1000 / TRACK_BINS_PER_POINT - 1);
     uint32_t counts[3];
     for (int k = 0; k < 3; k++) counts[k] = (uint32_t)read_int(r, 0, UINT32_MAX);
-    if (!r->is_bad) memcpy(cell_of(t, at)->count, counts, sizeof counts);
+    if (!r->is_bad) memcpy(cell_of(t, at, only)->count, counts, sizeof counts);
   }
 }
 
@@ -437,6 +451,7 @@ void track_rows(const struct track *t, size_t series, int64_t from, int64_t end,
                 struct track_rows *out) {
   const struct track_series *s = track_at(t, series);
   uint64_t came[TRACK_BINS] = {0}, not [TRACK_BINS] = {0}, all_came = 0, all_not = 0;
+  int32_t only[TRACK_BINS];
   size_t cap = 0;
   *out = (struct track_rows){0};
   const struct cell **order = sorted(t);
@@ -448,13 +463,15 @@ void track_rows(const struct track *t, size_t series, int64_t from, int64_t end,
       continue;
     }
     out->unjudged += cell->count[OUTCOME_OPEN];
+    bool is_first = !came[cell->at.bin] && !not [cell->at.bin];
+    only[cell->at.bin] = is_first || only[cell->at.bin] == cell->only ? cell->only : MIXED;
     not [cell->at.bin] += cell->count[OUTCOME_NO], all_not += cell->count[OUTCOME_NO];
     came[cell->at.bin] += cell->count[OUTCOME_YES], all_came += cell->count[OUTCOME_YES];
   }
   double tied = 0;
   for (uint32_t bin = 0; bin < TRACK_BINS; bin++) {
     if (!came[bin] && !not [bin]) continue;
-    double points = points_of(bin);
+    double points = points_of(bin, only[bin]);
     double odds = (points - s->model.points_at_even_odds) / s->model.points_to_double_odds * LN2;
     double probability = pm_sigmoid(odds);
     add_rows(out, &cap, points, probability, true, (uint32_t)came[bin]);

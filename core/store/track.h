@@ -2,9 +2,10 @@
 // journal that it was made from. For each label, model version and score, each day, and apart for those whom the hold-out
 // keeps our doings from: a histogram of the scores of judged decisions (store/outcomes.h), by outcome.
 //
-// Bins are a quarter of a point wide, so what is read off lies this near to what the decisions themselves give: two
-// scores in one bin count as a tie (struct track_rows has the most that moves the AUC), and a probability is off
-// by 0.0022 at most (at 10 points to double the odds). One thread at a time.
+// Bins are a quarter of a point wide, so what is read off lies this near to what the decisions themselves give: two scores
+// in one bin count as a tie (struct track_rows has the most that moves the AUC), and a probability is off by 0.0022 at
+// most (at 10 points to double the odds). A bin all of whose scores are one keeps it, so that of a score of few values
+// (a scorecard's) nothing is lost. One thread at a time.
 //
 // DIR/track is such a record, replaced by the daemon after each walk; it holds names of models and labels, and counts; no
 // leads. What the journal still has whole is always counted anew, so of it nothing can be lost: not the file, not a
@@ -57,7 +58,7 @@ bool track_is_judged(const struct track *track, size_t series, int64_t day);
 
 enum track_who { TRACK_ALL, TRACK_HELD_OUT };
 struct track_rows {
-  struct judged *row; // model/evaluation.h; score: points, of its bin's middle; malloc'd
+  struct judged *row; // model/evaluation.h; score: points, its bin's only one or its middle; malloc'd
   size_t count;
   uint64_t waiting;  // rows of days that are not judged yet
   uint64_t unjudged; // of days that are: their journal was let go before (retention shorter than the label)

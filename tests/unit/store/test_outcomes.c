@@ -378,6 +378,10 @@ static void an_older_record_has_the_days_that_are_gone(void **state) {
   assert_int_equal(rows_of(t, s, 0, 5, TRACK_HELD_OUT), 4);
   assert_int_equal(rows_of(t, s, 5, 100, TRACK_ALL), 5);
   assert_int_equal(track_count(t), 8); // fit, engagement and the combined one of both models, for each label
+  struct track_rows rows;              // of one score all are as they were
+  track_rows(t, s, 0, 100, TRACK_ALL, &rows);
+  for (size_t i = 0; i < rows.count; i++) assert_true(rows.row[i].score == 41);
+  free(rows.row);
   uint64_t bin[TRACK_BINS];
   assert_int_equal(track_histogram(t, s, 4, 6, bin), 3);
   track_free(older), track_free(t);
