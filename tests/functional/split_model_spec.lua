@@ -1,5 +1,7 @@
 --- One model for profile and behaviour: all three scores are in each decision, the ledger sums to each of them, and a model that
 --- lacks one of the groups is refused.
+local json = require "dkjson"
+
 local harness = require "harness"
 local trees = require "trees"
 
@@ -116,6 +118,35 @@ describe("a split model", function()
     text = pipe:read "*a"
     pipe:close()
     assert.equal(0, tonumber(text:match '"different":(%d+)'), text)
+  end)
+
+  it("is judged by what came, with each of its scores", function()
+    local policies = harness.policies(files())
+    local daemon = harness.start { policies = policies, clock = "event" }
+    local client = daemon:connect()
+    live(client, function() end)
+    client:must("event.ingest", harness.event { userId = "later", event = "Something Else", timestamp = 1767600000000 + 3 * 86400000 })
+    local function intent(words)
+      local pipe = io.popen(("'%s/intent' model %s --data '%s' --models '%s/models' --label 'Pricing Viewed' --horizon 1h --json"):format(
+        harness.bin, words, daemon.data, policies))
+      local answer = json.decode(pipe:read "*a")
+      pipe:close()
+      return answer
+    end
+    local said = {}
+    for _, s in ipairs(intent("quality ready").series) do
+      assert.same({ 1, 1 }, { s.all.rows, s.all.came }) -- the first of Kim's day
+      for _, tenth in ipairs(s.tenths) do said[s.score] = tenth.probability or said[s.score] end
+    end
+    local fit, engagement, margin = parts(0, nil)
+    local function sigmoid(x) return 1 / (1 + math.exp(-x)) end
+    for score, x in pairs { fit = -1 + fit, engagement = -1 + engagement, combined = margin } do
+      assert.is_true(math.abs(sigmoid(x) - said[score]) < 1e-3, score .. " said " .. said[score])
+    end
+    local shadow = intent "shadow ready 1"
+    assert.equal("combined", shadow.score)
+    assert.equal(1, shadow.labels[1].rows)
+    for _, m in ipairs(shadow.labels[1].metrics) do assert.is_true(not m.difference or math.abs(m.difference) < 1e-4) end
   end)
 
   -- What `intent check` says of a folder.
