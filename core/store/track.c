@@ -77,7 +77,7 @@ static int series_of(struct track *t, const struct track_series *like) {
   struct track_series *s = &t->series[t->series_count];
   *s = *like;
   s->label = xstrdup(like->label), s->event = xstrdup(like->event), s->unless = xstrdup(like->unless);
-  s->first_day = INT64_MAX, s->end_day = INT64_MIN;
+  s->first_day = s->end_day = 0; // none yet
   return (int)t->series_count++;
 }
 
@@ -92,8 +92,9 @@ static struct cell *cell_of(struct track *t, struct place at, int32_t only) {
   cell->at = at;
   cell->only = only;
   struct track_series *s = &t->series[at.series];
-  if (at.day < s->first_day) s->first_day = at.day;
-  if (at.day >= s->end_day) s->end_day = at.day + 1;
+  bool is_none = s->first_day == s->end_day;
+  if (is_none || at.day < s->first_day) s->first_day = at.day;
+  if (is_none || at.day >= s->end_day) s->end_day = at.day + 1;
   return cell;
 }
 
@@ -336,7 +337,8 @@ int track_load(struct bytes bytes, struct track **out, struct error *err) {
   if (format != FORMAT)
     return error_set(err, ITD_EVERSION, "it has format %lld; this program reads %d", (long long)format, FORMAT);
   struct track *t = track_new();
-  t->until_ms = read_int(&r, INT64_MIN, INT64_MAX);
+  t->until_ms = read_int(&r, INT64_MIN, MP_TIME_MAX_MS);
+  if (t->until_ms != INT64_MIN && t->until_ms < MP_TIME_MIN_MS) r.is_bad = true; // INT64_MIN: nobody has said
   t->left_out = (uint64_t)read_int(&r, 0, INT64_MAX);
   for (uint32_t n = read_array(&r, TRACK_SERIES_MAX); n > 0 && !r.is_bad; n--) read_series(&r, t);
   read_cells(&r, t);
@@ -517,6 +519,8 @@ double track_stability(const uint64_t before[TRACK_BINS], const uint64_t now[TRA
 void track_latest(const struct track *t, size_t series, int64_t days, struct track_latest *out) {
   const struct track_series *s = track_at(t, series);
   struct track_rows rows, after;
+  *out = (struct track_latest){.auc = NAN, .calibration_error = NAN, .lift_10 = NAN, .stability = NAN};
+  if (t->until_ms == INT64_MIN) return;
   int64_t end = day_of(t->until_ms - s->within_ms); // the days before it are judged
   track_rows(t, series, end - days, end, TRACK_ALL, &rows);
   track_rows(t, series, end, s->end_day, TRACK_ALL, &after);

@@ -45,7 +45,7 @@ struct track_series {
   int64_t within_ms;
   struct judge_model model;   // of which version and scale
   enum score score;           // SCORE_COMBINED: of the decisions that this model had a part in
-  int64_t first_day, end_day; // days since 1970 with a decision: from the first to before the end
+  int64_t first_day, end_day; // days since 1970 with a decision: from the first to before the end; equal: none
 };
 size_t track_count(const struct track *track); // series, by model, version, label and score
 const struct track_series *track_at(const struct track *track, size_t series);
