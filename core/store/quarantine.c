@@ -224,27 +224,65 @@ bool quarantine_replayed(struct quarantine *q, struct bytes id, const char *by, 
   return kept;
 }
 
-// Shards write meanwhile: they don't wait for the disk. Of a file that was begun since the last sync its name must last,
-// and what its forerunner took since then, too.
-int quarantine_sync(struct quarantine *q, struct error *err) {
-  char folder[PATH_MAX];
-  int fd[2] = {-1, -1}, e;
+// A sync that failed may have taken bytes out of the midst: what is cut goes, so that what comes then is found; and what is
+// there counts when it was written again.
+static void distrust(struct quarantine *q) {
   pthread_mutex_lock(&q->lock);
-  bool is_new = q->is_new;
-  e = disk_open(q->path, O_RDWR, &fd[0]);
-  if (e == 0 && is_new && (e = disk_open(q->older, O_RDWR, &fd[1])) == ENOENT) e = 0;
+  q->is_new = q->is_unsettled = true;
+  q->rewrites++;
+  if (q->fd >= 0) (void)take_off_cut(q);
+  pthread_mutex_unlock(&q->lock);
+}
+
+static int settle_file(const char *path) {
+  struct stat st;
+  int fd, e = disk_open(path, O_RDWR, &fd);
+  if (e) return e == ENOENT ? 0 : e;
+  e = fstat(fd, &st) == 0 ? disk_settle(fd, 0, st.st_size) : errno;
+  close(fd);
+  return e;
+}
+
+// Shards wait for it: it is rare.
+static int settle(struct quarantine *q) {
+  pthread_mutex_lock(&q->lock);
+  int e = q->is_purging ? EBUSY : settle_file(q->older);
+  if (e == 0) e = settle_file(q->path);
+  if (e == 0) q->is_unsettled = false;
+  pthread_mutex_unlock(&q->lock);
+  return e;
+}
+
+static int sync_files(struct quarantine *q, bool *is_new) {
+  int fd[2] = {-1, -1};
+  pthread_mutex_lock(&q->lock);
+  *is_new = q->is_new;
+  int e = disk_open(q->path, O_RDWR, &fd[0]);
+  if (e == 0 && *is_new && (e = disk_open(q->older, O_RDWR, &fd[1])) == ENOENT) e = 0;
   if (e == 0) q->is_new = false;
   pthread_mutex_unlock(&q->lock);
   for (int i = 0; i < 2 && e == 0; i++)
     if (fd[i] >= 0) e = disk_sync_whole(fd[i]);
   for (int i = 0; i < 2; i++)
     if (fd[i] >= 0) close(fd[i]);
+  return e;
+}
+
+// Shards write meanwhile: they don't wait for the disk. Of a file that was begun since the last sync its name must last,
+// and what its forerunner took since then, too.
+int quarantine_sync(struct quarantine *q, struct error *err) {
+  char folder[PATH_MAX];
+  bool is_new = true;
+  pthread_mutex_lock(&q->lock);
+  bool is_unsettled = q->is_unsettled;
+  pthread_mutex_unlock(&q->lock);
+  int e = is_unsettled ? settle(q) : 0;
+  if (e == EBUSY) return error_set(err, ITD_EBUSY, "somebody is being forgotten; try again");
+  if (e == 0) e = sync_files(q, &is_new);
   snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(q->path, '/') - q->path), q->path);
   if (e == 0 && is_new) e = disk_sync_folder(folder, ".");
   if (e == 0) return 0;
-  pthread_mutex_lock(&q->lock);
-  q->is_new |= is_new;
-  pthread_mutex_unlock(&q->lock);
+  distrust(q);
   return error_set(err, disk_status(e), "%s: %s", q->path, strerror(e));
 }
 

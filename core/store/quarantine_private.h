@@ -24,6 +24,7 @@ struct quarantine {
   uint64_t turns;    // times that the first file took the place of the second
   uint64_t rewrites; // times that a purge put another file in a file's place
   bool is_new;       // the first file was begun since the last sync
+  bool is_unsettled; // a sync failed: what it should have written is to be written again
   bool is_purging;
   char path[PATH_MAX], older[PATH_MAX];
   struct buf out;

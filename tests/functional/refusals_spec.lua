@@ -344,6 +344,63 @@ describe("payloads that an import's mapping refuses", function()
       assert.is_true(#harness.read(daemon.data .. "/quarantine/events.mp") <= 32768)
     end)
 
+    it("are not repaired or replayed by what makes no sense", function()
+      start()
+      import(write("log.jsonl", LINES))
+      local admin, found = daemon:admin(), ids()
+      local good = { type = "track", event = "E", userId = "u", messageId = "m" }
+      local nest = pack.raw(("\129\161a"):rep(60) .. "\1")
+      local who, payload = pack.list {}, pack.raw "\129\161a\1"
+      local fixes = {
+        pack.raw "\192", 1, "x", pack.list {}, {}, { id = found[1] }, { event = good }, { id = found[1], event = pack.raw "\192" },
+        { id = 1, event = good }, { id = "", event = good }, { id = found[1] .. "0", event = good }, { id = ("g"):rep(16), event = good },
+        { id = ("0"):rep(16), event = good }, { id = found[1], event = pack.list { good } }, { id = found[1], event = {} },
+        { id = found[1], event = { type = "track", event = "E", userId = pack.bin "u" } },
+        { id = found[1], event = { type = "track", event = "E", userId = "\255" } },
+        { id = found[1], event = { type = "track", event = "E", userId = "u", timestamp = "x" } },
+        { id = found[1], event = { type = "track", event = "E", userId = "u", properties = { x = ("x"):rep(70000) } } },
+        { id = found[1], event = { source = "product_log", who = who, payload = payload } },
+        { id = found[1], event = { source = "product_log", who = { 5 }, payload = 5 } },
+        { id = found[1], event = { source = "product_log", who = who, payload = pack.list { payload } } },
+        { id = found[1], event = { source = "stripe", who = who, payload = payload } },
+        { id = ("0"):rep(16), event = { source = "product_log", who = who, payload = payload } },
+        { id = found[1], event = { source = "product_log", who = "kim", payload = payload } },
+        { id = found[1], event = { source = "product_log", who = who, payload = payload, salt = "short" } },
+        { id = found[1], event = { source = "product_log", who = who, payload = {
+          id = "1", time = "2026-01-05", user_id = "u", action = "x", more = pack.ext(7, "x") } , extra = 1 } },
+      }
+      for i, param in ipairs(fixes) do
+        local result, err = admin:call("quarantine.fix", param)
+        assert.is_nil(result, "fix " .. i)
+        assert.is_truthy(#err.detail > 10, "fix " .. i)
+        assert.is_false(err.retryable)
+      end
+      local replays = { 1, {}, { ids = pack.list {} }, { ids = "x" }, { ids = { 1 } }, { ids = { "x" } }, { ids = { ("g"):rep(16) } } }
+      local many = {}
+      for i = 1, 65 do many[i] = found[1] end
+      replays[#replays + 1] = { ids = many }
+      for i, param in ipairs(replays) do
+        local result, err = admin:call("quarantine.replay", param)
+        assert.is_nil(result, "replay " .. i)
+        assert.equal("invalid_argument", err.code)
+      end
+      assert.is_nil(quarantine("list"):find "fixed")
+      for _, client_of in ipairs { client } do -- who is no administrator
+        for _, method in ipairs { "quarantine.fix", "quarantine.replay" } do
+          assert.equal("unauthorized", select(2, client_of:call(method, { id = found[1], event = good })).code)
+        end
+      end
+      pcall(admin.call, admin, "quarantine.fix", { id = found[1], event = nest }) -- the connection ends over it: too deep for a message
+      admin = daemon:admin()
+      -- The same one several times in a call counts once; and the fix that is good is taken.
+      assert.is_nil(select(2, admin:call("quarantine.fix", { id = found[1], event = good })))
+      local answer = admin:must("quarantine.replay", { ids = { found[1], found[1], found[1] } })
+      local new = 0
+      for _, one in ipairs(answer) do new = new + (one.decision.duplicate and 0 or 1) end
+      assert.equal(1, new)
+      assert.equal(1, decisions_of "u")
+    end)
+
     -- What else is refused may look like one: it must not be mapped as a signed source's.
     it("are none that was sent as an event", function()
       start()

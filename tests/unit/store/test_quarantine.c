@@ -317,10 +317,56 @@ static void what_was_synced_lasts(void **state) {
   }
 }
 
+// Writes and syncs that fail now and then, and whoever adds does it again until it is told that it lasts.
+static void what_was_promised_lasts(void **state) {
+  (void)state;
+  chance = seed_of_run();
+  for (int run = 0; run < 30; run++) {
+    struct error err = {0};
+    struct quarantine *q;
+    struct ids promised = {0}, now = {0}, there = {0};
+    struct buf event = {0};
+    char plan[120];
+    dir = scratch_new();
+    snapshot = NULL;
+    disk_faults_on_power(power_goes);
+    assert_int_equal(quarantine_open(dir, 6000, &q, &err), 0);
+    snprintf(plan, sizeof plan, "seed=%u;sync:*:1/3:EIO;folder:*:1/5:EIO;write:*:1/9:part+ENOSPC", below(1u << 30));
+    assert_int_equal(disk_faults_start(plan, &err), 0);
+    for (uint32_t i = 0, n = 1 + below(40); i < n; i++) {
+      struct error why = {0};
+      char id[QUARANTINE_ID + 1];
+      bool known;
+      put_payload(&event, &why);
+      if (below(3) == 0) (void)!quarantine_add(q, &why, buf_bytes(&event), 1); // a shard's
+      int tries = 0;
+      while (quarantine_add_once(q, &why, buf_bytes(&event), 1, id, &known, &err) < 0 || quarantine_sync(q, &err) < 0)
+        assert_true(tries++ < 200);
+      memcpy(promised.id[promised.count++], id, sizeof id);
+    }
+    assert_int_equal(quarantine_walk(dir, note_id, &now, &err), 0);
+    assert_true(has(&now, promised.id[promised.count - 1]));
+    disk_faults_power();
+    disk_faults_stop();
+    disk_faults_on_power(NULL);
+    quarantine_close(q);
+    assert_int_equal(quarantine_walk(snapshot, note_id, &there, &err), 0);
+    for (size_t i = 0; i < promised.count; i++)
+      if (has(&now, promised.id[i]) && !has(&there, promised.id[i]))
+        fail_msg("run %d: %s is gone", run, promised.id[i]);
+    assert_true(has(&there, promised.id[promised.count - 1]));
+    scratch_free(snapshot);
+    scratch_free(dir);
+    buf_deinit(&event);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(a_power_cut_loses_nothing_that_stays),
-                                     cmocka_unit_test(payloads_are_kept_once), cmocka_unit_test(what_is_a_payload),
+                                     cmocka_unit_test(payloads_are_kept_once),
+                                     cmocka_unit_test(what_is_a_payload),
                                      cmocka_unit_test(what_was_synced_lasts),
-                                     cmocka_unit_test(what_was_cut_hides_nothing)};
+                                     cmocka_unit_test(what_was_cut_hides_nothing),
+                                     cmocka_unit_test(what_was_promised_lasts)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
