@@ -273,18 +273,14 @@ static void map_batch(struct importing *im) {
   progress_show(&im->progress, input_read(&im->rows.input), im->rows.input.size, im->events ? im->time_ms : INT64_MIN);
 }
 
-// A line that is no JSON is refused as it stands there, and the rest is read.
+// A line that is no JSON, or a row with other fields than columns, is refused as it stands there, and the rest is read.
 static void take_broken(struct importing *im, const struct error *why) {
-  struct bytes line = im->rows.broken;
   map_batch(im);
   if (im->code) return;
   im->payloads++;
   im->start[0] = 0;
   im->line[0] = im->rows.line;
-  if (bytes_is_utf8(line))
-    mp_put_str(&im->batch, line);
-  else
-    mp_put_bin(&im->batch, line);
+  buf_append_bytes(&im->batch, buf_bytes(&im->rows.broken));
   im->start[1] = im->batch.n;
   struct refusal refusal = {.why = bytes_str(why->text + im->rows.why_at)};
   take_unusable(im, 0, &refusal, true);

@@ -3,6 +3,8 @@
 #include "base/suggest.h"
 #include "cli/field.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -39,21 +41,39 @@ static int read_columns(struct rows *r, struct error *err) {
   return 0;
 }
 
+static void put_text(struct buf *out, struct bytes text) {
+  if (bytes_is_utf8(text))
+    mp_put_str(out, text);
+  else
+    mp_put_bin(out, text);
+}
+
+static int ITD_PRINTF(4, 5) fail_row(struct rows *r, int status, struct error *err, const char *format, ...) {
+  struct error why = {0};
+  va_list args;
+  va_start(args, format);
+  vsnprintf(why.text, sizeof why.text, format, args);
+  va_end(args);
+  size_t before = strlen(why.text);
+  error_prefix(&why, "%s:%llu", r->file, (unsigned long long)r->line);
+  r->why_at = strlen(why.text) - before;
+  return error_set(err, status, "%s", why.text);
+}
+
 static int next_row(struct rows *r, struct buf *payload, struct error *err) {
   int found = csv_next(&r->csv, r->record, err);
   if (found <= 0) return found;
   r->line = r->csv.line;
-  if (r->record->count != r->column_count)
-    return error_set(err, ITD_EINVAL, "%s:%llu: %zu fields, where the first row names %zu", r->file,
-                     (unsigned long long)r->line, r->record->count, r->column_count);
+  if (r->record->count != r->column_count) {
+    mp_put_array(&r->broken, (uint32_t)r->record->count);
+    for (size_t i = 0; i < r->record->count; i++) put_text(&r->broken, r->record->field[i]);
+    return fail_row(r, ITD_EINVAL, err, "%zu fields, where the first row names %zu", r->record->count, r->column_count);
+  }
   struct mp columns = mp_of(buf_bytes(&r->columns));
   mp_put_map(payload, (uint32_t)r->column_count);
   for (size_t i = 0; i < r->column_count; i++) {
     mp_put_raw(payload, mp_take(&columns));
-    if (bytes_is_utf8(r->record->field[i]))
-      mp_put_str(payload, r->record->field[i]);
-    else
-      mp_put_bin(payload, r->record->field[i]);
+    put_text(payload, r->record->field[i]);
   }
   return 1;
 }
@@ -115,10 +135,8 @@ static int read_line(struct rows *r, struct error *err) {
     status = read_whole(r, buf_bytes(&head), &why);
     buf_deinit(&head);
   } else if (status < 0) {
-    size_t before = strlen(why.text);
-    error_prefix(&why, "%s:%llu", r->file, (unsigned long long)r->line);
-    if (!is_first) r->broken = line;
-    r->why_at = strlen(why.text) - before;
+    if (!is_first) put_text(&r->broken, line);
+    return fail_row(r, status, err, "%s", why.text);
   }
   if (status < 0) return error_set(err, status, "%s", why.text);
   begin_list(r);
@@ -157,11 +175,12 @@ void rows_close(struct rows *r) {
   input_close(&r->input);
   buf_deinit(&r->columns);
   buf_deinit(&r->list);
+  buf_deinit(&r->broken);
   *r = (struct rows){0};
 }
 
 int rows_next(struct rows *r, struct buf *payload, struct error *err) {
-  r->broken = (struct bytes){0};
+  buf_clear(&r->broken);
   return r->format == ROWS_CSV ? next_row(r, payload, err) : next_json(r, payload, err);
 }
 

@@ -18,9 +18,11 @@ struct rows {
   struct buf list; // of a line that is a list: what is left of it
   struct mp list_at;
   uint32_t list_left;
-  bool is_whole;       // the file was read as one JSON text
-  struct bytes broken; // rows_next failed for this line alone, which is no JSON, and may be called again; else empty
-  size_t why_at;       // then: where in the error's text its reason begins, behind file and line
+  bool is_whole; // the file was read as one JSON text
+  struct buf
+      broken; // rows_next failed for this row alone (a line that is no JSON: its text; a list of fields that are more or
+              // fewer than the columns), and may be called again: as one packed value. Else empty
+  size_t why_at; // then: where in the error's text its reason begins, behind file and line
 };
 
 // ROWS_BY_NAME: JSON when the name ends in .json, .jsonl or .ndjson (or with .gz behind), else CSV. CSV's first row

@@ -308,7 +308,7 @@ describe("intent", function()
         assert.are.equal(expected_code, code)
       end
       local function with(event) return (MAP:gsub('event = s.pick "what" }', function() return event .. " }" end)) end
-      fails(2, "rows.csv:3: 3 fields", "id,who,what,at\n1,a,x,2026-01-01\n2,a,x\n")
+      fails(1, "rows.csv:3: refused: 3 fields", "id,who,what,at\n1,a,x,2026-01-01\n2,a,x\n")
       fails(2, "a quote is opened and never closed", "id,who,what,at\n1,\"a,x\n")
       fails(2, "two columns are called", "id,who,id\n")
       fails(2, "is empty", "")

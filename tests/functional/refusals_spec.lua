@@ -214,6 +214,11 @@ describe("payloads that an import's mapping refuses", function()
     assert.is_nil(client:call("lead.get", "crm-2"))
     assert.same(ids(), ids "--lead crm-2")
     holds(quarantine "replay", "'Name' is not UTF-8")
+    write("more.csv", "Record ID,Last Modified,Name,Stage\n4,05.01.2026,Hopper, Grace,Lead\n5,05.01.2026,Eve,Lead\n")
+    holds(import("more.csv", "--source crm_export"), "more.csv:2: refused: 5 fields, where the first row names 4")
+    assert.equal(2, decisions_of "crm-5")
+    holds(quarantine "show --personal", " Grace")
+    holds(quarantine "replay", "no rule is for it")
 
     write("evil.lua", [[
       local s = require "source"
