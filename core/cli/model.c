@@ -53,6 +53,7 @@ static const struct option options[] = {
     {"label", "EVENT",
      "quality, shadow: what the scores foretell, in place of the labels that the signal set declares"},
     {"horizon", "TIME", "quality, shadow: 12h, 30d: how long after a decision --label may come"},
+    {"since", "T", "shadow: decisions from then on: a time, or how long ago (90d)"},
     {"by", "PERIOD", "quality: week, month or all (default month)"},
     {"triggers", NULL, "quality: only say which retraining triggers of the policy fire; exit code 1: one does"},
     {0}};

@@ -7,6 +7,7 @@
 #include "base/pmath.h"
 #include "cli/field.h"
 #include "cli/grid.h"
+#include "cli/journal.h"
 #include "cli/model.h"
 #include "cli/model_track.h"
 #include "cli/progress.h"
@@ -51,6 +52,7 @@ struct shadowing {
   enum score score;
   char live[80]; // versions that decided, "1, 2"
   struct progress bar;
+  int64_t since_ms; // decisions from then on
 };
 
 static struct hash128 key_of(struct lead_id lead, uint32_t number) {
@@ -75,7 +77,7 @@ static void note_live(struct shadowing *s, const char *version) {
 static int take_judged(void *context, const struct judged_decision *d, struct error *err) {
   struct shadowing *s = context;
   const struct judge_model *m = &d->model[s->score];
-  if (!d->has[s->score] || strcmp(m->name, s->name) != 0) return 0;
+  if (d->at_ms < s->since_ms || !d->has[s->score] || strcmp(m->name, s->name) != 0) return 0;
   if (table_count(&s->rows) == SHADOW_ROWS_MAX)
     return error_set(err, ITD_ETOOBIG, "more than %d judged decisions", SHADOW_ROWS_MAX);
   struct shadowed *row = table_add(&s->rows, key_of(d->lead, d->number));
@@ -281,7 +283,8 @@ static int walk(const struct args *args, struct shadowing *s, struct error *err)
   int rc = outcomes_walk(&o, &s->t->stats, err);
   progress_end(&s->bar);
   if (rc) return rc;
-  if (!table_count(&s->rows)) return error_set(err, ITD_ENOTFOUND, "%s has no decision of %s", dir, s->name);
+  if (!table_count(&s->rows))
+    return error_set(err, ITD_ENOTFOUND, "%s has no decision of %s that could be judged", dir, s->name);
   progress_begin(&s->bar, "scoring");
   rc = store_refold(&refold, &stats, err);
   progress_end(&s->bar);
@@ -292,11 +295,15 @@ static int walk(const struct args *args, struct shadowing *s, struct error *err)
 
 int model_shadow(const struct args *args) {
   struct model_track t = {0};
-  struct shadowing s = {.t = &t, .name = args->operand[1]};
+  struct shadowing s = {.t = &t, .name = args->operand[1], .since_ms = INT64_MIN};
   struct error err = {0};
   struct buf all = {0}, out = {0};
   table_init(&s.rows, sizeof(struct shadowed));
-  int rc = load(args, &s, &err), code = model_exit_of(rc);
+  int rc = journal_time(args, "since", &s.since_ms, &err), code = COMMAND_USAGE;
+  if (rc == 0) {
+    rc = load(args, &s, &err);
+    code = model_exit_of(rc);
+  }
   if (rc == 0) {
     rc = model_track_begin(args, &t, &err);
     if (rc == 0) rc = find_score(&s, &err);

@@ -17,6 +17,7 @@ struct finding {
   const struct judge_model *model; // NULL: it has decided nothing
   const char *kind;                // "age", "drift", "auc_under", "auc_falls"
   double value, bound, before;     // NaN: not known; before: what it is held against, where it is something
+  double error;                    // of an AUC: its standard error; else NaN
   bool fires;
   char why[160]; // what is missing; ""
 };
@@ -31,7 +32,7 @@ struct judging {
 static struct finding *add(struct judging *j, const struct policy_retrain *of, const char *kind, double bound) {
   j->found = xrealloc(j->found, (j->count + 1) * sizeof *j->found);
   struct finding *f = &j->found[j->count++];
-  *f = (struct finding){.of = of, .kind = kind, .value = NAN, .bound = bound, .before = NAN};
+  *f = (struct finding){.of = of, .kind = kind, .value = NAN, .bound = bound, .before = NAN, .error = NAN};
   return f;
 }
 
@@ -99,25 +100,37 @@ static void judge_drift(struct judging *j, const struct policy_retrain *r, int s
 }
 
 // ---- quality ----
-// The AUC of the judged days from `from` on; NaN: too little came, or too much.
-static double auc_of(const struct judging *j, int series, int64_t from, int64_t days, int64_t least, char why[160]) {
+// The standard error of an AUC (Hanley and McNeil, Radiology 143, 1982), rows taken as independent.
+static double error_of(double auc, double came, double not_came) {
+  double above = auc / (2 - auc), below = 2 * auc * auc / (1 + auc), square = auc * auc;
+  double sum = auc * (1 - auc) + (came - 1) * (above - square) + (not_came - 1) * (below - square);
+  return sqrt(sum / (came * not_came));
+}
+
+// The AUC of the judged days from `from` on; NaN: too little came, or too much. `error` may be NULL.
+static double auc_of(const struct judging *j, int series, int64_t from, int64_t days, int64_t least, double *error,
+                     char why[160]) {
   struct track_rows rows;
   track_rows(j->t->track, (size_t)series, from, from + days, TRACK_ALL, &rows);
   struct evaluation *e = evaluation_new(rows.row, rows.count);
   struct metrics m = evaluation_metrics(e);
   evaluation_free(e);
   free(rows.row);
-  if (m.came >= (uint64_t)least && m.rows - m.came >= (uint64_t)least) return m.value[METRIC_AUC];
+  if (m.came >= (uint64_t)least && m.rows - m.came >= (uint64_t)least) {
+    if (error) *error = error_of(m.value[METRIC_AUC], (double)m.came, (double)(m.rows - m.came));
+    return m.value[METRIC_AUC];
+  }
   snprintf(why, 160, "of %llu judged decisions it came for %llu; it takes %lld of both kinds",
            (unsigned long long)m.rows, (unsigned long long)m.came, (long long)least);
   return NAN;
 }
 
-static double live_auc(const struct judging *j, const struct policy_retrain *r, int series, char why[160]) {
+static double live_auc(const struct judging *j, const struct policy_retrain *r, int series, double *error,
+                       char why[160]) {
   const struct track_series *s = track_at(j->t->track, (size_t)series);
   int64_t end = s->end_day;
   while (end > s->first_day && !track_is_judged(j->t->track, (size_t)series, end - 1)) end--;
-  return auc_of(j, series, end - r->over_days, r->over_days, r->least, why);
+  return auc_of(j, series, end - r->over_days, r->over_days, r->least, error, why);
 }
 
 static double trained_auc(const struct judging *j, const struct policy_retrain *r, int series, char why[160]) {
@@ -127,7 +140,7 @@ static double trained_auc(const struct judging *j, const struct policy_retrain *
   double auc = field_number(buf_bytes(&metrics), "auc", field_number(buf_bytes(&metrics), "auc_later", NAN));
   buf_deinit(&metrics);
   if (isfinite(auc)) return auc;
-  auc = auc_of(j, series, s->first_day, r->over_days, r->least, why);
+  auc = auc_of(j, series, s->first_day, r->over_days, r->least, NULL, why);
   if (isfinite(auc))
     snprintf(why, 160, "model.json has no AUC: held against its first %lld days", (long long)r->over_days);
   return auc;
@@ -136,14 +149,14 @@ static double trained_auc(const struct judging *j, const struct policy_retrain *
 static void judge_auc(struct judging *j, const struct policy_retrain *r, int series) {
   if (r->auc_under > 0) {
     struct finding *f = add(j, r, "auc_under", r->auc_under);
-    if (series >= 0) f->value = live_auc(j, r, series, f->why);
+    if (series >= 0) f->value = live_auc(j, r, series, &f->error, f->why);
     f->fires = f->value < f->bound;
   }
   if (r->auc_falls > 0) {
     struct finding *f = add(j, r, "auc_falls", r->auc_falls);
     if (series >= 0) f->before = trained_auc(j, r, series, f->why);
-    if (isfinite(f->before)) f->value = live_auc(j, r, series, f->why);
-    f->fires = f->before - f->value >= f->bound;
+    if (isfinite(f->before)) f->value = live_auc(j, r, series, &f->error, f->why);
+    f->fires = f->before - f->value >= f->bound && f->before - f->value > 2 * f->error; // no chance
   }
 }
 
@@ -185,7 +198,7 @@ static void put_all(const struct judging *j, struct buf *out) {
   mp_put_array(out, (uint32_t)j->count);
   for (size_t i = 0; i < j->count; i++) {
     const struct finding *f = &j->found[i];
-    mp_put_map(out, 10);
+    mp_put_map(out, 11);
     mp_put_cstr(out, "model"), mp_put_cstr(out, f->of->model);
     mp_put_cstr(out, "version");
     if (f->model)
@@ -196,6 +209,7 @@ static void put_all(const struct judging *j, struct buf *out) {
     mp_put_cstr(out, "trigger"), mp_put_cstr(out, f->kind);
     mp_put_cstr(out, "fires"), mp_put_bool(out, f->fires);
     put_number(out, "value", f->value), put_number(out, "bound", f->bound), put_number(out, "before", f->before);
+    put_number(out, "error", f->error);
     mp_put_cstr(out, "note"), mp_put_cstr(out, f->why);
     mp_put_cstr(out, "why"), mp_put_cstr(out, f->of->why);
   }
@@ -222,7 +236,11 @@ static void show_all(const struct judging *j, struct buf *out) {
     buf_printf(grid_cell(&g), "%s%s%s", f->of->model, f->model ? "@" : "", f->model ? f->model->version : "");
     grid_end(&g);
     buf_printf(grid_cell(&g), "%s%s%s", f->kind, *f->of->label ? " of " : "", f->of->label), grid_end(&g);
-    figure_cell(&g, f, f->value), figure_cell(&g, f, f->bound), figure_cell(&g, f, f->before);
+    if (isfinite(f->error))
+      buf_printf(grid_cell(&g), "%.3f ± %.3f", f->value, f->error), grid_end(&g);
+    else
+      figure_cell(&g, f, f->value);
+    figure_cell(&g, f, f->bound), figure_cell(&g, f, f->before);
     grid_add_str(&g, f->fires ? "FIRES" : isfinite(f->value) ? "no" : "not known");
     buf_printf(grid_cell(&g), "%s%s%s%s", f->of->why, *f->why ? " (" : "", f->why, *f->why ? ")" : ""), grid_end(&g);
   }

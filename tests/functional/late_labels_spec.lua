@@ -287,8 +287,15 @@ describe("late labels (SEED=" .. SEED .. ")", function()
         if m.metric == "auc" then assert.is_true(math.abs(m.live - all.auc) <= all.auc_error) end
       end
     end
-    local text, said, code = intent("model", "shadow", "b2b_engagement", "3", "--data", daemon.data, "--models", daemon.folder .. "/models")
-    assert.equal(1, code, text)
+    local text = intent("model", "shadow", "b2b_engagement", "2", "--data", daemon.data, "--models", daemon.folder .. "/models",
+      "--since", "2026-01-31", "--json")
+    local late, rows = json.decode(text).labels[2], {}
+    for _, row in ipairs((expected(daemon.data, "docs_3d", 3 * DAY))) do
+      if tonumber(row.at) >= 1769817600000 then rows[#rows + 1] = row end
+    end
+    assert.same({ "docs_3d", #rows }, { late.label, late.rows })
+    local none, said, code = intent("model", "shadow", "b2b_engagement", "3", "--data", daemon.data, "--models", daemon.folder .. "/models")
+    assert.equal(1, code, none)
     assert.is_truthy(said:find("3", 1, true), said)
     -- Scores turned round are as wrong as those are right.
     local weights = harness.read(models .. "/1/weights.json"):gsub('("points": )(%-?[%d.]+)', function(key, x) return key .. -tonumber(x) end)
