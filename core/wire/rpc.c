@@ -105,6 +105,7 @@ static const char *message_of(int code) {
   case ITD_EVERSION: return "the data is of another version";
   case ITD_EPOLICY: return "the policy has faults";
   case ITD_EMODEL: return "the model has faults";
+  case ITD_ELATE: return "the policy reads features that are not filled in yet";
   case ITD_ESTOPPED: return "the policy was stopped on this event";
   case ITD_ECONFIG: return "the configuration has faults";
   case ITD_ESCHEMA: return "the event breaks its schema";
