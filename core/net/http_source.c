@@ -102,6 +102,11 @@ static void read_entry(struct bytes entry, uint32_t *index, struct bytes *rule, 
   *who = parts > 3 ? mp_take(&m) : (struct bytes){0};
 }
 
+static uint32_t count_payloads(struct bytes payload) {
+  struct mp_value head = mp_value_of(payload);
+  return head.type == MP_ARRAY ? head.count : 1;
+}
+
 // The payloads of a request, taken one after the other: refusals come in their order.
 struct payloads {
   struct mp at;
@@ -208,13 +213,22 @@ static void send_events(struct exchange *x, struct bytes list) {
   }
 }
 
+// One by one, for which of them it was is not known, and each can then be replayed by itself.
+static void keep_stopped(struct http *http, const struct mapper_job *job) {
+  struct payloads payloads = payloads_of(buf_bytes(&job->payload));
+  uint32_t total = count_payloads(buf_bytes(&job->payload));
+  struct http_refusal *kept = xcalloc(total + 1, sizeof *kept);
+  for (uint32_t i = 0; i < total; i++)
+    keep(&kept[i], job->source, (struct bytes){0}, payload_at(&payloads, i), &job->error);
+  http_quarantine_all(http, kept, total);
+  free(kept);
+}
+
 // The mapping as a whole failed: it ran over its limits, or is broken.
 static void answer_stopped(struct exchange *x, const struct mapper_job *job) {
   struct http *http = x->http;
   if (job->status != ITD_ESHUTDOWN) {
-    struct http_refusal kept = {0};
-    keep(&kept, job->source, (struct bytes){0}, buf_bytes(&job->payload), &job->error);
-    http_quarantine_all(http, &kept, 1);
+    keep_stopped(http, job);
     count(http, x->source, SOURCE_STOPPED, 1);
   }
   bool is_later = status_retryable(job->status);
@@ -248,11 +262,6 @@ static bool is_form(struct evhttp_request *request, struct bytes body) {
   size_t i = 0;
   while (i < body.n && body.p[i] && strchr(" \t\r\n", body.p[i])) i++;
   return i == body.n || (body.p[i] != '{' && body.p[i] != '[');
-}
-
-static uint32_t count_payloads(struct bytes payload) {
-  struct mp_value head = mp_value_of(payload);
-  return head.type == MP_ARRAY ? head.count : 1;
 }
 
 static int read_payload(struct http *http, struct evhttp_request *request, struct bytes body, struct buf *payload,

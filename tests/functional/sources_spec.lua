@@ -384,6 +384,35 @@ describe("sources", function()
     taken(settled '{"id":"good"}', 1)
   end)
 
+  it("that were stopped leave each payload of the request to be mapped again", function()
+    local path = "signals/b2b/sources/evil.lua"
+    local policies = harness.policies { [path] = [[
+      local s = require "source"
+      return s.source "evil" { owner = "o", rationale = "r", messageId = s.pick "id", userId = "evil", rules = {
+        s.rule "loop" { when = { kind = "loop" }, event = s.custom("c", { why = "w" }, function() while true do end end) },
+        s.rule "rest" { event = "Trial Started" } } }]] }
+    start { policies = policies, watch = "no" }
+    refused(post("evil", '[{"id":1},{"id":2,"kind":"loop"},{"id":3}]'), 400, "policy_stopped", "evil.lua:3")
+    harness.wait("the quarantine", function() return daemon:metric "intentd_quarantined_total" == 3 end)
+    local pipe, ids = io.popen(("'%s/intent' quarantine list --json --data '%s'"):format(harness.bin, daemon.data)), {}
+    for line in pipe:lines() do ids[#ids + 1] = line:match '"id":"(%x+)"' end
+    pipe:close()
+    local admin = daemon:admin()
+    local function outcome()
+      local taken, stopped = 0, 0
+      for _, one in ipairs(admin:must("quarantine.replay", { ids = ids })) do
+        if one.decision then taken = taken + 1 else stopped = stopped + 1 end
+      end
+      return { taken, stopped }
+    end
+    assert.same({ 2, 1 }, outcome())
+    assert.equal(2, decisions_of "evil")
+    harness.edit(policies .. "/" .. path, "while true do end", 'return "Trial Started"')
+    admin:must "policy.reload"
+    assert.same({ 3, 0 }, outcome())
+    assert.equal(3, decisions_of "evil")
+  end)
+
   it("give by HTTP and by import the same events, byte for byte", function()
     local bodies = { stripe = { "stripe_checkout.json", "stripe_payment_failed.json" }, product_log = { "product_log.jsonl" },
       salesforce = { "salesforce_changes.jsonl", "salesforce_outbound.json" } }
