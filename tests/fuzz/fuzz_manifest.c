@@ -1,11 +1,8 @@
 // A backup's manifest from a stranger, once as it is and once with its digest made right: refused, or its files lie below the folder, sorted
-// and named once, and it is written and read again as the same. And what frames of filling in say.
+// and named once, and it is written and read again as the same.
 #include <jansson.h>
 
-#include "engine/lead.h"
-#include "feature/feature.h"
 #include "fuzz_files.h"
-#include "store/fill.h"
 #include "store/manifest.h"
 
 static void read_it(void) {
@@ -52,26 +49,10 @@ static void mend(struct bytes text) {
   json_decref(root);
 }
 
-static void read_fill(struct bytes event) {
-  size_t len, count = 0;
-  if (mp_scan(event, &fuzz_limits, &len, NULL) != 1) return;
-  struct buf exact = fuzz_exact(bytes_of(event.p, len));
-  const struct frame frame = {.event = buf_bytes(&exact)};
-  uint64_t *hashes = xcalloc(FEATURES_MAX, sizeof *hashes);
-  struct fill fill;
-  struct error err = {0};
-  int rc = fill_read(&frame, &fill, hashes, &count, &err);
-  CHECK(rc == 0 || (rc == ITD_ECORRUPT && err.text[0]));
-  CHECK(count <= FEATURES_MAX);
-  free(hashes);
-  buf_deinit(&exact);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
   if (n > 16384) return 0;
   fuzz_put("backup.json", bytes_of(p, n));
   read_it();
   mend(bytes_of(p, n));
-  read_fill(bytes_of(p, n));
   return 0;
 }
