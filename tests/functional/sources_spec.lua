@@ -399,11 +399,11 @@ describe("sources", function()
     pipe:close()
     local admin = daemon:admin()
     local function outcome()
-      local taken, stopped = 0, 0
+      local decided, stopped = 0, 0
       for _, one in ipairs(admin:must("quarantine.replay", { ids = ids })) do
-        if one.decision then taken = taken + 1 else stopped = stopped + 1 end
+        if one.decision then decided = decided + 1 else stopped = stopped + 1 end
       end
-      return { taken, stopped }
+      return { decided, stopped }
     end
     assert.same({ 2, 1 }, outcome())
     assert.equal(2, decisions_of "evil")
