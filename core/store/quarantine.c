@@ -17,8 +17,6 @@
 #include "store/quarantine_private.h"
 #include "wire/mp.h"
 
-enum { WINDOW = 4 << 20 };
-
 static int reopen(struct quarantine *q) {
   struct stat st;
   q->fd = -1;
@@ -36,33 +34,10 @@ static void remove_rests(const struct quarantine *q) {
   (void)disk_unlink(rest);
 }
 
-// Where the last whole record of the file ends. Read in windows: the bound may be large.
-static int find_end(int fd, size_t size, size_t *end) {
-  const struct mp_limits any = {.depth_max = 4, .objects_max = 64, .bytes_max = SIZE_MAX};
-  struct buf window = {0};
-  size_t want = WINDOW, n;
-  int e = 0;
-  *end = 0;
-  for (bool more = true; e == 0 && more;) {
-    size_t got = 0, left = size - *end < want ? size - *end : want;
-    buf_clear(&window);
-    if (left) e = disk_read(fd, buf_reserve(&window, left), left, (off_t)*end, &got);
-    window.n = e ? 0 : got;
-    struct bytes rest = buf_bytes(&window);
-    for (; quarantine_next(rest, &n); rest = bytes_of(rest.p + n, rest.n - n)) *end += n;
-    more = got == left && left < size - (*end - (window.n - rest.n)); // the file goes on behind the window
-    if (rest.n && mp_scan(rest, &any, &n, NULL) != 0) more = false;   // damage, not a record that is cut by the window
-    want = rest.n == window.n ? 2 * want : WINDOW;
-  }
-  if (window.p) explicit_bzero(window.p, window.cap);
-  buf_deinit(&window);
-  return e;
-}
-
 // What a crash left cut would hide what is written behind it.
 static int take_off_cut(struct quarantine *q) {
   size_t end;
-  int e = find_end(q->fd, q->bytes, &end);
+  int e = quarantine_each(q->path, 0, q->bytes, NULL, NULL, &end);
   if (e || end == q->bytes) return e;
   log_line(LOG_WARN, "quarantine_cut", "bytes=%zu note=\"behind the last whole entry; a crash left them\"",
            q->bytes - end);
@@ -397,7 +372,7 @@ static void wipe(int fd, size_t n) {
 }
 
 // What a file holds from `at` to `end`.
-int quarantine_read_part(const char *path, size_t at, size_t end, struct buf *out) {
+static int read_part(const char *path, size_t at, size_t end, struct buf *out) {
   int fd = -1;
   size_t got = 0;
   int e = disk_open(path, O_RDWR, &fd);
@@ -438,14 +413,14 @@ static int purge_file(struct quarantine *q, bool is_current, const struct purge 
   uint64_t turns = q->turns;
   size_t n = is_current ? q->bytes : stat(path, &st) == 0 ? (size_t)st.st_size : 0;
   pthread_mutex_unlock(&q->lock);
-  int e = quarantine_read_part(path, 0, n, &in);
+  int e = read_part(path, 0, n, &in);
   size_t bytes = in.n;
   if (e == 0) filter(buf_bytes(&in), p, &out);
   pthread_mutex_lock(&q->lock);
   *again = q->turns != turns;
   if (e == 0 && !*again && is_current && q->bytes > n) {
     buf_clear(&in);
-    e = quarantine_read_part(path, n, q->bytes, &in);
+    e = read_part(path, n, q->bytes, &in);
     bytes += in.n;
     if (e == 0) filter(buf_bytes(&in), p, &out);
   }
@@ -478,7 +453,7 @@ static int gather_files(struct quarantine *q, struct purge *p) {
   for (int i = 0; e == 0 && i < 2; i++) {
     struct buf in = {0};
     struct stat st;
-    if (stat(paths[i], &st) == 0) e = quarantine_read_part(paths[i], 0, (size_t)st.st_size, &in);
+    if (stat(paths[i], &st) == 0) e = read_part(paths[i], 0, (size_t)st.st_size, &in);
     if (e == 0) gather(buf_bytes(&in), p);
     if (in.p) explicit_bzero(in.p, in.cap);
     buf_deinit(&in);

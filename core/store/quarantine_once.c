@@ -55,20 +55,11 @@ static void learn(struct quarantine_known *k, uint64_t hash, uint64_t id) {
   k->count++;
 }
 
-static int read_from(struct quarantine_known *k, const char *path, size_t at, size_t end) {
-  struct buf in = {0};
-  int e = end > at ? quarantine_read_part(path, at, end, &in) : 0;
-  struct bytes rest = buf_bytes(&in);
-  size_t n;
-  for (; e == 0 && quarantine_next(rest, &n); rest = bytes_of(rest.p + n, rest.n - n)) {
-    struct bytes record = bytes_of(rest.p, n);
-    struct quarantine_record r = quarantine_record_of(record);
-    if (r.kind == RECORD_ENTRY && quarantine_payload_is_why(quarantine_text_of(record, "text")))
-      learn(k, hash_of(k, quarantine_bin_of(record, "event")), r.id);
-  }
-  if (in.p) explicit_bzero(in.p, in.cap);
-  buf_deinit(&in);
-  return e;
+static void learn_record(void *context, struct bytes record) {
+  struct quarantine_known *k = context;
+  struct quarantine_record r = quarantine_record_of(record);
+  if (r.kind == RECORD_ENTRY && quarantine_payload_is_why(quarantine_text_of(record, "text")))
+    learn(k, hash_of(k, quarantine_bin_of(record, "event")), r.id);
 }
 
 static size_t size_of(const char *path) {
@@ -82,7 +73,7 @@ static int read_known(struct quarantine *q) {
   for (int i = 0; i < ATTEMPTS; i++) {
     pthread_mutex_lock(&q->lock);
     uint64_t turns = q->turns, rewrites = q->rewrites;
-    size_t end = q->bytes;
+    size_t end = q->bytes, whole;
     pthread_mutex_unlock(&q->lock);
     bool is_same = k->is_read && k->turns == turns && k->rewrites == rewrites;
     if (is_same && k->at == end) return 0;
@@ -91,9 +82,9 @@ static int read_known(struct quarantine *q) {
       quarantine_forget_known(q);
       random_bytes(k->key, sizeof k->key);
       k->at = 0;
-      e = read_from(k, q->older, 0, size_of(q->older));
+      e = quarantine_each(q->older, 0, size_of(q->older), learn_record, k, &whole);
     }
-    if (e == 0) e = read_from(k, q->path, k->at, end);
+    if (e == 0) e = quarantine_each(q->path, k->at, end, learn_record, k, &whole);
     if (e) {
       quarantine_forget_known(q);
       return e;

@@ -39,8 +39,10 @@ struct quarantine_place {
 // Adds an entry. 0 or an errno; E2BIG: it is larger than half of the bound.
 int quarantine_write(struct quarantine *q, const struct error *reason, struct bytes event, int64_t received_ms,
                      char id[QUARANTINE_ID + 1], struct quarantine_place *place);
-// What a file holds from `at` to `end`, appended; nothing when there is no such file. 0 or an errno.
-int quarantine_read_part(const char *path, size_t at, size_t end, struct buf *out);
+// Shows the whole records of a file between two places to `visit` (NULL: nobody), in windows, since the bound of the files may be
+// large; *whole is where the last of them ends. A file that is not there is empty. 0 or an errno.
+int quarantine_each(const char *path, size_t at, size_t end, void (*visit)(void *context, struct bytes record),
+                    void *context, size_t *whole);
 void quarantine_forget_known(struct quarantine *q);
 
 enum quarantine_kind { RECORD_ENTRY, RECORD_FIX, RECORD_REPLAY };

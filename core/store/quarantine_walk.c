@@ -27,6 +27,35 @@ static struct bytes rest_of(struct bytes all, size_t at) {
   return at < all.n ? bytes_of(all.p + at, all.n - at) : (struct bytes){0};
 }
 
+enum { WINDOW = 4 << 20 };
+
+int quarantine_each(const char *path, size_t at, size_t end, void (*visit)(void *context, struct bytes record),
+                    void *context, size_t *whole) {
+  const struct mp_limits any = {.depth_max = 4, .objects_max = 64, .bytes_max = SIZE_MAX};
+  struct buf window = {0};
+  size_t want = WINDOW, n;
+  int fd = -1, e = at < end ? disk_open(path, O_RDONLY, &fd) : ENOENT;
+  *whole = at;
+  for (bool more = e == 0; e == 0 && more;) {
+    size_t from = *whole, left = end - from < want ? end - from : want, got = 0;
+    buf_clear(&window);
+    if (left) e = disk_read(fd, buf_reserve(&window, left), left, (off_t)from, &got);
+    window.n = e ? 0 : got;
+    struct bytes rest = buf_bytes(&window);
+    for (; quarantine_next(rest, &n); rest = rest_of(rest, n)) {
+      if (visit) visit(context, bytes_of(rest.p, n));
+      *whole += n;
+    }
+    more = got == left && left < end - from;                        // it goes on behind the window
+    if (rest.n && mp_scan(rest, &any, &n, NULL) != 0) more = false; // damage, not a record that the window cuts
+    want = rest.n == window.n ? 2 * want : WINDOW;
+  }
+  if (fd >= 0) close(fd);
+  if (window.p) explicit_bzero(window.p, window.cap);
+  buf_deinit(&window);
+  return e == ENOENT ? 0 : e;
+}
+
 static int64_t int_of(struct bytes record, const char *key) {
   struct bytes value;
   struct mp_value v;
