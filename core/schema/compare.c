@@ -178,14 +178,37 @@ static void make_way(struct comparing *c, struct bytes path, bool must) {
   }
 }
 
+static bool is_at(struct bytes path, struct bytes above) { return bytes_eq(path, above) || is_below(path, above); }
+
+// Takes what lies at and below `path` out of the list, each under the path that it gets: one of the two may lie in the other.
+static struct shape *take_out(struct comparing *c, const struct step *step, size_t *count) {
+  struct shape *taken = arena_alloc(&c->arena, (c->count + 1) * sizeof *taken);
+  size_t kept = 0;
+  *count = 0;
+  for (size_t i = 0; i < c->count; i++) {
+    const struct shape *s = &c->shape[i];
+    if (!is_at(s->path, step->path)) {
+      c->shape[kept++] = *s;
+      continue;
+    }
+    struct buf joined = {0};
+    buf_append_bytes(&joined, step->to);
+    buf_append(&joined, s->path.p + step->path.n, s->path.n - step->path.n);
+    taken[*count] = *s;
+    taken[(*count)++].path = arena_copy(&c->arena, buf_bytes(&joined));
+    buf_deinit(&joined);
+  }
+  c->count = kept;
+  return taken;
+}
+
 static void move(struct comparing *c, const struct step *step) {
   check_way(c, step->to);
   ensure(c, step->path);
   ensure(c, step->to); // what is there stays where nothing moves
   bool must = false;
   for (size_t i = 0; i < c->count; i++) must |= bytes_eq(c->shape[i].path, step->path) && c->shape[i].node.is_required;
-  if (must) remove_at(c, step->to);
-  if (may_be_there(c, step->to) && (has_below(c, step->path) || has_below(c, step->to))) {
+  if (!must && may_be_there(c, step->to) && (has_below(c, step->path) || has_below(c, step->to))) {
     // The one or the other lies there, each with its own fields: as if nothing were known.
     remove_at(c, step->to);
     remove_at(c, step->path);
@@ -194,16 +217,10 @@ static void move(struct comparing *c, const struct step *step) {
     make_way(c, step->to, false);
     return;
   }
-  for (size_t i = 0, n = c->count; i < n; i++) {
-    struct shape *s = &c->shape[i];
-    bool is_it = bytes_eq(s->path, step->path);
-    if (!is_it && !is_below(s->path, step->path)) continue;
-    struct buf joined = {0};
-    buf_append_bytes(&joined, step->to);
-    buf_append(&joined, s->path.p + step->path.n, s->path.n - step->path.n);
-    s->path = arena_copy(&c->arena, buf_bytes(&joined));
-    buf_deinit(&joined);
-  }
+  size_t count;
+  const struct shape *taken = take_out(c, step, &count);
+  if (must) remove_at(c, step->to);
+  for (size_t i = 0; i < count; i++) *add_shape(c, taken[i].path) = taken[i];
   add_absent(c, step->path);
   make_way(c, step->to, false);
 }
