@@ -143,9 +143,10 @@ static bool is_sure(const struct comparing *c, struct bytes path) {
   return is;
 }
 
-static bool has_below(const struct comparing *c, struct bytes path) {
+// Is anything known of what lies below a path, also that it is absent?
+static bool is_known_below(const struct comparing *c, struct bytes path) {
   for (size_t i = 0; i < c->count; i++)
-    if (is_below(c->shape[i].path, path) && !c->shape[i].is_absent) return true;
+    if (is_below(c->shape[i].path, path)) return true;
   return false;
 }
 
@@ -205,10 +206,10 @@ static struct shape *take_out(struct comparing *c, const struct step *step, size
 static void move(struct comparing *c, const struct step *step) {
   check_way(c, step->to);
   ensure(c, step->path);
-  ensure(c, step->to); // what is there stays where nothing moves
-  bool must = false;
-  for (size_t i = 0; i < c->count; i++) must |= bytes_eq(c->shape[i].path, step->path) && c->shape[i].node.is_required;
-  if (!must && may_be_there(c, step->to) && (has_below(c, step->path) || has_below(c, step->to))) {
+  ensure(c, step->to);                // what is there stays where nothing moves
+  bool must = is_sure(c, step->path); // required alone says: if what it lies in is there
+  bool may_stay = !must && may_be_there(c, step->to);
+  if (may_stay && (is_known_below(c, step->path) || is_known_below(c, step->to))) {
     // The one or the other lies there, each with its own fields: as if nothing were known.
     remove_at(c, step->to);
     remove_at(c, step->path);
@@ -219,8 +220,12 @@ static void move(struct comparing *c, const struct step *step) {
   }
   size_t count;
   const struct shape *taken = take_out(c, step, &count);
-  if (must) remove_at(c, step->to);
-  for (size_t i = 0; i < count; i++) *add_shape(c, taken[i].path) = taken[i];
+  if (!may_stay) remove_at(c, step->to);
+  for (size_t i = 0; i < count; i++) {
+    struct shape *s = add_shape(c, taken[i].path);
+    *s = taken[i];
+    s->node.is_required &= must || !bytes_eq(s->path, step->to);
+  }
   add_absent(c, step->path);
   make_way(c, step->to, false);
 }
