@@ -336,10 +336,16 @@ describe("late labels (SEED=" .. SEED .. ")", function()
     local kept = quality(daemon.data, "--by", "week")
     daemon:restart { ["track.interval"] = "0", ["retention.bytes"] = "20m" }
     client = daemon:connect()
-    local day = 10
-    harness.wait("retention", function()
-      day = day + 4
-      days(day - 3, day, 1)
+    days(11, 20, 1)
+    local minute = 0
+    harness.wait("retention", function() -- no day passes: what is ahead of the wall clock is refused
+      local events = {}
+      for i = 1, 24 do
+        minute = minute + 1
+        events[i] = harness.event { userId = "u" .. i % 6 + 1, event = "Pricing Viewed", properties = { note = padding },
+          timestamp = T0 + 20 * DAY + minute * 1000 }
+      end
+      send(client, events)
       socket.sleep(0.1)
       return daemon:metric "intentd_journal_let_go_segments_total" > 1
     end)
