@@ -2,6 +2,7 @@
 #include "cli/train.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "cli/field.h"
 #include "cli/folder.h"
 #include "cli/plugin.h"
@@ -242,6 +243,16 @@ static void tell(const struct training *t, struct bytes report) {
   buf_deinit(&out);
 }
 
+static int write_scores(const struct training *t, struct error *err) {
+  const char *path = args_text(t->args, "scores");
+  if (!path) return 0;
+  struct buf scores = {0};
+  train_scores(t, &scores);
+  int rc = file_replace(path, buf_bytes(&scores), err);
+  buf_deinit(&scores);
+  return rc;
+}
+
 static int write_all(struct training *t, struct error *err) {
   struct buf by = {0}, why = {0}, model = {0}, report = {0}, json = {0}, page = {0};
   explain(t, &by, &why);
@@ -257,6 +268,7 @@ static int write_all(struct training *t, struct error *err) {
                                      {"model.json", buf_bytes(&model)},
                                      {"report.json", buf_bytes(&json)},
                                      {"report.html", buf_bytes(&page)}};
+  if (rc == 0) rc = write_scores(t, err); // first: without them nothing is made
   if (rc == 0) rc = train_folder(t->out, files, sizeof files / sizeof *files, err);
   if (rc == 0) tell(t, buf_bytes(&report));
   buf_deinit(&by), buf_deinit(&why), buf_deinit(&model), buf_deinit(&report), buf_deinit(&json), buf_deinit(&page);
@@ -301,6 +313,7 @@ static const struct option options[] = {
     {"seed", "N", "of what is drawn for each tree, and of the bootstrap (default 1)"},
     {"rationale", "TEXT", "why this model: a sentence in model.json"},
     {"when", "DAY", "the day that model.json names (default today)"},
+    {"scores", "FILE", "write the library's margin of each row here, too, as CSV: line, part, label, margin"},
     {"plugins", "DIR", "where train_xgboost.so lies (default: plugins beside this program)"},
     {0}};
 

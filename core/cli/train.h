@@ -34,6 +34,9 @@ void train_model_json(const struct training *t, struct buf *out);
 // Loads both files as the daemon does and asks it for every row that was used: fills `compared` and `influence`. ITD_EINTERNAL: a
 // margin is another than the library's; ITD_EMODEL.
 int train_compare(struct training *t, struct bytes model_json, struct error *err) ITD_MUST_USE;
+// What the library says of each row that was used, as CSV, appended: line of the file, part, label, margin (17 digits: a
+// double's bits).
+void train_scores(const struct training *t, struct buf *out);
 // A map of all that is told of the run, appended; and that as a page, and as tables for a terminal.
 void train_report(const struct training *t, struct buf *out);
 int train_page(struct bytes report, struct buf *out, struct error *err) ITD_MUST_USE;

@@ -221,7 +221,7 @@ static int read_cell(struct reading *r, size_t field, struct train_row *row, boo
 
 static int read_row(struct reading *r, struct error *err) {
   struct train_rows *rows = r->rows;
-  struct train_row row = {.index = (uint32_t)rows->count};
+  struct train_row row = {.index = (uint32_t)rows->count, .line = r->csv.line};
   bool is_labelled = false;
   if (r->record.count != r->field_count)
     return error_set(err, ITD_EINVAL, "%s:%llu: %zu fields, and the first line has %zu", rows->file,

@@ -30,6 +30,7 @@ struct train_row {
   uint64_t key;  // of the lead's text
   uint32_t lead; // 0 …, by key
   uint32_t index;
+  uint64_t line; // of the file, where it begins
   bool came;
   enum train_part part;
 };

@@ -172,6 +172,16 @@ int train_compare(struct training *t, struct bytes model_json, struct error *err
   return rc;
 }
 
+void train_scores(const struct training *t, struct buf *out) {
+  buf_printf(out, "line,part,label,margin\n");
+  for (size_t i = 0; i < t->rows.count; i++) {
+    const struct train_row *row = &t->rows.row[i];
+    if (row->part == TRAIN_DROPPED) continue;
+    buf_printf(out, "%llu,%s,%d,%.17g\n", (unsigned long long)row->line, train_part_name(row->part), row->came,
+               (double)t->chosen->margins[i]);
+  }
+}
+
 // ---- the folder ----
 static int sync_folder(const char *path, struct error *err) {
   int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
