@@ -270,6 +270,18 @@ describe("payloads that an import's mapping refuses", function()
     assert.equal(2, #ids())
   end)
 
+  it("are kept in the end by a disk that fails now and then", function()
+    start { env = { INTENTD_DISK_FAULTS = "write:quarantine/*:2+3:part+ENOSPC;sync:quarantine/*:2:EIO" } }
+    local many = {}
+    for i = 1, 600 do many[i] = ('{"id":"%d","action":"x"}'):format(i) end
+    holds(import(write("log.jsonl", table.concat(many, "\n") .. "\n")), "the quarantine keeps 600 of these payloads")
+    assert.equal(600, #ids())
+    daemon:kill()
+    daemon:restart { env = {} }
+    assert.equal(600, #ids())
+    holds(import "log.jsonl", "keeps 600 of these payloads, 600 of them from before")
+  end)
+
   it("wait for a daemon that is away", function()
     start()
     local many = {}
