@@ -13,7 +13,8 @@ static const struct word {
 } words[] = {{"list", model_list, 0, 1},
              {"show", model_show, 1, 2},
              {"quality", model_quality, 0, 1},
-             {"shadow", model_shadow, 2, 2}};
+             {"shadow", model_shadow, 2, 2},
+             {"retrain", model_retrain, 0, 1}};
 #define WORDS (sizeof words / sizeof *words)
 
 const char *model_folder(const struct args *args) {
@@ -55,12 +56,15 @@ static const struct option options[] = {
     {"horizon", "TIME", "quality, shadow: 12h, 30d: how long after a decision --label may come"},
     {"since", "T", "shadow: decisions from then on: a time, or how long ago (90d)"},
     {"by", "PERIOD", "quality: week, month or all (default month)"},
+    {"policy", "DIR", "retrain: the policy whose signal set the rows are of: policies/NAME"},
+    {"without", "a,b", "retrain: features that the candidate does not get, as intent train has it"},
+    {"candidates", "DIR", "retrain: the folder for what it trains (default candidates)"},
     {"triggers", NULL, "quality: only say which retraining triggers of the policy fire; exit code 1: one does"},
     {0}};
 
 const struct command command_model = {
     .name = "model",
-    .operands = "list|show|quality|shadow [NAME [VERSION]]",
+    .operands = "list|show|quality|shadow|retrain [NAME [VERSION]]",
     .operands_min = 1,
     .operands_max = 4,
     .summary = "the models that there are, what is in one, and how good it proved",
@@ -72,7 +76,11 @@ const struct command command_model = {
         "AUC, calibration and lift over time, beside what they were at training. Reads the journal of --data and "
         "writes nothing.\n"
         "shadow NAME VERSION: what a version that decides nothing would have said of the same decisions, beside the "
-        "one that decided.\n\n"
+        "one that decided.\n"
+        "retrain [NAME]: where a retraining trigger of the policy fires, trains a candidate on the journal and shows "
+        "it in "
+        "the shadow;\n"
+        "it lies in --candidates, where no daemon looks. Exit code 1: a trigger fired.\n\n"
         "  intent model list --models policies/models\n"
         "  intent model show b2b_fit 1\n"
         "  intent model quality b2b_engagement --data data --by week\n"

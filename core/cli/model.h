@@ -6,6 +6,7 @@ int model_list(const struct args *args);
 int model_show(const struct args *args);
 int model_quality(const struct args *args);
 int model_shadow(const struct args *args);
+int model_retrain(const struct args *args);
 int model_triggers(const struct args *args); // quality --triggers
 // What the words share.
 const char *model_folder(const struct args *args); // --models, else policies/models when there is one, else models
