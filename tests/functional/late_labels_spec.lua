@@ -2,6 +2,7 @@
 --- counted one by one.
 local harness = require "harness"
 local json = require "dkjson"
+local lfs = require "lfs"
 local lives = require "lives"
 local socket = require "socket"
 
@@ -307,6 +308,37 @@ describe("late labels (SEED=" .. SEED .. ")", function()
       local m = label.metrics[1]
       assert.is_true(m.metric == "auc" and math.abs(m.live + m.shadow - 1) < 1e-9, m.live .. " and " .. m.shadow)
     end
+  end)
+
+  it("trains a candidate where a trigger fires, and puts nothing in force", function()
+    local plugin = harness.bin .. "/plugins/train_xgboost.so"
+    if not lfs.attributes(plugin) then pending "libxgboost-dev is not installed" return end
+    local policies = harness.policies()
+    harness.edit(policies .. "/signals/b2b/signals.lua", "  personal = {", LABELS)
+    harness.edit(policies .. "/b2b_saas/policy.lua", '  team = "sales_team"',
+      '  retrain = { { model = "b2b_engagement", label = "docs_3d", auc_under = 0.99, least = 5, over = "60d", why = "Old." } },\n  team = "sales_team"')
+    local daemon = harness.start { clock = "event", seed = harness.SEED, policies = policies }
+    local _, told, sent = intent("simulate", "--leads", 600, "--send", "--data", daemon.data) -- leads that begin one after the other
+    assert.equal(0, sent, told)
+    local candidates = daemon.folder .. "/candidates"
+    local function retrain()
+      return intent("model", "retrain", "--data", daemon.data, "--policy", policies .. "/b2b_saas", "--candidates", candidates,
+        "--models", policies .. "/models", "--without", "docs_views_30d")
+    end
+    local before = daemon:admin():must "policy.status"
+    for version = 2, 3 do -- the next one each time
+      local text, said, code = retrain()
+      assert.equal(1, code, said)
+      assert.is_truthy(text:find("b2b_engagement: what decided (its score engagement) and what version " .. version, 1, true), text)
+      local made = json.decode(harness.read(("%s/b2b_engagement/%d/model.json"):format(candidates, version)))
+      assert.is_truthy(made.rationale:find "auc_under of version 1 is 0", made.rationale)
+      for _, feature in ipairs(made.features) do assert.is_nil(feature.name:find "industry") end -- of the profile
+    end
+    assert.is_nil(lfs.attributes(policies .. "/models/b2b_engagement/2"))
+    assert.same(before, daemon:admin():must "policy.status")
+    local _, said, code = intent("model", "retrain", "--data", daemon.data)
+    assert.equal(2, code)
+    assert.is_truthy(said:find("needs --policy", 1, true), said)
   end)
 
   it("keeps the days that retention let go", function()
