@@ -2,6 +2,8 @@
 
 #include "base/buf.h"
 #include "base/suggest.h"
+#include "cli/folder.h"
+#include "store/versions.h"
 
 #include <unistd.h>
 
@@ -10,10 +12,8 @@ static const struct word {
   const char *word;
   int (*run)(const struct args *args);
   unsigned least, most;
-} words[] = {{"list", model_list, 0, 1},
-             {"show", model_show, 1, 2},
-             {"quality", model_quality, 0, 1},
-             {"shadow", model_shadow, 2, 2},
+} words[] = {{"list", model_list, 0, 1},         {"show", model_show, 1, 2},       {"activate", model_activate, 2, 2},
+             {"rollback", model_rollback, 1, 1}, {"quality", model_quality, 0, 1}, {"shadow", model_shadow, 2, 2},
              {"retrain", model_retrain, 0, 1}};
 #define WORDS (sizeof words / sizeof *words)
 
@@ -26,6 +26,49 @@ const char *model_folder(const struct args *args) {
 int model_exit_of(int status) {
   return status == ITD_ENOTFOUND || status == ITD_ECORRUPT || status == ITD_EMODEL ? COMMAND_NO : COMMAND_USAGE;
 }
+
+// ---- as files ----
+
+static void take_newest(void *context, uint32_t number, const struct policy *policy) {
+  (void)number;
+  struct model_search *search = context;
+  if (search->policy) policy_release(search->policy);
+  search->policy = (struct policy *)(uintptr_t)policy;
+  policy_retain(search->policy);
+}
+
+static int load_policy(const struct args *args, const char *dir, struct policy **policy, struct error *err) {
+  struct folder folder;
+  struct policy_report report = {0};
+  int status = folder_find_at(args, dir, &folder, err);
+  if (status < 0) return status;
+  status = folder_load(&folder, policy, &report, err);
+  policy_report_deinit(&report);
+  folder_deinit(&folder);
+  return status;
+}
+
+int model_search_open(const struct args *args, struct model_search *f) {
+  const char *data = args_text(args, "data"), *policy = args_text(args, "policy");
+  struct error err = {0};
+  *f = (struct model_search){.places = {.models_dir = model_folder(args), .data_dir = data}};
+  int status = data ? model_history_read(data, &f->history, &err) : 0;
+  if (status == 0 && data) f->places.history = &f->history;
+  if (status == 0 && policy) status = load_policy(args, policy, &f->policy, &err);
+  if (status == 0 && data && !policy) status = versions_walk(data, take_newest, f, &err);
+  f->places.policy = f->policy;
+  if (status == 0) return 0;
+  model_search_close(f);
+  return command_fail(args, model_exit_of(status), &err);
+}
+
+void model_search_close(struct model_search *f) {
+  model_history_deinit(&f->history);
+  if (f->policy) policy_release(f->policy);
+  *f = (struct model_search){0};
+}
+
+// ---- the command ----
 
 static int run(const struct args *args) {
   const char *names[WORDS], *word = args->operand[0];
@@ -49,14 +92,18 @@ static int run(const struct args *args) {
 }
 
 static const struct option options[] = {
+    {"data", "DIR",
+     "the data directory (default ./data): list and show say what was in force there; activate and rollback ask the "
+     "daemon that runs on it; quality and shadow read its journal, of a copy too"},
     {"models", "DIR", "the folder of models (default policies/models when it is there, else models)"},
-    {"data", "DIR", "quality, shadow: the data directory, or a copy of it (default ./data)"},
+    {"scripts", "DIR", "the library that --policy is loaded with"},
+    {"why", "TEXT", "activate, rollback: the reason, which the journal keeps"},
     {"label", "EVENT",
      "quality, shadow: what the scores foretell, in place of the labels that the signal set declares"},
     {"horizon", "TIME", "quality, shadow: 12h, 30d: how long after a decision --label may come"},
     {"since", "T", "shadow: decisions from then on: a time, or how long ago (90d)"},
     {"by", "PERIOD", "quality: week, month or all (default month)"},
-    {"policy", "DIR", "retrain: the policy whose signal set the rows are of: policies/NAME"},
+    {"policy", "DIR", "list, show: hold them against this policy's files; retrain: whose signal set the rows are of"},
     {"without", "a,b", "retrain: features that the candidate does not get, as intent train has it"},
     {"candidates", "DIR", "retrain: the folder for what it trains (default candidates)"},
     {"triggers", NULL, "quality: only say which retraining triggers of the policy fire; exit code 1: one does"},
@@ -64,13 +111,22 @@ static const struct option options[] = {
 
 const struct command command_model = {
     .name = "model",
-    .operands = "list|show|quality|shadow|retrain [NAME [VERSION]]",
+    .operands = "list|show|activate|rollback|quality|shadow|retrain [NAME [VERSION]]",
     .operands_min = 1,
     .operands_max = 4,
-    .summary = "the models that there are, what is in one, and how good it proved",
+    .summary = "the models that there are, which is in force and how good it proved; put a version in force, go back",
     .help =
-        "list: every model and version in the folder, how it was made and how good it is.\n"
-        "show NAME [VERSION]: what model.json says, in readable form; without VERSION the highest one.\n"
+        "list [NAME]: every version in the folder, and with --data DIR every one that was ever in force there: which "
+        "is, since when, by whom\n"
+        "and why, and what does not load or does not fit the policy. While a daemon runs on DIR it answers.\n"
+        "show NAME [VERSION]: what model.json says, in readable form, and whether each feature is as the policy has "
+        "it. Without VERSION the one\n"
+        "in force, else the highest.\n"
+        "activate NAME VERSION --why TEXT: the daemon on DIR puts that version in force under the policy that is in "
+        "force, on all shards\n"
+        "between two events of each, or says what does not fit (exit code 1) and changes nothing. It stays over "
+        "restarts.\n"
+        "rollback NAME --why TEXT: the version that was in force before, also when the folder has it no longer.\n"
         "quality [NAME[@VERSION]]: how the scores of decisions stood against what came of them, by the labels of the "
         "signal set:\n"
         "AUC, calibration and lift over time, beside what they were at training. Reads the journal of --data and "
@@ -78,11 +134,12 @@ const struct command command_model = {
         "shadow NAME VERSION: what a version that decides nothing would have said of the same decisions, beside the "
         "one that decided.\n"
         "retrain [NAME]: where a retraining trigger of the policy fires, trains a candidate on the journal and shows "
-        "it in "
-        "the shadow;\n"
+        "it in the shadow;\n"
         "it lies in --candidates, where no daemon looks. Exit code 1: a trigger fired.\n\n"
-        "  intent model list --models policies/models\n"
-        "  intent model show b2b_fit 1\n"
+        "  intent model list --data data\n"
+        "  intent model show b2b_fit 2 --data data\n"
+        "  intent model activate b2b_fit 2 --why \"ranks better on the last two months\" --data data\n"
+        "  intent model rollback b2b_fit --why \"sales got too many calls\" --data data\n"
         "  intent model quality b2b_engagement --data data --by week\n"
         "  intent model shadow b2b_engagement 2 --data data\n"
         "  intent model quality --data data --triggers || mail -s \"a model has aged\" data-team",

@@ -1,6 +1,5 @@
 #include "model/trees.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,14 +20,8 @@ struct misfits {
   size_t used, count, left_out;
 };
 
-static void ITD_PRINTF(2, 3) misfit_add(struct misfits *all, const char *format, ...) {
-  char one[300];
-  va_list args;
-  va_start(args, format);
-  int n = vsnprintf(one, sizeof(one), format, args);
-  va_end(args);
-  CHECK(n >= 0);
-  size_t size = (size_t)n < sizeof(one) ? (size_t)n : sizeof(one) - 1;
+static void misfit_add(struct misfits *all, const char *one) {
+  size_t size = strlen(one);
   all->count++;
   if (all->left_out > 0 || all->used + 2 + size >= sizeof(all->text)) {
     all->left_out++;
@@ -48,29 +41,41 @@ static const char *nearest_feature(const struct feature_set *set, const char *na
   return found;
 }
 
-// Where the term's feature lies in the set; adds a misfit and returns -1 when it is not there as the model needs it.
-static int find_feature(const struct term *term, const struct feature_set *set, struct misfits *misfits) {
+#define PROBLEM_MAX 300
+
+// Where the term's feature lies in the set; -1 and what is wrong when it is not there as the model needs it.
+static int find_feature(const struct term *term, const struct feature_set *set, char problem[PROBLEM_MAX]) {
   int at = feature_find(set, bytes_str(term->feature));
   if (at < 0) {
     const char *near = nearest_feature(set, term->feature);
-    if (near)
-      misfit_add(misfits, "'%s' is not declared (did you mean '%s'?)", term->feature, near);
-    else
-      misfit_add(misfits, "'%s' is not declared", term->feature);
+    snprintf(problem, PROBLEM_MAX, "'%s' is not declared%s%s%s", term->feature, near ? " (did you mean '" : "",
+             near ? near : "", near ? "'?)" : "");
     return -1;
   }
   const struct feature_info *info = feature_info(set, (size_t)at);
   if (info->is_text != (term->form == TERM_LEVELS)) {
-    misfit_add(misfits, "'%s' is a %s, the model wants a %s", term->feature, info->is_text ? "text" : "number",
-               info->is_text ? "number" : "text");
+    snprintf(problem, PROBLEM_MAX, "'%s' is a %s, the model wants a %s", term->feature,
+             info->is_text ? "text" : "number", info->is_text ? "number" : "text");
     return -1;
   }
   if (!term->any_definition && term->definition != info->definition_hash) {
-    misfit_add(misfits, "'%s' has definition %016llx, the model was made for %016llx", term->feature,
-               (unsigned long long)info->definition_hash, (unsigned long long)term->definition);
+    snprintf(problem, PROBLEM_MAX, "'%s' has definition %016llx, the model was made for %016llx", term->feature,
+             (unsigned long long)info->definition_hash, (unsigned long long)term->definition);
     return -1;
   }
   return at;
+}
+
+size_t model_match(const struct model *model, const struct feature_set *set,
+                   void (*each)(void *context, const char *feature, const char *problem), void *context) {
+  size_t problems = 0;
+  for (size_t t = 0; t < model->term_count; t++) {
+    char problem[PROBLEM_MAX];
+    bool fits = find_feature(&model->terms[t], set, problem) >= 0;
+    problems += !fits;
+    if (each) each(context, model->terms[t].feature, fits ? NULL : problem);
+  }
+  return problems;
 }
 
 int model_bind(const struct model *model, const struct feature_set *set, struct model_bound **out, struct error *err) {
@@ -78,7 +83,9 @@ int model_bind(const struct model *model, const struct feature_set *set, struct 
   struct model_bound *bound = xmalloc(sizeof(*bound) + model->term_count * sizeof(bound->feature_of[0]));
   bound->model = model;
   for (size_t t = 0; t < model->term_count; t++) {
-    int at = bound->feature_of[t] = find_feature(&model->terms[t], set, &misfits);
+    char problem[PROBLEM_MAX];
+    int at = bound->feature_of[t] = find_feature(&model->terms[t], set, problem);
+    if (at < 0) misfit_add(&misfits, problem);
     bound->is_profile[t] = at >= 0 && feature_info(set, (size_t)at)->class == FEATURE_PROFILE;
   }
   if (misfits.count == 0) {

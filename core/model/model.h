@@ -65,6 +65,10 @@ int model_parse(struct bytes model_json, struct bytes weights_json, struct model
 void model_free(struct model *model); // NULL does nothing
 const struct model_info *model_info(const struct model *model);
 
+// Calls `each` (may be NULL) for every feature of the model, in its order: `problem` is NULL where the set has it as the model
+// needs it. Returns how many it has not.
+size_t model_match(const struct model *model, const struct feature_set *set,
+                   void (*each)(void *context, const char *feature, const char *problem), void *context);
 // Ties the model's terms to a set's features. ITD_EMODEL lists every feature that is missing (with "did you mean"),
 // differs in definition, or is text where the model wants a number or the other way round; what the text has no room
 // for is counted. `bound` is immutable, keeps a pointer to the model, which must outlive it, and speaks of places in

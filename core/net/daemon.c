@@ -69,7 +69,7 @@ void daemon_put_status(struct daemon *daemon, struct buf *out) {
   mp_put_cstr(out, "version");
   mp_put_cstr(out, info->version);
   mp_put_cstr(out, "hash");
-  mp_put_cstr(out, info->hash);
+  mp_put_cstr(out, info->text_hash);
   mp_put_cstr(out, "number");
   mp_put_uint(out, daemon->release.number);
   mp_put_cstr(out, "signals");
@@ -402,6 +402,7 @@ static void teardown(struct daemon *daemon) {
   store_close(daemon->store);
   edition_release(daemon->edition);
   if (daemon->release.policy) policy_release(daemon->release.policy);
+  model_history_deinit(&daemon->models);
   source_counts_free(daemon->source_counts);
   baselines_free(daemon->intake.baselines);
   event_base_free(daemon->control);

@@ -255,6 +255,21 @@ static void put_quality(struct daemon *daemon, struct buf *out) {
   if (policy) policy_release(policy);
 }
 
+static void put_models(struct daemon *daemon, struct buf *out) {
+  struct policy_model_use use;
+  prometheus_family(out, "intentd_model_info", "gauge", "the models in force; always 1");
+  prometheus_family(out, "intentd_model_since_seconds", "gauge", "when the model came into force, seconds since 1970");
+  pthread_mutex_lock(&daemon->lock);
+  for (size_t role = 0; daemon->release.policy && role < policy_roles(); role++) {
+    if (!policy_model_of(daemon->release.policy, role, &use)) continue;
+    const struct model_use *since = model_history_in_force(&daemon->models, use.model.name);
+    const char *labels[] = {"role", use.role, "name", use.model.name, "version", use.model.version, NULL};
+    prometheus_count(out, "intentd_model_info", labels, 1);
+    prometheus_number(out, "intentd_model_since_seconds", labels, since ? (double)since->at_ms / 1000 : 0);
+  }
+  pthread_mutex_unlock(&daemon->lock);
+}
+
 static void put_release(struct daemon *daemon, struct buf *out) {
   prometheus_family(out, "intentd_release_info", "gauge", "the policy in force; always 1");
   pthread_mutex_lock(&daemon->lock);
@@ -280,6 +295,7 @@ static void put_release(struct daemon *daemon, struct buf *out) {
   prometheus_family(out, "intentd_reload_failed", "gauge",
                     "1: the policy's files do not load, what runs is an older version");
   prometheus_count(out, "intentd_reload_failed", NULL, is_behind);
+  put_models(daemon, out);
 }
 
 static void put_backfill(struct daemon *daemon, struct buf *out) {

@@ -16,7 +16,7 @@
 
 struct step {
   const struct release *release;
-  const char *why;
+  const struct release_cause *cause;
   int status;
   struct error *err;
 };
@@ -28,7 +28,7 @@ static void prepare_on(struct shard *shard, void *context) {
 
 static void use_on(struct shard *shard, void *context) {
   const struct step *step = context;
-  intake_use(shard->intake, step->why);
+  intake_use(shard->intake, step->cause->why, step->cause->by);
 }
 
 static uint32_t models_number(const struct policy *policy) {
@@ -40,15 +40,29 @@ static uint32_t models_number(const struct policy *policy) {
   return (uint32_t)h;
 }
 
-// Prepares on every shard, and only when all are ready switches each between two of its events.
-static int switch_all(struct daemon *daemon, struct release *release, const char *why, struct error *err) {
+static struct model_use line_of(const struct release *release, const struct release_cause *cause) {
+  return (struct model_use){.at_ms = clock_wall_ms(),
+                            .how = cause->how,
+                            .number = release->number,
+                            .by = (char *)(uintptr_t)(cause->by ? cause->by : ""),
+                            .why = (char *)(uintptr_t)cause->why};
+}
+
+// Prepares on every shard, and only when all are ready switches each between two of its events. `models`: the history, which
+// gets what the release changes, on disk before the first shard switches; NULL: it is the release that was in force already.
+static int switch_all(struct daemon *daemon, struct release *release, const struct release_cause *cause,
+                      struct model_history *models, struct error *err) {
   int status = store_version_put(daemon->store, release->policy, &release->number, err);
   if (status < 0) return status;
-  struct step step = {.release = release, .why = why, .err = err};
+  struct step step = {.release = release, .cause = cause, .err = err};
   for (unsigned s = 0; s < daemon->shards; s++) {
     shard_call(daemon->threads[s], prepare_on, &step);
     if (step.status < 0) return step.status;
   }
+  struct model_use line = line_of(release, cause);
+  if (models && model_history_note(models, release->policy, &line) > 0)
+    status = model_history_write(daemon->config->data, models, err);
+  if (status < 0) return status;
   for (unsigned s = 0; s < daemon->shards; s++) shard_call(daemon->threads[s], use_on, &step);
   return 0;
 }
@@ -94,24 +108,41 @@ static struct policy *in_force(const struct daemon *daemon) {
   return last ? store_version(daemon->store, last) : NULL;
 }
 
-// Takes the edition over when it succeeds.
-static int put_in_force(struct daemon *daemon, struct policy *policy, struct edition *edition, const char *why,
+static int put_in_force(struct daemon *daemon, struct policy *policy, const struct release_cause *cause,
                         struct error *err) {
   struct release release = {
       .policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy)};
+  struct model_history models = {0};
+  model_history_copy(&models, &daemon->models);
   int status = late_note(daemon, in_force(daemon), policy, err);
-  if (status == 0) status = switch_all(daemon, &release, why, err);
-  if (status < 0) return status;
-  use_edition(daemon, edition);
+  if (status == 0) status = switch_all(daemon, &release, cause, &models, err);
+  if (status < 0) {
+    model_history_deinit(&models);
+    return status;
+  }
+  policy_retain(policy);
   pthread_mutex_lock(&daemon->lock);
   if (daemon->release.policy) policy_release(daemon->release.policy);
   daemon->release = release;
   daemon->release_since_ms = clock_wall_ms();
+  model_history_deinit(&daemon->models);
+  daemon->models = models;
+  pthread_mutex_unlock(&daemon->lock);
+  log_line(LOG_INFO, "release", "policy=%s version=%s number=%u signals=%s why=%s by=%s", policy_info(policy)->name,
+           policy_info(policy)->version, release.number, policy_info(policy)->signals, log_quote(cause->why),
+           log_quote(cause->by ? cause->by : ""));
+  return 0;
+}
+
+// Takes the edition over when it succeeds. What is on disk is then what runs.
+static int put_with_sources(struct daemon *daemon, struct policy *policy, struct edition *edition,
+                            const struct release_cause *cause, struct error *err) {
+  int status = put_in_force(daemon, policy, cause, err);
+  if (status < 0) return status;
+  use_edition(daemon, edition);
+  pthread_mutex_lock(&daemon->lock);
   daemon->reload_error = (struct error){0};
   pthread_mutex_unlock(&daemon->lock);
-  policy_retain(policy);
-  log_line(LOG_INFO, "release", "policy=%s version=%s number=%u signals=%s why=%s", policy_info(policy)->name,
-           policy_info(policy)->version, release.number, policy_info(policy)->signals, log_quote(why));
   return 0;
 }
 
@@ -124,30 +155,38 @@ static int check_storage(struct daemon *daemon, struct error *err) {
 }
 
 // A policy that was just loaded, with its sources: both or neither.
-int release_put(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
+static int put_loaded_in_force(struct daemon *daemon, struct policy *policy, const struct release_cause *cause,
+                               struct error *err) {
   struct edition *edition = NULL;
   int status = check_storage(daemon, err);
   if (status == 0) status = open_edition(daemon, policy, &edition, err);
   if (status < 0) return status;
-  status = put_in_force(daemon, policy, edition, why, err);
+  status = put_with_sources(daemon, policy, edition, cause, err);
   if (status < 0) edition_release(edition);
   return status;
 }
 
+int release_put(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
+  const struct release_cause cause = {.how = MODEL_RELOAD, .why = why};
+  return put_loaded_in_force(daemon, policy, &cause, err);
+}
+
 // A version from before, which must not fail for its sources: without them the rest serves.
-static int put_kept_in_force(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
+static int put_kept_in_force(struct daemon *daemon, struct policy *policy, const struct release_cause *cause,
+                             struct error *err) {
   struct edition *edition = NULL;
   struct error broken = {0};
   if (open_edition(daemon, policy, &edition, &broken) < 0)
     log_line(LOG_ERROR, "sources_broken", "why=%s note=\"POST /v1/source answers 404\"", log_quote(broken.text));
-  int status = put_in_force(daemon, policy, edition, why, err);
+  int status = put_with_sources(daemon, policy, edition, cause, err);
   if (status < 0) edition_release(edition);
   return status;
 }
 
 int release_again(struct daemon *daemon, struct error *err) {
   struct release release = daemon->release;
-  int status = switch_all(daemon, &release, "recovered", err);
+  const struct release_cause cause = {.how = MODEL_START, .why = "recovered"};
+  int status = switch_all(daemon, &release, &cause, NULL, err);
   pthread_mutex_lock(&daemon->lock);
   if (status == 0) daemon->release = release;
   pthread_mutex_unlock(&daemon->lock);
@@ -164,8 +203,13 @@ static void put_problem(const struct policy_problem *p) {
 
 int release_load(const struct daemon *daemon, struct policy **policy, struct error *err) {
   const struct config *c = daemon->config;
-  struct policy_source source = {
-      .policies_dir = c->policies, .models_dir = c->models, .scripts_dir = c->scripts, .name = c->policy};
+  struct model_finder finder = {.dir = c->data, .history = &daemon->models};
+  const struct policy_models models = {model_finder_find, &finder};
+  struct policy_source source = {.policies_dir = c->policies,
+                                 .models_dir = c->models,
+                                 .scripts_dir = c->scripts,
+                                 .name = c->policy,
+                                 .models = &models};
   struct lua_limits limits = config_build_limits(c);
   struct policy_report report = {0};
   int status = policy_load(&source, &limits, policy, &report, err);
@@ -220,12 +264,25 @@ int daemon_reload(struct daemon *daemon, const char *why, bool allows_late, bool
 
 static uint64_t stamp_of_folders(const struct config *c);
 
+// What was written of models and never came into force goes: the journal says what did.
+static int read_models(struct daemon *daemon, struct policy *kept, uint32_t number, struct error *err) {
+  int status = model_history_read(daemon->config->data, &daemon->models, err);
+  if (status < 0 || !kept) return status;
+  const struct release release = {.policy = kept, .number = number};
+  const struct release_cause cause = {.how = MODEL_START, .why = "was in force when this was first written down"};
+  struct model_use line = line_of(&release, &cause);
+  if (!model_history_settle(&daemon->models, kept, &line)) return 0;
+  log_line(LOG_INFO, "models_settled", "number=%u note=\"the history of models is now what the journal says\"", number);
+  return model_history_write(daemon->config->data, &daemon->models, err);
+}
+
 // The version before instead of the files', because of `why`.
 static int start_kept(struct daemon *daemon, struct policy *kept, const char *because, const struct error *why,
                       struct error *err) {
   char text[128];
   snprintf(text, sizeof text, "start with the version before: the files %s", because);
-  int status = put_kept_in_force(daemon, kept, text, err);
+  const struct release_cause cause = {.how = MODEL_START, .why = text};
+  int status = put_kept_in_force(daemon, kept, &cause, err);
   pthread_mutex_lock(&daemon->lock);
   daemon->reload_error = *why;
   pthread_mutex_unlock(&daemon->lock);
@@ -236,13 +293,16 @@ int release_start(struct daemon *daemon, struct error *err) {
   daemon->files_before = stamp_of_folders(daemon->config);
   struct policy *policy = NULL, *kept = in_force(daemon);
   late_start(daemon, kept);
-  int status = release_load(daemon, &policy, err);
+  int status = read_models(daemon, kept, store_last_release(daemon->store), err);
+  if (status < 0) return status;
+  status = release_load(daemon, &policy, err);
   if (kept && strcmp(policy_info(kept)->name, daemon->config->policy) != 0) kept = NULL;
   struct error why = {0};
   int late = status == 0 && kept ? late_check(daemon, kept, policy, &why) : 0;
   if (status == 0) late = allow_late(kept, policy, late, daemon->config->policy_late == 1, &why);
   if (status == 0 && late == 0) {
-    status = release_put(daemon, policy, "start", err);
+    const struct release_cause start = {.how = MODEL_START, .why = "start"};
+    status = put_loaded_in_force(daemon, policy, &start, err);
   } else if (status == 0) {
     log_line(LOG_ERROR, "policy_late", "why=%s instead=%s", log_quote(why.text), policy_info(kept)->version);
     status = start_kept(daemon, kept, "read late features", &why, err);
@@ -357,4 +417,16 @@ void release_unwatch(struct daemon *daemon) {
   event_free(daemon->watch->timer);
   free(daemon->watch);
   daemon->watch = NULL;
+}
+
+int release_switch(struct daemon *daemon, struct policy *policy, const struct release_cause *cause, struct error *err) {
+  struct watch *watch = daemon->watch;
+  int status = check_storage(daemon, err);
+  if (status == 0) status = backfill_check(daemon, err);
+  if (status == 0) status = late_check(daemon, daemon->release.policy, policy, err);
+  if (status < 0) return status;
+  bool is_seen = watch && watch->loaded == look(daemon); // nothing on disk waits to be loaded
+  status = put_in_force(daemon, policy, cause, err);
+  if (status == 0 && is_seen) watch->loaded = watch->seen = look(daemon); // another model's files are looked at now
+  return status;
 }

@@ -21,3 +21,8 @@ bool quarantine_fix_call(const struct call *call);
 bool quarantine_replay_call(const struct call *call);
 // serve_quarantine_add.c
 bool quarantine_add_call(const struct call *call);
+
+// serve_models.c
+bool model_list_call(const struct call *call);
+bool model_activate_call(const struct call *call);
+bool model_rollback_call(const struct call *call);

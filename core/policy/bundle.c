@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { NAME_MAX_BYTES = 63, ARCHIVE_FORMAT = 1 };
+enum { NAME_MAX_BYTES = 63, ARCHIVE_FIRST = 1, ARCHIVE_FORMAT = 2 }; // the second one holds the version apart
 
 // What the same text means: a lead's state is laid out by both.
 static const long long SEMANTICS = (long long)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
@@ -25,6 +25,8 @@ const char *const bundle_model_role[BUNDLE_MODELS] = {"fit", "engagement", "spli
 
 void bundle_init(struct bundle *b) {
   memset(b, 0, sizeof *b);
+  b->format = ARCHIVE_FORMAT;
+  b->semantics = SEMANTICS;
   arena_init(&b->arena);
 }
 
@@ -269,15 +271,65 @@ static int split_spec(struct bundle *b, const char *spec, const char **name, con
   return 0;
 }
 
+static void watch_model(struct bundle *b, const char *models_dir, const char *name, const char *version,
+                        const char *weights) {
+  const char *folder = join(b, join(b, models_dir, name), version);
+  watch(b, join(b, folder, "model.json"));
+  watch(b, join(b, folder, weights));
+}
+
+// What the folder has under a version that was in force must be that version.
+static int check_same(struct bundle *b, const char *models_dir, const struct bundle_model *kept, struct error *err) {
+  struct buf json = {0}, weights = {0};
+  struct error gone = {0}; // it may be: what was in force is kept elsewhere
+  const char *second;
+  int status = registry_read(models_dir, kept->name, kept->version, &json, &weights, &second, &gone);
+  bool is_same = bytes_eq(kept->model_json, buf_bytes(&json)) && bytes_eq(kept->weights_json, buf_bytes(&weights));
+  if (status == 0) watch_model(b, models_dir, kept->name, kept->version, second);
+  buf_deinit(&json), buf_deinit(&weights);
+  if (status != 0 || is_same) return 0;
+  return error_set(err, ITD_EMODEL,
+                   "models/%s/%s: is not the model that was in force under this version, which never changes: give the "
+                   "change a version of its own, and put these files back",
+                   kept->name, kept->version);
+}
+
+// A version that is or was in force, as it was then. 1: there is one; 0: none; or an error.
+static int find_kept(struct bundle *b, const struct policy_source *source, struct bundle_model *model,
+                     struct error *err) {
+  if (!source->models) return 0;
+  struct buf json = {0}, weights = {0};
+  char *version = NULL;
+  int status =
+      source->models->find(source->models->context, model->name, model->version, &version, &json, &weights, err);
+  if (status > 0) {
+    model->version = arena_str(&b->arena, bytes_str(version));
+    model->model_json = arena_copy(&b->arena, buf_bytes(&json));
+    model->weights_json = arena_copy(&b->arena, buf_bytes(&weights));
+  }
+  free(version);
+  buf_deinit(&json), buf_deinit(&weights);
+  return status;
+}
+
+static int choose_highest(struct bundle *b, const char *models_dir, struct bundle_model *model, struct error *err) {
+  char *highest = NULL;
+  int status = registry_highest(models_dir, model->name, &highest, err);
+  if (status != 0) return status;
+  model->version = arena_str(&b->arena, bytes_str(highest));
+  free(highest);
+  watch(b, join(b, models_dir, model->name));
+  return 0;
+}
+
 // The bytes of a model, and its files among those that are watched.
 static int read_model(struct bundle *b, const char *models_dir, struct bundle_model *model, struct error *err) {
   struct buf json = {0}, weights = {0};
   const char *second;
-  int status = registry_read(models_dir, model->name, model->version, &json, &weights, &second, err);
+  int status = model->version ? 0 : choose_highest(b, models_dir, model, err);
+  if (status == 0) status = registry_read(models_dir, model->name, model->version, &json, &weights, &second, err);
   if (status == 0) {
-    const char *folder = join(b, join(b, models_dir, model->name), model->version);
-    watch(b, join(b, folder, "model.json"));
-    watch(b, join(b, folder, second));
+    watch_model(b, models_dir, model->name, model->version, second);
     model->model_json = arena_copy(&b->arena, buf_bytes(&json));
     model->weights_json = arena_copy(&b->arena, buf_bytes(&weights));
   }
@@ -285,21 +337,57 @@ static int read_model(struct bundle *b, const char *models_dir, struct bundle_mo
   return status;
 }
 
-int bundle_add_model(struct bundle *b, int role, const char *models_dir, const char *spec, struct error *err) {
+int bundle_add_model(struct bundle *b, int role, const struct policy_source *source, const char *spec,
+                     struct error *err) {
   struct bundle_model model = {0};
   int status = split_spec(b, spec, &model.name, &model.version, err);
   if (status != 0) return status;
-  if (!model.version) {
-    char *highest = NULL;
-    status = registry_highest(models_dir, model.name, &highest, err);
-    if (status != 0) return status;
-    model.version = arena_str(&b->arena, bytes_str(highest));
-    free(highest);
-    watch(b, join(b, models_dir, model.name));
-  }
-  status = read_model(b, models_dir, &model, err);
+  status = find_kept(b, source, &model, err);
+  if (status < 0) return status;
+  status = status > 0 ? check_same(b, source->models_dir, &model, err) : read_model(b, source->models_dir, &model, err);
   if (status == 0) b->model[role] = model;
   return status;
+}
+
+static struct bundle_model copy_model(struct bundle *b, const struct policy_model *from) {
+  return (struct bundle_model){.name = arena_str(&b->arena, bytes_str(from->name)),
+                               .version = arena_str(&b->arena, bytes_str(from->version)),
+                               .model_json = arena_copy(&b->arena, from->model_json),
+                               .weights_json = arena_copy(&b->arena, from->weights_json)};
+}
+
+void bundle_copy(struct bundle *b, const struct bundle *from) {
+  b->name = arena_str(&b->arena, bytes_str(from->name));
+  memcpy(b->version, from->version, sizeof b->version);
+  b->format = from->format;
+  b->semantics = from->semantics;
+  for (size_t i = 0; i < from->count; i++) {
+    struct lua_module module = module_at(b, arena_str(&b->arena, bytes_str(from->modules[i].path)));
+    module.name = arena_str(&b->arena, bytes_str(from->modules[i].name));
+    module.text = arena_copy(&b->arena, from->modules[i].text);
+    add_module(b, module);
+  }
+  for (int role = 0; role < BUNDLE_MODELS; role++) {
+    const struct bundle_model *m = &from->model[role];
+    const struct policy_model model = {m->name, m->version, m->model_json, m->weights_json};
+    if (m->name) b->model[role] = copy_model(b, &model);
+  }
+  for (size_t i = 0; i < from->watched_count; i++) watch(b, from->watched[i]);
+  b->built = arena_copy(&b->arena, from->built);
+}
+
+void bundle_replace_model(struct bundle *b, int role, const struct policy_model *model, const char *models_dir) {
+  b->format = ARCHIVE_FORMAT; // the version says nothing of the models any more
+  b->model[role] = copy_model(b, model);
+  if (!models_dir) return;
+  const char *all = join(b, models_dir, model->name), *mine = join(b, all, ""), *folder = join(b, all, model->version);
+  size_t kept = 0;
+  for (size_t i = 0; i < b->watched_count; i++)
+    if (!starts_with(b->watched[i], mine)) b->watched[kept++] = b->watched[i];
+  b->watched_count = kept;
+  static const char *const files[] = {"model.json", "weights.json", "weights.txt"};
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+    if (access(join(b, folder, files[i]), F_OK) == 0) watch(b, join(b, folder, files[i]));
 }
 
 bool bundle_model_fits(const struct bundle *b, int role, const char *spec) {
@@ -330,22 +418,39 @@ static void add_model(struct sha256 *s, const struct bundle_model *m, int role) 
   add_sized(s, m->weights_json);
 }
 
-void bundle_hash(const struct bundle *b, char hex[65]) {
-  struct sha256 *s = sha256_new();
-  sha256_begin(s);
+static void add_text(struct sha256 *s, const struct bundle *b) {
   char head[64];
-  snprintf(head, sizeof head, "intentd policy, semantics %lld", SEMANTICS);
+  snprintf(head, sizeof head, "intentd policy, semantics %lld", b->semantics);
   add_sized(s, bytes_str(head));
   add_sized(s, bytes_str(b->name));
   for (size_t i = 0; i < b->count; i++) {
     add_sized(s, bytes_str(b->modules[i].path));
     add_sized(s, b->modules[i].text);
   }
-  for (int role = 0; role < BUNDLE_MODELS; role++) add_model(s, &b->model[role], role);
+}
+
+static void end_hash(struct sha256 *s, char hex[65]) {
   uint8_t digest[SHA256_SIZE];
   sha256_end(s, digest);
   sha256_free(s);
   hex_encode(bytes_of(digest, sizeof digest), hex);
+}
+
+void bundle_name_version(struct bundle *b) {
+  if (b->version[0]) return;
+  struct sha256 *s = sha256_new();
+  sha256_begin(s);
+  add_text(s, b);
+  end_hash(s, b->version);
+}
+
+void bundle_hash(const struct bundle *b, char hex[65]) {
+  struct sha256 *s = sha256_new();
+  sha256_begin(s);
+  add_text(s, b);
+  for (int role = 0; role < BUNDLE_MODELS; role++) add_model(s, &b->model[role], role);
+  if (b->format != ARCHIVE_FIRST) add_sized(s, bytes_str(b->version));
+  end_hash(s, hex);
 }
 
 // ---- archive ----
@@ -371,9 +476,11 @@ static void digest_of(struct bytes b, char hex[2 * SHA256_SIZE + 1]) {
 void bundle_pack(const struct bundle *b, struct buf *out) {
   char hash[65];
   bundle_hash(b, hash);
-  mp_put_map(out, 8);
-  mp_put_cstr(out, "format"), mp_put_int(out, ARCHIVE_FORMAT);
-  mp_put_cstr(out, "semantics"), mp_put_int(out, SEMANTICS);
+  bool has_version = b->format != ARCHIVE_FIRST;
+  mp_put_map(out, has_version ? 9 : 8);
+  mp_put_cstr(out, "format"), mp_put_int(out, b->format);
+  mp_put_cstr(out, "semantics"), mp_put_int(out, b->semantics);
+  if (has_version) mp_put_cstr(out, "version"), mp_put_cstr(out, b->version);
   mp_put_cstr(out, "name"), mp_put_cstr(out, b->name);
   mp_put_cstr(out, "hash"), mp_put_cstr(out, hash);
   mp_put_cstr(out, "modules"), mp_put_array(out, (uint32_t)b->count);
@@ -469,7 +576,18 @@ static int unpack_built(struct bundle *b, struct bytes archive, struct error *er
   return 0;
 }
 
-int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) {
+static int check_semantics(const struct bundle *b, struct error *err) {
+  bool is_known = b->format == ARCHIVE_FIRST || b->format == ARCHIVE_FORMAT;
+  if (is_known && b->semantics == SEMANTICS) return 0;
+  return error_set(err, ITD_EVERSION,
+                   "policy archive: format %d, semantics %lld of features and %lld of policies; this program reads %d, "
+                   "%d and %d: use the program that wrote it",
+                   b->format, b->semantics >> 16, b->semantics & 0xffff, ARCHIVE_FORMAT, FEATURE_SEMANTICS,
+                   POLICY_SEMANTICS);
+}
+
+// `is_any`: of any semantics.
+static int unpack_head(struct bundle *b, struct bytes archive, bool is_any, struct error *err) {
   const struct mp_limits limits = {.depth_max = 4, .objects_max = 1u << 20, .bytes_max = BUNDLE_BYTES_MAX};
   size_t len = 0;
   if (mp_scan(archive, &limits, &len, NULL) != 1 || len != archive.n)
@@ -477,26 +595,40 @@ int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) {
   int64_t format = 0, semantics = 0;
   if (!find_whole(archive, "format", &format) || !find_whole(archive, "semantics", &semantics))
     return corrupt(err, "no format");
-  if (format != ARCHIVE_FORMAT || semantics != SEMANTICS) {
-    return error_set(
-        err, ITD_EVERSION,
-        "policy archive: format %lld, semantics %lld of features and %lld of policies; this program reads %d, "
-        "%d and %d: use the program that wrote it",
-        (long long)format, (long long)semantics >> 16, (long long)semantics & 0xffff, ARCHIVE_FORMAT, FEATURE_SEMANTICS,
-        POLICY_SEMANTICS);
-  }
+  b->format = format == (int)format ? (int)format : -1;
+  b->semantics = semantics;
+  int status = check_semantics(b, err);
+  if (status != 0 && !(is_any && (format == ARCHIVE_FIRST || format == ARCHIVE_FORMAT))) return status;
+  *err = (struct error){0};
+  struct bytes value, version;
+  if (format == ARCHIVE_FIRST) return 0;
+  if (!mp_find(archive, BYTES_LIT("version"), &value) || !mp_as_str(value, &version) || version.n != 64)
+    return corrupt(err, "no version");
+  memcpy(b->version, version.p, 64);
+  return 0;
+}
+
+static int unpack(struct bundle *b, struct bytes archive, bool is_any, struct error *err) {
+  int status = unpack_head(b, archive, is_any, err);
+  if (status != 0) return status;
   struct bytes value, hash;
   if (!mp_find(archive, BYTES_LIT("name"), &value)) return corrupt(err, "no name");
   struct mp m = mp_of(value);
   if (!read_text(b, &m, &b->name) || !bundle_name_ok(b->name)) return corrupt(err, "its name is none");
   if (!mp_find(archive, BYTES_LIT("modules"), &value) || !unpack_modules(b, value)) return corrupt(err, "modules");
   if (!mp_find(archive, BYTES_LIT("models"), &value) || !unpack_models(b, value)) return corrupt(err, "models");
-  int status = sort_modules(b, err);
+  status = sort_modules(b, err);
   if (status != 0) return status;
   char hex[65];
   bundle_hash(b, hex);
-  if (!mp_find(archive, BYTES_LIT("hash"), &value) || !mp_as_str(value, &hash) || !bytes_is(hash, hex)) {
+  if (!mp_find(archive, BYTES_LIT("hash"), &value) || !mp_as_str(value, &hash) || !bytes_is(hash, hex))
     return corrupt(err, "its bytes do not have the hash that it names");
-  }
+  if (b->format == ARCHIVE_FIRST) memcpy(b->version, hex, sizeof b->version);
   return unpack_built(b, archive, err);
+}
+
+int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) { return unpack(b, archive, false, err); }
+
+int bundle_unpack_any(struct bundle *b, struct bytes archive, struct error *err) {
+  return unpack(b, archive, true, err);
 }

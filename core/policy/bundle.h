@@ -17,6 +17,11 @@ extern const char *const bundle_model_role[BUNDLE_MODELS]; // "fit", "engagement
 
 struct bundle {
   const char *name;
+  // What decisions call the version: a hash of the text without the models. Of archives from before models were put in force
+  // apart it is the hash of all.
+  char version[65];
+  int format;                 // of its archive
+  long long semantics;        // POLICY_SEMANTICS and FEATURE_SEMANTICS that it was built by
   struct lua_module *modules; // sorted by path
   size_t count, cap;
   struct bundle_model model[BUNDLE_MODELS]; // name NULL: none
@@ -43,13 +48,21 @@ int bundle_gather_file(struct bundle *b, const char *scripts_dir, const char *pa
 int bundle_add_text(struct bundle *b, const char *path, struct bytes text, struct error *err) ITD_MUST_USE;
 // Takes away the signal sets that are not `set`. True when there were any.
 bool bundle_keep_signals(struct bundle *b, const char *set);
-// Reads a model, `spec` is "NAME" or "NAME@VERSION". ITD_ENOTFOUND names what there is; ITD_EMODEL for a spec that is
-// none.
-int bundle_add_model(struct bundle *b, int role, const char *models_dir, const char *spec,
+// Takes a model, `spec` is "NAME" or "NAME@VERSION": as source->models know it, else from the folder. ITD_ENOTFOUND names
+// what there is; ITD_EMODEL for a spec that is none, and where the folder has another model under a version that was in force.
+int bundle_add_model(struct bundle *b, int role, const struct policy_source *source, const char *spec,
                      struct error *err) ITD_MUST_USE;
+// Into an initialised bundle: all of it, copied.
+void bundle_copy(struct bundle *b, const struct bundle *from);
+// Another version for a role; copies. Its files in `models_dir` (NULL: none) are watched instead of the old one's.
+void bundle_replace_model(struct bundle *b, int role, const struct policy_model *model, const char *models_dir);
 // Whether the model held for a role is one that `spec` (NULL: none) asks for.
 bool bundle_model_fits(const struct bundle *b, int role, const char *spec);
-void bundle_hash(const struct bundle *b, char hex[65]);
+// Of the text alone: gives `version` to a bundle that has none yet.
+void bundle_name_version(struct bundle *b);
+void bundle_hash(const struct bundle *b, char hex[65]); // of all of it
 void bundle_pack(const struct bundle *b, struct buf *out);
 // Into an initialised bundle; copies. ITD_ECORRUPT, ITD_EVERSION (another POLICY_SEMANTICS or FEATURE_SEMANTICS).
 int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) ITD_MUST_USE;
+// The same of any semantics: for what only reads texts and models.
+int bundle_unpack_any(struct bundle *b, struct bytes archive, struct error *err) ITD_MUST_USE;

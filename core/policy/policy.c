@@ -467,8 +467,10 @@ static void describe(struct policy *policy) {
                                .signals = a->signals,
                                .mode = a->mode,
                                .custom = a->custom};
+  bundle_name_version(&policy->bundle);
   bundle_hash(&policy->bundle, info->hash);
-  memcpy(info->version, info->hash, sizeof info->version - 1);
+  memcpy(info->text_hash, policy->bundle.version, sizeof info->text_hash);
+  memcpy(info->version, info->text_hash, sizeof info->version - 1);
   uint64_t hash = feature_set_hash(policy->features);
   for (size_t i = 0; i < policy->personal.count; i++) hash = hash_mix(hash, hash64(policy->personal.path[i]));
   if (schema_count(policy->schemas)) hash = hash_mix(hash, hash64(a->schemas));
@@ -563,7 +565,7 @@ int policy_load(const struct policy_source *source, const struct lua_limits *lim
   for (int role = 0; role < BUNDLE_MODELS; role++) {
     const char *spec = policy->artifact->model[role];
     char path[128];
-    status = spec ? bundle_add_model(&policy->bundle, role, source->models_dir, spec, &error) : 0;
+    status = spec ? bundle_add_model(&policy->bundle, role, source, spec, &error) : 0;
     if (status != 0) found_error(&f, status, &error, policy_path(policy, path));
   }
   return finish(policy, f.status == 0 ? complete(policy, true, &f) : (compile_features(policy, &f), f.status), out);
@@ -646,6 +648,47 @@ int policy_load_more(const struct policy *base, const char *path, struct bytes t
   return finish(policy, f.status, out);
 }
 
+int policy_with_model(const struct policy *from, const struct policy_model *model, const char *models_dir,
+                      struct policy **out, struct policy_report *report, struct error *err) {
+  if (report) *report = (struct policy_report){0};
+  struct policy *policy = policy_new();
+  struct findings f = {.report = report, .bundle = &policy->bundle, .err = err};
+  bundle_copy(&policy->bundle, &from->bundle);
+  bool is_read = false;
+  for (int role = 0; role < BUNDLE_MODELS; role++) {
+    const char *name = policy->bundle.model[role].name;
+    if (!name || strcmp(name, model->name) != 0) continue;
+    bundle_replace_model(&policy->bundle, role, model, models_dir);
+    is_read = true;
+  }
+  if (!is_read) {
+    int status = error_set(err, ITD_ENOTFOUND, "policy %s reads no model %.64s", policy->bundle.name, model->name);
+    return finish(policy, status, out);
+  }
+  int status = artifact_parse(policy->bundle.built, NULL, NULL, &policy->artifact, err);
+  return finish(policy, status != 0 ? status : complete(policy, true, &f), out);
+}
+
+int policy_archive_model(struct bytes archive, const char *name, const char *version, struct buf *model_json,
+                         struct buf *weights_json, struct error *err) {
+  struct bundle bundle;
+  bundle_init(&bundle);
+  int status = bundle_unpack_any(&bundle, archive, err);
+  const struct bundle_model *found = NULL;
+  for (int role = 0; role < BUNDLE_MODELS && status == 0; role++) {
+    const struct bundle_model *m = &bundle.model[role];
+    if (m->name && strcmp(m->name, name) == 0 && strcmp(m->version, version) == 0) found = m;
+  }
+  if (status == 0 && !found)
+    status = error_set(err, ITD_ENOTFOUND, "policy archive: it has no model %.64s@%.64s", name, version);
+  if (status == 0) {
+    buf_append_bytes(model_json, found->model_json);
+    buf_append_bytes(weights_json, found->weights_json);
+  }
+  bundle_deinit(&bundle);
+  return status;
+}
+
 void policy_retain(struct policy *policy) { atomic_fetch_add_explicit(&policy->references, 1, memory_order_relaxed); }
 
 void policy_release(struct policy *policy) {
@@ -694,6 +737,19 @@ const struct model_bound *policy_model_engagement(const struct policy *policy) {
   return policy->bound[BUNDLE_ENGAGEMENT];
 }
 const struct model_bound *policy_model_split(const struct policy *policy) { return policy->bound[BUNDLE_SPLIT]; }
+
+size_t policy_roles(void) { return BUNDLE_MODELS; }
+
+bool policy_model_of(const struct policy *policy, size_t role, struct policy_model_use *out) {
+  CHECK(role < BUNDLE_MODELS);
+  const struct bundle_model *m = &policy->bundle.model[role];
+  if (!m->name) return false;
+  *out = (struct policy_model_use){.role = bundle_model_role[role],
+                                   .is_pinned = strchr(policy->artifact->model[role], '@') != NULL,
+                                   .model = {m->name, m->version, m->model_json, m->weights_json},
+                                   .bound = policy->bound[role]};
+  return true;
+}
 
 const struct policy_read *policy_reads(const struct policy *policy, size_t *count) {
   *count = policy->artifact->read_count;

@@ -12,11 +12,24 @@
 #include "schema/schema.h"
 
 // ---- loading ----
+// One version of a model, by its two files.
+struct policy_model {
+  const char *name, *version;
+  struct bytes model_json, weights_json;
+};
+// The versions of models that are in force, or were. `find` gives the one of that version, or with NULL the one in force, and
+// returns 1 (`found`: its version, malloc'd; the files' bytes appended), 0 when it knows none, or an error.
+struct policy_models {
+  int (*find)(void *context, const char *name, const char *version, char **found, struct buf *model_json,
+              struct buf *weights_json, struct error *err);
+  void *context;
+};
 struct policy_source {
-  const char *policies_dir; // holds signals/ and NAME/
-  const char *models_dir;   // holds NAME/VERSION/
-  const char *scripts_dir;  // the library
-  const char *name;         // "b2b_saas": [a-z][a-z0-9_]*, not "signals"
+  const char *policies_dir;           // holds signals/ and NAME/
+  const char *models_dir;             // holds NAME/VERSION/
+  const char *scripts_dir;            // the library
+  const char *name;                   // "b2b_saas": [a-z][a-z0-9_]*, not "signals"
+  const struct policy_models *models; // NULL: models are chosen by the folder alone
 };
 // Names of the policies in a folder (those with a policy.lua), sorted: malloc'd strings in a malloc'd array, for
 // dir_list_free.
@@ -46,8 +59,10 @@ struct policy;
 //
 // Files: NAME/**.lua and .csv, signals/SET/** of the set it names, the library (scripts/ but scripts/cli/), and
 // model.json and weights.json of its models. Specs (_spec.lua) and other files are not read. A model named without
-// @VERSION is the highest version there is: versions compare run by run, digits as numbers ("9" < "10", "2025-12" <
-// "2026-1"). Bundle hash: SHA-256 over POLICY_SEMANTICS and FEATURE_SEMANTICS, the name, and paths and bytes of all these files.
+// @VERSION is the one in force; where none of it ever was, the highest version there is (policy/registry.h). A version that
+// was ever in force is taken as it was then, and refused (ITD_EMODEL) when the folder has another under its name. Bundle
+// hash: SHA-256 over POLICY_SEMANTICS and FEATURE_SEMANTICS, the name, and paths and bytes of all these files; the policy's
+// version is one of the same without the models'.
 #define POLICY_SEMANTICS 1
 int policy_load(const struct policy_source *source, const struct lua_limits *limits, struct policy **out,
                 struct policy_report *report, struct error *err) ITD_MUST_USE;
@@ -60,6 +75,14 @@ int policy_load_set(const struct policy_source *source, const struct lua_limits 
 // (features, rules, the compiled chunk) beside them. The version store keeps these, and recovery loads them.
 void policy_archive(const struct policy *policy, struct buf *out);
 int policy_load_archive(struct bytes archive, struct policy **out, struct error *err) ITD_MUST_USE;
+// The same policy with another version of one of its models, checked and tried as policy_load does. `models_dir` (NULL: none):
+// whose files of that model are watched from then on. ITD_ENOTFOUND: the policy reads no model of that name. ITD_EMODEL, with
+// all that does not fit in `report`.
+int policy_with_model(const struct policy *policy, const struct policy_model *model, const char *models_dir,
+                      struct policy **out, struct policy_report *report, struct error *err) ITD_MUST_USE;
+// A model's files out of an archive, of any semantics: appended. ITD_ENOTFOUND: it has none of that name; ITD_ECORRUPT.
+int policy_archive_model(struct bytes archive, const char *name, const char *version, struct buf *model_json,
+                         struct buf *weights_json, struct error *err) ITD_MUST_USE;
 void policy_retain(struct policy *policy); // counted by atomics; any thread
 void policy_release(struct policy *policy);
 // Paths that a change of which should reload (files and folders), for the watcher.
@@ -67,7 +90,8 @@ const char *const *policy_paths(const struct policy *policy, size_t *count);
 
 struct policy_info {
   const char *name, *owner, *rationale, *boundary;
-  char hash[65];         // the bundle
+  char hash[65];         // the bundle with its models: what the version store knows it by
+  char text_hash[65];    // without them
   char version[13];      // its first 12 digits: what decisions show
   const char *signals;   // "b2b@4"
   uint64_t signals_hash; // feature_set_hash mixed with the personal paths and, where there are any, the schemas
@@ -91,6 +115,16 @@ size_t policy_check_schemas(const struct policy *policy, const struct policy *be
 const struct model_bound *policy_model_fit(const struct policy *policy);        // NULL: none
 const struct model_bound *policy_model_engagement(const struct policy *policy); // NULL: none
 const struct model_bound *policy_model_split(const struct policy *policy); // one for both, by feature class; NULL: none
+// A model that the policy reads: what for, which, and whether its text names the version or takes the one in force.
+struct policy_model_use {
+  const char *role; // "fit", "engagement", "split"
+  bool is_pinned;
+  struct policy_model model; // views, valid as long as the policy
+  const struct model_bound *bound;
+};
+size_t policy_roles(void);
+bool policy_model_of(const struct policy *policy, size_t role,
+                     struct policy_model_use *out); // false: none in that role
 // All Lua and CSV of the bundle, sorted by path: for specs and the tool. Valid as long as the policy.
 const struct lua_module *policy_modules(const struct policy *policy, size_t *count);
 

@@ -72,15 +72,34 @@ void intake_stamp(const struct intake *in, struct frame *frame) {
   frame->semantics = (uint32_t)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
 }
 
-void intake_use(struct intake *in, const char *why) {
+// What a release's frame says of it: {bundle, why, by (nil: the daemon itself), models: [{role, name, version}]}.
+static void put_release(const struct policy *policy, const char *why, const char *by, struct buf *out) {
+  struct policy_model_use use;
+  uint32_t models = 0;
+  for (size_t role = 0; role < policy_roles(); role++) models += policy_model_of(policy, role, &use);
+  mp_put_map(out, 4);
+  mp_put_cstr(out, "bundle"), mp_put_cstr(out, policy_info(policy)->hash);
+  mp_put_cstr(out, "why"), mp_put_cstr(out, why);
+  mp_put_cstr(out, "by");
+  if (by)
+    mp_put_cstr(out, by);
+  else
+    mp_put_nil(out);
+  mp_put_cstr(out, "models"), mp_put_array(out, models);
+  for (size_t role = 0; role < policy_roles(); role++) {
+    if (!policy_model_of(policy, role, &use)) continue;
+    mp_put_map(out, 3);
+    mp_put_cstr(out, "role"), mp_put_cstr(out, use.role);
+    mp_put_cstr(out, "name"), mp_put_cstr(out, use.model.name);
+    mp_put_cstr(out, "version"), mp_put_cstr(out, use.model.version);
+  }
+}
+
+void intake_use(struct intake *in, const char *why, const char *by) {
   engine_use(in->engine);
   const struct release *release = engine_release(in->engine);
   buf_clear(&in->raw);
-  mp_put_map(&in->raw, 2);
-  mp_put_cstr(&in->raw, "bundle");
-  mp_put_cstr(&in->raw, policy_info(release->policy)->hash);
-  mp_put_cstr(&in->raw, "why");
-  mp_put_cstr(&in->raw, why);
+  put_release(release->policy, why, by, &in->raw);
   for (unsigned p = 0; p < store_partitions(in->store); p++) {
     if (store_shard_of(in->store, p) != in->index) continue;
     struct frame frame = {.kind = FRAME_RELEASE, .partition = (uint16_t)p, .received_ms = clock_wall_ms()};

@@ -28,10 +28,10 @@ struct intake *intake_new(struct store *store, unsigned shard, const struct inta
 void intake_free(struct intake *intake);
 
 // Prepares a release on this shard's Lua state (ITD_EPOLICY: nothing changed). Then, when all shards are prepared, each
-// switches: a RELEASE frame is staged for each partition of the shard. `why` says who or what did it ("start",
-// "SIGHUP", "uid 0").
+// switches: a RELEASE frame is staged for each partition of the shard, with `why` ("start", "SIGHUP", what somebody gave as
+// the reason) and `by` (whoever asked, "uid 0"; NULL: the daemon itself).
 int intake_prepare(struct intake *intake, const struct release *release, struct error *err) ITD_MUST_USE;
-void intake_use(struct intake *intake, const char *why);
+void intake_use(struct intake *intake, const char *why, const char *by);
 const struct release *intake_release(const struct intake *intake);
 
 // Which partition an event belongs to: decodes just enough. Same errors as intake_event; pure, any thread.

@@ -21,7 +21,7 @@ static int prepare(struct store *store, struct intake *intake, struct error *err
   if (!release.policy)
     return error_set(err, ITD_ECORRUPT, "version %u of the policy, which is in force, does not load", release.number);
   int rc = intake_prepare(intake, &release, err);
-  if (rc == 0) intake_use(intake, "reshard");
+  if (rc == 0) intake_use(intake, "reshard", NULL);
   return rc;
 }
 

@@ -176,6 +176,21 @@ int versions_walk(const char *dir, void (*visit)(void *context, uint32_t number,
   return rc;
 }
 
+int versions_archive(const char *dir, uint32_t number, struct buf *out, struct error *err) {
+  char folder[PATH_MAX], path[PATH_MAX + 80];
+  snprintf(folder, sizeof folder, "%s/versions", dir);
+  struct versions v = {.dir = folder};
+  int rc = read_numbers(&v, err);
+  const char *hash = NULL;
+  for (size_t i = 0; i < v.count; i++)
+    if (v.version[i].number == number) hash = v.version[i].hash;
+  if (rc == 0 && !hash) rc = error_set(err, ITD_ENOTFOUND, "%s/numbers: there is no number %u", folder, number);
+  snprintf(path, sizeof path, "%s/%s", folder, hash ? hash : "");
+  if (rc == 0) rc = disk_load(path, ARCHIVE_MAX, out, err);
+  free(v.version);
+  return rc;
+}
+
 int versions_status(struct versions *v, uint32_t number) {
   int status = ITD_ECORRUPT;
   pthread_mutex_lock(&v->lock);

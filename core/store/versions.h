@@ -13,6 +13,8 @@ int versions_put(struct versions *v, struct policy *policy, uint32_t *number, st
 // number. `policy` is valid during the call. ITD_ENOTFOUND: no versions there. ITD_ECORRUPT, ITD_EIO.
 int versions_walk(const char *dir, void (*visit)(void *context, uint32_t number, const struct policy *policy),
                   void *context, struct error *err) ITD_MUST_USE;
+// The archive of a number as it lies there, appended; likewise without opening anything. ITD_ENOTFOUND: no such number.
+int versions_archive(const char *dir, uint32_t number, struct buf *out, struct error *err) ITD_MUST_USE;
 // Loaded from its archive at first use and retained until versions_close. NULL: unknown, or unreadable (which is
 // logged).
 struct policy *versions_get(struct versions *v, uint32_t number);

@@ -1,5 +1,31 @@
 --- Models are versioned apart from policies: what there is, what is in force, and how that changes.
+local ffi = require "ffi"
 local harness = require "harness"
+local wire = require "wire"
+
+pcall(ffi.cdef, "int crypto_hash_sha256(uint8_t *out, const uint8_t *in, unsigned long long n);")
+local sodium = ffi.load "sodium"
+local NIL = wire.NIL
+
+local function sha256(text)
+  local out, digits = ffi.new "uint8_t[32]", {}
+  sodium.crypto_hash_sha256(out, text, #text)
+  for i = 0, 31 do digits[i + 1] = ("%02x"):format(out[i]) end
+  return table.concat(digits)
+end
+
+--- A version of b2b_fit that gives everybody ten times its number: a decision's score says which one made it.
+local function put_fit(models, version, points, feature)
+  local dir = models .. "/b2b_fit/" .. version
+  require("lfs").mkdir(dir)
+  local weights = ([[{"base": %g, "terms": [{"feature": "company_size", "bins": [{"points": 0}], "missing": 0}%s]}]]):format(
+    points or 10 * version, feature and (', {"feature": "' .. feature .. '", "bins": [{"points": 0}], "missing": 0}') or "")
+  harness.write(dir .. "/weights.json", weights)
+  harness.write(dir .. "/model.json", ([[{"name": "b2b_fit", "version": "%s", "kind": "scorecard", "sha256": "%s",
+    "target": "t", "rationale": "r", "scale": {"points_to_double_odds": 10, "points_at_even_odds": 50},
+    "features": [{"name": "company_size", "definition": null}%s]}]]):format(version, sha256(weights),
+    feature and (', {"name": "' .. feature .. '", "definition": "0123456789abcdef"}') or ""))
+end
 
 local function intent(...)
   local words = { ("'%s/intent' model"):format(harness.bin) }
@@ -39,10 +65,10 @@ describe("the folder of models", function()
     assert.is_true(first < second and second < third, text)
     holds(text, "does not load", "loan_engagement", "logistic")
     text = intent("list", "loan_fit", "--models", models, "--json")
-    holds(text, '[{"name":"loan_fit","version":"1","kind":"scorecard"')
+    holds(text, '[{"name":"loan_fit","version":"1","kind":"scorecard"', '"state":"new"')
     text, code = intent("list", "none", "--models", models)
     assert.equal(1, code)
-    holds(text, "has no model none")
+    holds(text, "there is no model none")
   end)
 
   it("shows a version, the highest unless one is named, or says what there is", function()
@@ -58,6 +84,7 @@ describe("the folder of models", function()
       { { "show", "load_fit" }, 1, "did you mean 'loan_fit'?" },
       { { "show" }, 2, "show takes 1 to 2 names, not 0" },
       { { "lst" }, 2, 'not "lst"; did you mean list?' },
+      { { "activate", "loan_fit", "2" }, 2, "--why TEXT" },
     } do
       local words = { unpack(case[1]) }
       words[#words + 1], words[#words + 2] = "--models", models
@@ -65,5 +92,280 @@ describe("the folder of models", function()
       assert.equal(case[2], code, text)
       holds(text, unpack(case, 3))
     end
+  end)
+end)
+
+describe("a model", function()
+  after_each(harness.finish)
+  local daemon, client, admin, models, policy
+  local function start(options)
+    local policies = harness.policies()
+    models, policy = policies .. "/models", policies .. "/b2b_saas/policy.lua"
+    options = options or {}
+    options.policies, options.watch, options.clock = policies, "no", "event"
+    for version = 2, 4 do put_fit(models, version) end
+    os.rename(models .. "/b2b_fit/4", models .. "/4") -- comes later
+    daemon = harness.start(options)
+    client, admin = daemon:connect(), daemon:admin()
+  end
+  local function again()
+    daemon:restart()
+    client, admin = daemon:connect(), daemon:admin()
+  end
+
+  local at = 1767600000000
+  local function decide(user)
+    at = at + 1000
+    return client:must("event.ingest", harness.event { userId = user or "kim", timestamp = at })
+  end
+  local function decided_by(version, user)
+    local decision = decide(user)
+    assert.same({ name = "b2b_fit", version = tostring(version) }, decision.fit_model)
+    assert.equal(version * 10000, decision.scores.fit)
+    return decision
+  end
+  local function activate(version, why)
+    return admin:must("model.activate", { name = "b2b_fit", version = tostring(version), why = why or "a test" })
+  end
+  local function rollback() return admin:must("model.rollback", { name = "b2b_fit", why = "worse" }) end
+  local function in_force()
+    for _, row in ipairs(admin:must("model.list").models) do
+      if row.name == "b2b_fit" and row.state == "in_force" then return row end
+    end
+  end
+  local function replays()
+    local pipe = io.popen(("'%s/intent' replay --json --data '%s'"):format(harness.bin, daemon.data))
+    local text = pipe:read "*a"
+    pipe:close()
+    assert.equal(0, tonumber(text:match '"different":(%d+)'), text)
+    assert.is_true(tonumber(text:match '"decisions":(%d+)') > 0)
+  end
+  local function releases()
+    local pipe = io.popen(("'%s/intent' journal show --json --kind release --data '%s'"):format(harness.bin, daemon.data))
+    local text = pipe:read "*a"
+    pipe:close()
+    return text
+  end
+
+  it("is put in force under the same version of the policy, and that stays over a restart", function()
+    start()
+    local status = client:must "policy.status"
+    local first = decided_by(3) -- the highest there is, where none was in force yet
+    os.rename(models .. "/4", models .. "/b2b_fit/4")
+    assert.is_false(admin:must("policy.reload").changed) -- a version that comes is a candidate, no more
+    decided_by(3)
+    local answer = activate(2, "ranks better")
+    assert.same({ true, "3", "2", {} }, { answer.changed, answer.before, answer.version, answer.problems })
+    local second = decided_by(2)
+    assert.equal(first.policy.version, second.policy.version)
+    local after = client:must "policy.status"
+    assert.same({ status.version, status.hash }, { after.version, after.hash })
+    assert.are_not.equal(status.number, after.number)
+    assert.is_false(activate(2).changed)
+    assert.is_false(admin:must("policy.reload").changed)
+    local row = in_force()
+    assert.same({ "2", "ranks better", "activate" }, { row.version, row.why, row.how })
+    assert.is_truthy(row.by:match "^uid %d+$")
+    -- What was decided before is explained by the model that decided it.
+    for decision, version in pairs { [first] = "3", [second] = "2" } do
+      local why = client:must("decision.explain", decision.decision_id)
+      assert.is_true(why.reproduced)
+      assert.equal(version, why.decision.fit_model.version)
+    end
+    for _, ends in ipairs { "stop", "kill" } do
+      daemon[ends](daemon)
+      again()
+      decided_by(2)
+      assert.equal("ranks better", in_force().why)
+    end
+    daemon:stop()
+    local frames = releases()
+    holds(frames, '"why":"ranks better","by":"uid ', '{"role":"fit","name":"b2b_fit","version":"2"}')
+    replays()
+    local text, code = intent("list", "b2b_fit", "--data", daemon.data, "--models", models) -- as files, too
+    assert.equal(0, code, text)
+    assert.is_truthy(text:find "b2b_fit%s+2%s+scorecard%s+in force%s+20", text)
+    assert.is_truthy(text:find "b2b_fit%s+3%s+scorecard%s+was in force%s+20", text)
+    assert.is_truthy(text:find "b2b_fit%s+4%s+scorecard%s+new%s+%-", text)
+    holds(intent("show", "b2b_fit", "--data", daemon.data, "--models", models), "came into force", "ranks better", "yes")
+  end)
+
+  it("goes back to the version before, which the folder need not have", function()
+    start()
+    local text, code = intent("activate", "b2b_fit", "2", "--why", "ranks better", "--data", daemon.data)
+    assert.equal(0, code, text)
+    holds(text, "b2b_fit 3 -> 2, release 2")
+    activate(1)
+    activate(2)
+    daemon:stop()
+    for _, version in ipairs { "1", "2" } do assert(os.rename(models .. "/b2b_fit/" .. version, models .. "/" .. version)) end
+    again()
+    decided_by(2)
+    assert.equal("1", rollback().version)
+    assert.equal("1", decide().fit_model.version)
+    assert.equal("2", rollback().version)
+    decided_by(2)
+    text, code = intent("rollback", "b2b_fit", "--why", "worse", "--data", daemon.data)
+    assert.equal(0, code, text)
+    holds(text, "b2b_fit 2 -> 3, release 1")
+    local _, why = admin:call("model.rollback", { name = "b2b_fit", why = "worse" })
+    holds(why.detail, "no version of b2b_fit was in force before")
+    decided_by(3)
+    daemon:stop()
+    replays()
+  end)
+
+  it("that does not fit is refused with all that differs, and nothing changes", function()
+    start()
+    put_fit(models, 5, 50, "seniority")
+    put_fit(models, 6, 60, "usage_7d") -- of another definition, and behaviour
+    harness.edit(models .. "/b2b_fit/6/model.json", '"company_size"', '"company_sise"')
+    harness.edit(models .. "/b2b_fit/6/weights.json", '"company_size"', '"company_sise"')
+    harness.edit(models .. "/b2b_fit/6/model.json", harness.read(models .. "/b2b_fit/6/model.json"):match '"sha256": "(%x+)"',
+      sha256(harness.read(models .. "/b2b_fit/6/weights.json")))
+    put_fit(models, 7, 70)
+    harness.edit(models .. "/b2b_fit/7/weights.json", "70", "71")
+    decided_by(3)
+    local before = select(2, client:must "policy.status")
+    local rows = select(2, admin:must "model.list")
+    local function refused(version, ...)
+      local answer = activate(version)
+      assert.is_false(answer.changed)
+      assert.is_true(#answer.problems > 0)
+      holds(table.concat(answer.problems, "\n"), ...)
+    end
+    refused(5, "'seniority' is a text, the model wants a number")
+    refused(6, "'company_sise' is not declared (did you mean 'company_size'?)", "'usage_7d' has definition",
+      "made for 0123456789abcdef")
+    refused(7, "sha256")
+    local text, code = intent("activate", "b2b_fit", "6", "--why", "x", "--data", daemon.data)
+    assert.equal(1, code)
+    holds(text, "nothing was changed", "\n  'company_sise'", "\n  'usage_7d'")
+    for _, case in ipairs {
+      { "model.activate", { name = "b2b_fit", version = "9", why = "x" }, "not_found", "b2b_fit@9: there is no b2b_fit/9/model.json" },
+      { "model.activate", { name = "loan_fit", version = "1", why = "x" }, "not_found", "reads no model loan_fit; it reads b2b_fit, b2b_engagement" },
+      { "model.activate", { name = "b2b_fit", version = "2" }, "invalid_argument", "why is a text of 1 to" },
+      { "model.activate", { name = "b2b_fit", version = "2", why = "" }, "invalid_argument", "why is a text of 1 to" },
+      { "model.activate", { name = "b2b_fit", version = "2", why = ("x"):rep(500) }, "invalid_argument", "why is a text of 1 to" },
+      { "model.activate", { name = "b2b_fit", version = "../1", why = "x" }, "model_invalid", "names no model" },
+      { "model.activate", 7, "invalid_argument", "takes a map: {name, version, why}" },
+      { "model.rollback", { name = "b2b_fit", why = "x" }, "not_found", "no version of b2b_fit was in force before" },
+    } do
+      local _, why = admin:call(case[1], case[2])
+      assert.equal(case[3], why.code)
+      holds(why.detail, case[4])
+      _, why = client:call(case[1], case[2])
+      assert.equal("unauthorized", why.code)
+    end
+    assert.equal(before, select(2, client:must "policy.status"))
+    assert.equal(rows, select(2, admin:must "model.list"))
+    decided_by(3)
+    daemon:stop()
+    assert.equal(16, select(2, releases():gsub('"kind":"release"', ""))) -- those of the start
+  end)
+
+  it("whose version the policy names goes with the policy, and stays when the policy names it no longer", function()
+    start()
+    activate(2)
+    harness.edit(policy, '"b2b_fit"', '"b2b_fit@3"')
+    assert.is_true(admin:must("policy.reload").changed)
+    decided_by(3)
+    local _, why = admin:call("model.activate", { name = "b2b_fit", version = "2", why = "x" })
+    assert.equal("model_invalid", why.code)
+    holds(why.detail, "names b2b_fit@3 in policies/b2b_saas/policy.lua", 'write fit = "b2b_fit" there')
+    assert.is_true(in_force().pinned)
+    harness.edit(policy, '"b2b_fit@3"', '"b2b_fit"')
+    assert.is_true(admin:must("policy.reload").changed)
+    decided_by(3)
+    assert.equal("2", rollback().version)
+    decided_by(2)
+  end)
+
+  it("never changes under a version that was in force", function()
+    start()
+    activate(2)
+    put_fit(models, 3, 99)
+    local _, why = admin:call("model.activate", { name = "b2b_fit", version = "3", why = "x" })
+    assert.equal("model_invalid", why.code)
+    holds(why.detail, "models/b2b_fit/3: is not the model that was in force under this version")
+    decided_by(2)
+    put_fit(models, 2, 99)
+    daemon:expect_errors "level=error"
+    _, why = admin:call "policy.reload"
+    holds(why.detail, "models/b2b_fit/2: is not the model that was in force under this version")
+    decided_by(2)
+    daemon:stop()
+    again() -- with the release before
+    decided_by(2)
+    put_fit(models, 2)
+    admin:must "policy.reload"
+    assert.equal(NIL, client:must("policy.status").error)
+    decided_by(2)
+  end)
+
+  it("changes while events flow: none is dropped, and each is decided by one version", function()
+    start { shards = 3 }
+    local engagement, rounds = decide().model, 12
+    local senders, seen, sent = {}, {}, 0
+    for s = 1, 3 do senders[s] = daemon:connect() end
+    for round = 1, rounds do
+      local ids = {}
+      local function send_some()
+        for s, sender in ipairs(senders) do
+          for _ = 1, 30 do
+            sent = sent + 1
+            ids[#ids + 1] = { sender, sender:send("event.ingest", harness.event { userId = ("u%d-%d"):format(s, sent % 40),
+              messageId = tostring(sent), timestamp = at + sent }) }
+          end
+        end
+      end
+      send_some()
+      local order = admin:send("model.activate", { name = "b2b_fit", version = tostring(3 - round % 2), why = "round " .. round })
+      send_some()
+      assert.is_true(admin:answer(order).result.changed)
+      send_some()
+      for _, id in ipairs(ids) do
+        local decision = id[1]:answer(id[2]).result
+        local version = tonumber(decision.fit_model.version)
+        assert.equal(version * 10000, decision.scores.fit)
+        assert.same(engagement, decision.model)
+        seen[version] = (seen[version] or 0) + 1
+      end
+    end
+    assert.equal(sent, (seen[2] or 0) + (seen[3] or 0))
+    assert.is_true(seen[2] > 0 and seen[3] > 0)
+    assert.equal(sent + 1, daemon:metric "intentd_events_total")
+    daemon:stop()
+    replays()
+  end)
+
+  it("is one version or the other after a crash in between, everywhere", function()
+    start { shards = 3 }
+    local random = harness.random(tonumber(os.getenv "SEED") or os.time())
+    local before = 3
+    for round = 1, tonumber(os.getenv "CRASHES") or 4 do
+      local wanted = before == 2 and 3 or 2
+      for i = 1, 20 do client:send("event.ingest", harness.event { userId = "v" .. i, timestamp = at }) end
+      admin:send("model.activate", { name = "b2b_fit", version = tostring(wanted), why = "round " .. round })
+      require("socket").sleep(random(40) / 1000)
+      daemon:kill()
+      again()
+      local version = tonumber(in_force().version)
+      assert.is_true(version == before or version == wanted)
+      for i = 1, 20 do decided_by(version, "v" .. i) end
+      before = version
+    end
+    daemon:stop()
+    -- What was written and never came into force is not what is in force.
+    local history = daemon.data .. "/versions/models"
+    local text = harness.read(history)
+    local line = ('{"at":1,"model":"b2b_fit","version":"%d","how":"activate","number":1,"hash":"%s","by":"uid 0","why":"crashed"}\n')
+      :format(before == 2 and 3 or 2, ("0"):rep(16))
+    harness.write(history, text .. line)
+    again()
+    decided_by(before)
+    assert.equal(text, harness.read(history))
+    daemon:stop()
+    replays()
   end)
 end)

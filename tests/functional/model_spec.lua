@@ -97,7 +97,12 @@ describe("a model of trees", function()
     local daemon = start()
     local admin = daemon:admin()
     local broken = ENGAGEMENT:gsub('"left_children": %[1, 3', '"left_children": [1, 1')
-    for name, text in pairs(files(broken)) do harness.write(daemon.options.policies .. "/" .. name, text) end
+    local models = daemon.options.policies .. "/models/b2b_engagement"
+    harness.copy(models .. "/9", models .. "/11")
+    local text = files(broken)["models/b2b_engagement/9/model.json"]:gsub('"version": "9"', '"version": "11"')
+    harness.write(models .. "/11/model.json", text)
+    harness.write(models .. "/11/weights.json", broken)
+    harness.edit(daemon.options.policies .. "/b2b_saas/policy.lua", '"b2b_engagement"', '"b2b_engagement@11"')
     daemon:expect_errors "level=error"
     local _, why = admin:call "policy.reload"
     assert.is_truthy(why.detail:find("weights.json: trees[0]: node 1: a child of it (1, 4) has another parent too", 1, true), why.detail)

@@ -232,7 +232,7 @@ describe("a policy", function()
         end,
         "model_invalid",
         "models/b2b_fit/1",
-        "sha256",
+        "is not the model that was in force under this version",
       },
       {
         "by a list that is not there",

@@ -218,7 +218,7 @@ static void modules_are_named_by_their_paths(void **unused) {
   const struct policy_info *info = policy_info(policy);
   assert_string_equal(info->name, "sample");
   assert_string_equal(info->mode, "act");
-  assert_memory_equal(info->hash, info->version, 12);
+  assert_memory_equal(info->text_hash, info->version, 12);
   assert_int_equal(strlen(info->version), 12);
   assert_int_equal(policy_entries(policy, POLICY_TRANSITIONS), 4);
   assert_int_equal(policy_personal(policy)->count, 2);
@@ -417,6 +417,189 @@ static void the_highest_version_is_chosen_unless_one_is_named(void **unused) {
   refused(ITD_ENOTFOUND, "policies/sample/policy.lua", 0, "eng/12/model.json");
 }
 
+// ---- models apart from policies ----
+
+static int unpack(struct bytes archive, struct policy **policy) {
+  memset(&err, 0, sizeof err);
+  return policy_load_archive(archive, policy, &err);
+}
+
+// A stand-in for what keeps models: one version of "eng", in force or not.
+struct kept_model {
+  const char *version;
+  bool is_in_force;
+  struct buf json, weights;
+};
+
+static int find_kept(void *context, const char *name, const char *version, char **found, struct buf *model_json,
+                     struct buf *weights_json, struct error *error) {
+  (void)error;
+  const struct kept_model *kept = context;
+  if (strcmp(name, "eng") != 0 || (version ? strcmp(version, kept->version) != 0 : !kept->is_in_force)) return 0;
+  *found = xstrdup(kept->version);
+  buf_append_bytes(model_json, buf_bytes(&kept->json));
+  buf_append_bytes(weights_json, buf_bytes(&kept->weights));
+  return 1;
+}
+
+static void keep_model(struct kept_model *kept, const char *version) {
+  kept->version = version;
+  if (registry_read(folder.models, "eng", version, &kept->json, &kept->weights, NULL, &err) != 0)
+    fail_msg("%s", err.text);
+}
+
+static int load_with(struct kept_model *kept, struct policy **policy) {
+  const struct policy_models models = {find_kept, kept};
+  struct policy_source source = source_of(&folder);
+  source.models = &models;
+  const struct lua_limits limits = LUA_LIMITS_DEFAULT;
+  memset(&err, 0, sizeof err);
+  policy_report_deinit(&report);
+  return policy_load(&source, &limits, policy, &report, &err);
+}
+
+static void engagement_is(struct kept_model *kept, const char *version) {
+  struct policy *policy = NULL;
+  if (load_with(kept, &policy) != 0) fail_msg("%s", err.text);
+  struct policy_model_use use;
+  assert_true(policy_model_of(policy, BUNDLE_ENGAGEMENT, &use));
+  assert_string_equal(use.model.version, version);
+  assert_string_equal(model_bound_info(use.bound)->version, version);
+  policy_release(policy);
+}
+
+static void the_model_in_force_is_taken_whatever_the_folder_has(void **unused) {
+  (void)unused;
+  struct kept_model kept = {0};
+  write_model("eng", "9", "9", "views", of_views);
+  write_model("eng", "10", "10", "views", of_views);
+  change("\"models\": {}", "\"models\": {\"engagement\": \"eng\"}");
+  memset(&report, 0, sizeof report);
+  keep_model(&kept, "9");
+  engagement_is(&kept, "10"); // 9 was in force once, and is not now
+  kept.is_in_force = true;
+  engagement_is(&kept, "9");
+  char path[300];
+  snprintf(path, sizeof path, "%s/eng/9/model.json", folder.models);
+  assert_int_equal(remove(path), 0);
+  engagement_is(&kept, "9"); // though the folder has it no longer
+  change("\"models\": {}", "\"models\": {\"engagement\": \"eng@9\"}");
+  kept.is_in_force = false;
+  engagement_is(&kept, "9");
+  // Under a name that was in force nothing else can come in.
+  write_model("eng", "9", "9", "views",
+              "{\"intercept\": 0, \"terms\": [{\"feature\": \"views\", \"weight\": 0.6, \"missing\": 0}]}");
+  struct policy *policy = NULL;
+  assert_int_equal(load_with(&kept, &policy), ITD_EMODEL);
+  assert_non_null(strstr(err.text, "models/eng/9: is not the model that was in force under this version"));
+  policy_report_deinit(&report);
+  buf_deinit(&kept.json), buf_deinit(&kept.weights);
+}
+
+static struct policy *with_model(const struct policy *policy, struct kept_model *model) {
+  const struct policy_model other = {"eng", model->version, buf_bytes(&model->json), buf_bytes(&model->weights)};
+  struct policy *next = NULL;
+  policy_report_deinit(&report);
+  if (policy_with_model(policy, &other, folder.models, &next, &report, &err) != 0) fail_msg("%s", err.text);
+  return next;
+}
+
+static size_t watches(const struct policy *policy, const char *part) {
+  size_t count, found = 0;
+  const char *const *paths = policy_paths(policy, &count);
+  for (size_t i = 0; i < count; i++) found += strstr(paths[i], part) != NULL;
+  return found;
+}
+
+static void another_model_is_the_same_version_of_the_policy(void **unused) {
+  (void)unused;
+  struct kept_model two = {0};
+  write_model("eng", "1", "1", "views", of_views);
+  change("\"models\": {}", "\"models\": {\"engagement\": \"eng\"}");
+  struct policy *policy = NULL;
+  if (load_named("sample", &policy) != 0) fail_msg("%s", err.text);
+  write_model("eng", "2", "2", "views", of_views);
+  keep_model(&two, "2");
+  struct policy *next = with_model(policy, &two), *loaded = NULL, *again = NULL;
+  const struct policy_info *a = policy_info(policy), *b = policy_info(next);
+  assert_string_equal(a->version, b->version);
+  assert_string_equal(a->text_hash, b->text_hash);
+  assert_string_not_equal(a->hash, b->hash);
+  assert_string_equal(model_bound_info(policy_model_engagement(next))->version, "2");
+  assert_int_equal(watches(next, "eng/2/"), 2);
+  assert_int_equal(watches(next, "eng/1/"), 0);
+  assert_int_equal(watches(next, "sample/policy.lua"), 1);
+  two.is_in_force = true; // the same files with that model in force are the same bundle
+  if (load_with(&two, &loaded) != 0) fail_msg("%s", err.text);
+  assert_string_equal(policy_info(loaded)->hash, b->hash);
+  struct buf archive = {0}, json = {0}, weights = {0};
+  policy_archive(next, &archive);
+  if (unpack(buf_bytes(&archive), &again) != 0) fail_msg("%s", err.text);
+  assert_string_equal(policy_info(again)->hash, b->hash);
+  assert_string_equal(policy_info(again)->version, a->version);
+  assert_int_equal(policy_archive_model(buf_bytes(&archive), "eng", "2", &json, &weights, &err), 0);
+  assert_true(bytes_eq(buf_bytes(&json), buf_bytes(&two.json)) &&
+              bytes_eq(buf_bytes(&weights), buf_bytes(&two.weights)));
+  assert_int_equal(policy_archive_model(buf_bytes(&archive), "eng", "1", &json, &weights, &err), ITD_ENOTFOUND);
+  policy_release(policy), policy_release(next), policy_release(loaded), policy_release(again);
+  policy_report_deinit(&report);
+  buf_deinit(&archive), buf_deinit(&json), buf_deinit(&weights), buf_deinit(&two.json), buf_deinit(&two.weights);
+}
+
+static void a_model_that_does_not_fit_comes_in_nowhere(void **unused) {
+  (void)unused;
+  struct kept_model two = {0};
+  write_model("eng", "1", "1", "views", of_views);
+  write_model("eng", "2", "2", "domain", of_domain); // the profile, in behaviour's model
+  change("\"models\": {}", "\"models\": {\"engagement\": \"eng\"}");
+  struct policy *policy = NULL, *next = NULL;
+  struct kept_model one = {0};
+  keep_model(&one, "1");
+  one.is_in_force = true;
+  memset(&report, 0, sizeof report);
+  if (load_with(&one, &policy) != 0) fail_msg("%s", err.text);
+  keep_model(&two, "2");
+  struct policy_model other = {"eng", "2", buf_bytes(&two.json), buf_bytes(&two.weights)};
+  policy_report_deinit(&report);
+  assert_int_equal(policy_with_model(policy, &other, NULL, &next, &report, &err), ITD_EMODEL);
+  assert_int_equal(report.errors, 1);
+  assert_string_equal(report.problem[0].path, "models/eng/2/model.json");
+  assert_non_null(strstr(err.text, "engagement model is of the behaviour alone"));
+  other.name = "engagement";
+  policy_report_deinit(&report);
+  assert_int_equal(policy_with_model(policy, &other, NULL, &next, &report, &err), ITD_ENOTFOUND);
+  assert_null(next);
+  policy_release(policy);
+  policy_report_deinit(&report);
+  buf_deinit(&one.json), buf_deinit(&one.weights), buf_deinit(&two.json), buf_deinit(&two.weights);
+}
+
+// Directories have archives from when a version was all of the bundle: they keep their names.
+static void an_archive_of_before_is_what_it_was(void **unused) {
+  (void)unused;
+  struct kept_model two = {0};
+  write_model("eng", "1", "1", "views", of_views);
+  change("\"models\": {}", "\"models\": {\"engagement\": \"eng\"}");
+  struct policy *policy = NULL, *old = NULL;
+  if (load_named("sample", &policy) != 0) fail_msg("%s", err.text);
+  policy->bundle.format = 1;
+  struct buf archive = {0}, second = {0};
+  policy_archive(policy, &archive);
+  if (unpack(buf_bytes(&archive), &old) != 0) fail_msg("%s", err.text);
+  assert_string_equal(policy_info(old)->text_hash, policy_info(old)->hash);
+  assert_int_equal(strncmp(policy_info(old)->version, policy_info(old)->hash, 12), 0);
+  policy_archive(old, &second);
+  assert_true(bytes_eq(buf_bytes(&archive), buf_bytes(&second)));
+  write_model("eng", "2", "2", "views", of_views);
+  keep_model(&two, "2");
+  struct policy *next = with_model(old, &two); // and a model put in force under it leaves it its name, too
+  assert_string_equal(policy_info(next)->version, policy_info(old)->version);
+  assert_string_not_equal(policy_info(next)->hash, policy_info(old)->hash);
+  policy_release(policy), policy_release(old), policy_release(next);
+  policy_report_deinit(&report);
+  buf_deinit(&archive), buf_deinit(&second), buf_deinit(&two.json), buf_deinit(&two.weights);
+}
+
 static void models_that_do_not_belong_are_refused(void **unused) {
   (void)unused;
   change("\"models\": {}", "\"models\": {\"fit\": \"fits\", \"engagement\": \"eng\"}");
@@ -441,11 +624,6 @@ static void models_that_do_not_belong_are_refused(void **unused) {
 }
 
 // ---- archive ----
-
-static int unpack(struct bytes archive, struct policy **policy) {
-  memset(&err, 0, sizeof err);
-  return policy_load_archive(archive, policy, &err);
-}
 
 static void an_archive_is_the_same_policy_without_files(void **unused) {
   (void)unused;
@@ -553,6 +731,10 @@ int main(void) {
       CASE(warnings_load_and_are_told_once),
       CASE(the_self_test_finds_what_no_lead_should),
       CASE(the_highest_version_is_chosen_unless_one_is_named),
+      CASE(the_model_in_force_is_taken_whatever_the_folder_has),
+      CASE(another_model_is_the_same_version_of_the_policy),
+      CASE(a_model_that_does_not_fit_comes_in_nowhere),
+      CASE(an_archive_of_before_is_what_it_was),
       CASE(models_that_do_not_belong_are_refused),
       CASE(an_archive_is_the_same_policy_without_files),
       CASE(no_byte_of_an_archive_can_change_unseen),

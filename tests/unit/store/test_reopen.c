@@ -40,7 +40,7 @@ static int try_again(struct world *w, struct error *err) {
   for (unsigned i = 0; rc == 0 && i < w->shards; i++) {
     w->intake[i] = intake_new(w->store, i, &in);
     rc = intake_prepare(w->intake[i], &release, err);
-    if (rc == 0) intake_use(w->intake[i], "recovered");
+    if (rc == 0) intake_use(w->intake[i], "recovered", NULL);
   }
   return rc == 0 ? world_commit(w, err) : rc;
 }

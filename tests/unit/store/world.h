@@ -59,7 +59,7 @@ static inline int world_open(struct world *w, const struct store_options *option
     w->intake[i] = intake_new(w->store, i, &in);
     rc = intake_prepare(w->intake[i], &release, err);
     if (rc) return rc;
-    intake_use(w->intake[i], "test");
+    intake_use(w->intake[i], "test", NULL);
     rc = store_commit(store_shard(w->store, i), err);
     if (rc) return rc;
   }
