@@ -9,6 +9,7 @@
 #include "cli/show.h"
 #include "store/datadir.h"
 #include "store/ids.h"
+#include "store/outcomes.h"
 #include "store/refold.h"
 #include "store/store.h"
 #include "store/table.h"
@@ -177,30 +178,16 @@ static void warn_of_unseen(const struct exporting *e) {
               e->label[i].event, e->label[i].name);
 }
 
-// The first time after `after`; INT64_MAX: none.
-static int64_t first_after(const struct label_times *times, int64_t after) {
-  size_t low = 0, high = times->count;
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    if (times->at[middle] > after)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  return low < times->count ? times->at[low] : INT64_MAX;
+static struct outcome_times times_at(const struct labelled *l, size_t k) {
+  return l ? (struct outcome_times){l->times[k].at, l->times[k].count} : (struct outcome_times){0};
 }
 
-// Did the event come after `at` and within the horizon, to this lead or to one that is the same person, and nothing before it
-// that rules it out?
-static enum row_label label_at(const struct exporting *e, struct lead_id lead, size_t label, int64_t at) {
-  int64_t until = at + e->label[label].within_ms;
+// Did the event come, to this lead or to one that is the same person?
+static enum outcome label_at(const struct exporting *e, struct lead_id lead, size_t label, int64_t at) {
   const struct labelled *l = table_find(&e->labelled, lead_key(lead));
   for (size_t hops = 0; l && l->is_merged && hops < MERGE_HOPS_MAX; hops++)
     l = table_find(&e->labelled, lead_key(l->into));
-  int64_t came = l ? first_after(&l->times[label], at) : INT64_MAX;
-  int64_t over = l ? first_after(&l->times[e->format.label_count + label], at) : INT64_MAX;
-  if (came <= until && came <= over) return LABEL_YES;
-  return until <= e->end_ms || over <= until ? LABEL_NO : LABEL_UNKNOWN;
+  return label_outcome(&e->label[label], times_at(l, label), times_at(l, e->format.label_count + label), at, e->end_ms);
 }
 
 static void free_labels(struct exporting *e) {
@@ -233,7 +220,7 @@ static int put_row(void *context, const struct refold_step *step, struct error *
                      id, f->number);
   }
   if (!fits(e, step)) return 0;
-  enum row_label labels[ROW_LABELS_MAX];
+  enum outcome labels[ROW_LABELS_MAX];
   for (size_t i = 0; i < e->format.label_count; i++) labels[i] = label_at(e, f->entity, i, f->now_ms);
   struct lead *lead = (struct lead *)(uintptr_t)step->lead; // read only
   e->written++;

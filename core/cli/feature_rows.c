@@ -227,7 +227,7 @@ static void put_features(struct rows *rows, const struct policy *policy, const u
 }
 
 int rows_put(struct rows *rows, const struct policy *policy, const uint8_t *feature_state, int64_t now_ms,
-             struct bytes decision, uint32_t number, const enum row_label *labels, struct error *err) {
+             struct bytes decision, uint32_t number, const enum outcome *labels, struct error *err) {
   size_t n = 0;
   buf_clear(&rows->line);
   if (!rows->format.is_csv)
@@ -235,10 +235,10 @@ int rows_put(struct rows *rows, const struct policy *policy, const uint8_t *feat
   for (size_t i = 0; i < COLUMNS; i++) between(rows, n++), put_decided(rows, i, decision, number);
   for (size_t i = 0; i < rows->format.label_count; i++) {
     between(rows, n++);
-    if (labels[i] == LABEL_UNKNOWN)
+    if (labels[i] == OUTCOME_OPEN)
       put_nothing(rows);
     else
-      put_int(rows, labels[i] == LABEL_YES);
+      put_int(rows, labels[i] == OUTCOME_YES);
   }
   put_features(rows, policy, feature_state, now_ms, n);
   return flush(rows, err);

@@ -2,12 +2,12 @@
 // labels, then the features of one set; a decision that was made by another version fills those of the same definition.
 #pragma once
 #include "engine/engine.h"
+#include "store/outcomes.h"
 
 #include <stdio.h>
 
 #define ROW_LABELS_MAX 16
 
-enum row_label { LABEL_UNKNOWN, LABEL_NO, LABEL_YES }; // unknown: the journal ends before the horizon does
 struct row_format {
   FILE *to;
   bool is_csv;
@@ -22,7 +22,7 @@ void rows_free(struct rows *rows);
 int rows_head(struct rows *rows, struct error *err) ITD_MUST_USE; // ITD_EIO
 // `policy`: of the decision; `feature_state`: after its event; `decision`: the answer, as recorded.
 int rows_put(struct rows *rows, const struct policy *policy, const uint8_t *feature_state, int64_t now_ms,
-             struct bytes decision, uint32_t number, const enum row_label *labels, struct error *err) ITD_MUST_USE;
+             struct bytes decision, uint32_t number, const enum outcome *labels, struct error *err) ITD_MUST_USE;
 // Whether a decision has the value at a column before the labels; false too where there is no such column.
 bool rows_is_column(const char *name);
 bool rows_fits(struct bytes decision, const char *name, const char *value);

@@ -336,26 +336,33 @@ static void gather_people(struct walking *w) {
 }
 
 // The first time after `after_ms`; INT64_MAX: none.
-static int64_t first_after(const struct times *t, int64_t after_ms) {
-  uint32_t low = 0, high = t->count;
+static int64_t first_after(struct outcome_times t, int64_t after_ms) {
+  size_t low = 0, high = t.count;
   while (low < high) {
-    uint32_t middle = low + (high - low) / 2;
-    if (t->at[middle] > after_ms)
+    size_t middle = low + (high - low) / 2;
+    if (t.at[middle] > after_ms)
       high = middle;
     else
       low = middle + 1;
   }
-  return low < t->count ? t->at[low] : INT64_MAX;
+  return low < t.count ? t.at[low] : INT64_MAX;
+}
+
+enum outcome label_outcome(const struct policy_label *label, struct outcome_times came, struct outcome_times over,
+                           int64_t at_ms, int64_t known_ms) {
+  int64_t until = at_ms + label->within_ms, first = first_after(came, at_ms), ruled_out = first_after(over, at_ms);
+  if (first <= until && first <= ruled_out) return OUTCOME_YES;
+  return until <= known_ms || ruled_out <= until ? OUTCOME_NO : OUTCOME_OPEN;
+}
+
+static struct outcome_times times_at(const struct followed *person, size_t k) {
+  return person->times ? (struct outcome_times){person->times[k].at, person->times[k].count}
+                       : (struct outcome_times){0};
 }
 
 static enum outcome outcome_at(const struct walking *w, const struct followed *person, size_t k, int64_t at_ms) {
-  int64_t until = at_ms + w->o->label[k].within_ms, came = INT64_MAX, over = INT64_MAX;
-  if (person->times) {
-    came = first_after(&person->times[k], at_ms);
-    over = first_after(&person->times[w->o->label_count + k], at_ms);
-  }
-  if (came <= until && came <= over) return OUTCOME_YES;
-  return until <= w->stats->until_ms || over <= until ? OUTCOME_NO : OUTCOME_OPEN;
+  return label_outcome(&w->o->label[k], times_at(person, k), times_at(person, w->o->label_count + k), at_ms,
+                       w->stats->until_ms);
 }
 
 static int judge_lead(struct walking *w, struct followed *l, struct error *err) {

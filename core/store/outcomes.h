@@ -20,6 +20,15 @@ enum outcome { OUTCOME_OPEN, OUTCOME_NO, OUTCOME_YES }; // open: there is still 
 enum score { SCORE_FIT, SCORE_ENGAGEMENT, SCORE_COMBINED, SCORES };
 extern const char *const score_names[SCORES];
 
+// What a label says of a decision at `at_ms`, by the times of its event and of its `unless`, each ascending, of the person that
+// it was about; `known_ms`: what happened until then is known. The one rule of export and of live quality.
+struct outcome_times {
+  const int64_t *at;
+  size_t count;
+};
+enum outcome label_outcome(const struct policy_label *label, struct outcome_times came, struct outcome_times over,
+                           int64_t at_ms, int64_t known_ms);
+
 struct judge_model { // of a score; `name` empty: none
   char name[64], version[64];
   double points_at_even_odds, points_to_double_odds;

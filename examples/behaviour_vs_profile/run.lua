@@ -15,7 +15,7 @@ local STUDIES = {
     title = "Loan applications of a bank",
     policy = "application_day",
     set = "applications",
-    source = "applications/bank",
+    source = ROOT .. "/policies/signals/loans/sources/bank.lua",
     label = "approved",
     where = { "stage_before=open", "stage=scored" },
     split = "2012-01-14T23:00:00Z", -- midnight in Amsterdam
