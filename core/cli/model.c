@@ -12,9 +12,9 @@ static const struct word {
   const char *word;
   int (*run)(const struct args *args);
   unsigned least, most;
-} words[] = {{"list", model_list, 0, 1},         {"show", model_show, 1, 2},       {"activate", model_activate, 2, 2},
-             {"rollback", model_rollback, 1, 1}, {"quality", model_quality, 0, 1}, {"shadow", model_shadow, 2, 2},
-             {"retrain", model_retrain, 0, 1}};
+} words[] = {{"list", model_list, 0, 1},         {"show", model_show, 1, 2},         {"compare", model_compare, 3, 3},
+             {"activate", model_activate, 2, 2}, {"rollback", model_rollback, 1, 1}, {"quality", model_quality, 0, 1},
+             {"shadow", model_shadow, 2, 2},     {"retrain", model_retrain, 0, 1}};
 #define WORDS (sizeof words / sizeof *words)
 
 const char *model_folder(const struct args *args) {
@@ -111,7 +111,7 @@ static const struct option options[] = {
 
 const struct command command_model = {
     .name = "model",
-    .operands = "list|show|activate|rollback|quality|shadow|retrain [NAME [VERSION]]",
+    .operands = "list|show|compare|activate|rollback|quality|shadow|retrain [NAME [VERSION [VERSION]]]",
     .operands_min = 1,
     .operands_max = 4,
     .summary = "the models that there are, which is in force and how good it proved; put a version in force, go back",
@@ -122,6 +122,9 @@ const struct command command_model = {
         "show NAME [VERSION]: what model.json says, in readable form, and whether each feature is as the policy has "
         "it. Without VERSION the one\n"
         "in force, else the highest.\n"
+        "compare NAME A B: what one version has that the other has not: features, definitions, training, and the "
+        "metrics "
+        "of both.\n"
         "activate NAME VERSION --why TEXT: the daemon on DIR puts that version in force under the policy that is in "
         "force, on all shards\n"
         "between two events of each, or says what does not fit (exit code 1) and changes nothing. It stays over "
@@ -138,6 +141,7 @@ const struct command command_model = {
         "it lies in --candidates, where no daemon looks. Exit code 1: a trigger fired.\n\n"
         "  intent model list --data data\n"
         "  intent model show b2b_fit 2 --data data\n"
+        "  intent model compare b2b_fit 1 2\n"
         "  intent model activate b2b_fit 2 --why \"ranks better on the last two months\" --data data\n"
         "  intent model rollback b2b_fit --why \"sales got too many calls\" --data data\n"
         "  intent model quality b2b_engagement --data data --by week\n"

@@ -5,6 +5,7 @@
 
 int model_list(const struct args *args);
 int model_show(const struct args *args);
+int model_compare(const struct args *args);
 int model_quality(const struct args *args);
 int model_shadow(const struct args *args);
 int model_retrain(const struct args *args);

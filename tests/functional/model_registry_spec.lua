@@ -95,6 +95,33 @@ describe("the folder of models", function()
   end)
 end)
 
+describe("two versions of a model", function()
+  after_each(harness.finish)
+
+  it("are compared by their files", function()
+    local models = harness.policies() .. "/models"
+    put_fit(models, 2, 40)
+    put_fit(models, 3, 60, "seniority")
+    harness.edit(models .. "/b2b_fit/3/model.json", '"target": "', '"metrics": {"auc": 0.7}, "target": "another, ')
+    local text, code = intent("compare", "b2b_fit", "2", "3", "--models", models)
+    assert.equal(0, code, text)
+    assert.is_truthy(text:find "metrics auc%s+%-%s+0%.7\n", text)
+    assert.is_truthy(text:find "target%s+.+%s+another, ", text)
+    assert.is_nil(text:find("kind ", 1, true), text) -- the same
+    holds(text, "only 3 has: seniority\n", "the same features: 1\n")
+    text, code = intent("compare", "b2b_fit", "2", "2", "--models", models)
+    assert.equal(0, code, text)
+    holds(text, "the same features: 1\n")
+    assert.is_nil(text:find("only", 1, true), text)
+    text, code = intent("compare", "b2b_fit", "2", "9", "--models", models)
+    assert.equal(1, code)
+    holds(text, "there is no b2b_fit/9/model.json")
+    text, code = intent("compare", "b2b_fit", "2", "--models", models)
+    assert.equal(2, code)
+    holds(text, "compare takes 3 to 3 names")
+  end)
+end)
+
 describe("a model", function()
   after_each(harness.finish)
   local daemon, client, admin, models, policy
