@@ -233,7 +233,11 @@ int bundle_add_text(struct bundle *b, const char *path, struct bytes text, struc
   struct lua_module module = module_at(b, arena_str(&b->arena, bytes_str(path)));
   module.text = arena_copy(&b->arena, text);
   add_module(b, module);
-  return sort_modules(b, err);
+  b->format = ARCHIVE_FORMAT;
+  b->version[0] = 0; // another text is another version
+  int status = sort_modules(b, err);
+  if (status == 0) bundle_name_version(b);
+  return status;
 }
 
 bool bundle_keep_signals(struct bundle *b, const char *set) {

@@ -326,11 +326,13 @@ int intake_explain(struct intake *in, struct bytes what, struct buf *answer, str
   int status = intake_may_show(in, id, err);
   if (status < 0) return status;
   struct buf raw = {0}; // its own: store_lead_before reads other frames
-  struct frame frame;
+  struct frame frame = {0};
   struct lead *before = NULL;
   status = store_read_number(in->shard, id, number, &raw, &frame, err);
-  if (status == 0) status = store_lead_before(in->shard, id, number, &before, err);
-  if (status == ITD_ENOTFOUND && frame.inputs.n) status = 0; // which says what there is to say without it
+  if (status == 0) {
+    status = store_lead_before(in->shard, id, number, &before, err);
+    if (status == ITD_ENOTFOUND && frame.inputs.n) status = 0; // which says what there is to say without it
+  }
   if (status == 0) status = explain_frame(in, &frame, &before, answer, err);
   lead_free(before);
   buf_deinit(&raw);

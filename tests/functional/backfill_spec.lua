@@ -313,8 +313,8 @@ describe("intent feature backfill (SEED=" .. SEED .. ")", function()
       return "n" .. n
     end
     local message, in_log = {}, { {}, {} }
-    for i = 1, 12 do message[ingest { anonymousId = "a" .. i }] = "a" .. i end
-    for i = 1, 12 do message[ingest { userId = "u" .. i }] = "u" .. i end
+    for i = 1, 30 do message[ingest { anonymousId = "a" .. i }] = "a" .. i end
+    for i = 1, 30 do message[ingest { userId = "u" .. i }] = "u" .. i end
     for line in intent("journal", "export", "--data", daemon.data):gmatch "[^\n]+" do
       local log, id = line:match '^{"place":"0(%d)', line:match '"messageId":"(n%d+)"'
       if id then table.insert(in_log[log + 1], message[id]) end
