@@ -255,11 +255,9 @@ static int walk_to_the_end(struct backfill *b, struct error *err) {
 
 // ---- the conclusion, on the control thread: all is full, and what was to be switched in is ----
 static int switch_in(struct daemon *daemon, struct backfill *b, struct error *err) {
-  char why[160];
   if (daemon->release.policy != b->policy)
     return error_set(err, ITD_EINTERNAL, "another version was put in force meanwhile");
-  snprintf(why, sizeof why, "feature.backfill by %s: switched in, all leads filled in", b->by);
-  return release_put(daemon, b->target, why, err);
+  return release_put(daemon, b->target, "feature.backfill: switched in, all leads filled in", b->by, err);
 }
 
 static int conclude(struct daemon *daemon, struct backfill *b, struct error *err) {
@@ -379,9 +377,8 @@ static int put_beside(struct daemon *daemon, struct policy *target, const char *
   int status = policy_beside(daemon->release.policy, target, &limits, &both, err);
   if (status < 0) return status;
   char why[160];
-  snprintf(why, sizeof why, "feature.backfill by %s: fills in features for version %s", by,
-           policy_info(target)->version);
-  if (both != daemon->release.policy) status = release_put(daemon, both, why, err);
+  snprintf(why, sizeof why, "feature.backfill: fills in features for version %s", policy_info(target)->version);
+  if (both != daemon->release.policy) status = release_put(daemon, both, why, by, err);
   policy_release(both);
   if (status < 0) return status;
   pthread_mutex_lock(&daemon->lock);

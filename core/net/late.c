@@ -37,21 +37,27 @@ int late_check(struct daemon *daemon, const struct policy *before, const struct 
   const struct feature_set *set = policy_features(next);
   struct feature_mask needs, needed;
   struct buf names = {0};
+  bool is_declared = true; // all of them, in the version in force
   if (!store_has_leads(daemon->store)) return 0;
   policy_needs(next, &needs);
   policy_needs(before, &needed);
   for (size_t i = 0; i < feature_count(set); i++) {
     const struct feature_info *info = feature_info(set, i);
     if (!feature_mask_has(&needs, i) || is_read_before(before, &needed, info->definition_hash)) continue;
-    if (is_late(daemon, before, info->definition_hash)) buf_printf(&names, "%s%s", names.n ? " " : "", info->name);
+    if (!is_late(daemon, before, info->definition_hash)) continue;
+    buf_printf(&names, "%s%s", names.n ? " " : "", info->name);
+    is_declared &= feature_defines(policy_features(before), info->definition_hash);
   }
   int status = 0;
   if (names.n) // what to do comes first: a long list is cut
-    status = error_set(err, ITD_ELATE,
-                       "version %s would decide by features that know nothing of the time before them; intent feature "
-                       "backfill --switch-in fills them in and then switches (intent policy reload --allow-late: as "
-                       "they are): %.*s",
-                       policy_info(next)->version, (int)names.n, (const char *)names.p);
+    status =
+        error_set(err, ITD_ELATE,
+                  "version %s would decide by features that know nothing of the time before them; %s (intent policy "
+                  "reload --allow-late: as they are): %.*s",
+                  policy_info(next)->version,
+                  is_declared ? "intent feature backfill fills them in, and then it may be put in force"
+                              : "intent feature backfill --switch-in fills them in and then switches",
+                  (int)names.n, (const char *)names.p);
   buf_deinit(&names);
   return status;
 }

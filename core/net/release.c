@@ -166,8 +166,8 @@ static int put_loaded_in_force(struct daemon *daemon, struct policy *policy, con
   return status;
 }
 
-int release_put(struct daemon *daemon, struct policy *policy, const char *why, struct error *err) {
-  const struct release_cause cause = {.how = MODEL_RELOAD, .why = why};
+int release_put(struct daemon *daemon, struct policy *policy, const char *why, const char *by, struct error *err) {
+  const struct release_cause cause = {.how = MODEL_RELOAD, .why = why, .by = by};
   return put_loaded_in_force(daemon, policy, &cause, err);
 }
 
@@ -228,12 +228,10 @@ static int allow_late(const struct policy *before, const struct policy *policy, 
   return 0;
 }
 
-static int put_reloaded(struct daemon *daemon, struct policy *policy, const char *why, bool allows_late,
-                        struct error *err) {
+static int check_late(struct daemon *daemon, const struct policy *policy, bool allows_late, struct error *err) {
   bool allows = allows_late || daemon->config->policy_late == 1;
   int status = late_check(daemon, daemon->release.policy, policy, err);
-  status = allow_late(daemon->release.policy, policy, status, allows, err);
-  return status ? status : release_put(daemon, policy, why, err);
+  return allow_late(daemon->release.policy, policy, status, allows, err);
 }
 
 int daemon_reload(struct daemon *daemon, const char *why, bool allows_late, bool *changed, struct error *err) {
@@ -243,7 +241,8 @@ int daemon_reload(struct daemon *daemon, const char *why, bool allows_late, bool
   if (status == 0) status = backfill_check(daemon, err);
   if (status == 0) status = release_load(daemon, &policy, err);
   if (status == 0 && strcmp(policy_info(policy)->hash, policy_info(daemon->release.policy)->hash) != 0) {
-    status = put_reloaded(daemon, policy, why, allows_late, err);
+    status = check_late(daemon, policy, allows_late, err);
+    if (status == 0) status = release_put(daemon, policy, why, NULL, err);
     *changed = status == 0;
   } else if (status == 0) {
     status = renew_secrets(daemon, err);
@@ -423,7 +422,7 @@ int release_switch(struct daemon *daemon, struct policy *policy, const struct re
   struct watch *watch = daemon->watch;
   int status = check_storage(daemon, err);
   if (status == 0) status = backfill_check(daemon, err);
-  if (status == 0) status = late_check(daemon, daemon->release.policy, policy, err);
+  if (status == 0) status = check_late(daemon, policy, false, err);
   if (status < 0) return status;
   bool is_seen = watch && watch->loaded == look(daemon); // nothing on disk waits to be loaded
   status = put_in_force(daemon, policy, cause, err);

@@ -643,6 +643,7 @@ int policy_load_more(const struct policy *base, const char *path, struct bytes t
   buf_deinit(&archive);
   if (status == 0) status = bundle_add_text(&policy->bundle, path, text, err);
   if (status != 0) return finish(policy, status, out);
+  policy->bundle.version[0] = 0; // other texts: another version
   struct findings f = {.bundle = &policy->bundle, .err = err};
   if (build(policy, limits, &f) == 0 && check_artifact(policy, &f) == 0) complete(policy, true, &f);
   return finish(policy, f.status, out);

@@ -220,7 +220,7 @@ describe("intent feature backfill --switch-in (SEED=" .. SEED .. ")", function()
     quiet(daemon)
     compare(daemon, oracle)
     text = intent("journal", "export", "--kind", "release", "--data", daemon.data)
-    holds(text, "fills in features for version " .. now, "switched in, all leads filled in", "feature.backfill by uid ")
+    holds(text, "fills in features for version " .. now, "switched in, all leads filled in", '"by":"uid ')
     proves(daemon)
     daemon:restart() -- the files are what was in force
     assert.equal(now, (version(daemon)))
