@@ -94,14 +94,14 @@ static int run(const struct args *args) {
 static const struct option options[] = {
     {"data", "DIR",
      "the data directory (default ./data): list and show say what was in force there; activate and rollback ask the "
-     "daemon that runs on it; quality and shadow read its journal, of a copy too"},
+     "daemon that runs on it; quality, shadow and compare read its journal, of a copy too"},
     {"models", "DIR", "the folder of models (default policies/models when it is there, else models)"},
     {"scripts", "DIR", "the library that --policy is loaded with"},
     {"why", "TEXT", "activate, rollback: the reason, which the journal keeps"},
     {"label", "EVENT",
      "quality, shadow: what the scores foretell, in place of the labels that the signal set declares"},
     {"horizon", "TIME", "quality, shadow: 12h, 30d: how long after a decision --label may come"},
-    {"since", "T", "shadow: decisions from then on: a time, or how long ago (90d)"},
+    {"since", "T", "shadow, compare: decisions from then on: a time, or how long ago (90d)"},
     {"by", "PERIOD", "quality: week, month or all (default month)"},
     {"policy", "DIR", "list, show: hold them against this policy's files; retrain: whose signal set the rows are of"},
     {"without", "a,b", "retrain: features that the candidate does not get, as intent train has it"},
@@ -125,6 +125,9 @@ const struct command command_model = {
         "compare NAME A B: what one version has that the other has not: features, definitions, training, and the "
         "metrics "
         "of both.\n"
+        "With --data DIR also how the scores of the decisions in its journal would have moved from A to B: their "
+        "spread, the rank\n"
+        "correlation, the largest changes.\n"
         "activate NAME VERSION --why TEXT: the daemon on DIR puts that version in force under the policy that is in "
         "force, on all shards\n"
         "between two events of each, or says what does not fit (exit code 1) and changes nothing. It stays over "
@@ -141,7 +144,7 @@ const struct command command_model = {
         "it lies in --candidates, where no daemon looks. Exit code 1: a trigger fired.\n\n"
         "  intent model list --data data\n"
         "  intent model show b2b_fit 2 --data data\n"
-        "  intent model compare b2b_fit 1 2\n"
+        "  intent model compare b2b_fit 1 2 --data data --since 90d\n"
         "  intent model activate b2b_fit 2 --why \"ranks better on the last two months\" --data data\n"
         "  intent model rollback b2b_fit --why \"sales got too many calls\" --data data\n"
         "  intent model quality b2b_engagement --data data --by week\n"

@@ -1,7 +1,10 @@
-// intent model compare: what one version of a model has that another has not, by their files.
+// intent model compare: what one version of a model has that another has not, by their files; with a data directory also
+// how the scores of its decisions would have moved.
 #include "cli/field.h"
 #include "cli/grid.h"
+#include "cli/journal.h"
 #include "cli/model.h"
+#include "cli/model_moves.h"
 #include "cli/show.h"
 #include "model/model.h"
 
@@ -12,16 +15,16 @@ enum { SIDES = 2 };
 struct compared {
   const char *name, *version[SIDES];
   struct buf json[SIDES], head[SIDES]; // model.json, and as a map
+  struct model *model[SIDES];
+  struct buf moves; // model_moves_put's; empty without a data directory
 };
 
 static int read_one(struct compared *c, const struct model_places *places, int side, struct error *err) {
   struct buf weights = {0};
-  struct model *model = NULL;
   struct mp_limits limits = MP_LIMITS_DEFAULT;
   int rc = model_files(places, c->name, c->version[side], &c->json[side], &weights, err);
-  if (rc == 0) rc = model_parse(buf_bytes(&c->json[side]), buf_bytes(&weights), &model, err);
+  if (rc == 0) rc = model_parse(buf_bytes(&c->json[side]), buf_bytes(&weights), &c->model[side], err);
   if (rc == 0) rc = mp_from_json(buf_bytes(&c->json[side]), &limits, &c->head[side], err);
-  model_free(model);
   buf_deinit(&weights);
   return rc;
 }
@@ -141,10 +144,17 @@ static void put_page(const struct compared *c, struct buf *out) {
 }
 
 static void put_json(const struct compared *c, struct buf *out) {
-  mp_put_map(out, 2);
+  mp_put_map(out, c->moves.n ? 3 : 2);
   mp_put_cstr(out, "name"), mp_put_cstr(out, c->name);
   mp_put_cstr(out, "versions"), mp_put_array(out, SIDES);
   for (int side = 0; side < SIDES; side++) buf_append_bytes(out, head_of(c, side));
+  if (c->moves.n) mp_put_cstr(out, "moves"), buf_append_bytes(out, buf_bytes(&c->moves));
+}
+
+static int read_moves(const struct args *args, struct compared *c, int64_t since_ms, struct error *err) {
+  const char *data = args_text(args, "data");
+  const struct model *const both[SIDES] = {c->model[0], c->model[1]};
+  return data ? model_moves_put(data, both, since_ms, &c->moves, err) : 0;
 }
 
 int model_compare(const struct args *args) {
@@ -152,10 +162,13 @@ int model_compare(const struct args *args) {
   struct model_search search;
   struct error err = {0};
   struct buf out = {0};
+  int64_t since_ms = INT64_MIN;
+  int status = journal_time(args, "since", &since_ms, &err);
+  if (status < 0) return command_fail(args, COMMAND_USAGE, &err);
   int code = model_search_open(args, &search);
   if (code) return code;
-  int status = 0;
   for (int side = 0; side < SIDES && status == 0; side++) status = read_one(&c, &search.places, side, &err);
+  if (status == 0) status = read_moves(args, &c, since_ms, &err);
   if (status < 0) {
     code = command_fail(args, model_exit_of(status), &err);
   } else if (args_flag(args, "json")) {
@@ -163,10 +176,13 @@ int model_compare(const struct args *args) {
     show_json(buf_bytes(&out));
   } else {
     put_page(&c, &out);
+    if (c.moves.n) buf_append_u8(&out, '\n'), model_moves_show(buf_bytes(&c.moves), &out);
     show_print(&out);
   }
   model_search_close(&search);
-  for (int side = 0; side < SIDES; side++) buf_deinit(&c.json[side]), buf_deinit(&c.head[side]);
+  for (int side = 0; side < SIDES; side++)
+    buf_deinit(&c.json[side]), buf_deinit(&c.head[side]), model_free(c.model[side]);
+  buf_deinit(&c.moves);
   buf_deinit(&out);
   return code;
 }

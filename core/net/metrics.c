@@ -255,18 +255,23 @@ static void put_quality(struct daemon *daemon, struct buf *out) {
   if (policy) policy_release(policy);
 }
 
-static void put_models(struct daemon *daemon, struct buf *out) {
+// Samples of a family must follow each other.
+static void put_models_as(const struct daemon *daemon, const char *name, bool is_since, struct buf *out) {
   struct policy_model_use use;
-  prometheus_family(out, "intentd_model_info", "gauge", "the models in force; always 1");
-  prometheus_family(out, "intentd_model_since_seconds", "gauge", "when the model came into force, seconds since 1970");
-  pthread_mutex_lock(&daemon->lock);
   for (size_t role = 0; daemon->release.policy && role < policy_roles(); role++) {
     if (!policy_model_of(daemon->release.policy, role, &use)) continue;
     const struct model_use *since = model_history_in_force(&daemon->models, use.model.name);
     const char *labels[] = {"role", use.role, "name", use.model.name, "version", use.model.version, NULL};
-    prometheus_count(out, "intentd_model_info", labels, 1);
-    prometheus_number(out, "intentd_model_since_seconds", labels, since ? (double)since->at_ms / 1000 : 0);
+    prometheus_number(out, name, labels, !is_since ? 1 : since ? (double)since->at_ms / 1000 : 0);
   }
+}
+
+static void put_models(struct daemon *daemon, struct buf *out) {
+  pthread_mutex_lock(&daemon->lock);
+  prometheus_family(out, "intentd_model_info", "gauge", "the models in force; always 1");
+  put_models_as(daemon, "intentd_model_info", false, out);
+  prometheus_family(out, "intentd_model_since_seconds", "gauge", "when the model came into force, seconds since 1970");
+  put_models_as(daemon, "intentd_model_since_seconds", true, out);
   pthread_mutex_unlock(&daemon->lock);
 }
 

@@ -330,6 +330,73 @@ describe("a model", function()
     decided_by(2)
   end)
 
+  it("is compared with another: what differs in the files, and how recorded scores would have moved", function()
+    start()
+    activate(1)
+    local first = harness.read(models .. "/b2b_fit/1/weights.json")
+    local shifted = first:gsub('"base": 20', '"base": 25')
+    for version, weights in pairs { ["5"] = shifted, ["6"] = first } do
+      harness.copy(models .. "/b2b_fit/1", models .. "/b2b_fit/" .. version)
+      local text = harness.read(models .. "/b2b_fit/1/model.json"):gsub('"version": "1"', '"version": "' .. version .. '"')
+      text = text:gsub('"rows": 0', '"rows": 7'):gsub('"sha256": "%x+"', '"sha256": "' .. sha256(weights) .. '"')
+      harness.write(models .. "/b2b_fit/" .. version .. "/model.json", text)
+      harness.write(models .. "/b2b_fit/" .. version .. "/weights.json", weights)
+    end
+    local scores, changes = {}, 0
+    for i = 1, 12 do
+      at = at + 1000
+      local decision = client:must("event.ingest", harness.event { userId = "w" .. i, type = "identify", event = false,
+        timestamp = at, traits = { company_size = i * 20, seniority = i % 2 == 0 and "executive" or "individual" } })
+      scores[decision.decision_id] = decision.scores.fit / 1000
+      if decision.scores.fit ~= 20000 then changes = changes + 1 end
+    end
+    daemon:stop()
+    local function compare(a, b, ...) return intent("compare", "b2b_fit", a, b, "--models", models, ...) end
+    local text, code = compare("1", "5", "--data", daemon.data)
+    assert.equal(0, code, text)
+    holds(text, "trained rows", "the same features: 5", "12 decisions, of 12 the score is another; rank correlation 1.0000")
+    assert.is_truthy(text:find "change%s+5%.000%s+5%.000%s+5%.000", text)
+    text = compare("1", "6", "--data", daemon.data)
+    holds(text, "12 decisions, of 0 the score is another; rank correlation 1.0000")
+    text, code = compare("1", "2", "--data", daemon.data, "--json") -- 2 gives everybody 20 points: no order
+    assert.equal(0, code, text)
+    holds(text, '"decisions":12,"unscored":0,"changed":' .. changes, '"rank_correlation":null',
+      '"versions":[{"name":"b2b_fit","version":"1"')
+    local before = math.huge
+    for id, a, b in text:gmatch '{"decision_id":"([^"]+)","a":([%d.-]+),"b":([%d.-]+)}' do
+      assert.equal(scores[id], tonumber(a))
+      assert.equal(20, tonumber(b))
+      local moved = math.abs(scores[id] - 20)
+      assert.is_true(moved <= before)
+      before = moved
+    end
+    assert.is_true(before < math.huge)
+    text, code = compare("1", "2") -- the files alone
+    assert.equal(0, code, text)
+    assert.is_nil(text:find "decisions")
+    text, code = compare("1", "9")
+    assert.equal(1, code)
+    holds(text, "b2b_fit@9: there is no b2b_fit/9/model.json")
+    put_fit(models, 7, 70, "usage_7d") -- of a definition that no set has
+    text, code = compare("1", "7", "--data", daemon.data)
+    assert.equal(1, code)
+    holds(text, "'usage_7d' has definition")
+  end)
+
+  it("has metrics, each family in one piece", function()
+    start()
+    activate(2)
+    local page, open, seen = daemon:get "/metrics", nil, {}
+    for name in page:gmatch "\n(intentd_model_[%l_]+){" do
+      if name ~= open then
+        assert.is_nil(seen[name])
+        seen[name], open = true, name
+      end
+    end
+    assert.equal(1, daemon:metric("intentd_model_info", 'role="fit",name="b2b_fit",version="2"'))
+    assert.is_true(daemon:metric("intentd_model_since_seconds", 'name="b2b_fit"') > 1.7e9)
+  end)
+
   it("changes while events flow: none is dropped, and each is decided by one version", function()
     start { shards = 3 }
     local engagement, rounds = decide().model, 12
