@@ -221,7 +221,8 @@ describe("late labels (SEED=" .. SEED .. ")", function()
     local daemon = harness.start { clock = "event", seed = harness.SEED, policies = policies [[
       { model = "b2b_fit", age = "10d", why = "Old." }, { model = "b2b_engagement", age = "3000d", drift = 0.0001, over = "15d", why = "Moves." },
       { model = "b2b_engagement", label = "won_9d", auc_under = 0.99, auc_falls = 0.0001, over = "20d", least = 10, why = "Fails." },
-      { model = "b2b_fit", label = "docs_3d", auc_under = 0.01, why = "Turned." }, { model = "b2b_fit", label = "docs_3d", auc_under = 0.99, least = 5000, why = "Few." },
+      { model = "b2b_fit", label = "docs_3d", auc_under = 0.01, over = "40d", least = 10, why = "Turned." },
+      { model = "b2b_fit", label = "docs_3d", auc_under = 0.99, least = 5000, why = "Few." },
     ]] }
     send(daemon:connect(), stream())
     local models = daemon.folder .. "/models/b2b_engagement/1"
