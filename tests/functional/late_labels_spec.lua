@@ -342,6 +342,29 @@ describe("late labels (SEED=" .. SEED .. ")", function()
     assert.is_truthy(said:find("needs --policy", 1, true), said)
   end)
 
+  it("tells versions apart that were activated under one policy", function()
+    local policies = harness.policies()
+    harness.edit(policies .. "/signals/b2b/signals.lua", "  personal = {", LABELS)
+    local daemon = harness.start { clock = "event", policies = policies }
+    local client, T0 = daemon:connect(), 1767603600000
+    local function visit(day) send(client, { harness.event { userId = "ann", event = "Pricing Viewed", timestamp = T0 + day * DAY } }) end
+    visit(0)
+    local models = policies .. "/models/b2b_engagement"
+    os.execute(("cp -r '%s/1' '%s/2'"):format(models, models))
+    harness.edit(models .. "/2/model.json", '"version": "1"', '"version": "2"')
+    local _, said, code = intent("model", "activate", "b2b_engagement", "2", "--why", "newer", "--data", daemon.data)
+    assert.equal(0, code, said)
+    visit(1)
+    visit(2)
+    visit(20)
+    local rows = {}
+    local _, all = quality(daemon.data, "--by", "all")
+    for _, s in ipairs(all.series) do
+      if s.label == "docs_3d" and s.score ~= "combined" then rows[s.model .. "@" .. s.version] = s.all.rows end
+    end
+    assert.same({ ["b2b_fit@1"] = 3, ["b2b_engagement@1"] = 1, ["b2b_engagement@2"] = 2 }, rows)
+  end)
+
   it("keeps the days that retention let go", function()
     local daemon = start { ["track.interval"] = "0", shards = 1, ["journal.segment"] = "8m", ["journal.seal"] = "no",
       ["base.journal"] = "1m", ["base.interval"] = "1s", ["base.keep"] = 2, ["checkpoint.interval"] = "100ms",
