@@ -26,7 +26,7 @@
 //   schemas       the signal set's schemas, as schema_set_compile wants them; absent or empty: none
 //   schema_files  [path] of each
 //   quality       its rules for sources, as quality_compile wants them; absent or empty: none
-//   models        {fit = "b2b_fit" or "b2b_fit@3", engagement = …} (each optional; without @ the highest version), or
+//   models        {fit = "b2b_fit" or "b2b_fit@3", engagement = …} (each optional; without @ the one in force, policy/policy.h), or
 //                 {split = …}: one model for both
 //   mix           {fit = 0.3, engagement = 0.7, constant = 0}, of a split model {fit = 0, engagement = 0, model = 1, constant = 0}
 //   bands         [{name, from (points)}]  ascending
