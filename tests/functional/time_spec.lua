@@ -194,12 +194,15 @@ describe("a wall clock that is set", function()
     local policies = harness.policies()
     harness.edit(policies .. "/b2b_saas/policy.lua", AFTER, 'go "nurture" { after = "30m"')
     local clock = harness.folder() .. "/clock"
-    local function set(ms) harness.write(clock, tostring(ms)) end
+    local function set(ms) -- at once: half a file would be a step of its own
+      harness.write(clock .. ".new", tostring(ms))
+      assert(os.rename(clock .. ".new", clock))
+    end
     set(0)
     local daemon = harness.start { policies = policies, shards = 2, env = { LD_PRELOAD = shim, SHIFT_CLOCK = clock } }
     local client = daemon:connect()
-    local function steps(count)
-      harness.wait(count .. " steps", function() return daemon:metric "intentd_clock_steps_total" == count end)
+    local function steps(count) -- or more: the machine's own clock may be set meanwhile, too
+      harness.wait(count .. " steps", function() return daemon:metric "intentd_clock_steps_total" >= count end)
     end
     local traits = { email = "p@acme.example" }
     local engaged = client:must("event.ingest", event { type = "identify", traits = traits, messageId = "m1" })
@@ -225,7 +228,7 @@ describe("a wall clock that is set", function()
     assert.equal(4, client:must("lead.get", "u1").lead.decisions)
     client:must("event.ingest", event { userId = "other", messageId = "m4" })
     local _, logged = daemon:log():gsub("event=clock_step", "")
-    assert.equal(2, logged)
+    assert.equal(daemon:metric "intentd_clock_steps_total", logged)
     daemon:kill()
     daemon:restart() -- still three hours back
     client = daemon:connect()
