@@ -301,6 +301,35 @@ static int read_tree(const struct strict *s, size_t index, json_t *tree, const s
   return status;
 }
 
+// How many trees a round of boosting adds; older versions do not say it here, and mean 1.
+static int read_per_round(const struct strict *s, json_t *model, double *out) {
+  static const char place[] = "learner.gradient_booster.model.gbtree_model_param";
+  json_t *params = json_object_get(model, "gbtree_model_param");
+  *out = 1;
+  if (!json_is_object(params) || !json_object_get(params, "num_parallel_tree")) return ITD_OK;
+  int status = read_parameter(s, place, params, "num_parallel_tree", out);
+  if (status == ITD_OK && !(*out >= 1)) *out = 1;
+  return status;
+}
+
+// A booster that was stopped early may be saved with the rounds behind its best one. The library's own interfaces do not agree
+// whether these count, so that nobody can know what is meant.
+static int check_best(const struct strict *s, json_t *learner, json_t *model, size_t trees) {
+  static const char place[] = "learner.attributes";
+  json_t *attributes = json_object_get(learner, "attributes");
+  double best, per_round;
+  if (!json_is_object(attributes) || !json_object_get(attributes, "best_iteration")) return ITD_OK;
+  int status = read_parameter(s, place, attributes, "best_iteration", &best);
+  if (status == ITD_OK) status = read_per_round(s, model, &per_round);
+  if (status) return status;
+  double rounds = pm_floor((double)trees / per_round);
+  if (best + 1 >= rounds) return ITD_OK;
+  return strict_refuse(s, "learner.attributes.best_iteration",
+                       "is %g, and there are %g rounds: whether those behind the best count is not said; save "
+                       "booster[:%g], or take the attribute away",
+                       best, rounds, best + 1);
+}
+
 static int read_trees(const struct strict *s, json_t *learner, const struct xgboost_shape *shape,
                       struct forest *forest) {
   static const char place[] = "learner.gradient_booster";
@@ -319,6 +348,7 @@ static int read_trees(const struct strict *s, json_t *learner, const struct xgbo
   if (json_array_size(groups) != json_array_size(trees))
     return strict_refuse(s, "tree_info", "has %zu entries, and there are %zu trees", json_array_size(groups),
                          json_array_size(trees));
+  status = check_best(s, learner, model, json_array_size(trees));
   for (size_t i = 0; i < json_array_size(trees) && status == ITD_OK; i++) {
     int group;
     status = read_whole(s, "tree_info", i, groups, &group);

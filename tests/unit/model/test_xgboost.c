@@ -98,6 +98,7 @@ static void train(struct trained *t) {
   set_number(t->booster, "gamma", draw(3) ? 0 : 2);
   set_number(t->booster, "seed", (double)draw(1000));
   if (draw(2)) set(t->booster, "subsample", "0.7");
+  if (draw(4) == 0) set_number(t->booster, "num_parallel_tree", (double)(2 + draw(4)));
   for (int i = 0, trees = 1 + (int)draw(30); i < trees; i++) must(XGBoosterUpdateOneIter(t->booster, i, m));
   must(XGDMatrixFree(m));
   // As the library computes it, which takes the machine's logarithm.
@@ -269,6 +270,189 @@ static void test_models(void **state) {
   }
 }
 
+// ---- what is seldom, but comes ----
+struct seldom {
+  size_t stumps, texts_by_one, texts_by_set, parallel;
+};
+
+static size_t count_of(const char *text, const char *what) {
+  size_t n = 0;
+  for (const char *at = text; (at = strstr(at, what)); at++) n++;
+  return n;
+}
+
+// Infinite values are above and below all others, as the greatest and the least float are; what is too large for a float is
+// infinite; a double is rounded before it is compared.
+static void check_extremes(const struct trained *t, const struct forest *f) {
+  static const struct {
+    double ours;
+    float theirs;
+  } same[] = {{(double)INFINITY, FLT_MAX},
+              {-(double)INFINITY, -FLT_MAX},
+              {1e300, FLT_MAX},
+              {-1e39, -FLT_MAX},
+              {1e-300, 0},
+              {0.1, 0.1f},
+              {16777217.0, 16777216.0f},
+              {(double)NAN, NAN}};
+  enum { ROWS = 64 };
+  static float theirs[ROWS * FEATURES_MOST];
+  double ours[ROWS * FEATURES_MOST];
+  size_t n = t->data.features;
+  fill(&t->data, ROWS, true, theirs);
+  for (size_t i = 0; i < ROWS * n; i++) {
+    size_t k = draw(8);
+    bool is_extreme = !t->data.is_text[i % n] && draw(2);
+    ours[i] = is_extreme ? same[k].ours : (double)theirs[i];
+    if (is_extreme) theirs[i] = same[k].theirs;
+  }
+  DMatrixHandle m = matrix_of(&t->data, theirs, ROWS);
+  const float *margins = predict(t, m, 1);
+  for (size_t r = 0; r < ROWS; r++) assert_true(forest_margin(f, ours + r * n) == (double)margins[r]);
+  must(XGDMatrixFree(m));
+}
+
+static void test_seldom(void **state) {
+  (void)state;
+  struct seldom seen = {0};
+  for (int round = 0; round < 40; round++) {
+    struct trained t = {0};
+    bst_ulong size;
+    const char *json;
+    train(&t);
+    struct forest *f = read(&t);
+    check_extremes(&t, f);
+    must(XGBoosterSaveModelToBuffer(t.booster, "{\"format\": \"json\"}", &size, &json));
+    char *text = xstrndup(json, size);
+    seen.stumps += count_of(text, "\"left_children\":[-1]");
+    seen.texts_by_one += count_of(text, "\"categories_sizes\":[1");
+    for (int k = 2; k < 10; k++) {
+      char set_of[32];
+      snprintf(set_of, sizeof(set_of), "\"categories_sizes\":[%d", k);
+      seen.texts_by_set += count_of(text, set_of);
+    }
+    seen.parallel += !strstr(text, "\"num_parallel_tree\":\"1\"");
+    free(text);
+    forest_free(f);
+    must(XGBoosterFree(t.booster));
+  }
+  printf("trees of one leaf %zu, first split by one text %zu, by a set %zu; boosters of parallel trees %zu\n",
+         seen.stumps, seen.texts_by_one, seen.texts_by_set, seen.parallel);
+}
+
+// The file with one thing said otherwise: `is_taken`, and then with the same margin; else refused with `says`.
+static void say(const struct trained *t, const char *json, const char *from, const char *to, bool is_taken,
+                const char *says) {
+  char *text = text_replace(json, from, to);
+  struct xgboost_shape shape = {
+      .features = t->data.features, .is_text = t->data.is_text, .base_margin = &t->base_margin};
+  struct forest *f = NULL, *before = read(t);
+  struct error err = {0};
+  int status = forest_read_xgboost(bytes_str(text), &shape, &f, &err);
+  if (is_taken) {
+    if (status) fail_msg("%s", err.text);
+    double row[FEATURES_MOST] = {1, (double)NAN, 7};
+    assert_true(forest_margin(f, row) == forest_margin(before, row));
+    forest_free(f);
+  } else {
+    assert_int_equal(status, ITD_EMODEL);
+    if (!strstr(err.text, says)) fail_msg("says: %s\nbut not: %s", err.text, says);
+  }
+  forest_free(before);
+  free(text);
+}
+
+static char *saved(const struct trained *t) {
+  bst_ulong size;
+  const char *json;
+  must(XGBoosterSaveModelToBuffer(t->booster, "{\"format\": \"json\"}", &size, &json));
+  return xstrndup(json, size);
+}
+
+// The value of a key whose value is a text, quotes and key included.
+static void pair_of(const char *json, const char *key, char out[80]) {
+  const char *at = strstr(json, key);
+  if (!at) fail_msg("no %s", key);
+  size_t n = strlen(key) + strcspn(at + strlen(key), ",}");
+  assert_true(n < 80);
+  memcpy(out, at, n), out[n] = 0;
+}
+
+static void test_forms(void **state) {
+  (void)state;
+  struct trained t = {0};
+  char base[80], changed[120];
+  train(&t);
+  char *json = saved(&t);
+  pair_of(json, "\"base_score\":\"", base);
+  snprintf(changed, sizeof(changed), "\"base_score\":\"[%.*s]\"", (int)strlen(base) - 15, base + 14);
+  say(&t, json, base, changed, true, NULL); // as 3.x writes it
+  snprintf(changed, sizeof(changed), "\"base_score\":\"[%.*s,5E-1]\"", (int)strlen(base) - 15, base + 14);
+  say(&t, json, base, changed, false, "learner_model_param.base_score: is '[");
+  say(&t, json, base, "\"base_score\":\"[]\"", false, "it must be one number");
+  say(&t, json, base, "\"base_score\":\"1\"", false, "above 0 and below 1");
+  say(&t, json, base, "\"base_score\":\"9E-1\"", false, "model.json says");
+  say(&t, json, "\"name\":\"gbtree\"", "\"name\":\"gblinear\"", false, "learner.gradient_booster.name: is 'gblinear'");
+  say(&t, json, "\"trees\":[", "\"trees\":[],\"others\":[", false, "trees: has 0 entries");
+  say(&t, json, "\"num_target\":\"1\"", "\"num_target\":\"2\"", false, "a lead has one margin");
+  say(&t, json, "\"num_class\":\"0\"", "\"num_class\":\"3\"", false, "a lead has one margin");
+  say(&t, json, "\"objective\":{\"name\":\"", "\"objective\":{\"name\":\"x", false, "learner.objective.name");
+  free(json);
+  must(XGBoosterFree(t.booster));
+}
+
+static void test_early_stopped(void **state) {
+  (void)state;
+  struct trained t = {0};
+  do {
+    if (t.booster) must(XGBoosterFree(t.booster));
+    t = (struct trained){0};
+    train(&t);
+    int rounds;
+    must(XGBoosterBoostedRounds(t.booster, &rounds));
+    if (rounds < 3) continue;
+    char *json = saved(&t), best[80];
+    snprintf(best, sizeof(best), "\"attributes\":{\"best_iteration\":\"%d\"}", rounds - 1);
+    say(&t, json, "\"attributes\":{}", best, true, NULL);
+    snprintf(best, sizeof(best), "\"attributes\":{\"best_iteration\":\"%d\"}", rounds - 2);
+    say(&t, json, "\"attributes\":{}", best, false, "learner.attributes.best_iteration: is ");
+    say(&t, json, "\"attributes\":{}", "\"attributes\":{\"best_iteration\":\"x\"}", false, "must be one number");
+    free(json);
+    // The library's own slice takes the attribute away.
+    BoosterHandle less;
+    snprintf(best, sizeof(best), "%d", rounds - 2);
+    must(XGBoosterSetAttr(t.booster, "best_iteration", best));
+    must(XGBoosterSlice(t.booster, 0, rounds - 1, 1, &less));
+    struct trained sliced = {.data = t.data, .booster = less, .base_margin = t.base_margin};
+    struct forest *f = read(&sliced);
+    check_extremes(&sliced, f);
+    forest_free(f);
+    must(XGBoosterFree(less));
+    break;
+  } while (true);
+  must(XGBoosterFree(t.booster));
+}
+
+static void test_dart(void **state) {
+  (void)state;
+  static float values[ROWS_TRAIN], labels[ROWS_TRAIN];
+  struct trained t = {.data = {.features = 1}};
+  for (size_t i = 0; i < ROWS_TRAIN; i++) values[i] = (float)i, labels[i] = i % 3 == 0;
+  DMatrixHandle m = matrix_of(&t.data, values, ROWS_TRAIN);
+  must(XGDMatrixSetFloatInfo(m, "label", labels, ROWS_TRAIN));
+  must(XGBoosterCreate(&m, 1, &t.booster));
+  set(t.booster, "objective", "binary:logistic"), set(t.booster, "booster", "dart"), set(t.booster, "nthread", "1");
+  must(XGBoosterUpdateOneIter(t.booster, 0, m));
+  char *json = saved(&t);
+  struct xgboost_shape shape = {.features = 1, .is_text = t.data.is_text};
+  struct forest *f = NULL;
+  struct error err = {0};
+  assert_int_equal(forest_read_xgboost(bytes_str(json), &shape, &f, &err), ITD_EMODEL);
+  assert_non_null(strstr(err.text, "learner.gradient_booster.name: is 'dart'; only gbtree can be read"));
+  free(json);
+  must(XGDMatrixFree(m)), must(XGBoosterFree(t.booster));
+}
+
 // ---- files that were broken ----
 // A byte changed, or the end cut off, anywhere: refused with the file's name, or still trees that give a number.
 static void test_broken_files(void **state) {
@@ -308,7 +492,9 @@ static void test_broken_files(void **state) {
 
 int main(void) {
   rng = test_seed();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_parity), cmocka_unit_test(test_models),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_parity),        cmocka_unit_test(test_models),
+                                     cmocka_unit_test(test_seldom),        cmocka_unit_test(test_forms),
+                                     cmocka_unit_test(test_early_stopped), cmocka_unit_test(test_dart),
                                      cmocka_unit_test(test_broken_files)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
