@@ -37,6 +37,7 @@ struct clock_watch *clock_watch_start(struct event_base *base, _Atomic uint64_t 
 }
 
 void clock_watch_stop(struct clock_watch *watch) {
+  if (!watch) return;
   event_free(watch->timer);
   free(watch);
 }

@@ -10,4 +10,4 @@
 
 struct clock_watch;
 struct clock_watch *clock_watch_start(struct event_base *base, _Atomic uint64_t *steps);
-void clock_watch_stop(struct clock_watch *watch);
+void clock_watch_stop(struct clock_watch *watch); // NULL does nothing

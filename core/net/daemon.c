@@ -290,11 +290,9 @@ static void release_signals(struct daemon *daemon, struct event *hup) {
 
 static void serve(struct daemon *daemon) {
   release_watch(daemon);
-  daemon->clock_watch = clock_watch_start(daemon->control, &daemon->clock_steps);
   daemon->baseline_watch = baseline_watch_start(daemon->control, daemon->intake.baselines, daemon->config->data);
   event_base_loop(daemon->control, EVLOOP_NO_EXIT_ON_EMPTY);
   baseline_watch_stop(daemon->baseline_watch);
-  clock_watch_stop(daemon->clock_watch);
   release_unwatch(daemon);
   recover_end(daemon);
   backfill_end(daemon);
@@ -439,6 +437,7 @@ int daemon_run(const struct config *config, struct error *err) {
     if (status == 0) {
       hup = catch_signals(&daemon);
       daemon.track_watch = track_watch_start(&daemon);
+      daemon.clock_watch = clock_watch_start(daemon.control, &daemon.clock_steps); // no event is before it
       begin_to_listen(&daemon, &fds);
       status = write_ports(&daemon, err);
     }
@@ -446,6 +445,7 @@ int daemon_run(const struct config *config, struct error *err) {
     release_signals(&daemon, hup);
     atomic_store(&daemon.is_stopping, true);
     stop_threads(&daemon);
+    clock_watch_stop(daemon.clock_watch);
     track_watch_stop(daemon.track_watch); // HTTP showed its figures
     close_sockets(&fds);
     log_line(LOG_INFO, "stopped", "status=%s", status_code(status));
