@@ -108,8 +108,9 @@ static struct policy *in_force(const struct daemon *daemon) {
   return last ? store_version(daemon->store, last) : NULL;
 }
 
+// With its sources, which `edition` gives over when it succeeds: then what is on disk is what runs. NULL: the sources stay.
 static int put_in_force(struct daemon *daemon, struct policy *policy, const struct release_cause *cause,
-                        struct error *err) {
+                        struct edition **edition, struct error *err) {
   struct release release = {
       .policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy)};
   struct model_history models = {0};
@@ -121,28 +122,18 @@ static int put_in_force(struct daemon *daemon, struct policy *policy, const stru
     return status;
   }
   policy_retain(policy);
+  if (edition) use_edition(daemon, *edition);
   pthread_mutex_lock(&daemon->lock);
   if (daemon->release.policy) policy_release(daemon->release.policy);
   daemon->release = release;
   daemon->release_since_ms = clock_wall_ms();
   model_history_deinit(&daemon->models);
   daemon->models = models;
+  if (edition) daemon->reload_error = (struct error){0};
   pthread_mutex_unlock(&daemon->lock);
   log_line(LOG_INFO, "release", "policy=%s version=%s number=%u signals=%s why=%s by=%s", policy_info(policy)->name,
            policy_info(policy)->version, release.number, policy_info(policy)->signals, log_quote(cause->why),
            log_quote(cause->by ? cause->by : ""));
-  return 0;
-}
-
-// Takes the edition over when it succeeds. What is on disk is then what runs.
-static int put_with_sources(struct daemon *daemon, struct policy *policy, struct edition *edition,
-                            const struct release_cause *cause, struct error *err) {
-  int status = put_in_force(daemon, policy, cause, err);
-  if (status < 0) return status;
-  use_edition(daemon, edition);
-  pthread_mutex_lock(&daemon->lock);
-  daemon->reload_error = (struct error){0};
-  pthread_mutex_unlock(&daemon->lock);
   return 0;
 }
 
@@ -161,7 +152,7 @@ static int put_loaded_in_force(struct daemon *daemon, struct policy *policy, con
   int status = check_storage(daemon, err);
   if (status == 0) status = open_edition(daemon, policy, &edition, err);
   if (status < 0) return status;
-  status = put_with_sources(daemon, policy, edition, cause, err);
+  status = put_in_force(daemon, policy, cause, &edition, err);
   if (status < 0) edition_release(edition);
   return status;
 }
@@ -178,7 +169,7 @@ static int put_kept_in_force(struct daemon *daemon, struct policy *policy, const
   struct error broken = {0};
   if (open_edition(daemon, policy, &edition, &broken) < 0)
     log_line(LOG_ERROR, "sources_broken", "why=%s note=\"POST /v1/source answers 404\"", log_quote(broken.text));
-  int status = put_with_sources(daemon, policy, edition, cause, err);
+  int status = put_in_force(daemon, policy, cause, &edition, err);
   if (status < 0) edition_release(edition);
   return status;
 }
@@ -425,7 +416,7 @@ int release_switch(struct daemon *daemon, struct policy *policy, const struct re
   if (status == 0) status = check_late(daemon, policy, false, err);
   if (status < 0) return status;
   bool is_seen = watch && watch->loaded == look(daemon); // nothing on disk waits to be loaded
-  status = put_in_force(daemon, policy, cause, err);
+  status = put_in_force(daemon, policy, cause, NULL, err);
   if (status == 0 && is_seen) watch->loaded = watch->seen = look(daemon); // another model's files are looked at now
   return status;
 }
