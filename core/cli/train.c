@@ -137,7 +137,7 @@ static int read_asked(const struct args *args, struct asked *a, struct error *er
   static const char *const groups[] = {"profile", "behaviour", "both"};
   const char *features = args_text(args, "features"), *without = args_text(args, "without");
   *a = (struct asked){.group = features ? ASKED_LIST : ASKED_BOTH};
-  for (size_t i = 0; features && i < 3; i++)
+  for (unsigned i = 0; features && i < 3; i++)
     if (strcmp(features, groups[i]) == 0) a->group = i;
   int rc = 0;
   if (a->group == ASKED_LIST) rc = take_names(a->only = xstrdup(features), "features", &a->list, err);
