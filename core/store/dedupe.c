@@ -33,17 +33,19 @@ static void add_one(_Atomic uint64_t *n) {
   atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-// Takes the newest set of files; with it what was frozen may be in place.
+// Takes the newest set of files; with it what was frozen may be in place. Whether it is, is asked before the set is taken: asked
+// afterwards, the files may have got it in between, and neither the table nor the set that was taken would have it.
 static void catch_up(struct dedupe *d) {
-  if (!d->options.files || d->version == dedupe_files_version(d->options.files)) return;
+  if (!d->options.files) return;
+  bool is_placed = d->frozen && dedupe_generation_is_placed(d->frozen);
+  if (!is_placed && d->version == dedupe_files_version(d->options.files)) return;
   const struct dedupe_set *was = d->set;
   d->set = dedupe_files_set(d->options.files, &d->version);
   dedupe_set_release(was);
-  if (d->frozen && dedupe_generation_is_placed(d->frozen)) {
-    dedupe_files_done(d->options.files, d->frozen);
-    d->frozen = NULL;
-    tell_count(d);
-  }
+  if (!is_placed) return;
+  dedupe_files_done(d->options.files, d->frozen);
+  d->frozen = NULL;
+  tell_count(d);
 }
 
 static bool is_inside(const struct dedupe *d, int64_t first_ms, int64_t received_ms) {
