@@ -4,11 +4,9 @@
 #include "cli/compare_set.h"
 #include "cli/feature_history.h"
 #include "cli/git_past.h"
+#include "cli/temporary.h"
 
-#include <ftw.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 // ---- a data directory ----
@@ -41,11 +39,6 @@ int check_data(const struct policy *policy, const char *data_dir, struct policy_
 // ---- git ----
 
 enum { SET_BYTES_MAX = 64 << 20 }; // of one signal set's files
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at) {
-  (void)st, (void)type, (void)at;
-  return remove(path);
-}
 
 struct past_check {
   const struct folder *folder;
@@ -113,15 +106,13 @@ int check_against(const struct folder *folder, const struct policy *policy, cons
   int rc = git_past_open(folder->dir, rev, &past, err);
   if (rc != 0) return rc;
   struct past_check c = {folder, past, report};
-  const char *tmp = getenv("TMPDIR"), *signals = policy_info(policy)->signals;
-  char dir[PATH_MAX], set[80];
-  snprintf(dir, sizeof dir, "%s/intent-check-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+  const char *signals = policy_info(policy)->signals;
+  char *dir = NULL, set[80];
   snprintf(set, sizeof set, "%.*s", (int)strcspn(signals, "@"), signals);
-  if (!mkdtemp(dir)) {
-    rc = error_set(err, ITD_EIO, "%s: a temporary folder can't be made there (TMPDIR names another place)", dir);
-  } else {
+  rc = temporary_make("check", &dir, err);
+  if (rc == 0) {
     compare_set(&c, policy, set, dir);
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    temporary_remove(dir);
     if (!folder->is_set) rc = git_past_changed(past, folder->models, found_model, &c, err);
     buf_append_str(said, git_past_name(past));
   }

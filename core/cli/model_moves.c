@@ -194,11 +194,7 @@ static void put_moves(struct comparing *c, struct buf *out) {
   mp_put_cstr(out, "decisions"), mp_put_uint(out, c->count);
   mp_put_cstr(out, "unscored"), mp_put_uint(out, c->unscored);
   mp_put_cstr(out, "changed"), mp_put_uint(out, changed);
-  mp_put_cstr(out, "rank_correlation");
-  if (isfinite(correlation))
-    mp_put_float(out, correlation);
-  else
-    mp_put_nil(out);
+  mp_put_cstr(out, "rank_correlation"), mp_put_known(out, correlation);
   mp_put_cstr(out, "points"), put_quantiles(c, out);
   mp_put_cstr(out, "largest"), put_largest(c, out);
 }

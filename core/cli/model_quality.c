@@ -27,13 +27,7 @@ static int64_t next_of(enum by by, int64_t begin) {
 }
 
 // ---- as one value ----
-static void put_number(struct buf *out, const char *key, double x) {
-  mp_put_cstr(out, key);
-  if (isfinite(x))
-    mp_put_float(out, x);
-  else
-    mp_put_nil(out);
-}
+static void put_number(struct buf *out, const char *key, double x) { mp_put_cstr(out, key), mp_put_known(out, x); }
 
 static void put_count(struct buf *out, const char *key, uint64_t n) {
   mp_put_cstr(out, key);

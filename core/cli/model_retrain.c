@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "cli/model.h"
 #include "cli/model_triggers.h"
+#include "cli/temporary.h"
 #include "policy/registry.h"
 
 #include <errno.h>
@@ -44,28 +45,25 @@ struct retraining {
   const struct args *args;
   const struct model_findings *f;
   const char *data, *policy, *candidates;
-  char folder[64]; // of the rows; "" none yet
-  char rows[96];
-  char day[16]; // of the journal: what model.json names
+  char *folder, *rows; // where the rows are, and their file; NULL: not yet
+  char day[16];        // of the journal: what model.json names
 };
 
 static int export_rows(struct retraining *r, struct error *err) {
-  const char *base = getenv("TMPDIR");
-  if (*r->folder) return 0; // all models are trained on the same rows
-  snprintf(r->folder, sizeof r->folder, "%.40s/intent-rows-XXXXXX", base ? base : "/tmp");
-  if (!mkdtemp(r->folder)) {
-    *r->folder = 0;
-    return error_set(err, ITD_EIO, "%.40s: no folder for the rows: %s", base ? base : "/tmp", strerror(errno));
-  }
-  snprintf(r->rows, sizeof r->rows, "%s/rows.csv", r->folder);
+  if (r->folder) return 0; // all models are trained on the same rows
+  int rc = temporary_make("rows", &r->folder, err);
+  if (rc) return rc;
+  struct buf path = {0};
+  buf_printf(&path, "%s/rows.csv", r->folder);
+  r->rows = xstrndup(path.p, path.n);
+  buf_deinit(&path);
   const char *words[] = {"feature", "export", "--at", "labels", "--data", r->data, "--out", r->rows, NULL};
   return run(words, err);
 }
 
 static void remove_rows(struct retraining *r) {
-  if (!*r->folder) return;
-  unlink(r->rows);
-  rmdir(r->folder);
+  temporary_remove(r->folder);
+  free(r->rows);
 }
 
 // ---- the candidate ----

@@ -151,13 +151,7 @@ static void pair_up(const struct shadowing *s, size_t label, struct pair *out) {
   }
 }
 
-static void put_number(struct buf *out, const char *key, double x) {
-  mp_put_cstr(out, key);
-  if (isfinite(x))
-    mp_put_float(out, x);
-  else
-    mp_put_nil(out);
-}
+static void put_number(struct buf *out, const char *key, double x) { mp_put_cstr(out, key), mp_put_known(out, x); }
 
 static void put_label(const struct shadowing *s, size_t label, struct buf *out) {
   struct pair p;

@@ -175,13 +175,7 @@ static void judge(struct judging *j) {
 }
 
 // ---- what is said ----
-static void put_number(struct buf *out, const char *key, double x) {
-  mp_put_cstr(out, key);
-  if (isfinite(x))
-    mp_put_float(out, x);
-  else
-    mp_put_nil(out);
-}
+static void put_number(struct buf *out, const char *key, double x) { mp_put_cstr(out, key), mp_put_known(out, x); }
 
 static void put_all(const struct model_findings *j, struct buf *out) {
   mp_put_array(out, (uint32_t)j->count);

@@ -15,13 +15,7 @@ static void put_text(struct buf *out, const char *key, const char *text) {
   mp_put_cstr(out, key), mp_put_cstr(out, text);
 }
 static void put_count(struct buf *out, const char *key, uint64_t n) { mp_put_cstr(out, key), mp_put_uint(out, n); }
-static void put_number(struct buf *out, const char *key, double x) {
-  mp_put_cstr(out, key);
-  if (isnan(x))
-    mp_put_nil(out);
-  else
-    mp_put_float(out, x);
-}
+static void put_number(struct buf *out, const char *key, double x) { mp_put_cstr(out, key), mp_put_known(out, x); }
 static void put_time(struct buf *out, const char *key, int64_t ms) {
   char text[TIME_TEXT_MAX];
   time_format(ms, text);

@@ -98,6 +98,7 @@ void mp_put_bool(struct buf *b, bool v);
 void mp_put_int(struct buf *b, int64_t v);
 void mp_put_uint(struct buf *b, uint64_t v);
 void mp_put_float(struct buf *b, double v);
+void mp_put_known(struct buf *b, double v); // a float; nil when it is NaN or infinite, which JSON has no words for
 void mp_put_str(struct buf *b, struct bytes text);
 void mp_put_cstr(struct buf *b, const char *text);
 void mp_put_bin(struct buf *b, struct bytes data);

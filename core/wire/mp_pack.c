@@ -1,4 +1,5 @@
 // Packing into a struct buf: msgpack-c's packer with the buffer as its sink. Pure, any thread.
+#include <math.h>
 #include <msgpack.h>
 
 #include "base/check.h"
@@ -27,6 +28,12 @@ void mp_put_bool(struct buf *b, bool v) {
 void mp_put_int(struct buf *b, int64_t v) { PUT(b, int64, v); }
 void mp_put_uint(struct buf *b, uint64_t v) { PUT(b, uint64, v); }
 void mp_put_float(struct buf *b, double v) { PUT(b, double, v); }
+void mp_put_known(struct buf *b, double v) {
+  if (isfinite(v))
+    mp_put_float(b, v);
+  else
+    mp_put_nil(b);
+}
 void mp_put_array(struct buf *b, uint32_t count) { PUT(b, array, count); }
 void mp_put_map(struct buf *b, uint32_t pairs) { PUT(b, map, pairs); }
 void mp_put_raw(struct buf *b, struct bytes value) { buf_append_bytes(b, value); }
