@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 enum { NUMBER_BYTES = 64 };
 
@@ -266,6 +267,11 @@ static int digest(const char *file, char hex[65], struct error *err) {
   uint8_t sha[SHA256_SIZE], block[65536];
   FILE *from = fopen(file, "rbe");
   if (!from) return error_set(err, errno == ENOENT ? ITD_ENOTFOUND : ITD_EIO, "%s: %s", file, strerror(errno));
+  struct stat st;
+  if (fstat(fileno(from), &st) != 0 || !S_ISREG(st.st_mode)) { // a device may never end
+    fclose(from);
+    return error_set(err, ITD_EINVAL, "%s is no regular file: rows are read twice, so write them to one", file);
+  }
   struct sha256 *s = sha256_new();
   sha256_begin(s);
   for (size_t n; (n = fread(block, 1, sizeof block, from)) > 0;) sha256_add(s, bytes_of(block, n));
