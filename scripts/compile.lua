@@ -2,115 +2,24 @@
 --- arrays, and one chunk of Lua. The chunk reads I[…], writes O[…] and M[…], has its constants inlined, makes no
 --- table, closure or text per call, and keeps what its parts hand each other in O, so that it can be cut into
 --- functions of any number without meeting LuaJIT's limits on locals and upvalues.
+local chunk = require "chunk"
+local compile_action = require "compile_action"
+local compile_journey = require "compile_journey"
+local compile_route = require "compile_route"
 local freeze = require "frozen"
 local lineage = require "lineage"
+local numbering = require "numbering"
 local numbers = require "numbers"
 local signal_load = require "signal_load"
 local retrain = require "retrain"
 local tree = require "tree"
-local value = require "value"
 
-local BLOCKS_A_FUNCTION = 32
-local STEPS_MAX = 8
 local literal, milli = numbers.literal, numbers.milli
+local input, output = chunk.input, chunk.output
+local condition, traced, section = chunk.condition, chunk.traced, chunk.section
+local STEPS_MAX = chunk.STEPS_MAX
 
 -- ---- numbering ----
-
-local function index_by_name(list)
-  local index = {}
-  for i, entry in ipairs(list) do
-    index[entry.name] = i - 1
-  end
-  return index
-end
-
--- Stages, the start first; transitions in the order in which they are tried.
-local function number_journey(plan)
-  plan.stages = {}
-  for _, stage in ipairs(tree.stages) do
-    if stage.name == tree.start.name then
-      table.insert(plan.stages, 1, stage)
-    else
-      plan.stages[#plan.stages + 1] = stage
-    end
-  end
-  plan.stage_number = index_by_name(plan.stages)
-  plan.transitions = {}
-  for _, stage in ipairs(plan.stages) do
-    for _, go in ipairs(stage.transitions) do
-      go.number = #plan.transitions
-      plan.transitions[go.number + 1] = go
-      for _, event in ipairs(go.on or {}) do
-        if not plan.event_number[event] then
-          plan.event_number[event], plan.events[#plan.events + 1] = #plan.events, event
-        end
-      end
-    end
-  end
-end
-
-local function add_condition(plan, node, name)
-  node.number = #plan.conditions
-  plan.conditions[node.number + 1] = { name = name or node.label, path = node.path, line = node.line }
-end
-
-local function add_test(plan, node)
-  local known = plan.test_number[node.label]
-  if not known then
-    known = #plan.tests
-    plan.test_number[node.label] = known
-    plan.tests[known + 1] = { feature = node.feature.name, any = node.any, known = node.known }
-  end
-  node.test = known
-end
-
--- The place of a feature's age among the ages that the policy asks for.
-local function add_age(plan, node)
-  local name = node.feature.name
-  if not plan.age_number[name] then
-    plan.age_number[name] = #plan.ages
-    plan.ages[#plan.ages + 1] = name
-  end
-  local least = plan.age_asked[name]
-  plan.age_asked[name] = math.min(least or node.bound, node.bound)
-end
-
-local LEAF = { compare = true, test = true, known = true, truth = true }
-
--- Numbers a rule's conditions; entry.uses lists them.
-local function number_rule(plan, entry, node)
-  local uses, seen = {}, {}
-  if node then
-    value.walk(node, function(below)
-      if below.kind == "age" then add_age(plan, below) end
-      if LEAF[below.kind] and not below.number then
-        if below.kind == "test" then add_test(plan, below) end
-        add_condition(plan, below)
-      end
-      local number = below.kind == "gate" and plan.gate_condition[below.gate] or LEAF[below.kind] and below.number
-      if number and not seen[number] then
-        seen[number] = true
-        uses[#uses + 1] = number
-      end
-    end)
-  end
-  entry.uses = uses
-end
-
--- A transition's `on` and `after` are conditions of their own, so that an explanation can name what was missing.
-local function number_transition(plan, go)
-  number_rule(plan, go, go.when)
-  if go.on then
-    go.on_node = { label = "event is " .. table.concat(go.on, " or "), path = go.path, line = go.line }
-  elseif go.after_ms then
-    go.on_node =
-      { label = ("%s in %s"):format(numbers.show_duration(go.after_ms), go.from), path = go.path, line = go.line }
-  end
-  if go.on_node then
-    add_condition(plan, go.on_node)
-    go.uses[#go.uses + 1] = go.on_node.number
-  end
-end
 
 -- What makes eligible, one entry for each thing that can fail: {node, must, name, why, path, line}.
 local function flatten_eligible(node, must, out)
@@ -137,29 +46,29 @@ end
 
 local function number_conditions(plan)
   for _, evidence in ipairs(tree.evidence) do
-    number_rule(plan, evidence, evidence.when)
+    numbering.rule(plan, evidence, evidence.when)
   end
   for _, gate in ipairs(tree.gates) do
-    number_rule(plan, gate, gate.when)
+    numbering.rule(plan, gate, gate.when)
     gate.condition = { label = gate.name, path = gate.path, line = gate.line }
-    add_condition(plan, gate.condition)
+    numbering.condition(plan, gate.condition)
     plan.gate_condition[gate.name] = gate.condition.number
   end
   for _, adjust in ipairs(tree.adjustments) do
-    number_rule(plan, adjust, adjust.when)
+    numbering.rule(plan, adjust, adjust.when)
   end
   if tree.policy.eligible then flatten_eligible(tree.policy.eligible, true, plan.eligibility) end
   for _, entry in ipairs(plan.eligibility) do
-    number_rule(plan, entry, entry.node)
+    numbering.rule(plan, entry, entry.node)
   end
   for _, go in ipairs(plan.transitions) do
-    number_transition(plan, go)
+    compile_journey.number_conditions(plan, go)
   end
   for _, rule in ipairs(tree.routes) do
-    number_rule(plan, rule, rule.when)
+    numbering.rule(plan, rule, rule.when)
   end
   for _, offer in ipairs(tree.offers) do
-    number_rule(plan, offer, offer.when)
+    numbering.rule(plan, offer, offer.when)
   end
 end
 
@@ -177,21 +86,13 @@ local function number_memory(plan)
   end
 end
 
-local function add_draw(plan, draw)
-  local known = plan.draw_number[draw.salt]
-  if known then return known end
-  plan.draw_number[draw.salt] = #plan.draws
-  plan.draws[#plan.draws + 1] = draw
-  return #plan.draws - 1
-end
-
 local function number_draws(plan)
   for _, rule in ipairs(tree.routes) do
-    rule.draw = add_draw(plan, { salt = "team " .. rule.team, by = "lead" })
+    rule.draw = numbering.draw(plan, { salt = "team " .. rule.team, by = "lead" })
   end
   local hold_out = tree.limits and tree.limits.hold_out
   if hold_out then
-    plan.hold_out_draw = add_draw(plan, { salt = "hold_out " .. hold_out.salt, by = "lead", hold_out = hold_out.share })
+    plan.hold_out_draw = numbering.draw(plan, { salt = "hold_out " .. hold_out.salt, by = "lead", hold_out = hold_out.share })
   end
 end
 
@@ -218,7 +119,7 @@ local function lay_out(plan)
       { "draws", #plan.draws },
     }
   )
-  local output, count = sequence({
+  local out, count = sequence({
     "eligible",
     "ineligible",
     "stage",
@@ -238,7 +139,7 @@ local function lay_out(plan)
     { "channel_caps", #tree.channels },
     { "conditions", #plan.conditions },
   })
-  plan.output, plan.scratch = output, {}
+  plan.output, plan.scratch = out, {}
   local runs = { { "channels", 1 }, { "entered", 1 }, { "gates", #tree.gates }, { "customs", #tree.customs } }
   for _, run in ipairs(runs) do
     plan.scratch[run[1]], count = count, count + run[2]
@@ -246,85 +147,7 @@ local function lay_out(plan)
   plan.output_count = count
 end
 
--- ---- expressions ----
-
--- `e` is one variant's emitter: {plan, tracing}.
-local function input(e, name, index) return ("I[%d]"):format(e.plan.input[name] + (index or 0)) end
-local function output(e, name, index)
-  return ("O[%d]"):format((e.plan.output[name] or e.plan.scratch[name]) + (index or 0))
-end
-
-local expression
-
-local POINTS_OF = { -- what holds thousandths of a point
-  intent = function(e) return output(e, "intent") end,
-  combined = function(e) return output(e, "combined") end,
-  fit = function(e) return input(e, "fit") end,
-  engagement = function(e) return input(e, "engagement") end,
-}
-
-function expression(e, node)
-  local kind = node.kind
-  if kind == "number" then return literal(node.number) end
-  if kind == "feature" then return input(e, "features", node.index) end
-  if kind == "age" then return input(e, "ages", e.plan.age_number[node.feature.name]) end
-  if POINTS_OF[kind] then return ("(%s / 1000)"):format(POINTS_OF[kind](e)) end
-  if kind == "channels" then return output(e, "channels") end
-  if kind == "custom" then return output(e, "customs", node.number - 1) end
-  if kind == "default" then return ("known_or(%s, %s)"):format(expression(e, node.value), literal(node.number)) end
-  return ("(%s %s %s)"):format(expression(e, node.left), node.op, expression(e, node.right))
-end
-
-local OPERATORS = { at_least = ">=", above = ">", at_most = "<=", under = "<", is = "==" }
-
-local function comparison(e, node)
-  local points = POINTS_OF[node.value.kind]
-  local text = points and points(e) or expression(e, node.value)
-  local scale = points and milli or function(x) return x end
-  if node.op == "within" then
-    return ("(%s >= %s and %s <= %s)"):format(text, literal(scale(node.bound)), text, literal(scale(node.upper)))
-  end
-  return ("%s %s %s"):format(text, OPERATORS[node.op], literal(scale(node.bound)))
-end
-
-local function traced(e, node, text)
-  if e.tracing and node.number then return ("mark(%d, %s)"):format(e.plan.output.conditions + node.number, text) end
-  return "(" .. text .. ")"
-end
-
-local function condition(e, node)
-  local kind = node.kind
-  if kind == "compare" then return traced(e, node, comparison(e, node)) end
-  if kind == "test" then return traced(e, node, input(e, "tests", node.test) .. " == 1") end
-  if kind == "gate" then return ("(%s == 1)"):format(output(e, "gates", e.plan.gate_number[node.gate])) end
-  if kind == "known" then
-    local text = expression(e, node.value)
-    return traced(e, node, ("%s == %s"):format(text, text))
-  end
-  if kind == "truth" then return traced(e, node, ("holds(%s)"):format(expression(e, node.value))) end
-  local texts = {}
-  for i, item in ipairs(node.items) do
-    texts[i] = condition(e, item)
-  end
-  if kind == "all" then return "(" .. table.concat(texts, " and ") .. ")" end
-  return (kind == "none" and "(not (%s))" or "(%s)"):format(table.concat(texts, " or "))
-end
-
--- ---- sections: lists of blocks that stand on their own ----
-
-local function section(e, name, blocks)
-  local lines, calls = e.lines, {}
-  for first = 1, #blocks, BLOCKS_A_FUNCTION do
-    local part = ("%s_%d"):format(name, #calls + 1)
-    calls[#calls + 1] = part .. "()"
-    lines[#lines + 1] = ("local function %s()"):format(part)
-    for i = first, math.min(first + BLOCKS_A_FUNCTION - 1, #blocks) do
-      lines[#lines + 1] = blocks[i]
-    end
-    lines[#lines + 1] = "end"
-  end
-  lines[#lines + 1] = ("local function %s() %s end"):format(name, table.concat(calls, " "))
-end
+-- ---- parts of the chunk ----
 
 local function emit_customs(e)
   local blocks = {}
@@ -471,92 +294,6 @@ local function emit_eligible(e)
   section(e, "eligibility", blocks)
 end
 
-local function transition_guard(e, go)
-  local parts = {}
-  if go.on then
-    local events = {}
-    for i, event in ipairs(go.on) do
-      events[i] = input(e, "events", e.plan.event_number[event]) .. " == 1"
-    end
-    parts[1] = "first and " .. traced(e, go.on_node, table.concat(events, " or "))
-  elseif go.after_ms then
-    parts[1] = "first and " .. traced(e, go.on_node, ("%s == %d"):format(input(e, "timer"), go.number + 1))
-  end
-  if go.when then parts[#parts + 1] = condition(e, go.when) end
-  return #parts > 0 and table.concat(parts, " and ") or "true"
-end
-
--- pick_N(stage, first) -> transition and its target, or -1: a function for some stages' transitions each.
-local function emit_picks(e)
-  local lines, groups, count = e.lines, {}, BLOCKS_A_FUNCTION
-  for number, stage in ipairs(e.plan.stages) do
-    if #stage.transitions > 0 then
-      if count + #stage.transitions > BLOCKS_A_FUNCTION then
-        groups[#groups + 1], count = { last = 0, body = {} }, 0
-      end
-      count = count + #stage.transitions
-      local group = groups[#groups]
-      group.last = number - 1
-      group.body[#group.body + 1] = ("  if stage == %d then"):format(number - 1)
-      for _, go in ipairs(stage.transitions) do
-        group.body[#group.body + 1] = ("    if %s then return %d, %d end"):format(
-          transition_guard(e, go),
-          go.number,
-          e.plan.stage_number[go.name]
-        )
-      end
-      group.body[#group.body + 1] = "    return -1, 0\n  end"
-    end
-  end
-  for i, group in ipairs(groups) do
-    lines[#lines + 1] = ("local function pick_%d(stage, first)\n%s\n  return -1, 0\nend"):format(
-      i,
-      table.concat(group.body, "\n")
-    )
-  end
-  lines[#lines + 1] = "local function pick(stage, first)"
-  for i, group in ipairs(groups) do
-    lines[#lines + 1] = ("  if stage <= %d then return pick_%d(stage, first) end"):format(group.last, i)
-  end
-  lines[#lines + 1] = "  return -1, 0\nend"
-end
-
-local function emit_journey(e)
-  emit_picks(e)
-  local steps = e.plan.output.steps
-  local entered = {}
-  for i, entry in ipairs(tree.entries) do
-    entered[i] = ("    if stage == %d then %s = %d end"):format(
-      e.plan.stage_number[entry.name],
-      output(e, "entered"),
-      i
-    )
-  end
-  e.lines[#e.lines + 1] = ([[
-local function journey()
-  local stage, count = %s, 0
-  local taken, to = pick(stage, true)
-  while taken >= 0 and count < %d do
-    O[%d + count] = taken
-    count = count + 1
-    stage = to
-%s
-    taken, to = pick(stage, false)
-  end
-  %s = stage
-  O[%d] = count
-  if taken >= 0 then O[%d] = 1 end
-end]]):format(
-    input(e, "stage"),
-    STEPS_MAX,
-    steps + 1,
-    table.concat(entered, "\n"),
-    output(e, "stage"),
-    steps,
-    steps + 1 + STEPS_MAX
-  )
-end
-
 -- Everything that stays as it was unless something below moves it.
 local function emit_rest(e)
   local steps = e.plan.output.steps
@@ -590,113 +327,6 @@ end]]):format(
   )
 end
 
-local function pick_member(e, rule)
-  local team = tree.teams[rule.team]
-  local members = {}
-  for _, member in ipairs(team.members) do
-    if member.weight > 0 then members[#members + 1] = member end
-  end
-  local lines, sum = { ("    local draw = %s"):format(input(e, "draws", rule.draw)) }, 0
-  for i = 1, #members - 1 do
-    sum = sum + members[i].weight
-    lines[#lines + 1] = ("    %sif draw < %s then %s = %d"):format(
-      i == 1 and "" or "else",
-      literal(sum / team.total),
-      output(e, "owner"),
-      members[i].owner
-    )
-  end
-  local last = ("%s = %d"):format(output(e, "owner"), members[#members].owner)
-  lines[#lines + 1] = #members == 1 and "    " .. last or "    else " .. last .. " end"
-  if #members == 1 then table.remove(lines, 1) end
-  return table.concat(lines, "\n")
-end
-
-local function emit_routes(e)
-  local blocks = {}
-  for i, entry in ipairs(tree.entries) do
-    for _, rule in ipairs(entry.rules) do
-      local guard = rule.when and " and " .. condition(e, rule.when) or ""
-      blocks[#blocks + 1] = ("  if %s == %d and %s < 0 and %s == 0%s then\n    %s = %d\n%s\n  end"):format(
-        output(e, "entered"),
-        i,
-        output(e, "route"),
-        input(e, "manual"),
-        guard,
-        output(e, "route"),
-        e.plan.route_number[rule.name],
-        pick_member(e, rule)
-      )
-    end
-  end
-  section(e, "routes", blocks)
-end
-
-local OFFER = [[
-  if %s then
-    local utility = %s
-    if utility > %s and utility < 1e300 then
-      %s = %d
-      %s = utility
-    end
-  end]]
-
-local function emit_offers(e)
-  local blocks = {}
-  for i, offer in ipairs(tree.offers) do
-    local open = {}
-    for j, name in ipairs(offer.stages) do
-      open[j] = ("%s == %d"):format(output(e, "stage"), e.plan.stage_number[name])
-    end
-    local guard = "(" .. table.concat(open, " or ") .. ")" .. (offer.when and " and " .. condition(e, offer.when) or "")
-    blocks[i] = OFFER:format(
-      guard,
-      expression(e, offer.utility),
-      output(e, "utility"),
-      output(e, "action"),
-      i,
-      output(e, "utility")
-    )
-  end
-  section(e, "offers", blocks)
-end
-
--- The oldest of the last N actions must be longer ago than the limit's duration.
-local function emit_limits(e)
-  local limits, plan = tree.limits or {}, e.plan
-  local lines = { "local function limits()", ("  if %s == 0 then return end"):format(output(e, "action")) }
-  local function hold(guard, code)
-    lines[#lines + 1] = ("  if %s then\n    %s = 0\n    %s = %s\n    %s = %d\n    return\n  end"):format(
-      guard,
-      output(e, "action"),
-      output(e, "utility"),
-      literal(plan.rest_utility),
-      output(e, "held"),
-      code
-    )
-  end
-  if limits.hold_out then
-    hold(("%s < %s"):format(input(e, "draws", plan.hold_out_draw), literal(limits.hold_out.share)), 1)
-  end
-  local per_lead = limits.per_lead
-  if per_lead then
-    local oldest = per_lead.count == 1 and input(e, "acted") or ("M[%d]"):format(plan.acted_memory + per_lead.count - 2)
-    hold(("%s > 0 and %s - %s < %s"):format(oldest, input(e, "now"), oldest, literal(per_lead.ms)), 2)
-    for i = per_lead.count, 3, -1 do
-      lines[#lines + 1] = ("  M[%d] = M[%d]"):format(plan.acted_memory + i - 2, plan.acted_memory + i - 3)
-    end
-    if per_lead.count > 1 then
-      lines[#lines + 1] = ("  if %s > 0 then M[%d] = %s end"):format(
-        input(e, "acted"),
-        plan.acted_memory,
-        input(e, "acted")
-      )
-    end
-  end
-  lines[#lines + 1] = "end"
-  e.lines[#e.lines + 1] = table.concat(lines, "\n")
-end
-
 local MAIN = [[
 %s = function()
   customs() evidence() channels() gates() scores() eligibility() rest()]]
@@ -728,10 +358,10 @@ local function emit_variant(plan, lines, name, tracing)
   emit_scores(e)
   emit_eligible(e)
   emit_rest(e)
-  emit_journey(e)
-  emit_routes(e)
-  emit_offers(e)
-  emit_limits(e)
+  compile_journey.emit(e)
+  compile_route.emit(e)
+  compile_action.emit_offers(e)
+  compile_action.emit_limits(e)
   emit_main(e, name)
   lines[#lines + 1] = "end"
 end
@@ -798,24 +428,6 @@ local function rows(list, more)
   return out
 end
 
-local function stage_rows(plan)
-  local out = {}
-  for i, stage in ipairs(plan.stages) do
-    out[i] = { name = stage.name, final = stage.final or false, path = stage.path, line = stage.line }
-  end
-  return out
-end
-
-local function action_rows()
-  local otherwise = tree.otherwise
-    or { name = "none", why = "This policy offers nothing.", path = tree.policy.path, line = tree.policy.line }
-  local list = { otherwise }
-  for _, offer in ipairs(tree.offers) do
-    list[#list + 1] = offer
-  end
-  return rows(list)
-end
-
 local function names(list)
   local out = {}
   for i, entry in ipairs(list) do
@@ -852,7 +464,7 @@ local function artifact(plan)
     retrain = retrain.rows(),
     mix = tree.mix_terms,
     bands = tree.bands or {},
-    stages = stage_rows(plan),
+    stages = compile_journey.rows(plan),
     transitions = rows(
       plan.transitions,
       function(go)
@@ -861,7 +473,7 @@ local function artifact(plan)
     ),
     owners = tree.owners,
     routes = rows(tree.routes),
-    actions = action_rows(),
+    actions = rows(compile_action.list()),
     adjustments = rows(tree.adjustments),
     evidence = rows(tree.evidence, function(entry) return { channel = plan.channel_number[entry.channel] } end),
     channels = names(tree.channels),
@@ -907,10 +519,10 @@ function compile.run()
     eligibility = {},
     gate_condition = {},
   }
-  plan.channel_number, plan.gate_number = index_by_name(tree.channels), index_by_name(tree.gates)
-  plan.route_number = index_by_name(tree.routes)
+  plan.channel_number, plan.gate_number = numbering.by_name(tree.channels), numbering.by_name(tree.gates)
+  plan.route_number = numbering.by_name(tree.routes)
   plan.rest_utility = tree.otherwise and tree.otherwise.utility or 0
-  number_journey(plan)
+  compile_journey.number(plan)
   number_conditions(plan)
   number_memory(plan)
   number_draws(plan)

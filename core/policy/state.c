@@ -200,7 +200,7 @@ static void merge_owner(struct policy_state *into, const struct policy_state *ot
 
 static bool is_action(const char *name) { return strncmp(name, "action ", 7) == 0; }
 
-// Times of the last actions, the latest first: acted_ms, then the memory's "action K ago" in their order (scripts/compile.lua).
+// Times of the last actions, the latest first: acted_ms, then the memory's "action K ago" in their order (scripts/compile_action.lua).
 static size_t action_times(const struct artifact *a, const struct policy_state *s, double *out) {
   size_t n = 0;
   out[n++] = (double)s->acted_ms;
