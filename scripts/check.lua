@@ -3,7 +3,7 @@
 local freeze = require "frozen"
 local bounds = require "bounds"
 local check_journey = require "check_journey"
-local data = require "data"
+local check_route = require "check_route"
 local naming = require "naming"
 local numbers = require "numbers"
 local retrain = require "retrain"
@@ -275,80 +275,7 @@ local function check_mix()
   end
 end
 
--- ---- routes and actions ----
-
--- tree.teams: team -> {members = {{name, weight}}, total}; tree.owners: names, each once.
-local function read_team()
-  tree.teams, tree.team_names, tree.owners = {}, {}, {}
-  local records = data.records(tree.policy.team, { "name", "team", "weight" }, tree.policy)
-  if not records then return false end
-  local known = {}
-  for _, record in ipairs(records) do
-    local weight = tonumber(record.weight)
-    if record.name == "" or record.team == "" or not numbers.is_finite(weight) or weight < 0 then
-      tree.problem(record, "each row is a name, a team and a weight of 0 or more")
-    else
-      local team = tree.teams[record.team]
-      if not team then
-        team = { members = {}, total = 0 }
-        tree.teams[record.team], tree.team_names[#tree.team_names + 1] = team, record.team
-      end
-      for _, member in ipairs(team.members) do
-        if member.name == record.name then
-          tree.problem(record, "'%s' is in team '%s' twice", record.name, record.team)
-        end
-      end
-      if not known[record.name] then
-        known[record.name], tree.owners[#tree.owners + 1] = #tree.owners, record.name
-      end
-      team.members[#team.members + 1] = { name = record.name, weight = weight, owner = known[record.name] }
-      team.total = team.total + weight
-    end
-  end
-  return true
-end
-
-local function check_routes()
-  tree.teams, tree.team_names, tree.owners = {}, {}, {}
-  for _, entry in ipairs(tree.entries) do
-    if not find(tree.stages, entry.name) then
-      tree.problem(entry, "route.on_enter: no stage '%s'%s", entry.name, tree.hint(entry.name, names_of(tree.stages)))
-    end
-    local rules = entry.rules
-    if #rules == 0 then
-      tree.problem(entry, "route.on_enter '%s' has no rules below it", entry.name)
-    elseif not rules[#rules].is_otherwise then
-      tree.warn(
-        entry,
-        "route.on_enter '%s' has no route.otherwise: a lead that matches no rule stays without an owner",
-        entry.name
-      )
-    end
-  end
-  if not tree.policy then return end
-  if not tree.policy.team then
-    if #tree.routes > 0 then
-      tree.problem(tree.routes[1], 'routes need people: name the team file in the policy\'s head, team = "sales_team"')
-    end
-    return
-  end
-  if not read_team() then return end
-  for _, rule in ipairs(tree.routes) do
-    local team = tree.teams[rule.team]
-    if not team then
-      tree.problem(
-        rule,
-        "%s: no team '%s' in data/%s.csv%s",
-        called(rule),
-        rule.team,
-        tree.policy.team,
-        tree.hint(rule.team, tree.team_names)
-      )
-    elseif team.total <= 0 then
-      tree.problem(rule, "%s: nobody in team '%s' has a weight above 0", called(rule), rule.team)
-    end
-  end
-end
+-- ---- actions ----
 
 local function check_actions()
   for _, offer in ipairs(tree.offers) do
@@ -406,7 +333,7 @@ function check.run()
   check_reads()
   check_made()
   check_journey.run()
-  check_routes()
+  check_route.run()
   check_actions()
   check_loose()
 end
