@@ -2,10 +2,10 @@
 --- the mix of scores, the owners of each team, stages in order. Each function below looks at one thing.
 local freeze = require "frozen"
 local bounds = require "bounds"
+local check_action = require "check_action"
 local check_journey = require "check_journey"
 local check_route = require "check_route"
 local naming = require "naming"
-local numbers = require "numbers"
 local retrain = require "retrain"
 local tree = require "tree"
 local value = require "value"
@@ -275,41 +275,6 @@ local function check_mix()
   end
 end
 
--- ---- actions ----
-
-local function check_actions()
-  for _, offer in ipairs(tree.offers) do
-    for _, name in ipairs(offer.stages) do
-      if not find(tree.stages, name) then
-        tree.problem(offer, "offer '%s': no stage '%s'%s", offer.name, name, tree.hint(name, names_of(tree.stages)))
-      end
-    end
-    local utility = offer.utility
-    if utility and utility.kind ~= "unknown" and tree.otherwise then
-      local _, high = bounds.of(utility)
-      if high <= tree.otherwise.utility then
-        tree.problem(
-          offer,
-          "offer '%s' can never win: it is worth at most %s, '%s' %s",
-          offer.name,
-          numbers.show(high),
-          tree.otherwise.name,
-          numbers.show(tree.otherwise.utility)
-        )
-      end
-    end
-    if tree.otherwise and offer.name == tree.otherwise.name then
-      tree.problem(offer, "offer '%s' has the name of action.otherwise", offer.name)
-    end
-  end
-  if #tree.offers > 0 and not tree.otherwise then
-    tree.problem(
-      tree.offers[1],
-      'offers need an action.otherwise "name" { utility = …, why = … }: what is done when none is worth it?'
-    )
-  end
-end
-
 local check = {}
 
 --- Reports into the tree.
@@ -334,7 +299,7 @@ function check.run()
   check_made()
   check_journey.run()
   check_route.run()
-  check_actions()
+  check_action.run()
   check_loose()
 end
 
