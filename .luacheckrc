@@ -59,7 +59,7 @@ local function policy_names()
 end
 
 local library = policy_names()
-library.host = fields("compiles", "exp2", "freeze", "hash64", "here", "pure", "round_even", "suggest")
+library.host = fields("compiles", "exp2", "freeze", "hash64", "here", "pure", "round_even", "suggest", "zone")
 for _, name in ipairs { "setmetatable", "getmetatable", "rawget", "rawset", "rawequal" } do
   library[name] = {}
 end

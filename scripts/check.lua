@@ -2,6 +2,7 @@
 --- the mix of scores, the owners of each team, stages in order. Each function below looks at one thing.
 local freeze = require "frozen"
 local bounds = require "bounds"
+local calendar = require "calendar"
 local check_action = require "check_action"
 local check_journey = require "check_journey"
 local check_route = require "check_route"
@@ -291,6 +292,7 @@ function check.run()
   elseif not tree.signals and not tree.signals_unknown then
     tree.problem(tree.policy, 'no signal.features "set@version": a policy reads a signal set')
   end
+  if tree.policy and tree.policy.calendar then calendar.read(tree.policy.calendar, tree.policy) end
   check_sizes()
   check_belief()
   check_mix()

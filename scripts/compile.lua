@@ -2,6 +2,7 @@
 --- arrays, and one chunk of Lua. The chunk reads I[…], writes O[…] and M[…], has its constants inlined, makes no
 --- table, closure or text per call, and keeps what its parts hand each other in O, so that it can be cut into
 --- functions of any number without meeting LuaJIT's limits on locals and upvalues.
+local calendar = require "calendar"
 local chunk = require "chunk"
 local compile_action = require "compile_action"
 local compile_journey = require "compile_journey"
@@ -471,6 +472,7 @@ local function artifact(plan)
         return { from = plan.stage_number[go.from], to = plan.stage_number[go.name], after_ms = go.after_ms or 0 }
       end
     ),
+    calendars = calendar.rows(),
     owners = tree.owners,
     routes = rows(tree.routes),
     actions = rows(compile_action.list()),

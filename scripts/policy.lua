@@ -9,6 +9,7 @@ local KEYS = {
   boundary = "text!",
   models = "table",
   team = "text",
+  calendar = "text",
   eligible = "condition",
   mode = "text",
   retrain = "table",
@@ -45,7 +46,7 @@ local function read_models(entry, given)
   return models
 end
 
---- policy "name" { owner, rationale, boundary, models = {fit, engagement} or {split}, team, eligible, mode, retrain }
+--- policy "name" { owner, rationale, boundary, models = {fit, engagement} or {split}, team, calendar, eligible, mode, retrain }
 ---@param name string the policy's folder
 ---@class PolicyHead
 ---@field owner string who answers for it
@@ -53,6 +54,7 @@ end
 ---@field boundary string what it must never do
 ---@field models? {fit?: string, engagement?: string, split?: string} split: one model, told apart by feature group
 ---@field team? string the csv of people
+---@field calendar? string the csv of opening hours (scripts/calendar.lua)
 ---@field eligible? Condition
 ---@field mode? string "act" (default), "score" or "collect"
 ---@field retrain? table[] when a model has aged: { model, why, and age, drift, auc_under or auc_falls }
@@ -66,7 +68,8 @@ return declare.named("policy", KEYS, function(entry, fields)
     tree.problem(entry, "the policy in folder '%s' must have that name, not '%s'", tree.input.policy, entry.name)
   end
   entry.owner, entry.rationale, entry.boundary = fields.owner, fields.rationale, fields.boundary
-  entry.team, entry.eligible, entry.mode = fields.team, fields.eligible, fields.mode or "act"
+  entry.team, entry.calendar = fields.team, fields.calendar
+  entry.eligible, entry.mode = fields.eligible, fields.mode or "act"
   entry.models = read_models(entry, fields.models)
   entry.retrain = retrain.read(entry, fields.retrain, entry.models)
   if not MODES[entry.mode] then

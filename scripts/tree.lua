@@ -12,6 +12,7 @@ function tree.begin(input)
   tree.pending = {} -- declarations whose body has not come
   tree.policy = nil -- the policy's own declaration
   tree.signals = nil -- {name, version, declarations, files (of each), by_name, names, personal, events, schemas…}
+  tree.calendars, tree.calendar_read = {}, {} -- in the order of their numbers; by name, false where one is broken
   tree.made = {} -- every condition and feature handle's node, to find those that decide nothing
   tree.customs = {}
   tree.channels, tree.evidence, tree.gates = {}, {}, {}

@@ -37,6 +37,7 @@ int lua_build(const struct lua_module *modules, size_t count, const char *entry,
 // - host.pure(fn) -> true, or nil, "path:line: why": fn's bytecode assigns to no upvalue and no global
 // - host.compiles(source, name) -> true, or nil, why: the text is one valid chunk
 // - host.suggest(word, list) -> the nearest name, or nil
+// - host.zone(name) -> true, or false and the nearest name of a time zone
 // - host.hash64(text) -> 16 hex digits
 // - host.round_even(x), host.exp2(x): base/pmath.h's
 // - host.freeze(table) -> a deeply read-only copy ("no modification allowed: KEY")

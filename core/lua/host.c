@@ -2,6 +2,7 @@
 // pushes.
 #include "base/hash.h"
 #include "base/suggest.h"
+#include "base/zone.h"
 #include "lua/sandbox.h"
 #include <stdio.h>
 
@@ -72,13 +73,26 @@ static int host_hash64(lua_State *L) {
   return 1;
 }
 
+// Whether there is such a time zone, and if not, the name that comes near.
+static int host_zone(lua_State *L) {
+  size_t n;
+  const char *name = luaL_checklstring(L, 1, &n), *known[SUGGEST_MAX];
+  struct zone zone;
+  lua_pushboolean(L, zone_find(bytes_of(name, n), &zone));
+  if (lua_toboolean(L, -1)) return 1;
+  size_t count = zone_count() < SUGGEST_MAX ? zone_count() : SUGGEST_MAX;
+  sandbox_spend(L, 100 * count);
+  for (size_t i = 0; i < count; i++) known[i] = zone_name(i);
+  const char *near = suggest(bytes_of(name, n), known, count);
+  if (!near) return 1;
+  lua_pushstring(L, near);
+  return 2;
+}
+
 void host_push(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"host.here", host_here},
-      {"host.compiles", host_compiles},
-      {"host.suggest", host_suggest},
-      {"host.hash64", host_hash64},
-      {NULL, NULL},
+      {"host.here", host_here},     {"host.compiles", host_compiles}, {"host.suggest", host_suggest},
+      {"host.hash64", host_hash64}, {"host.zone", host_zone},         {NULL, NULL},
   };
   for (const luaL_Reg *f = functions; f->name; f++) {
     lua_pushcfunction(L, f->func);

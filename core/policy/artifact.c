@@ -408,6 +408,12 @@ static void parse_reads(struct parse *p) {
   p->a->read_count = count;
 }
 
+static void parse_calendars(struct parse *p) {
+  struct bytes value;
+  if (find(p, p->root, "calendars", &value))
+    p->status = calendars_parse(value, &p->a->arena, &p->a->calendars, &p->a->calendar_count, p->err);
+}
+
 static void parse_draws(struct parse *p) {
   size_t count;
   struct bytes *list = get_list(p, p->root, "", "draws", ARTIFACT_RUN_MAX, &count);
@@ -625,6 +631,7 @@ static void parse_all(struct parse *p) {
   parse_models(p);
   static const enum policy_table first[] = {POLICY_STAGES, POLICY_CHANNELS,
                                             POLICY_CONDITIONS}; // others point into these
+  parse_calendars(p);
   for (size_t i = 0; i < sizeof first / sizeof *first; i++) parse_table(p, first[i]);
   for (int t = 0; t < POLICY_TABLES; t++) {
     bool done = t == POLICY_STAGES || t == POLICY_CHANNELS || t == POLICY_CONDITIONS;

@@ -32,6 +32,7 @@
 //   bands         [{name, from (points)}]  ascending
 //   stages        [{name, final (bool), path, line}]; stage 0 is the start
 //   transitions   [{from, to (stage numbers), why, path, line, after_ms (0: none)}] in the order in which they are tried
+//   calendars     [{name, zone, week, dates}] as policy/calendars.h has them (absent or empty: none); others name them by number
 //   owners        [name]
 //   routes        [{name, why, path, line}]
 //   actions       [{name, why, path, line}]; action 0 is `otherwise`
@@ -91,6 +92,7 @@
 // returns {custom = {functions, in the order of their numbers}} (vm.h).
 #pragma once
 #include "base/arena.h"
+#include "policy/calendars.h"
 #include "policy/policy.h"
 
 // Bounds, each refused by name at load. Rows fit struct policy_outcome.
@@ -189,6 +191,8 @@ struct artifact {
   size_t retrain_count;
   struct policy_read *reads;
   size_t read_count;
+  struct policy_calendar *calendars;
+  size_t calendar_count;
   struct bytes *ages; // names of features
   size_t age_count;
   struct artifact_test *tests;

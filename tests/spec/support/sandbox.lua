@@ -57,6 +57,19 @@ local function suggest(word, list)
   return best
 end
 
+-- Whether there is such a time zone, and if not, one that comes near.
+local zones
+local function zone(name)
+  if not zones then
+    zones = {}
+    for known in assert(read "core/base/zone_table.h"):match("zone_names%[%] = (%b{})"):gmatch '{"([^"]+)"' do
+      zones[#zones + 1], zones[known] = known, true
+    end
+  end
+  if zones[name] then return true end
+  return false, suggest(name, zones)
+end
+
 local function here(library)
   return function()
     for level = 2, 60 do
@@ -189,6 +202,7 @@ function sandbox.loader(modules)
     here = here(library),
     pure = pure,
     suggest = suggest,
+    zone = zone,
     freeze = function(t) return t end,
     compiles = function(source, name)
       local chunk, why = loadstring(source, name)
