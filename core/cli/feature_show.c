@@ -133,25 +133,34 @@ static void put_names(const struct asked *a, const char *key, size_t of, bool is
 }
 
 // ---- who reads it ----
-static size_t model_rows(const struct model_bound *model, const char *role, size_t feature, struct buf *out) {
+static size_t model_rows(const struct policy_model_use *use, size_t feature, struct buf *out) {
   size_t count = 0;
-  for (size_t t = 0; model && t < model_terms(model); t++) {
-    if (model_term_feature(model, t) != (int)feature) continue;
+  for (size_t t = 0; t < model_terms(use->bound); t++) {
+    if (model_term_feature(use->bound, t) != (int)feature) continue;
     count++;
     mp_put_map(out, 4);
-    mp_put_cstr(out, "role"), mp_put_cstr(out, role);
-    mp_put_cstr(out, "name"), mp_put_cstr(out, model_bound_info(model)->name);
-    mp_put_cstr(out, "version"), mp_put_cstr(out, model_bound_info(model)->version);
+    mp_put_cstr(out, "role"), mp_put_cstr(out, use->role);
+    mp_put_cstr(out, "name"), mp_put_cstr(out, use->model.name);
+    mp_put_cstr(out, "version"), mp_put_cstr(out, use->model.version);
     mp_put_cstr(out, "term"), mp_put_uint(out, t + 1);
+  }
+  return count;
+}
+
+// Of the models in force and of those on canary.
+static size_t all_model_rows(const struct policy *policy, size_t feature, struct buf *out) {
+  struct policy_model_use use;
+  size_t count = 0;
+  for (size_t role = 0; role < policy_roles(); role++) {
+    if (policy_model_of(policy, role, &use)) count += model_rows(&use, feature, out);
+    if (policy_canary_of(policy, role, &use)) count += model_rows(&use, feature, out);
   }
   return count;
 }
 
 static void put_models(const struct policy *policy, size_t feature, struct buf *out) {
   struct buf rows = {0};
-  size_t count = model_rows(policy_model_fit(policy), "fit", feature, &rows);
-  count += model_rows(policy_model_engagement(policy), "engagement", feature, &rows);
-  count += model_rows(policy_model_split(policy), "split", feature, &rows);
+  size_t count = all_model_rows(policy, feature, &rows);
   mp_put_cstr(out, "models"), mp_put_array(out, (uint32_t)count);
   buf_append_bytes(out, buf_bytes(&rows));
   buf_deinit(&rows);
@@ -179,15 +188,11 @@ static void put_rules(const struct policy *policy, size_t feature, struct buf *o
   }
 }
 
-static bool has_term(const struct model_bound *model, size_t feature) {
-  for (size_t t = 0; model && t < model_terms(model); t++)
-    if (model_term_feature(model, t) == (int)feature) return true;
-  return false;
-}
-
 static bool is_read(const struct policy *policy, size_t feature) {
-  return rules_of(policy, feature) || has_term(policy_model_fit(policy), feature) ||
-         has_term(policy_model_engagement(policy), feature) || has_term(policy_model_split(policy), feature);
+  struct buf rows = {0};
+  bool has_term = all_model_rows(policy, feature, &rows) > 0;
+  buf_deinit(&rows);
+  return has_term || rules_of(policy, feature);
 }
 
 // ---- since when ----

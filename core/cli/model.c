@@ -14,7 +14,7 @@ static const struct word {
   unsigned least, most;
 } words[] = {{"list", model_list, 0, 1},         {"show", model_show, 1, 2},         {"compare", model_compare, 3, 3},
              {"activate", model_activate, 2, 2}, {"rollback", model_rollback, 1, 1}, {"quality", model_quality, 0, 1},
-             {"shadow", model_shadow, 2, 2},     {"retrain", model_retrain, 0, 1}};
+             {"shadow", model_shadow, 2, 2},     {"canary", model_canary, 3, 3},     {"retrain", model_retrain, 0, 1}};
 #define WORDS (sizeof words / sizeof *words)
 
 const char *model_folder(const struct args *args) {
@@ -93,11 +93,12 @@ static int run(const struct args *args) {
 
 static const struct option options[] = {
     {"data", "DIR",
-     "the data directory (default ./data): list and show say what was in force there; activate and rollback ask the "
+     "the data directory (default ./data): list and show say what was in force there; activate, canary and rollback "
+     "ask the "
      "daemon that runs on it; quality, shadow and compare read its journal, of a copy too"},
     {"models", "DIR", "the folder of models (default policies/models when it is there, else models)"},
     {"scripts", "DIR", "the library that --policy is loaded with"},
-    {"why", "TEXT", "activate, rollback: the reason, which the journal keeps"},
+    {"why", "TEXT", "activate, canary, rollback: the reason, which the journal keeps"},
     {"label", "EVENT",
      "quality, shadow: what the scores foretell, in place of the labels that the signal set declares"},
     {"horizon", "TIME", "quality, shadow: 12h, 30d: how long after a decision --label may come"},
@@ -111,7 +112,7 @@ static const struct option options[] = {
 
 const struct command command_model = {
     .name = "model",
-    .operands = "list|show|compare|activate|rollback|quality|shadow|retrain [NAME [VERSION [VERSION]]]",
+    .operands = "list|show|compare|activate|canary|rollback|quality|shadow|retrain [NAME [VERSION [VERSION|SHARE]]]",
     .operands_min = 1,
     .operands_max = 4,
     .summary = "the models that there are, which is in force and how good it proved; put a version in force, go back",
@@ -132,7 +133,15 @@ const struct command command_model = {
         "force, on all shards\n"
         "between two events of each, or says what does not fit (exit code 1) and changes nothing. It stays over "
         "restarts.\n"
-        "rollback NAME --why TEXT: the version that was in force before, also when the folder has it no longer.\n"
+        "canary NAME VERSION SHARE --why TEXT: that version decides for a share of the leads, 5% or 0.5%, beside the "
+        "one "
+        "in force; always for the\n"
+        "same leads, and with a larger share for more. quality tells both apart. activate makes it that of all leads, "
+        "0% "
+        "or rollback ends it.\n"
+        "rollback NAME --why TEXT: ends the canary; where there is none, the version that was in force before, also "
+        "when "
+        "the folder has it no longer.\n"
         "quality [NAME[@VERSION]]: how the scores of decisions stood against what came of them, by the labels of the "
         "signal set:\n"
         "AUC, calibration and lift over time, beside what they were at training. Reads the journal of --data and "
@@ -146,6 +155,7 @@ const struct command command_model = {
         "  intent model show b2b_fit 2 --data data\n"
         "  intent model compare b2b_fit 1 2 --data data --since 90d\n"
         "  intent model activate b2b_fit 2 --why \"ranks better on the last two months\" --data data\n"
+        "  intent model canary b2b_fit 3 5% --why \"trained on the new labels\" --data data\n"
         "  intent model rollback b2b_fit --why \"sales got too many calls\" --data data\n"
         "  intent model quality b2b_engagement --data data --by week\n"
         "  intent model shadow b2b_engagement 2 --data data\n"

@@ -12,6 +12,7 @@ int model_retrain(const struct args *args);
 int model_triggers(const struct args *args); // quality --triggers
 int model_activate(const struct args *args);
 int model_rollback(const struct args *args);
+int model_canary(const struct args *args);
 // What the words share.
 const char *model_folder(const struct args *args); // --models, else policies/models when there is one, else models
 int model_exit_of(int status);                     // of what reading the folder answered

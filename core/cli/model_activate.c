@@ -1,4 +1,4 @@
-// intent model activate and rollback: what the daemon is asked, and what became of it.
+// intent model activate, canary and rollback: what the daemon is asked, and what became of it.
 #include "cli/connect.h"
 #include "cli/field.h"
 #include "cli/model.h"
@@ -18,21 +18,44 @@ static void put_refused(struct bytes answer, struct buf *out) {
   }
 }
 
-static void put_done(struct bytes answer, struct buf *out) {
-  show_text(out, field_text(answer, "name"));
-  buf_append_u8(out, ' ');
-  if (field_is(answer, "changed")) {
-    show_text(out, field_text(answer, "before"));
-    buf_append_str(out, " -> ");
-    show_text(out, field_text(answer, "version"));
-    buf_printf(out, ", release %lld\n", (long long)field_int(answer, "number", 0));
-  } else {
-    show_text(out, field_text(answer, "version"));
-    buf_append_str(out, " is in force already\n");
+static void put_share(struct buf *out, struct bytes answer) {
+  buf_printf(out, "%g %%", (double)field_int(answer, "share", 0) / 100);
+}
+
+// Who decides now.
+static void put_now(struct bytes answer, struct buf *out) {
+  struct bytes canary = field_text(answer, "canary");
+  show_text(out, field_text(answer, "version"));
+  if (canary.n) {
+    buf_append_str(out, ", and ");
+    show_text(out, canary);
+    buf_append_str(out, " for ");
+    put_share(out, answer);
+    buf_append_str(out, " of the leads");
   }
 }
 
-static int order(const struct args *args, const char *method, const char *version) {
+static void put_done(struct bytes answer, struct buf *out) {
+  struct bytes before = field_text(answer, "before"), ended = field_text(answer, "canary_before");
+  bool is_other = !bytes_eq(before, field_text(answer, "version"));
+  show_text(out, field_text(answer, "name"));
+  buf_append_u8(out, ' ');
+  if (field_is(answer, "changed") && is_other) show_text(out, before), buf_append_str(out, " -> ");
+  put_now(answer, out);
+  if (!field_is(answer, "changed")) {
+    buf_append_str(out, ": so it was already\n");
+    return;
+  }
+  if (ended.n && !is_other && field_is_nil(answer, "canary")) {
+    buf_append_str(out, " for all leads: ");
+    show_text(out, ended);
+    buf_append_str(out, " is on canary no more");
+  }
+  buf_printf(out, ", release %lld\n", (long long)field_int(answer, "number", 0));
+}
+
+// `share`: ten-thousandths of the leads; -1: not said.
+static int order(const struct args *args, const char *method, const char *version, int share) {
   const char *why = args_text(args, "why");
   struct error err = {0};
   struct client *client = NULL;
@@ -44,9 +67,10 @@ static int order(const struct args *args, const char *method, const char *versio
   int code = connect_admin(args, &client);
   if (code) return code;
   mp_put_array(&params, 1);
-  mp_put_map(&params, version ? 3 : 2);
+  mp_put_map(&params, 2u + (version != NULL) + (share >= 0));
   mp_put_cstr(&params, "name"), mp_put_cstr(&params, args->operand[1]);
   if (version) mp_put_cstr(&params, "version"), mp_put_cstr(&params, version);
+  if (share >= 0) mp_put_cstr(&params, "share"), mp_put_int(&params, share);
   mp_put_cstr(&params, "why"), mp_put_cstr(&params, why);
   int status = client_call(client, method, buf_bytes(&params), &answer, &err);
   if (status == ITD_EMODEL || status == ITD_EPOLICY)
@@ -66,5 +90,30 @@ static int order(const struct args *args, const char *method, const char *versio
   return is_refused ? COMMAND_NO : code;
 }
 
-int model_activate(const struct args *args) { return order(args, "model.activate", args->operand[2]); }
-int model_rollback(const struct args *args) { return order(args, "model.rollback", NULL); }
+int model_activate(const struct args *args) { return order(args, "model.activate", args->operand[2], -1); }
+int model_rollback(const struct args *args) { return order(args, "model.rollback", NULL, -1); }
+
+// "5%", "5" or "0.5%", to hundredths of a percent. False: it is none, or not below 100.
+static bool read_percent(const char *text, int *share) {
+  unsigned whole = 0, part = 0, digits = 0;
+  const char *at = text;
+  for (; *at >= '0' && *at <= '9' && whole < 1000; at++) whole = 10 * whole + (unsigned)(*at - '0');
+  bool has_digits = at != text;
+  if (has_digits && *at == '.')
+    for (at++; *at >= '0' && *at <= '9' && digits < 2; at++, digits++) part = 10 * part + (unsigned)(*at - '0');
+  if (digits == 1) part *= 10;
+  if (*at == '%') at++;
+  *share = (int)(100 * whole + part);
+  return has_digits && !*at && *share < (int)POLICY_SHARE_ALL;
+}
+
+int model_canary(const struct args *args) {
+  struct error err = {0};
+  int share;
+  if (read_percent(args->operand[3], &share)) return order(args, "model.canary", args->operand[2], share);
+  error_set(&err, ITD_EINVAL,
+            "%.40s is no share of the leads: write 5%% or 0.25%% (0%% ends the canary, and for all leads a version is "
+            "activated)",
+            args->operand[3]);
+  return command_fail(args, COMMAND_USAGE, &err);
+}

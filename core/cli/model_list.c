@@ -59,8 +59,12 @@ static void put_state(struct bytes row, struct buf *cell) {
   struct bytes state = field_text(row, "state");
   if (bytes_is(state, "in_force"))
     buf_append_str(cell, field_is(row, "pinned") ? "in force, pinned" : "in force");
+  else if (bytes_is(state, "canary"))
+    buf_printf(cell, "canary, %g %%", (double)field_int(row, "share", 0) / 100);
   else
-    buf_append_str(cell, bytes_is(state, "was_in_force") ? "was in force" : "new");
+    buf_append_str(cell, bytes_is(state, "was_in_force") ? "was in force"
+                         : bytes_is(state, "was_canary") ? "was on canary"
+                                                         : "new");
 }
 
 static void put_remark(struct bytes row, struct buf *cell) {

@@ -72,7 +72,7 @@ static void add_model(struct ledger *ledger, const struct answer_facts *f, const
 // The terms of one group of a split model, of kind "fit" or "engagement".
 static int64_t add_group(struct ledger *ledger, const struct answer_facts *f, const char *kind,
                          enum feature_class class) {
-  const struct model_bound *model = policy_model_split(f->policy);
+  const struct model_bound *model = f->scorers.split;
   int64_t before = ledger->sum;
   for (size_t t = 0; t < model_terms(model); t++)
     if (model_term_class(model, t) == class)
@@ -105,9 +105,9 @@ static void add_score(struct ledger *ledger, const struct answer_facts *f) {
   const struct policy_outcome *o = f->outcome;
   if (f->whole_points) add_split(ledger, f);
   if (f->has_fit && o->weight_fit != 0)
-    add_model(ledger, f, "fit", policy_model_fit(f->policy), &f->fit, f->fit_points, o->weight_fit, o->cap_fit_milli);
+    add_model(ledger, f, "fit", f->scorers.fit, &f->fit, f->fit_points, o->weight_fit, o->cap_fit_milli);
   if (f->has_engagement && o->weight_engagement != 0)
-    add_model(ledger, f, "engagement", policy_model_engagement(f->policy), &f->engagement, f->engagement_points,
+    add_model(ledger, f, "engagement", f->scorers.engagement, &f->engagement, f->engagement_points,
               o->weight_engagement, o->cap_engagement_milli);
   add_points(ledger, "constant", "score.combined", pm_milli(o->constant_points));
   for (int i = 0; i < o->row_count; i++) {
@@ -224,9 +224,9 @@ static void put_model(struct buf *out, const char *key, const struct model_bound
 
 // The combined score on its scale, read back as a probability.
 static double probability_of(const struct answer_facts *f) {
-  const struct model_bound *model = policy_model_split(f->policy);
-  if (!model) model = policy_model_engagement(f->policy);
-  if (!model) model = policy_model_fit(f->policy);
+  const struct model_bound *model = f->scorers.split;
+  if (!model) model = f->scorers.engagement;
+  if (!model) model = f->scorers.fit;
   double even = 50, doubling = 10;
   if (model) {
     even = model_bound_info(model)->points_at_even_odds;
@@ -282,8 +282,8 @@ uint64_t answer_put(const struct answer_facts *facts, uint64_t inputs_hash, stru
   put_rows(&ledger, out);
   const struct policy_info *policy = policy_info(facts->policy);
   put_version(out, "policy", policy->name, policy->version);
-  const struct model_bound *split = policy_model_split(facts->policy), *fit = policy_model_fit(facts->policy);
-  const struct model_bound *engagement = policy_model_engagement(facts->policy);
+  const struct model_bound *split = facts->scorers.split, *fit = facts->scorers.fit;
+  const struct model_bound *engagement = facts->scorers.engagement;
   put_model(out, "model", split ? split : engagement ? engagement : fit);
   put_model(out, "fit_model", split ? split : fit);
   uint64_t hash = hash64_seed(bytes_of(out->p + start, out->n - start), inputs_hash);

@@ -6,7 +6,8 @@
 // What one decision was made of.
 struct answer_facts {
   const struct policy *policy;
-  const struct lead *lead; // after the decision
+  struct policy_scorers scorers; // of this lead
+  const struct lead *lead;       // after the decision
   const struct policy_outcome *outcome;
   const double *values;
   const struct bytes *texts;

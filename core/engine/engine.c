@@ -33,8 +33,9 @@ struct engine {
   double values[FEATURES_MAX], ages[FEATURES_MAX];
   struct bytes texts[FEATURES_MAX];
   struct side fit, engagement, split;
-  struct buf backup; // the lead before the decision at hand
-  struct buf bytes;  // answers and effects of this call's decisions
+  struct policy_scorers scorers; // of the lead at hand
+  struct buf backup;             // the lead before the decision at hand
+  struct buf bytes;              // answers and effects of this call's decisions
   struct decision *decision;
   size_t count, cap;
   bool timer_stopped;
@@ -121,10 +122,11 @@ static void split_in_two(struct engine *e, const struct model_bound *model) {
 static void observe(struct engine *e, const struct policy *policy, struct lead *lead, int64_t now_ms) {
   feature_read(policy_features(policy), lead_feature_state(lead), now_ms, e->values, e->texts);
   if (policy_asks_ages(policy)) feature_ages(policy_features(policy), lead_feature_state(lead), now_ms, e->ages);
-  score_side(&e->fit, policy_model_fit(policy), e->values, e->texts);
-  score_side(&e->engagement, policy_model_engagement(policy), e->values, e->texts);
-  score_side(&e->split, policy_model_split(policy), e->values, e->texts);
-  if (e->split.present) split_in_two(e, policy_model_split(policy));
+  e->scorers = policy_scorers(policy, lead_id_hash(lead->id));
+  score_side(&e->fit, e->scorers.fit, e->values, e->texts);
+  score_side(&e->engagement, e->scorers.engagement, e->values, e->texts);
+  score_side(&e->split, e->scorers.split, e->values, e->texts);
+  if (e->split.present) split_in_two(e, e->scorers.split);
 }
 
 static struct policy_input input_of(const struct engine *e, const struct lead *lead, const struct event *event,
@@ -155,6 +157,7 @@ static const char *cause_name(const struct event *event, int timer_transition) {
 static struct answer_facts facts_of(const struct engine *e, const struct policy *policy, const struct lead *lead,
                                     const struct policy_outcome *outcome, const char *cause) {
   return (struct answer_facts){.policy = policy,
+                               .scorers = e->scorers,
                                .lead = lead,
                                .outcome = outcome,
                                .values = e->values,
@@ -202,7 +205,7 @@ static struct bytes keep(struct engine *e, struct bytes bytes) {
 // Of a decision that acts: what its exact shares can be computed from at any time, without what the lead did before.
 static struct bytes keep_inputs(struct engine *e, const struct policy *policy, const struct policy_outcome *outcome) {
   size_t at = e->bytes.n;
-  if (outcome->action > 0) shapley_put_inputs(policy, e->values, e->texts, &e->bytes);
+  if (outcome->action > 0) shapley_put_inputs(policy, &e->scorers, e->values, e->texts, &e->bytes);
   return (struct bytes){(const uint8_t *)at, e->bytes.n - at};
 }
 
@@ -538,9 +541,9 @@ static void put_features(const struct engine *e, const struct policy *policy, co
   mp_put_array(out, (uint32_t)feature_count(set));
   for (size_t i = 0; i < feature_count(set); i++) {
     const struct feature_info *info = feature_info(set, i);
-    double points = points_of(&e->fit, policy_model_fit(policy), i, o ? o->weight_fit : 0) +
-                    points_of(&e->engagement, policy_model_engagement(policy), i, o ? o->weight_engagement : 0) +
-                    points_of(&e->split, policy_model_split(policy), i, o ? o->weight_model : 0);
+    double points = points_of(&e->fit, e->scorers.fit, i, o ? o->weight_fit : 0) +
+                    points_of(&e->engagement, e->scorers.engagement, i, o ? o->weight_engagement : 0) +
+                    points_of(&e->split, e->scorers.split, i, o ? o->weight_model : 0);
     mp_put_map(out, 9);
     mp_put_cstr(out, "name");
     mp_put_cstr(out, info->name);
@@ -638,16 +641,16 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
     mp_put_cstr(out, "decision");
     answer_put(&facts, inputs_hash(release->policy, before, event, now_ms, timer_transition, shared), out);
     mp_put_cstr(out, "features");
-    explain_side(&e->fit, policy_model_fit(release->policy), e->values, e->texts);
-    explain_side(&e->engagement, policy_model_engagement(release->policy), e->values, e->texts);
-    explain_side(&e->split, policy_model_split(release->policy), e->values, e->texts);
+    explain_side(&e->fit, e->scorers.fit, e->values, e->texts);
+    explain_side(&e->engagement, e->scorers.engagement, e->values, e->texts);
+    explain_side(&e->split, e->scorers.split, e->values, e->texts);
     double ages[FEATURES_MAX];
     feature_ages(policy_features(release->policy), lead_feature_state(l), now_ms, ages);
     put_features(e, release->policy, &outcome, ages, out);
     mp_put_cstr(out, "conditions");
     put_conditions(release->policy, &trace, out);
     struct buf inputs = {0};
-    shapley_put_inputs(release->policy, e->values, e->texts, &inputs);
+    shapley_put_inputs(release->policy, &e->scorers, e->values, e->texts, &inputs);
     mp_put_cstr(out, "inputs");
     mp_put_bin(out, buf_bytes(&inputs));
     buf_deinit(&inputs);

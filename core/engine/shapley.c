@@ -10,11 +10,10 @@ static bool is_trees(const struct model_bound *model) {
   return kind == MODEL_XGBOOST || kind == MODEL_LIGHTGBM;
 }
 
-// The policy's models of trees, by role; NULL: none.
-static size_t find_models(const struct policy *policy, const struct model_bound *model[ROLES]) {
+// Those of trees, by role; NULL: none.
+static size_t find_models(const struct policy_scorers *scorers, const struct model_bound *model[ROLES]) {
   size_t count = 0;
-  model[0] = policy_model_fit(policy), model[1] = policy_model_engagement(policy);
-  model[2] = policy_model_split(policy);
+  model[0] = scorers->fit, model[1] = scorers->engagement, model[2] = scorers->split;
   for (int r = 0; r < ROLES; r++) {
     if (model[r] && !is_trees(model[r])) model[r] = NULL;
     count += model[r] != NULL;
@@ -39,9 +38,10 @@ static void put_row(const struct feature_set *set, const struct model_bound *mod
   }
 }
 
-void shapley_put_inputs(const struct policy *policy, const double *values, const struct bytes *texts, struct buf *out) {
+void shapley_put_inputs(const struct policy *policy, const struct policy_scorers *scorers, const double *values,
+                        const struct bytes *texts, struct buf *out) {
   const struct model_bound *model[ROLES];
-  size_t count = find_models(policy, model);
+  size_t count = find_models(scorers, model);
   if (!count) return;
   mp_put_map(out, (uint32_t)count);
   for (int r = 0; r < ROLES; r++) {
@@ -114,10 +114,11 @@ static bool put_model(const struct policy *policy, int role, const struct model_
   return true;
 }
 
-int shapley_put(const struct policy *policy, struct bytes inputs, struct buf *out, struct error *err) {
+int shapley_put(const struct policy *policy, const struct policy_scorers *scorers, struct bytes inputs, struct buf *out,
+                struct error *err) {
   static const struct mp_limits limits = {.depth_max = 2, .objects_max = 4096, .bytes_max = 1u << 20};
   const struct model_bound *model[ROLES];
-  size_t begin = out->n, length = 0, count = find_models(policy, model);
+  size_t begin = out->n, length = 0, count = find_models(scorers, model);
   bool is_good = !inputs.n || (mp_scan(inputs, &limits, &length, NULL) == 1 && length == inputs.n &&
                                mp_value_of(inputs).type == MP_MAP && mp_value_of(inputs).count == count);
   mp_put_array(out, inputs.n ? (uint32_t)count : 0);

@@ -266,12 +266,24 @@ static void put_models_as(const struct daemon *daemon, const char *name, bool is
   }
 }
 
+static void put_canaries(const struct daemon *daemon, struct buf *out) {
+  struct policy_model_use use;
+  for (size_t role = 0; daemon->release.policy && role < policy_roles(); role++) {
+    if (!policy_canary_of(daemon->release.policy, role, &use)) continue;
+    const char *labels[] = {"role", use.role, "name", use.model.name, "version", use.model.version, NULL};
+    prometheus_number(out, "intentd_model_canary_share", labels, (double)use.share / POLICY_SHARE_ALL);
+  }
+}
+
 static void put_models(struct daemon *daemon, struct buf *out) {
   pthread_mutex_lock(&daemon->lock);
   prometheus_family(out, "intentd_model_info", "gauge", "the models in force; always 1");
   put_models_as(daemon, "intentd_model_info", false, out);
   prometheus_family(out, "intentd_model_since_seconds", "gauge", "when the model came into force, seconds since 1970");
   put_models_as(daemon, "intentd_model_since_seconds", true, out);
+  prometheus_family(out, "intentd_model_canary_share", "gauge",
+                    "the share of leads for whom this version decides beside the one in force, 0 to 1");
+  put_canaries(daemon, out);
   pthread_mutex_unlock(&daemon->lock);
 }
 

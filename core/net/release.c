@@ -37,6 +37,10 @@ static uint32_t models_number(const struct policy *policy) {
   uint64_t h = 0;
   for (size_t i = 0; i < (model[2] ? 3 : 2); i++)
     h = hash_mix(h, model[i] ? model_bound_info(model[i])->number_hash : 0);
+  struct policy_model_use canary;
+  for (size_t role = 0; role < policy_roles(); role++)
+    if (policy_canary_of(policy, role, &canary))
+      h = hash_mix(h, hash_mix(model_bound_info(canary.bound)->number_hash, canary.share));
   return (uint32_t)h;
 }
 
@@ -195,7 +199,7 @@ static void put_problem(const struct policy_problem *p) {
 int release_load(const struct daemon *daemon, struct policy **policy, struct error *err) {
   const struct config *c = daemon->config;
   struct model_finder finder = {.dir = c->data, .history = &daemon->models};
-  const struct policy_models models = {model_finder_find, &finder};
+  const struct policy_models models = {.find = model_finder_find, .context = &finder, .canary = model_finder_canary};
   struct policy_source source = {.policies_dir = c->policies,
                                  .models_dir = c->models,
                                  .scripts_dir = c->scripts,

@@ -26,3 +26,4 @@ bool quarantine_add_call(const struct call *call);
 bool model_list_call(const struct call *call);
 bool model_activate_call(const struct call *call);
 bool model_rollback_call(const struct call *call);
+bool model_canary_call(const struct call *call);

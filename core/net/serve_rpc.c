@@ -543,6 +543,7 @@ static const struct method {
     {"model.list", 0, true, model_list_call},
     {"model.activate", 1, true, model_activate_call},
     {"model.rollback", 1, true, model_rollback_call},
+    {"model.canary", 1, true, model_canary_call},
     {"quarantine.fix", 1, true, quarantine_fix_call},
     {"quarantine.replay", 1, true, quarantine_replay_call},
     {"server.shutdown", 0, true, server_shutdown},

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { NAME_MAX_BYTES = 63, ARCHIVE_FIRST = 1, ARCHIVE_FORMAT = 2 }; // the second one holds the version apart
+enum { NAME_MAX_BYTES = 63, ARCHIVE_FIRST = 1, ARCHIVE_FORMAT = 2, ARCHIVE_CANARY = 3 };
 
 // What the same text means: a lead's state is laid out by both.
 static const long long SEMANTICS = (long long)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
@@ -360,6 +360,40 @@ static struct bundle_model copy_model(struct bundle *b, const struct policy_mode
                                .weights_json = arena_copy(&b->arena, from->weights_json)};
 }
 
+static struct policy_model view_of(const struct bundle_model *m) {
+  return (struct policy_model){m->name, m->version, m->model_json, m->weights_json};
+}
+
+// The first format's version was a hash of the models, too: it says nothing of them once they are chosen apart.
+static void name_format(struct bundle *b) {
+  b->format = ARCHIVE_FORMAT;
+  for (int role = 0; role < BUNDLE_MODELS; role++)
+    if (b->canary[role].name) b->format = ARCHIVE_CANARY;
+}
+
+void bundle_set_canary(struct bundle *b, int role, const struct policy_model *model, uint32_t share) {
+  b->canary[role] = share ? copy_model(b, model) : (struct bundle_model){0};
+  b->share[role] = share;
+  name_format(b);
+}
+
+int bundle_add_canary(struct bundle *b, int role, const struct policy_source *source, struct error *err) {
+  const struct bundle_model *of = &b->model[role];
+  if (!of->name || !source->models || !source->models->canary) return 0;
+  struct buf json = {0}, weights = {0};
+  char *version = NULL;
+  uint32_t share = 0;
+  int status = source->models->canary(source->models->context, of->name, &version, &share, &json, &weights, err);
+  if (status > 0 && strcmp(version, of->version) != 0) {
+    const struct policy_model model = {of->name, version, buf_bytes(&json), buf_bytes(&weights)};
+    bundle_set_canary(b, role, &model, share);
+    status = check_same(b, source->models_dir, &b->canary[role], err);
+  }
+  free(version);
+  buf_deinit(&json), buf_deinit(&weights);
+  return status < 0 ? status : 0;
+}
+
 void bundle_copy(struct bundle *b, const struct bundle *from) {
   b->name = arena_str(&b->arena, bytes_str(from->name));
   memcpy(b->version, from->version, sizeof b->version);
@@ -372,16 +406,16 @@ void bundle_copy(struct bundle *b, const struct bundle *from) {
     add_module(b, module);
   }
   for (int role = 0; role < BUNDLE_MODELS; role++) {
-    const struct bundle_model *m = &from->model[role];
-    const struct policy_model model = {m->name, m->version, m->model_json, m->weights_json};
-    if (m->name) b->model[role] = copy_model(b, &model);
+    const struct policy_model model = view_of(&from->model[role]), canary = view_of(&from->canary[role]);
+    if (model.name) b->model[role] = copy_model(b, &model);
+    if (canary.name) bundle_set_canary(b, role, &canary, from->share[role]);
   }
   for (size_t i = 0; i < from->watched_count; i++) watch(b, from->watched[i]);
   b->built = arena_copy(&b->arena, from->built);
 }
 
 void bundle_replace_model(struct bundle *b, int role, const struct policy_model *model, const char *models_dir) {
-  b->format = ARCHIVE_FORMAT; // the version says nothing of the models any more
+  bundle_set_canary(b, role, NULL, 0);
   b->model[role] = copy_model(b, model);
   if (!models_dir) return;
   const char *all = join(b, models_dir, model->name), *mine = join(b, all, ""), *folder = join(b, all, model->version);
@@ -422,6 +456,14 @@ static void add_model(struct sha256 *s, const struct bundle_model *m, int role) 
   add_sized(s, m->weights_json);
 }
 
+static void add_canary(struct sha256 *s, const struct bundle *b, int role) {
+  char share[32];
+  if (!b->canary[role].name) return;
+  snprintf(share, sizeof share, "canary %u", b->share[role]);
+  add_sized(s, bytes_str(share));
+  add_model(s, &b->canary[role], role);
+}
+
 static void add_text(struct sha256 *s, const struct bundle *b) {
   char head[64];
   snprintf(head, sizeof head, "intentd policy, semantics %lld", b->semantics);
@@ -453,6 +495,7 @@ void bundle_hash(const struct bundle *b, char hex[65]) {
   sha256_begin(s);
   add_text(s, b);
   for (int role = 0; role < BUNDLE_MODELS; role++) add_model(s, &b->model[role], role);
+  for (int role = 0; role < BUNDLE_MODELS; role++) add_canary(s, b, role);
   if (b->format != ARCHIVE_FIRST) add_sized(s, bytes_str(b->version));
   end_hash(s, hex);
 }
@@ -471,6 +514,18 @@ static void put_model(struct buf *out, const struct bundle_model *m) {
   mp_put_bin(out, m->weights_json);
 }
 
+// [role, share, [name, version, model.json, weights]] of each.
+static void put_canaries(const struct bundle *b, struct buf *out) {
+  uint32_t count = 0;
+  for (int role = 0; role < BUNDLE_MODELS; role++) count += b->canary[role].name != NULL;
+  mp_put_cstr(out, "canaries"), mp_put_array(out, count);
+  for (int role = 0; role < BUNDLE_MODELS; role++) {
+    if (!b->canary[role].name) continue;
+    mp_put_array(out, 3), mp_put_int(out, role), mp_put_uint(out, b->share[role]);
+    put_model(out, &b->canary[role]);
+  }
+}
+
 static void digest_of(struct bytes b, char hex[2 * SHA256_SIZE + 1]) {
   uint8_t digest[SHA256_SIZE];
   sha256_of(b, digest);
@@ -481,7 +536,8 @@ void bundle_pack(const struct bundle *b, struct buf *out) {
   char hash[65];
   bundle_hash(b, hash);
   bool has_version = b->format != ARCHIVE_FIRST;
-  mp_put_map(out, has_version ? 9 : 8);
+  bool has_canaries = b->format == ARCHIVE_CANARY;
+  mp_put_map(out, 8u + has_version + has_canaries);
   mp_put_cstr(out, "format"), mp_put_int(out, b->format);
   mp_put_cstr(out, "semantics"), mp_put_int(out, b->semantics);
   if (has_version) mp_put_cstr(out, "version"), mp_put_cstr(out, b->version);
@@ -496,6 +552,7 @@ void bundle_pack(const struct bundle *b, struct buf *out) {
   int roles = b->model[BUNDLE_SPLIT].name ? BUNDLE_MODELS : BUNDLE_SPLIT; // as before there were split ones
   mp_put_cstr(out, "models"), mp_put_array(out, (uint32_t)roles);
   for (int role = 0; role < roles; role++) put_model(out, &b->model[role]);
+  if (has_canaries) put_canaries(b, out);
   char built[2 * SHA256_SIZE + 1];
   digest_of(b->built, built);
   mp_put_cstr(out, "built"), mp_put_bin(out, b->built);
@@ -544,6 +601,11 @@ static bool unpack_modules(struct bundle *b, struct bytes list) {
   return true;
 }
 
+static bool read_model_row(struct bundle *b, struct mp *m, struct bundle_model *model) {
+  return read_row(m, 4) && read_text(b, m, &model->name) && read_text(b, m, &model->version) &&
+         read_bin(b, m, &model->model_json) && read_bin(b, m, &model->weights_json);
+}
+
 static bool unpack_models(struct bundle *b, struct bytes list) {
   struct mp m = mp_of(list);
   struct mp_value head = mp_next(&m);
@@ -554,8 +616,27 @@ static bool unpack_models(struct bundle *b, struct bytes list) {
       mp_next(&m);
       continue;
     }
-    if (!read_row(&m, 4) || !read_text(b, &m, &model->name) || !read_text(b, &m, &model->version)) return false;
-    if (!read_bin(b, &m, &model->model_json) || !read_bin(b, &m, &model->weights_json)) return false;
+    if (!read_model_row(b, &m, model)) return false;
+  }
+  return true;
+}
+
+// Each in another role, whose model it is in another version.
+static bool unpack_canaries(struct bundle *b, struct bytes list) {
+  struct mp m = mp_of(list);
+  struct mp_value head = mp_next(&m);
+  if (head.type != MP_ARRAY || head.count == 0 || head.count > BUNDLE_MODELS) return false;
+  for (uint32_t i = 0; i < head.count; i++) {
+    if (!read_row(&m, 3)) return false;
+    struct mp_value role = mp_next(&m), share = mp_next(&m);
+    if (role.type != MP_INT || role.i < 0 || role.i >= BUNDLE_MODELS || b->canary[role.i].name) return false;
+    if (share.type != MP_INT || share.i < 1 || share.i >= POLICY_SHARE_ALL) return false;
+    const struct bundle_model *of = &b->model[role.i];
+    struct bundle_model *canary = &b->canary[role.i];
+    if (!read_model_row(b, &m, canary) || !of->name || strcmp(of->name, canary->name) != 0 ||
+        strcmp(of->version, canary->version) == 0)
+      return false;
+    b->share[role.i] = (uint32_t)share.i;
   }
   return true;
 }
@@ -580,19 +661,21 @@ static int unpack_built(struct bundle *b, struct bytes archive, struct error *er
   return 0;
 }
 
+// 1: the version is a hash of the models, too; 2: it is held apart from them; 3: as 2, with canaries.
+static bool is_known(int64_t format) { return format >= ARCHIVE_FIRST && format <= ARCHIVE_CANARY; }
+
 static int check_semantics(const struct bundle *b, struct error *err) {
-  bool is_known = b->format == ARCHIVE_FIRST || b->format == ARCHIVE_FORMAT;
-  if (is_known && b->semantics == SEMANTICS) return 0;
+  if (is_known(b->format) && b->semantics == SEMANTICS) return 0;
   return error_set(err, ITD_EVERSION,
                    "policy archive: format %d, semantics %lld of features and %lld of policies; this program reads %d, "
                    "%d and %d: use the program that wrote it",
-                   b->format, b->semantics >> 16, b->semantics & 0xffff, ARCHIVE_FORMAT, FEATURE_SEMANTICS,
+                   b->format, b->semantics >> 16, b->semantics & 0xffff, ARCHIVE_CANARY, FEATURE_SEMANTICS,
                    POLICY_SEMANTICS);
 }
 
 // `is_any`: of any semantics.
 static int unpack_head(struct bundle *b, struct bytes archive, bool is_any, struct error *err) {
-  const struct mp_limits limits = {.depth_max = 4, .objects_max = 1u << 20, .bytes_max = BUNDLE_BYTES_MAX};
+  const struct mp_limits limits = {.depth_max = 5, .objects_max = 1u << 20, .bytes_max = BUNDLE_BYTES_MAX};
   size_t len = 0;
   if (mp_scan(archive, &limits, &len, NULL) != 1 || len != archive.n)
     return corrupt(err, "not one whole MessagePack value");
@@ -602,7 +685,7 @@ static int unpack_head(struct bundle *b, struct bytes archive, bool is_any, stru
   b->format = format == (int)format ? (int)format : -1;
   b->semantics = semantics;
   int status = check_semantics(b, err);
-  if (status != 0 && !(is_any && (format == ARCHIVE_FIRST || format == ARCHIVE_FORMAT))) return status;
+  if (status != 0 && !(is_any && is_known(format))) return status;
   *err = (struct error){0};
   struct bytes value, version;
   if (format == ARCHIVE_FIRST) return 0;
@@ -621,6 +704,9 @@ static int unpack(struct bundle *b, struct bytes archive, bool is_any, struct er
   if (!read_text(b, &m, &b->name) || !bundle_name_ok(b->name)) return corrupt(err, "its name is none");
   if (!mp_find(archive, BYTES_LIT("modules"), &value) || !unpack_modules(b, value)) return corrupt(err, "modules");
   if (!mp_find(archive, BYTES_LIT("models"), &value) || !unpack_models(b, value)) return corrupt(err, "models");
+  bool has_canaries = b->format == ARCHIVE_CANARY;
+  if (has_canaries && (!mp_find(archive, BYTES_LIT("canaries"), &value) || !unpack_canaries(b, value)))
+    return corrupt(err, "canaries");
   status = sort_modules(b, err);
   if (status != 0) return status;
   char hex[65];

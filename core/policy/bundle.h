@@ -24,8 +24,10 @@ struct bundle {
   long long semantics;        // POLICY_SEMANTICS and FEATURE_SEMANTICS that it was built by
   struct lua_module *modules; // sorted by path
   size_t count, cap;
-  struct bundle_model model[BUNDLE_MODELS]; // name NULL: none
-  const char **watched;                     // files and folders as opened; none for an archive
+  struct bundle_model model[BUNDLE_MODELS];  // name NULL: none
+  struct bundle_model canary[BUNDLE_MODELS]; // likewise: another version of the model in that role
+  uint32_t share[BUNDLE_MODELS];             // of the leads for whom the canary decides, in ten-thousandths
+  const char **watched;                      // files and folders as opened; none for an archive
   size_t watched_count, watched_cap;
   struct arena arena;
   struct bytes built; // what the build handed over (policy/artifact.h): kept, so that loading an archive runs no Lua
@@ -52,9 +54,13 @@ bool bundle_keep_signals(struct bundle *b, const char *set);
 // what there is; ITD_EMODEL for a spec that is none, and where the folder has another model under a version that was in force.
 int bundle_add_model(struct bundle *b, int role, const struct policy_source *source, const char *spec,
                      struct error *err) ITD_MUST_USE;
+// The canary that source->models knows beside the model of a role, if there is one. Errors as above.
+int bundle_add_canary(struct bundle *b, int role, const struct policy_source *source, struct error *err) ITD_MUST_USE;
 // Into an initialised bundle: all of it, copied.
 void bundle_copy(struct bundle *b, const struct bundle *from);
-// Another version for a role; copies. Its files in `models_dir` (NULL: none) are watched instead of the old one's.
+// Puts a version on canary in a role; copies. share 0: takes it away.
+void bundle_set_canary(struct bundle *b, int role, const struct policy_model *model, uint32_t share);
+// Another version for a role, whose canary goes; copies. Its files in `models_dir` (NULL: none) are watched instead of the old one's.
 void bundle_replace_model(struct bundle *b, int role, const struct policy_model *model, const char *models_dir);
 // Whether the model held for a role is one that `spec` (NULL: none) asks for.
 bool bundle_model_fits(const struct bundle *b, int role, const char *spec);

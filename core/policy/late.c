@@ -35,6 +35,10 @@ static void need(const struct policy *policy, size_t feature, struct feature_mas
     need_inputs(policy, feature, needs); // of features declared with a history, or of derived ones: never of itself
 }
 
+static void need_terms(const struct policy *policy, const struct model_bound *model, struct feature_mask *needs) {
+  for (size_t t = 0; model && t < model_terms(model); t++) need(policy, (size_t)model_term_feature(model, t), needs);
+}
+
 void policy_needs(const struct policy *policy, struct feature_mask *needs) {
   const struct artifact *a = policy->artifact;
   *needs = (struct feature_mask){0};
@@ -42,8 +46,7 @@ void policy_needs(const struct policy *policy, struct feature_mask *needs) {
   for (size_t i = 0; i < a->test_count; i++) need(policy, (size_t)policy->test_feature[i], needs);
   for (size_t i = 0; i < a->age_count; i++) need(policy, (size_t)policy->age_feature[i], needs);
   for (int role = 0; role < BUNDLE_MODELS; role++)
-    for (size_t t = 0; policy->bound[role] && t < model_terms(policy->bound[role]); t++)
-      need(policy, (size_t)model_term_feature(policy->bound[role], t), needs);
+    need_terms(policy, policy->bound[role], needs), need_terms(policy, policy->canary[role], needs);
 }
 
 // ---- declarations as text ----

@@ -16,6 +16,9 @@ struct policy {
   struct personal_paths personal; // the set's and its schemas'
   struct model *model[BUNDLE_MODELS];
   struct model_bound *bound[BUNDLE_MODELS];
+  struct model *canary_model[BUNDLE_MODELS];
+  struct model_bound *canary[BUNDLE_MODELS];
+  uint64_t canary_salt[BUNDLE_MODELS];
   int *test_feature;   // of each text test: its feature's index
   int *age_feature;    // of each age: likewise
   struct buf vm_input; // what the build is run with once more for the custom functions

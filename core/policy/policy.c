@@ -406,8 +406,7 @@ static void check_schemas(const struct policy *policy, struct findings *f) {
 }
 
 // A split model without features of one group would have a score that says nothing.
-static void check_split(const struct policy *policy, const char *path, struct findings *f) {
-  const struct model_bound *bound = policy->bound[BUNDLE_SPLIT];
+static void check_split(const struct model_bound *bound, const char *path, struct findings *f) {
   size_t count[2] = {0};
   for (size_t t = 0; t < model_terms(bound); t++) count[model_term_class(bound, t) == FEATURE_PROFILE]++;
   if (count[0] && count[1]) return;
@@ -421,9 +420,9 @@ static void check_split(const struct policy *policy, const char *path, struct fi
 
 // fit is the profile alone, engagement the behaviour alone: else an outcome's two scores would not mean what they are
 // called.
-static void check_classes(const struct policy *policy, int role, const char *path, struct findings *f) {
+static void check_classes(const struct policy *policy, const struct model_bound *bound, int role, const char *path,
+                          struct findings *f) {
   enum feature_class wanted = role == BUNDLE_FIT ? FEATURE_PROFILE : FEATURE_BEHAVIOUR;
-  const struct model_bound *bound = policy->bound[role];
   for (size_t t = 0; t < model_terms(bound); t++) {
     const struct feature_info *info = feature_info(policy->features, (size_t)model_term_feature(bound, t));
     if (info->class == wanted) continue;
@@ -433,26 +432,36 @@ static void check_classes(const struct policy *policy, int role, const char *pat
   }
 }
 
-static void bind_model(struct policy *policy, int role, struct findings *f) {
-  const struct bundle_model *m = &policy->bundle.model[role];
+static void bind_model(const struct policy *policy, int role, const struct bundle_model *m, struct model **model,
+                       struct model_bound **bound, struct findings *f) {
   if (!m->name) return;
   char path[200];
   snprintf(path, sizeof path, "models/%s/%s/model.json", m->name, m->version);
   struct error error = {0};
-  int status = model_parse(m->model_json, m->weights_json, &policy->model[role], &error);
+  int status = model_parse(m->model_json, m->weights_json, model, &error);
   if (status == 0) {
-    const struct model_info *info = model_info(policy->model[role]);
+    const struct model_info *info = model_info(*model);
     if (strcmp(info->name, m->name) != 0 || strcmp(info->version, m->version) != 0) {
       found(f, ITD_EMODEL, path, "says that it is %s@%s", info->name, info->version);
     }
-    status = model_bind(policy->model[role], policy->features, &policy->bound[role], &error);
+    status = model_bind(*model, policy->features, bound, &error);
   }
   if (status != 0)
     found_error(f, status, &error, path);
   else if (role == BUNDLE_SPLIT)
-    check_split(policy, path, f);
+    check_split(*bound, path, f);
   else
-    check_classes(policy, role, path, f);
+    check_classes(policy, *bound, role, path, f);
+}
+
+static void bind_models(struct policy *policy, struct findings *f) {
+  const struct bundle *b = &policy->bundle;
+  for (int role = 0; role < BUNDLE_MODELS; role++) {
+    bind_model(policy, role, &b->model[role], &policy->model[role], &policy->bound[role], f);
+    const struct bundle_model *c = &b->canary[role];
+    bind_model(policy, role, c, &policy->canary_model[role], &policy->canary[role], f);
+    if (c->name) policy->canary_salt[role] = hash_mix(hash64(bytes_str(c->name)), hash64(bytes_str(c->version)));
+  }
 }
 
 // ---- load ----
@@ -522,8 +531,7 @@ static int complete_set(struct policy *policy, bool is_new, struct findings *f) 
 // From the bundle and its artifact to a policy that is ready.
 static int complete(struct policy *policy, bool self_test, struct findings *f) {
   (void)complete_set(policy, self_test, f);
-  if (policy->features)
-    for (int role = 0; role < BUNDLE_MODELS; role++) bind_model(policy, role, f);
+  if (policy->features) bind_models(policy, f);
   if (f->status != 0) return f->status;
   describe(policy);
   put_input(policy, true, &policy->vm_input);
@@ -566,6 +574,8 @@ int policy_load(const struct policy_source *source, const struct lua_limits *lim
     const char *spec = policy->artifact->model[role];
     char path[128];
     status = spec ? bundle_add_model(&policy->bundle, role, source, spec, &error) : 0;
+    // A version that the policy names goes with its text: none other is on canary beside it.
+    if (status == 0 && spec && !strchr(spec, '@')) status = bundle_add_canary(&policy->bundle, role, source, &error);
     if (status != 0) found_error(&f, status, &error, policy_path(policy, path));
   }
   return finish(policy, f.status == 0 ? complete(policy, true, &f) : (compile_features(policy, &f), f.status), out);
@@ -649,8 +659,17 @@ int policy_load_more(const struct policy *base, const char *path, struct bytes t
   return finish(policy, f.status, out);
 }
 
-int policy_with_model(const struct policy *from, const struct policy_model *model, const char *models_dir,
-                      struct policy **out, struct policy_report *report, struct error *err) {
+// A version of one of its models instead of the one in force, or on canary beside it.
+struct model_change {
+  const struct policy_model *model;
+  const char *models_dir;
+  bool is_canary;
+  uint32_t share;
+};
+
+static int change_model(const struct policy *from, const struct model_change *change, struct policy **out,
+                        struct policy_report *report, struct error *err) {
+  const struct policy_model *model = change->model;
   if (report) *report = (struct policy_report){0};
   struct policy *policy = policy_new();
   struct findings f = {.report = report, .bundle = &policy->bundle, .err = err};
@@ -659,7 +678,10 @@ int policy_with_model(const struct policy *from, const struct policy_model *mode
   for (int role = 0; role < BUNDLE_MODELS; role++) {
     const char *name = policy->bundle.model[role].name;
     if (!name || strcmp(name, model->name) != 0) continue;
-    bundle_replace_model(&policy->bundle, role, model, models_dir);
+    if (change->is_canary)
+      bundle_set_canary(&policy->bundle, role, model, change->share);
+    else
+      bundle_replace_model(&policy->bundle, role, model, change->models_dir);
     is_read = true;
   }
   if (!is_read) {
@@ -670,6 +692,23 @@ int policy_with_model(const struct policy *from, const struct policy_model *mode
   return finish(policy, status != 0 ? status : complete(policy, true, &f), out);
 }
 
+int policy_with_model(const struct policy *from, const struct policy_model *model, const char *models_dir,
+                      struct policy **out, struct policy_report *report, struct error *err) {
+  const struct model_change change = {.model = model, .models_dir = models_dir};
+  return change_model(from, &change, out, report, err);
+}
+
+int policy_with_canary(const struct policy *from, const struct policy_model *model, uint32_t share, struct policy **out,
+                       struct policy_report *report, struct error *err) {
+  CHECK(share < POLICY_SHARE_ALL);
+  const struct model_change change = {.model = model, .is_canary = true, .share = share};
+  return change_model(from, &change, out, report, err);
+}
+
+static bool is_version(const struct bundle_model *m, const char *name, const char *version) {
+  return m->name && strcmp(m->name, name) == 0 && strcmp(m->version, version) == 0;
+}
+
 int policy_archive_model(struct bytes archive, const char *name, const char *version, struct buf *model_json,
                          struct buf *weights_json, struct error *err) {
   struct bundle bundle;
@@ -677,8 +716,8 @@ int policy_archive_model(struct bytes archive, const char *name, const char *ver
   int status = bundle_unpack_any(&bundle, archive, err);
   const struct bundle_model *found = NULL;
   for (int role = 0; role < BUNDLE_MODELS && status == 0; role++) {
-    const struct bundle_model *m = &bundle.model[role];
-    if (m->name && strcmp(m->name, name) == 0 && strcmp(m->version, version) == 0) found = m;
+    if (is_version(&bundle.model[role], name, version)) found = &bundle.model[role];
+    if (is_version(&bundle.canary[role], name, version)) found = &bundle.canary[role];
   }
   if (status == 0 && !found)
     status = error_set(err, ITD_ENOTFOUND, "policy archive: it has no model %.64s@%.64s", name, version);
@@ -695,8 +734,8 @@ void policy_retain(struct policy *policy) { atomic_fetch_add_explicit(&policy->r
 void policy_release(struct policy *policy) {
   if (!policy || atomic_fetch_sub_explicit(&policy->references, 1, memory_order_acq_rel) != 1) return;
   for (int role = 0; role < BUNDLE_MODELS; role++) {
-    model_bound_free(policy->bound[role]);
-    model_free(policy->model[role]);
+    model_bound_free(policy->bound[role]), model_bound_free(policy->canary[role]);
+    model_free(policy->model[role]), model_free(policy->canary_model[role]);
   }
   drop_compiled(policy);
   buf_deinit(&policy->vm_input);
@@ -739,6 +778,22 @@ const struct model_bound *policy_model_engagement(const struct policy *policy) {
 }
 const struct model_bound *policy_model_split(const struct policy *policy) { return policy->bound[BUNDLE_SPLIT]; }
 
+static bool is_canary_lead(const struct policy *policy, int role, uint64_t lead_hash) {
+  double place = hash_unit(hash_mix(lead_hash, policy->canary_salt[role]));
+  return policy->canary[role] && place * POLICY_SHARE_ALL < policy->bundle.share[role];
+}
+
+struct policy_scorers policy_scorers(const struct policy *policy, uint64_t lead_hash) {
+  struct policy_scorers s = {0};
+  const struct model_bound **of[BUNDLE_MODELS] = {&s.fit, &s.engagement, &s.split};
+  for (int role = 0; role < BUNDLE_MODELS; role++) {
+    bool is_canary = is_canary_lead(policy, role, lead_hash);
+    *of[role] = is_canary ? policy->canary[role] : policy->bound[role];
+    s.canaries |= (unsigned)is_canary << role;
+  }
+  return s;
+}
+
 size_t policy_roles(void) { return BUNDLE_MODELS; }
 
 bool policy_model_of(const struct policy *policy, size_t role, struct policy_model_use *out) {
@@ -749,6 +804,17 @@ bool policy_model_of(const struct policy *policy, size_t role, struct policy_mod
                                    .is_pinned = strchr(policy->artifact->model[role], '@') != NULL,
                                    .model = {m->name, m->version, m->model_json, m->weights_json},
                                    .bound = policy->bound[role]};
+  return true;
+}
+
+bool policy_canary_of(const struct policy *policy, size_t role, struct policy_model_use *out) {
+  CHECK(role < BUNDLE_MODELS);
+  const struct bundle_model *m = &policy->bundle.canary[role];
+  if (!m->name) return false;
+  *out = (struct policy_model_use){.role = bundle_model_role[role],
+                                   .share = policy->bundle.share[role],
+                                   .model = {m->name, m->version, m->model_json, m->weights_json},
+                                   .bound = policy->canary[role]};
   return true;
 }
 

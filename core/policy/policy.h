@@ -23,6 +23,10 @@ struct policy_models {
   int (*find)(void *context, const char *name, const char *version, char **found, struct buf *model_json,
               struct buf *weights_json, struct error *err);
   void *context;
+  // The version of a model that is on canary, its share of the leads in ten-thousandths, and its files: 1; 0: none; or an error.
+  // May be NULL.
+  int (*canary)(void *context, const char *name, char **found, uint32_t *share, struct buf *model_json,
+                struct buf *weights_json, struct error *err);
 };
 struct policy_source {
   const char *policies_dir;           // holds signals/ and NAME/
@@ -80,6 +84,12 @@ int policy_load_archive(struct bytes archive, struct policy **out, struct error 
 // all that does not fit in `report`.
 int policy_with_model(const struct policy *policy, const struct policy_model *model, const char *models_dir,
                       struct policy **out, struct policy_report *report, struct error *err) ITD_MUST_USE;
+// The same policy with a version of one of its models on canary: it decides for `share` ten-thousandths of the leads in the
+// place of the one in force, which stays. Which leads, hangs on the lead and on the version alone: a larger share takes more
+// in, and gives none back. share 0: takes the canary of that model away (its version is not looked at). Errors as above.
+#define POLICY_SHARE_ALL 10000u
+int policy_with_canary(const struct policy *policy, const struct policy_model *model, uint32_t share,
+                       struct policy **out, struct policy_report *report, struct error *err) ITD_MUST_USE;
 // A model's files out of an archive, of any semantics: appended. ITD_ENOTFOUND: it has none of that name; ITD_ECORRUPT.
 int policy_archive_model(struct bytes archive, const char *name, const char *version, struct buf *model_json,
                          struct buf *weights_json, struct error *err) ITD_MUST_USE;
@@ -115,16 +125,26 @@ size_t policy_check_schemas(const struct policy *policy, const struct policy *be
 const struct model_bound *policy_model_fit(const struct policy *policy);        // NULL: none
 const struct model_bound *policy_model_engagement(const struct policy *policy); // NULL: none
 const struct model_bound *policy_model_split(const struct policy *policy); // one for both, by feature class; NULL: none
+// The models that decide for one lead: those above, but for a lead of a canary's share the canary in its role's place.
+// `lead_hash` as in policy_input.
+struct policy_scorers {
+  const struct model_bound *fit, *engagement, *split; // NULL: none
+  unsigned canaries;                                  // a bit for each role whose canary it is
+};
+struct policy_scorers policy_scorers(const struct policy *policy, uint64_t lead_hash);
 // A model that the policy reads: what for, which, and whether its text names the version or takes the one in force.
 struct policy_model_use {
   const char *role; // "fit", "engagement", "split"
   bool is_pinned;
+  uint32_t share;            // of a canary, in ten-thousandths; 0: it is in force
   struct policy_model model; // views, valid as long as the policy
   const struct model_bound *bound;
 };
 size_t policy_roles(void);
 bool policy_model_of(const struct policy *policy, size_t role,
                      struct policy_model_use *out); // false: none in that role
+bool policy_canary_of(const struct policy *policy, size_t role,
+                      struct policy_model_use *out); // the one on canary beside it; false: none
 // All Lua and CSV of the bundle, sorted by path: for specs and the tool. Valid as long as the policy.
 const struct lua_module *policy_modules(const struct policy *policy, size_t *count);
 

@@ -20,6 +20,7 @@ static const struct try_lead leads[] = {
 
 struct trial {
   struct policy *policy;
+  bool is_canary; // all canaries decide
   struct policy_vm *vm, *fresh;
   struct policy_state *state, *after[3]; // before; after plain, traced, fresh
   int8_t *fired;
@@ -43,7 +44,11 @@ static void fill_lead(struct trial *t, const struct try_lead *lead, struct polic
                                  .timer_transition = -1,
                                  .lead_hash = 1,
                                  .event_hash = 2};
-  const struct model_bound *const *bound = (const struct model_bound *const *)t->policy->bound;
+  const struct model_bound *bound[BUNDLE_MODELS];
+  for (int role = 0; role < BUNDLE_MODELS; role++) {
+    const struct model_bound *canary = t->is_canary ? t->policy->canary[role] : NULL;
+    bound[role] = canary ? canary : t->policy->bound[role];
+  }
   input->has_fit = bound[BUNDLE_FIT] != NULL;
   input->has_engagement = bound[BUNDLE_ENGAGEMENT] != NULL;
   if (input->has_fit) model_score(bound[BUNDLE_FIT], t->values, t->texts, t->contributions, t->points, &input->fit);
@@ -124,6 +129,8 @@ int policy_self_test(struct policy *policy, struct error *err) {
   int status = policy_vm_open(policy, &limits, &t->vm, err);
   if (status == 0) status = policy_vm_open(policy, &limits, &t->fresh, err);
   if (status == 0) status = try_stages(t, err);
+  for (int role = 0; role < BUNDLE_MODELS; role++) t->is_canary |= policy->canary[role] != NULL;
+  if (status == 0 && t->is_canary) status = try_stages(t, err);
   policy_vm_close(t->vm);
   policy_vm_close(t->fresh);
   for (int i = 0; i < 3; i++) free(t->after[i]);

@@ -261,7 +261,8 @@ static int find_shapley(struct intake *in, const struct frame *frame, struct exp
     status = store_unseal(in->shard, frame->entity, frame->inputs, &x->inputs, err);
   x->is_same =
       x->again.n && bytes_eq(again_of(x, "decision"), frame->decision) && bytes_eq(again, buf_bytes(&x->inputs));
-  return status ? status : shapley_put(policy, buf_bytes(&x->inputs), &x->shapley, err);
+  const struct policy_scorers scorers = policy_scorers(policy, lead_id_hash(frame->entity));
+  return status ? status : shapley_put(policy, &scorers, buf_bytes(&x->inputs), &x->shapley, err);
 }
 
 static void put_explained(const struct frame *frame, const struct explained *x, struct buf *answer) {

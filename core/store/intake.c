@@ -72,11 +72,21 @@ void intake_stamp(const struct intake *in, struct frame *frame) {
   frame->semantics = (uint32_t)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
 }
 
-// What a release's frame says of it: {bundle, why, by (nil: the daemon itself), models: [{role, name, version}]}.
+// What a release's frame says of it: {bundle, why, by (nil: the daemon itself), models: [{role, name, version}]}; a
+// model on canary has `share`, too, in ten-thousandths of the leads.
+static void put_release_model(const struct policy_model_use *use, struct buf *out) {
+  mp_put_map(out, use->share ? 4 : 3);
+  mp_put_cstr(out, "role"), mp_put_cstr(out, use->role);
+  mp_put_cstr(out, "name"), mp_put_cstr(out, use->model.name);
+  mp_put_cstr(out, "version"), mp_put_cstr(out, use->model.version);
+  if (use->share) mp_put_cstr(out, "share"), mp_put_uint(out, use->share);
+}
+
 static void put_release(const struct policy *policy, const char *why, const char *by, struct buf *out) {
   struct policy_model_use use;
   uint32_t models = 0;
-  for (size_t role = 0; role < policy_roles(); role++) models += policy_model_of(policy, role, &use);
+  for (size_t role = 0; role < policy_roles(); role++)
+    models += (uint32_t)policy_model_of(policy, role, &use) + policy_canary_of(policy, role, &use);
   mp_put_map(out, 4);
   mp_put_cstr(out, "bundle"), mp_put_cstr(out, policy_info(policy)->hash);
   mp_put_cstr(out, "why"), mp_put_cstr(out, why);
@@ -87,11 +97,8 @@ static void put_release(const struct policy *policy, const char *why, const char
     mp_put_nil(out);
   mp_put_cstr(out, "models"), mp_put_array(out, models);
   for (size_t role = 0; role < policy_roles(); role++) {
-    if (!policy_model_of(policy, role, &use)) continue;
-    mp_put_map(out, 3);
-    mp_put_cstr(out, "role"), mp_put_cstr(out, use.role);
-    mp_put_cstr(out, "name"), mp_put_cstr(out, use.model.name);
-    mp_put_cstr(out, "version"), mp_put_cstr(out, use.model.version);
+    if (policy_model_of(policy, role, &use)) put_release_model(&use, out);
+    if (policy_canary_of(policy, role, &use)) put_release_model(&use, out);
   }
 }
 

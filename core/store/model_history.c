@@ -10,11 +10,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const hows[] = {[MODEL_START] = "start",
-                                   [MODEL_RELOAD] = "reload",
-                                   [MODEL_ACTIVATE] = "activate",
-                                   [MODEL_ROLLBACK] = "rollback",
-                                   [MODEL_LEFT] = "left"};
+static const char *const hows[] = {
+    [MODEL_START] = "start", [MODEL_RELOAD] = "reload", [MODEL_ACTIVATE] = "activate", [MODEL_ROLLBACK] = "rollback",
+    [MODEL_LEFT] = "left",   [MODEL_CANARY] = "canary", [MODEL_ENDED] = "canary_ended"};
 #define HOWS (sizeof hows / sizeof *hows)
 
 const char *model_how_name(enum model_how how) { return hows[how]; }
@@ -69,7 +67,7 @@ static bool whole_at(struct bytes map, const char *key, int64_t *out) {
 
 static bool read_use(struct bytes map, struct model_history *h) {
   struct bytes name, version, how, hash, by, why;
-  int64_t at_ms, number;
+  int64_t at_ms, number, share = 0;
   if (mp_value_of(map).type != MP_MAP || !whole_at(map, "at", &at_ms) || !whole_at(map, "number", &number))
     return false;
   if (!text_at(map, "model", &name) || !text_at(map, "version", &version) || !text_at(map, "how", &how)) return false;
@@ -77,6 +75,8 @@ static bool read_use(struct bytes map, struct model_history *h) {
   size_t kind = 0;
   while (kind < HOWS && !bytes_is(how, hows[kind])) kind++;
   if (kind == HOWS || hash.n != 16 || number < 1 || number > UINT32_MAX) return false;
+  bool is_canary = kind == MODEL_CANARY || kind == MODEL_ENDED; // the others have no share
+  if (whole_at(map, "share", &share) != is_canary || share < is_canary || share >= POLICY_SHARE_ALL) return false;
   char *text[] = {xstrndup((const char *)name.p, name.n), xstrndup((const char *)version.p, version.n),
                   xstrndup((const char *)by.p, by.n), xstrndup((const char *)why.p, why.n)};
   struct model_use use = {.at_ms = at_ms,
@@ -84,6 +84,7 @@ static bool read_use(struct bytes map, struct model_history *h) {
                           .version = text[1],
                           .how = (enum model_how)kind,
                           .number = (uint32_t)number,
+                          .share = (uint32_t)share,
                           .by = text[2],
                           .why = text[3]};
   memcpy(use.hash, hash.p, 16);
@@ -124,12 +125,13 @@ int model_history_read(const char *dir, struct model_history *out, struct error 
 
 static void put_use(const struct model_use *u, struct buf *json) {
   struct buf map = {0};
-  mp_put_map(&map, 8);
+  mp_put_map(&map, u->share ? 9 : 8);
   mp_put_cstr(&map, "at"), mp_put_int(&map, u->at_ms);
   mp_put_cstr(&map, "model"), mp_put_cstr(&map, u->name);
   mp_put_cstr(&map, "version"), mp_put_cstr(&map, u->version);
   mp_put_cstr(&map, "how"), mp_put_cstr(&map, hows[u->how]);
   mp_put_cstr(&map, "number"), mp_put_uint(&map, u->number);
+  if (u->share) mp_put_cstr(&map, "share"), mp_put_uint(&map, u->share);
   mp_put_cstr(&map, "hash"), mp_put_cstr(&map, u->hash);
   mp_put_cstr(&map, "by"), mp_put_cstr(&map, u->by);
   mp_put_cstr(&map, "why"), mp_put_cstr(&map, u->why);
@@ -152,9 +154,21 @@ int model_history_write(const char *dir, const struct model_history *h, struct e
 
 // ---- what is asked ----
 
+static bool is_of_canary(const struct model_use *u) { return u->how == MODEL_CANARY || u->how == MODEL_ENDED; }
+
 const struct model_use *model_history_last(const struct model_history *h, const char *name, const char *version) {
-  for (size_t i = h->count; i-- > 0;)
-    if (strcmp(h->use[i].name, name) == 0 && (!version || strcmp(h->use[i].version, version) == 0)) return &h->use[i];
+  for (size_t i = h->count; i-- > 0;) {
+    const struct model_use *u = &h->use[i];
+    if (strcmp(u->name, name) == 0 && (version ? strcmp(u->version, version) == 0 : !is_of_canary(u))) return u;
+  }
+  return NULL;
+}
+
+const struct model_use *model_history_canary(const struct model_history *h, const char *name) {
+  for (size_t i = h->count; i-- > 0;) {
+    const struct model_use *u = &h->use[i];
+    if (strcmp(u->name, name) == 0 && is_of_canary(u)) return u->how == MODEL_CANARY ? u : NULL;
+  }
   return NULL;
 }
 
@@ -168,7 +182,7 @@ const struct model_use *model_history_before(const struct model_history *h, cons
   size_t *stack = xcalloc(h->count + 1, sizeof *stack), depth = 0;
   for (size_t i = 0; i < h->count; i++) {
     const struct model_use *u = &h->use[i];
-    if (strcmp(u->name, name) != 0 || u->how == MODEL_LEFT) continue;
+    if (strcmp(u->name, name) != 0 || u->how == MODEL_LEFT || is_of_canary(u)) continue;
     size_t top = depth;
     while (u->how == MODEL_ROLLBACK && top && strcmp(h->use[stack[top - 1]].version, u->version) != 0) top--;
     if (u->how == MODEL_ROLLBACK && top)
@@ -212,6 +226,39 @@ static size_t note_left(struct model_history *h, const struct policy *policy, co
   return added;
 }
 
+// The canary of a model in a policy; false: it has none.
+static bool find_canary(const struct policy *policy, const char *name, struct policy_model_use *out) {
+  for (size_t role = 0; role < policy_roles(); role++)
+    if (policy_canary_of(policy, role, out) && strcmp(out->model.name, name) == 0) return true;
+  return false;
+}
+
+static bool is_canary(const struct model_use *line, const struct policy_model_use *canary) {
+  return line && strcmp(line->version, canary->model.version) == 0 && line->share == canary->share;
+}
+
+static size_t note_canaries(struct model_history *h, const struct policy *policy, const struct model_use *as) {
+  size_t count = h->count, added = 0;
+  struct policy_model_use canary;
+  for (size_t i = 0; i < count; i++) {
+    const struct model_use *line = model_history_canary(h, h->use[i].name);
+    if (!line || find_canary(policy, line->name, &canary)) continue;
+    struct model_use ended = *line;
+    ended.at_ms = as->at_ms, ended.how = MODEL_ENDED, ended.by = as->by, ended.why = as->why;
+    model_history_add(h, &ended);
+    added++;
+  }
+  for (size_t role = 0; role < policy_roles(); role++) {
+    if (!policy_canary_of(policy, role, &canary)) continue;
+    if (is_canary(model_history_canary(h, canary.model.name), &canary)) continue;
+    struct model_use use = line_of(as, &canary);
+    use.how = MODEL_CANARY, use.share = canary.share;
+    model_history_add(h, &use);
+    added++;
+  }
+  return added;
+}
+
 size_t model_history_note(struct model_history *h, const struct policy *policy, const struct model_use *as) {
   size_t added = note_left(h, policy, as);
   for (size_t role = 0; role < policy_roles(); role++) {
@@ -223,15 +270,27 @@ size_t model_history_note(struct model_history *h, const struct policy *policy, 
     model_history_add(h, &use);
     added++;
   }
-  return added;
+  return added + note_canaries(h, policy, as);
 }
 
-static bool settle_model(struct model_history *h, const struct policy_model_use *model) {
+static bool agrees(const struct model_history *h, const struct policy *policy, const struct policy_model_use *model,
+                   bool asks_canary) {
+  struct policy_model_use canary;
+  const struct model_use *in_force = model_history_in_force(h, model->model.name);
+  if (!in_force || strcmp(in_force->version, model->model.version) != 0) return false;
+  const struct model_use *line = model_history_canary(h, model->model.name);
+  return !asks_canary || (find_canary(policy, model->model.name, &canary) ? is_canary(line, &canary) : !line);
+}
+
+// The lines that stay are the most that agree with the policy; when none do, all stay, and new ones say what is.
+static bool settle_model(struct model_history *h, const struct policy *policy, const struct policy_model_use *model) {
+  struct model_history kept = *h;
+  while (kept.count && !agrees(&kept, policy, model, true)) kept.count--;
+  if (!kept.count)
+    for (kept.count = h->count; kept.count && !agrees(&kept, policy, model, false);) kept.count--;
   bool is_changed = false;
-  if (!model_history_last(h, model->model.name, model->model.version)) return false;
-  for (size_t i = h->count; i-- > 0;) {
+  for (size_t i = h->count; kept.count && i-- > kept.count;) {
     if (strcmp(h->use[i].name, model->model.name) != 0) continue;
-    if (h->use[i].how != MODEL_LEFT && strcmp(h->use[i].version, model->model.version) == 0) break;
     take_out(h, i);
     is_changed = true;
   }
@@ -242,7 +301,7 @@ bool model_history_settle(struct model_history *h, const struct policy *policy, 
   bool is_changed = false;
   for (size_t role = 0; role < policy_roles(); role++) {
     struct policy_model_use model;
-    if (policy_model_of(policy, role, &model)) is_changed |= settle_model(h, &model);
+    if (policy_model_of(policy, role, &model)) is_changed |= settle_model(h, policy, &model);
   }
   return model_history_note(h, policy, as) > 0 || is_changed;
 }
@@ -270,5 +329,17 @@ int model_finder_find(void *context, const char *name, const char *version, char
   int rc = model_history_files(f->dir, f->history, name, use->version, model_json, weights_json, err);
   if (rc) return rc;
   *found = xstrdup(use->version);
+  return 1;
+}
+
+int model_finder_canary(void *context, const char *name, char **found, uint32_t *share, struct buf *model_json,
+                        struct buf *weights_json, struct error *err) {
+  const struct model_finder *f = context;
+  const struct model_use *use = model_history_canary(f->history, name);
+  if (!use) return 0;
+  int rc = model_history_files(f->dir, f->history, name, use->version, model_json, weights_json, err);
+  if (rc) return rc;
+  *found = xstrdup(use->version);
+  *share = use->share;
   return 1;
 }

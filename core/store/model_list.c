@@ -69,12 +69,30 @@ static void put_roles(const struct model_places *p, const struct row *row, struc
   mp_put_cstr(out, "pinned"), mp_put_bool(out, is_pinned);
 }
 
+// Of a version that decides for nobody now, by any line of it.
+static const char *state_before(const struct model_places *p, const struct model_use *of) {
+  for (size_t i = 0; i < p->history->count; i++) {
+    const struct model_use *u = &p->history->use[i];
+    if (strcmp(u->name, of->name) == 0 && strcmp(u->version, of->version) == 0 && u->how != MODEL_CANARY &&
+        u->how != MODEL_ENDED)
+      return "was_in_force";
+  }
+  return "was_canary";
+}
+
 static void put_uses(const struct model_places *p, const struct row *row, struct buf *out) {
   const struct model_use *in_force = p->history ? model_history_in_force(p->history, row->name) : NULL;
   const struct model_use *last = p->history ? model_history_last(p->history, row->name, row->version) : NULL;
+  const struct model_use *canary = p->history ? model_history_canary(p->history, row->name) : NULL;
   bool is_in_force = in_force && strcmp(in_force->version, row->version) == 0;
+  bool is_canary = !is_in_force && canary && strcmp(canary->version, row->version) == 0;
   if (is_in_force) last = in_force;
-  put_text(out, "state", is_in_force ? "in_force" : last ? "was_in_force" : "new");
+  put_text(out, "state", is_in_force ? "in_force" : is_canary ? "canary" : last ? state_before(p, last) : "new");
+  mp_put_cstr(out, "share");
+  if (is_canary)
+    mp_put_uint(out, canary->share);
+  else
+    mp_put_nil(out);
   put_roles(p, row, out);
   mp_put_cstr(out, "since");
   if (last)
@@ -108,7 +126,7 @@ static void put_row(const struct model_places *p, const struct row *row, struct 
   struct model *model = NULL;
   struct error err = {0};
   int status = judge(p, row, &model, &err);
-  mp_put_map(out, 14);
+  mp_put_map(out, 15);
   put_text(out, "name", row->name);
   put_text(out, "version", row->version);
   put_text(out, "kind", model ? model_kind_name(model_info(model)->kind) : NULL);

@@ -9,7 +9,8 @@ struct model_places {
   const struct policy *policy;         // in force: whether versions fit it; NULL: not known
 };
 // Appends a list, by name and version, of {name, version, kind, target (nil both when it does not load), in_folder, state
-// ("in_force", "was_in_force", "new"), roles [text], pinned, since, by, why, how (of the last time that it came into force;
+// ("in_force", "canary", "was_in_force", "new"; of a version that was only ever on canary "was_canary"), share (of a canary, in
+// ten-thousandths of the leads; else nil), roles [text], pinned, since, by, why, how (of the last time that it came into force;
 // nil: never), number (the release's), problem (why it could not be put in force now; nil: nothing is known)}. `only`: that
 // model alone (NULL: all). Returns how many there are, or the errors of registry_list.
 int model_list_put(const struct model_places *places, const char *only, struct buf *out,

@@ -24,6 +24,7 @@ const char *const score_names[SCORES] = {"fit", "engagement", "combined"};
 // What one release decides with.
 struct decider {
   uint32_t policy, models; // numbers that frames name it by
+  unsigned canaries;       // of the lead, as policy_scorers
   const struct policy *of; // NULL: it can't be read
   struct judge_model model[SCORES];
   double mix[2];
@@ -139,18 +140,24 @@ static void take_model(struct judge_model *to, const struct model_bound *bound) 
   to->points_to_double_odds = info->points_to_double_odds;
 }
 
-static size_t decider_of(struct walking *w, const struct frame *f) {
-  for (size_t i = w->decider_count; i-- > 0;) // the newest first
-    if (w->decider[i].policy == f->policy && w->decider[i].models == f->models) return i;
+static size_t find_decider(const struct walking *w, const struct frame *f, unsigned canaries) {
+  for (size_t i = w->decider_count; i-- > 0;) { // the newest first
+    const struct decider *d = &w->decider[i];
+    if (d->policy == f->policy && d->models == f->models && d->canaries == canaries) return i;
+  }
+  return w->decider_count;
+}
+
+static size_t add_decider(struct walking *w, const struct frame *f, const struct policy *policy,
+                          const struct policy_scorers *scorers) {
   CHECK(w->decider_count < DECIDERS_MAX);
-  struct policy *policy = versions_get(w->versions, f->policy);
   w->decider = xrealloc(w->decider, (w->decider_count + 1) * sizeof *w->decider);
   struct decider *d = &w->decider[w->decider_count];
-  *d = (struct decider){.policy = f->policy, .models = f->models, .of = policy};
+  *d = (struct decider){.policy = f->policy, .models = f->models, .canaries = scorers->canaries, .of = policy};
   if (policy) {
-    const struct model_bound *split = policy_model_split(policy);
-    const struct model_bound *fit = split ? split : policy_model_fit(policy);
-    const struct model_bound *engagement = split ? split : policy_model_engagement(policy);
+    const struct model_bound *split = scorers->split;
+    const struct model_bound *fit = split ? split : scorers->fit;
+    const struct model_bound *engagement = split ? split : scorers->engagement;
     take_model(&d->model[SCORE_FIT], fit);
     take_model(&d->model[SCORE_ENGAGEMENT], engagement);
     take_model(&d->model[SCORE_COMBINED], engagement ? engagement : fit);
@@ -159,6 +166,21 @@ static size_t decider_of(struct walking *w, const struct frame *f) {
     w->stats->has_hold_out |= policy_has_hold_out(policy);
   }
   return w->decider_count++;
+}
+
+// The policy of a frame, which was looked up before for frames of the same release.
+static const struct policy *policy_of(const struct walking *w, const struct frame *f) {
+  for (size_t i = w->decider_count; i-- > 0;) // the newest first
+    if (w->decider[i].policy == f->policy) return w->decider[i].of;
+  return versions_get(w->versions, f->policy);
+}
+
+static size_t decider_of(struct walking *w, const struct frame *f) {
+  const struct policy *policy = policy_of(w, f);
+  struct policy_scorers scorers = {0};
+  if (policy) scorers = policy_scorers(policy, lead_id_hash(f->entity));
+  size_t at = find_decider(w, f, scorers.canaries);
+  return at < w->decider_count ? at : add_decider(w, f, policy, &scorers);
 }
 
 // ---- decisions ----

@@ -169,6 +169,39 @@ describe("late labels (SEED=" .. SEED .. ")", function()
     assert.equal(1, select(3, intent("model", "quality", "--data", daemon.data .. "/none")))
   end)
 
+  it("judges a canary apart, by the leads that it decided for", function()
+    local daemon = start { shards = 2 }
+    local models = daemon.folder .. "/models"
+    os.execute(("cp -r '%s/policies/models' '%s' && cp -r '%s/b2b_fit/1' '%s/b2b_fit/2'"):format(harness.root, models, models, models))
+    harness.edit(models .. "/b2b_fit/2/model.json", '"version": "1"', '"version": "2"')
+    daemon:stop()
+    daemon:restart { models = models }
+    daemon:admin():must("model.canary", { name = "b2b_fit", version = "2", share = 4000, why = "a test" })
+    local requests, version = {}, {}
+    for i, event in ipairs(lives.stream(SEED, 1500, 50, 45)) do requests[i] = { "event.ingest", event } end
+    for _, answer in ipairs(daemon:connect():pipeline(requests)) do
+      local decision = answer.result
+      assert.is_true(version[decision.lead] == nil or version[decision.lead] == decision.fit_model.version)
+      version[decision.lead] = decision.fit_model.version
+    end
+    local rows, total = expected(daemon.data, "docs_3d", 3 * DAY), 0
+    local all = select(2, quality(daemon.data))
+    for _, s in ipairs(all.series) do
+      if s.model == "b2b_fit" and s.score == "fit" and s.label == "docs_3d" then
+        local mine = {}
+        for _, row in ipairs(rows) do
+          if version[row.lead] == s.version then mine[#mine + 1] = row end
+        end
+        total = total + #mine
+        check(s.all, mine, "fit")
+      end
+    end
+    assert.equal(#rows, total)
+    local counts = { ["1"] = 0, ["2"] = 0 }
+    for _, v in pairs(version) do counts[v] = counts[v] + 1 end
+    assert.is_true(counts["1"] > 0 and counts["2"] > 0)
+  end)
+
   it("leaves out who was forgotten", function()
     local daemon = start()
     local client = daemon:connect()

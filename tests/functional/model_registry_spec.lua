@@ -330,6 +330,125 @@ describe("a model", function()
     decided_by(2)
   end)
 
+  local function canary(version, share)
+    return admin:must("model.canary", { name = "b2b_fit", version = tostring(version), share = share, why = "to see" })
+  end
+  local function versions_of(leads)
+    local of, count = {}, 0
+    for i = 1, leads do
+      of[i] = tonumber(decide("c" .. i).fit_model.version)
+      if of[i] == 4 then count = count + 1 end
+    end
+    return of, count
+  end
+  local function row_of(version)
+    for _, row in ipairs(admin:must("model.list").models) do
+      if row.name == "b2b_fit" and row.version == tostring(version) then return row end
+    end
+  end
+
+  it("on canary decides for its share of the leads, always for the same ones", function()
+    start()
+    os.rename(models .. "/4", models .. "/b2b_fit/4")
+    decided_by(3)
+    local answer = canary(4, 3000)
+    assert.same({ true, "3", "4", 3000, NIL }, { answer.changed, answer.version, answer.canary, answer.share, answer.canary_before })
+    assert.is_false(canary(4, 3000).changed)
+    local first, count = versions_of(200)
+    assert.is_true(count > 25 and count < 95, count) -- 30 %; ids are random: 5 standard deviations
+    assert.same(first, (versions_of(200)))
+    assert.same({ "canary", 3000, "to see" }, { row_of(4).state, row_of(4).share, row_of(4).why })
+    assert.equal("3", in_force().version)
+    assert.equal(0.3, daemon:metric("intentd_model_canary_share", 'role="fit",name="b2b_fit",version="4"'))
+    -- What it decided is explained by it, and a decision's hash is made again.
+    local explained = {}
+    for i = 1, 60 do
+      local decision = decide("c" .. i)
+      local why = client:must("decision.explain", decision.decision_id)
+      assert.is_true(why.reproduced)
+      assert.equal(first[i], tonumber(why.decision.fit_model.version))
+      assert.equal(first[i] * 10000, why.decision.scores.fit)
+      explained[first[i]] = true
+    end
+    assert.same({ [3] = true, [4] = true }, explained)
+    -- More of them take nobody back; a reload and whatever ends the daemon change nothing.
+    canary(4, 6000)
+    local more = versions_of(200)
+    for i = 1, 200 do assert.is_true(first[i] == 3 or more[i] == 4) end
+    harness.edit(policy, "owner = ", 'owner = "x" .. ')
+    assert.is_true(admin:must("policy.reload").changed)
+    assert.same(more, (versions_of(200)))
+    for _, ends in ipairs { "stop", "kill" } do
+      daemon[ends](daemon)
+      again()
+      assert.same(more, (versions_of(200)))
+      assert.same({ "canary", 6000 }, { row_of(4).state, row_of(4).share })
+    end
+    daemon:stop()
+    holds(releases(), '{"role":"fit","name":"b2b_fit","version":"3"},{"role":"fit","name":"b2b_fit","version":"4","share":3000}')
+    replays()
+    local text = intent("list", "b2b_fit", "--data", daemon.data, "--models", models)
+    assert.is_truthy(text:find "b2b_fit%s+4%s+scorecard%s+canary, 60 %%%s+20", text)
+  end)
+
+  it("on canary ends: for all leads by activation, for none by going back or by no share", function()
+    start()
+    os.rename(models .. "/4", models .. "/b2b_fit/4")
+    canary(4, 5000)
+    assert.same({ "3", NIL, "4" }, (function(a) return { a.version, a.canary, a.canary_before } end)(rollback()))
+    assert.equal(0, select(2, versions_of(40)))
+    assert.equal("was_canary", row_of(4).state)
+    local text, code = intent("canary", "b2b_fit", "4", "12.5%", "--why", "again", "--data", daemon.data)
+    assert.equal(0, code, text)
+    holds(text, "b2b_fit 3, and 4 for 12.5 % of the leads, release ")
+    text, code = intent("canary", "b2b_fit", "4", "0%", "--why", "enough", "--data", daemon.data)
+    assert.equal(0, code, text)
+    holds(text, "b2b_fit 3 for all leads: 4 is on canary no more, release ")
+    assert.equal(0, select(2, versions_of(40)))
+    canary(2, 5000)
+    canary(4, 5000) -- in its place
+    assert.equal("was_canary", row_of(2).state)
+    assert.equal("4", activate(4).version)
+    assert.equal(40, select(2, versions_of(40)))
+    assert.equal("in_force", row_of(4).state)
+    assert.equal("3", rollback().version)
+    assert.equal("was_in_force", row_of(4).state)
+    canary(4, 1)
+    assert.is_true(activate(3).changed) -- the one in force for all again
+    assert.is_false(activate(3).changed)
+    put_fit(models, 5, 50, "seniority")
+    local before, rows = select(2, client:must "policy.status"), select(2, admin:must "model.list")
+    local refused = canary(5, 100)
+    assert.is_false(refused.changed)
+    holds(table.concat(refused.problems, "\n"), "'seniority' is a text, the model wants a number")
+    for _, case in ipairs {
+      { { version = "3", share = 100 }, "model_invalid", "b2b_fit@3 decides for all leads already" },
+      { { version = "4", share = 0 }, "not_found", "b2b_fit@4 is not on canary" },
+      { { version = "9", share = 100 }, "not_found", "b2b_fit@9: there is no b2b_fit/9/model.json" },
+      { { version = "4", share = 10000 }, "invalid_argument", "share is how many ten-thousandths" },
+      { { version = "4", share = -1 }, "invalid_argument", "share is how many ten-thousandths" },
+      { { version = "4", share = 0.5 }, "invalid_argument", "share is how many ten-thousandths" },
+      { { version = "4" }, "invalid_argument", "share is how many ten-thousandths" },
+      { { share = 5 }, "invalid_argument", "takes a map: {name, version, share, why}" },
+    } do
+      local order = case[1]
+      order.name, order.why = "b2b_fit", "x"
+      local _, why = admin:call("model.canary", order)
+      assert.equal(case[2], why.code)
+      holds(why.detail, case[3])
+      assert.equal("unauthorized", select(2, client:call("model.canary", order)).code)
+    end
+    for _, share in ipairs { "100%", "x", "5 %", ".5%", "0.123%", "" } do
+      text, code = intent("canary", "b2b_fit", "4", share, "--why", "x", "--data", daemon.data)
+      assert.equal(2, code, text)
+      holds(text, "is no share of the leads")
+    end
+    assert.equal(before, select(2, client:must "policy.status"))
+    assert.equal(rows, select(2, admin:must "model.list"))
+    daemon:stop()
+    replays()
+  end)
+
   it("is compared with another: what differs in the files, and how recorded scores would have moved", function()
     start()
     activate(1)
@@ -440,10 +559,17 @@ describe("a model", function()
     for round = 1, tonumber(os.getenv "CRASHES") or 4 do
       local wanted = before == 2 and 3 or 2
       for i = 1, 20 do client:send("event.ingest", harness.event { userId = "v" .. i, timestamp = at }) end
+      local share = random(2) == 1 and random(9999) or nil
+      if share then admin:send("model.canary", { name = "b2b_fit", version = "1", share = share, why = "round " .. round }) end
       admin:send("model.activate", { name = "b2b_fit", version = tostring(wanted), why = "round " .. round })
       require("socket").sleep(random(40) / 1000)
       daemon:kill()
       again()
+      if row_of(1).state == "canary" then -- it came into force, and the activation did not
+        assert.equal(share, row_of(1).share)
+        assert.equal(before, tonumber(in_force().version))
+        admin:must("model.canary", { name = "b2b_fit", version = "1", share = 0, why = "over" })
+      end
       local version = tonumber(in_force().version)
       assert.is_true(version == before or version == wanted)
       for i = 1, 20 do decided_by(version, "v" .. i) end

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 static struct policy *policy;
+static struct policy_scorers scorers; // of any lead: there is no canary
 static char folder[] = "/tmp/intentd-shapley.XXXXXX";
 
 // ---- a folder of models ----
@@ -84,6 +85,7 @@ static int setup(void **state) {
   struct lua_limits limits = LUA_LIMITS_DEFAULT;
   struct error err = {0};
   if (policy_load(&source, &limits, &policy, NULL, &err) != 0) fail_msg("%s", err.text);
+  scorers = policy_scorers(policy, 1);
   return 0;
 }
 
@@ -140,8 +142,8 @@ static void kept_inputs_give_the_same_shares(void **state) {
     struct buf inputs = {0}, out = {0};
     struct error err = {0};
     random_features(values, texts);
-    shapley_put_inputs(policy, values, texts, &inputs);
-    if (shapley_put(policy, buf_bytes(&inputs), &out, &err) != 0) fail_msg("%s", err.text);
+    shapley_put_inputs(policy, &scorers, values, texts, &inputs);
+    if (shapley_put(policy, &scorers, buf_bytes(&inputs), &out, &err) != 0) fail_msg("%s", err.text);
     struct mp m = mp_of(buf_bytes(&out));
     assert_int_equal(mp_next(&m).count, 2);
     check_model(mp_take(&m), policy_model_fit(policy), values, texts);
@@ -158,24 +160,24 @@ static void broken_inputs_are_refused(void **state) {
   struct buf inputs = {0}, out = {0};
   size_t refused = 0;
   random_features(values, texts);
-  shapley_put_inputs(policy, values, texts, &inputs);
+  shapley_put_inputs(policy, &scorers, values, texts, &inputs);
   buf_append_str(&out, "before");
   for (size_t n = 1; n < inputs.n; n++) {
-    assert_int_equal(shapley_put(policy, bytes_of(inputs.p, n), &out, NULL), ITD_ECORRUPT);
+    assert_int_equal(shapley_put(policy, &scorers, bytes_of(inputs.p, n), &out, NULL), ITD_ECORRUPT);
     assert_int_equal(out.n, 6);
   }
   for (int round = 0; round < 3000; round++) {
     uint8_t *copy = xmalloc(inputs.n);
     memcpy(copy, inputs.p, inputs.n);
     copy[random_below(inputs.n)] = (uint8_t)random_below(256);
-    int status = shapley_put(policy, bytes_of(copy, inputs.n), &out, NULL);
+    int status = shapley_put(policy, &scorers, bytes_of(copy, inputs.n), &out, NULL);
     assert_true(status == 0 ? out.n > 6 : status == ITD_ECORRUPT && out.n == 6);
     refused += status != 0;
     out.n = 6;
     free(copy);
   }
   assert_true(refused > 0);
-  assert_int_equal(shapley_put(policy, (struct bytes){0}, &out, NULL), 0); // none were kept: no models
+  assert_int_equal(shapley_put(policy, &scorers, (struct bytes){0}, &out, NULL), 0); // none were kept: no models
   assert_int_equal(out.p[6], 0x90);
   buf_deinit(&inputs), buf_deinit(&out);
 }

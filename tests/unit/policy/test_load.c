@@ -449,7 +449,7 @@ static void keep_model(struct kept_model *kept, const char *version) {
 }
 
 static int load_with(struct kept_model *kept, struct policy **policy) {
-  const struct policy_models models = {find_kept, kept};
+  const struct policy_models models = {.find = find_kept, .context = kept};
   struct policy_source source = source_of(&folder);
   source.models = &models;
   const struct lua_limits limits = LUA_LIMITS_DEFAULT;
@@ -546,6 +546,113 @@ static void another_model_is_the_same_version_of_the_policy(void **unused) {
   buf_deinit(&archive), buf_deinit(&json), buf_deinit(&weights), buf_deinit(&two.json), buf_deinit(&two.weights);
 }
 
+static struct policy *with_canary(const struct policy *policy, struct kept_model *model, uint32_t share) {
+  const struct policy_model other = {"eng", model->version, buf_bytes(&model->json), buf_bytes(&model->weights)};
+  struct policy *next = NULL;
+  policy_report_deinit(&report);
+  if (policy_with_canary(policy, &other, share, &next, &report, &err) != 0) fail_msg("%s", err.text);
+  return next;
+}
+
+static bool is_on_canary(const struct policy *policy, uint64_t lead_hash) {
+  struct policy_scorers s = policy_scorers(policy, lead_hash);
+  assert_true(s.canaries == 0 || s.canaries == 1u << BUNDLE_ENGAGEMENT);
+  assert_string_equal(model_bound_info(s.engagement)->version, s.canaries ? "2" : "1");
+  assert_null(s.fit);
+  return s.canaries != 0;
+}
+
+static int find_canary(void *context, const char *name, char **found, uint32_t *share, struct buf *model_json,
+                       struct buf *weights_json, struct error *error) {
+  const struct kept_model *kept = context;
+  (void)name, (void)error;
+  *found = xstrdup(kept->version);
+  *share = 500;
+  buf_append_bytes(model_json, buf_bytes(&kept->json));
+  buf_append_bytes(weights_json, buf_bytes(&kept->weights));
+  return 1;
+}
+
+// A twentieth of the leads, then a fifth: those of the twentieth are among them, and every other one is as before.
+static void a_canary_decides_for_its_share_of_leads(void **unused) {
+  (void)unused;
+  struct kept_model two = {0};
+  write_model("eng", "1", "1", "views", of_views);
+  change("\"models\": {}", "\"models\": {\"engagement\": \"eng\"}");
+  struct policy *policy = NULL;
+  if (load_named("sample", &policy) != 0) fail_msg("%s", err.text);
+  write_model("eng", "2", "2", "views", of_views);
+  keep_model(&two, "2");
+  struct policy *few = with_canary(policy, &two, 500), *some = with_canary(few, &two, 2000), *again = NULL;
+  struct policy *none = with_canary(some, &two, 0);
+  size_t count[2] = {0}, leads = 100000;
+  struct buf archive = {0}, json = {0}, weights = {0};
+  policy_archive(some, &archive);
+  if (unpack(buf_bytes(&archive), &again) != 0) fail_msg("%s", err.text);
+  assert_string_equal(policy_info(again)->hash, policy_info(some)->hash);
+  for (uint64_t i = 0; i < leads; i++) {
+    uint64_t lead = hash_mix(i, 7);
+    bool in_few = is_on_canary(few, lead), in_some = is_on_canary(some, lead);
+    count[0] += in_few, count[1] += in_some;
+    assert_true(in_some || !in_few);
+    assert_int_equal(is_on_canary(again, lead), in_some);
+    assert_false(is_on_canary(none, lead) || is_on_canary(policy, lead));
+  }
+  assert_true(count[0] > leads / 22 && count[0] < leads / 18); // 7 standard deviations
+  assert_true(count[1] > leads / 5 - 1000 && count[1] < leads / 5 + 1000);
+  assert_string_equal(policy_info(none)->hash, policy_info(policy)->hash);
+  assert_string_not_equal(policy_info(few)->hash, policy_info(some)->hash);
+  assert_string_equal(policy_info(few)->version, policy_info(policy)->version);
+  assert_int_equal(policy_archive_model(buf_bytes(&archive), "eng", "2", &json, &weights, &err), 0);
+  assert_true(bytes_eq(buf_bytes(&json), buf_bytes(&two.json)));
+  struct policy *active = with_model(some, &two);
+  struct policy_model_use use;
+  assert_false(policy_canary_of(active, BUNDLE_ENGAGEMENT, &use));
+  policy_release(few), policy_release(some), policy_release(none), policy_release(again), policy_release(active);
+  policy_release(policy);
+  policy_report_deinit(&report);
+  buf_deinit(&archive), buf_deinit(&json), buf_deinit(&weights), buf_deinit(&two.json), buf_deinit(&two.weights);
+}
+
+static int load_with_canary(struct kept_model *kept, struct policy **policy) {
+  const struct policy_models models = {.find = find_kept, .context = kept, .canary = find_canary};
+  struct policy_source source = source_of(&folder);
+  const struct lua_limits limits = LUA_LIMITS_DEFAULT;
+  source.models = &models;
+  policy_report_deinit(&report);
+  return policy_load(&source, &limits, policy, &report, &err);
+}
+
+// Texts that are loaded anew come in with the canary that was there, unless they name a version.
+static void a_canary_stays_when_the_text_changes(void **unused) {
+  (void)unused;
+  struct kept_model two = {0};
+  write_model("eng", "1", "1", "views", of_views);
+  change("\"models\": {}", "\"models\": {\"engagement\": \"eng@1\"}");
+  struct policy *policy = NULL;
+  struct policy_model_use use;
+  memset(&report, 0, sizeof report);
+  write_model("eng", "2", "2", "views", of_views);
+  keep_model(&two, "2");
+  if (load_with_canary(&two, &policy) != 0) fail_msg("%s", err.text);
+  assert_false(policy_canary_of(policy, BUNDLE_ENGAGEMENT, &use)); // the text names its version
+  policy_release(policy);
+  write_model("eng", "3", "3", "views", of_views);
+  change("\"models\": {}", "\"models\": {\"engagement\": \"eng\"}");
+  if (load_with_canary(&two, &policy) != 0) fail_msg("%s", err.text);
+  assert_true(policy_canary_of(policy, BUNDLE_ENGAGEMENT, &use));
+  assert_string_equal(use.model.version, "2");
+  assert_int_equal(use.share, 500);
+  assert_string_equal(use.role, "engagement");
+  policy_release(policy);
+  write_model("eng", "2", "2", "views",
+              "{\"intercept\": 0, \"terms\": [{\"feature\": \"views\", \"weight\": 0.6, \"missing\": 0}]}");
+  assert_int_equal(load_with_canary(&two, &policy), ITD_EMODEL);
+  assert_non_null(strstr(err.text, "models/eng/2: is not the model that was in force under this version"));
+  policy_report_deinit(&report);
+  buf_deinit(&two.json), buf_deinit(&two.weights);
+}
+
 static void a_model_that_does_not_fit_comes_in_nowhere(void **unused) {
   (void)unused;
   struct kept_model two = {0};
@@ -565,6 +672,9 @@ static void a_model_that_does_not_fit_comes_in_nowhere(void **unused) {
   assert_int_equal(report.errors, 1);
   assert_string_equal(report.problem[0].path, "models/eng/2/model.json");
   assert_non_null(strstr(err.text, "engagement model is of the behaviour alone"));
+  policy_report_deinit(&report);
+  assert_int_equal(policy_with_canary(policy, &other, 100, &next, &report, &err), ITD_EMODEL);
+  assert_int_equal(report.errors, 1);
   other.name = "engagement";
   policy_report_deinit(&report);
   assert_int_equal(policy_with_model(policy, &other, NULL, &next, &report, &err), ITD_ENOTFOUND);
@@ -733,6 +843,8 @@ int main(void) {
       CASE(the_highest_version_is_chosen_unless_one_is_named),
       CASE(the_model_in_force_is_taken_whatever_the_folder_has),
       CASE(another_model_is_the_same_version_of_the_policy),
+      CASE(a_canary_decides_for_its_share_of_leads),
+      CASE(a_canary_stays_when_the_text_changes),
       CASE(a_model_that_does_not_fit_comes_in_nowhere),
       CASE(an_archive_of_before_is_what_it_was),
       CASE(models_that_do_not_belong_are_refused),

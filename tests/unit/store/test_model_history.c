@@ -40,6 +40,8 @@ static int end(void **unused) { return (void)unused, nftw(dir, drop, 8, FTW_DEPT
 
 static void path_of(char path[100]) { snprintf(path, 100, "%s/versions/models", dir); }
 
+static bool is_of_canary(enum model_how how) { return how == MODEL_CANARY || how == MODEL_ENDED; }
+
 static void put(struct model_history *h, const char *name, unsigned version, enum model_how how) {
   char text[16];
   snprintf(text, sizeof text, "%u", version);
@@ -47,6 +49,7 @@ static void put(struct model_history *h, const char *name, unsigned version, enu
                           .name = (char *)(uintptr_t)name,
                           .version = text,
                           .how = how,
+                          .share = is_of_canary(how) ? 1 + (uint32_t)roll(POLICY_SHARE_ALL - 1) : 0,
                           .number = 1 + (uint32_t)roll(UINT32_MAX),
                           .by = (char *)(uintptr_t)(roll(2) ? "uid 1000" : ""),
                           .why = (char *)(uintptr_t)(roll(2) ? "it \"ranks\"\nbetter: \xc3\xa4\x01" : "")};
@@ -58,7 +61,7 @@ static void same(const struct model_history *a, const struct model_history *b) {
   assert_int_equal(a->count, b->count);
   for (size_t i = 0; i < a->count; i++) {
     const struct model_use *x = &a->use[i], *y = &b->use[i];
-    assert_true(x->at_ms == y->at_ms && x->how == y->how && x->number == y->number);
+    assert_true(x->at_ms == y->at_ms && x->how == y->how && x->number == y->number && x->share == y->share);
     assert_string_equal(x->name, y->name);
     assert_string_equal(x->version, y->version);
     assert_string_equal(x->hash, y->hash);
@@ -74,7 +77,7 @@ static void a_file_is_read_as_it_was_written(void **unused) {
   assert_int_equal(model_history_read(dir, &again, &err), 0); // no file: nothing was ever in force
   assert_int_equal(again.count, 0);
   for (int i = 0; i < 40; i++) {
-    put(&h, roll(2) ? "fit" : "engagement", (unsigned)roll(5), (enum model_how)roll(MODEL_LEFT + 1));
+    put(&h, roll(2) ? "fit" : "engagement", (unsigned)roll(5), (enum model_how)roll(MODEL_ENDED + 1));
     if (model_history_write(dir, &h, &err) != 0 || model_history_read(dir, &again, &err) != 0) fail_msg("%s", err.text);
     same(&h, &again);
     model_history_deinit(&again);
@@ -89,6 +92,7 @@ struct plain {
   unsigned version[200];
   size_t count;
   bool is_left;
+  unsigned canary; // and beside it; 0: none
 };
 
 static void check(const struct model_history *h, const char *name, const struct plain *p) {
@@ -97,6 +101,8 @@ static void check(const struct model_history *h, const char *name, const struct 
   if (now) assert_int_equal(atoi(now->version), p->version[p->count - 1]);
   assert_int_equal(before != NULL, p->count > 1);
   if (before) assert_int_equal(atoi(before->version), p->version[p->count - 2]);
+  const struct model_use *canary = model_history_canary(h, name);
+  assert_int_equal(canary ? atoi(canary->version) : 0, p->canary);
 }
 
 static void what_was_before_is_a_list_that_a_rollback_shortens(void **unused) {
@@ -109,7 +115,11 @@ static void what_was_before_is_a_list_that_a_rollback_shortens(void **unused) {
       unsigned k = (unsigned)roll(2);
       struct plain *p = &plain[k];
       unsigned version = (unsigned)roll(4);
-      if (roll(3) == 0 && p->count > 1 && !p->is_left) {
+      if (roll(4) == 0) { // whatever happens to a canary moves nothing else
+        bool ends = p->canary && roll(2);
+        put(&h, names[k], ends ? p->canary : 10 + version, ends ? MODEL_ENDED : MODEL_CANARY);
+        p->canary = ends ? 0 : 10 + version;
+      } else if (roll(3) == 0 && p->count > 1 && !p->is_left) {
         p->count--;
         put(&h, names[k], p->version[p->count - 1], MODEL_ROLLBACK);
       } else if (roll(8) == 0 && p->count && !p->is_left) {
