@@ -68,9 +68,7 @@ local function number_conditions(plan)
   for _, rule in ipairs(tree.routes) do
     numbering.rule(plan, rule, rule.when)
   end
-  for _, offer in ipairs(tree.offers) do
-    numbering.rule(plan, offer, offer.when)
-  end
+  compile_action.number_conditions(plan)
 end
 
 local function number_memory(plan)
@@ -80,21 +78,14 @@ local function number_memory(plan)
       plan.memory[evidence.memory + 1] = { name = "evidence " .. evidence.name, initial = -1 }
     end
   end
-  local per_lead = tree.limits and tree.limits.per_lead
-  plan.acted_memory = #plan.memory -- the last action is the engine's to know; the ones before it are kept here
-  for i = 2, per_lead and per_lead.count or 1 do
-    plan.memory[#plan.memory + 1] = { name = ("action %d ago"):format(i), initial = -1 }
-  end
+  compile_action.number_memory(plan)
 end
 
 local function number_draws(plan)
   for _, rule in ipairs(tree.routes) do
     rule.draw = numbering.draw(plan, { salt = "team " .. rule.team, by = "lead" })
   end
-  local hold_out = tree.limits and tree.limits.hold_out
-  if hold_out then
-    plan.hold_out_draw = numbering.draw(plan, { salt = "hold_out " .. hold_out.salt, by = "lead", hold_out = hold_out.share })
-  end
+  compile_action.number_draws(plan)
 end
 
 local function lay_out(plan)
@@ -134,7 +125,11 @@ local function lay_out(plan)
     "action",
     "utility",
     "held",
+    "explored",
+    "propensity",
   }, {
+    { "offers", #tree.offers },
+    { "offers_held", #tree.offers },
     { "adjustments", #tree.adjustments },
     { "evidence", #tree.evidence },
     { "channel_caps", #tree.channels },
@@ -310,6 +305,8 @@ local function rest()
   %s = 0
   %s = %s
   %s = 0
+  %s = 0
+  %s = 1
 end]]):format(
     output(e, "stage"),
     input(e, "stage"),
@@ -324,7 +321,9 @@ end]]):format(
     output(e, "action"),
     output(e, "utility"),
     literal(e.plan.rest_utility),
-    output(e, "held")
+    output(e, "held"),
+    output(e, "explored"),
+    output(e, "propensity")
   )
 end
 

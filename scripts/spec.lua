@@ -34,6 +34,7 @@ local EXPECT_KEYS = {
   "eligible",
   "ineligible",
   "held",
+  "suppressed",
   "band",
   "transitions",
   "min_combined",
@@ -136,6 +137,14 @@ local function expand_entry(report, where, entry, number, state, out)
   end
 end
 
+local function read_expect(report, where, expect)
+  report.keys(where, expect, EXPECT_KEYS)
+  local suppressed = expect.suppressed
+  if suppressed ~= nil and type(suppressed) ~= "table" and suppressed ~= "none" then
+    report.add(where, 'suppressed is "none", or a map such as { call = "per_lead" }: offers, and why each was held back')
+  end
+end
+
 local function read_case(report, case, number)
   local where = type(case) == "table" and type(case.name) == "string" and ("case '%s'"):format(case.name)
     or ("case %d"):format(number)
@@ -151,9 +160,9 @@ local function read_case(report, case, number)
   local expect_each = case.expect_each or {}
   if #expect_each > #case.events then report.add(where, "expect_each has more entries than events") end
   for i, expect in ipairs(expect_each) do
-    report.keys(("%s, expect_each %d"):format(where, i), expect, EXPECT_KEYS)
+    read_expect(report, ("%s, expect_each %d"):format(where, i), expect)
   end
-  if case.expect then report.keys(where .. ", expect", case.expect, EXPECT_KEYS) end
+  if case.expect then read_expect(report, where .. ", expect", case.expect) end
   local steps, state = {}, {}
   for i, entry in ipairs(case.events) do
     expand_entry(report, ("%s, entry %d"):format(where, i), entry, i, state, steps)
@@ -207,6 +216,23 @@ local JUDGES = {
   eligible = equals "eligible",
   ineligible = equals "ineligible",
   held = equals "held",
+  suppressed = function(wanted, got)
+    local said = {}
+    for _, row in ipairs(got.suppressed) do
+      said[#said + 1] = ("%s (%s)"):format(row.action, row.why)
+    end
+    said = #said == 0 and "none" or table.concat(said, ", ")
+    if type(wanted) ~= "table" then return wanted ~= said and ("suppressed are %s"):format(said) or nil end
+    for action, why in pairs(wanted) do
+      local found
+      for _, row in ipairs(got.suppressed) do
+        if row.action == action then found = row.why end
+      end
+      if found ~= why then
+        return ("suppressed are %s; '%s' is not among them because of '%s'"):format(said, action, tostring(why))
+      end
+    end
+  end,
   band = equals "band",
   transitions = function(wanted, got)
     local took = table.concat(got.transitions, ", ")
@@ -225,7 +251,7 @@ local function judge(expect, got, failures, where)
 end
 
 --- outcomes: one a step: {stage, owner ("none"), action, eligible, ineligible ("none"), held ("none"), band ("none"),
---- transitions = {"a -> b"} (of the whole entry), combined, fit, engagement, intent (points)}. Returns {{where,
+--- suppressed = {{action, why}…}, transitions = {"a -> b"} (of the whole entry), combined, fit, engagement, intent (points)}. Returns {{where,
 --- text}…}, empty when all is well.
 local function judge_case(case, steps, outcomes)
   local failures, last = {}, nil

@@ -196,6 +196,29 @@ static void put_moves(const struct page *p) {
   grid_deinit(&t);
 }
 
+// Offers that were open and worth more than what was done, each with why it was not.
+static void put_suppressed(const struct page *p) {
+  struct grid t;
+  struct bytes offer;
+  grid_init(&t, "rll");
+  t.indent = 2;
+  for (struct each each = each_of(field(p->decision, "suppressed")); each_next(&each, &offer);) {
+    buf_printf(grid_cell(&t), "%.3f", field_number(offer, "utility", 0));
+    grid_end(&t);
+    show_text(grid_cell(&t), field_text(offer, "action"));
+    grid_end(&t);
+    show_text(grid_cell(&t), field_text(offer, "why"));
+    grid_end(&t);
+  }
+  if (t.count) {
+    buf_append_str(p->out, "\nworth more than ");
+    show_text(p->out, field_text(p->decision, "action"));
+    buf_printf(p->out, " (%.3f), and why not\n", field_number(p->decision, "utility", 0));
+    grid_put(&t, p->width, p->out);
+  }
+  grid_deinit(&t);
+}
+
 // ---- conditions, features, event ----
 
 static void put_conditions(const struct page *p) {
@@ -330,6 +353,7 @@ static void put_page(struct bytes answer, bool all, struct buf *out) {
   put_parts(&page);
   put_sum(&page, "evidence", intent, "scores.intent");
   put_moves(&page);
+  put_suppressed(&page);
   put_conditions(&page);
   put_features(&page);
   put_shapley(&page);

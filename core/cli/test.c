@@ -107,7 +107,7 @@ static void put_outcome(struct trial *t) {
   struct bytes d = buf_bytes(&t->last);
   static const char *const texts[] = {"stage", "owner", "action", "ineligible", "held", "band"};
   static const char *const scores[] = {"combined", "fit", "engagement", "intent"};
-  mp_put_map(&t->outcomes, 12);
+  mp_put_map(&t->outcomes, 13);
   for (size_t i = 0; i < 6; i++) put_text(&t->outcomes, texts[i], d);
   for (size_t i = 0; i < 4; i++) {
     char path[32];
@@ -117,6 +117,12 @@ static void put_outcome(struct trial *t) {
   }
   mp_put_cstr(&t->outcomes, "eligible");
   mp_put_bool(&t->outcomes, field_is(d, "eligible"));
+  struct bytes suppressed = field(d, "suppressed");
+  mp_put_cstr(&t->outcomes, "suppressed");
+  if (suppressed.n)
+    mp_put_raw(&t->outcomes, suppressed);
+  else
+    mp_put_array(&t->outcomes, 0);
   mp_put_cstr(&t->outcomes, "transitions");
   mp_put_array(&t->outcomes, t->taken_count);
   buf_append_bytes(&t->outcomes, buf_bytes(&t->taken));

@@ -235,6 +235,22 @@ static double probability_of(const struct answer_facts *f) {
   return pm_sigmoid(((double)f->outcome->combined_milli / 1000.0 - even) / doubling * 0.69314718055994530942);
 }
 
+// What was taken, and the offers that would have gone before it, each with why it was not.
+static void put_offers(const struct policy *policy, const struct policy_outcome *o, struct buf *out) {
+  put_text_or_nil(out, "action", name_of(policy, POLICY_ACTIONS, o->action));
+  mp_put_cstr(out, "utility"), mp_put_float(out, o->utility);
+  mp_put_cstr(out, "propensity"), mp_put_float(out, o->propensity);
+  mp_put_cstr(out, "explored"), mp_put_bool(out, o->explored);
+  put_text_or_nil(out, "held", o->held);
+  mp_put_cstr(out, "suppressed"), mp_put_array(out, (uint32_t)o->suppressed_count);
+  for (int i = 0; i < o->suppressed_count; i++) {
+    mp_put_map(out, 3);
+    mp_put_cstr(out, "action"), mp_put_cstr(out, name_of(policy, POLICY_ACTIONS, o->suppressed[i].action));
+    mp_put_cstr(out, "utility"), mp_put_float(out, o->suppressed[i].utility);
+    mp_put_cstr(out, "why"), mp_put_cstr(out, o->suppressed[i].why);
+  }
+}
+
 // The head of the map: who, when, what was decided.
 static void put_verdict(const struct answer_facts *f, struct buf *out) {
   const struct policy_outcome *o = f->outcome;
@@ -261,8 +277,7 @@ static void put_verdict(const struct answer_facts *f, struct buf *out) {
   put_text_or_nil(out, "stage_before", name_of(f->policy, POLICY_STAGES, o->stage_before));
   put_text_or_nil(out, "band", name_of(f->policy, POLICY_BANDS, o->band));
   put_text_or_nil(out, "owner", name_of(f->policy, POLICY_OWNERS, o->owner));
-  put_text_or_nil(out, "action", name_of(f->policy, POLICY_ACTIONS, o->action));
-  put_text_or_nil(out, "held", o->held);
+  put_offers(f->policy, o, out);
   mp_put_cstr(out, "eligible");
   mp_put_bool(out, o->eligible);
   put_text_or_nil(out, "ineligible", o->eligible ? NULL : name_of(f->policy, POLICY_ELIGIBILITY, o->ineligible));
@@ -276,7 +291,7 @@ uint64_t answer_put(const struct answer_facts *facts, uint64_t inputs_hash, stru
   add_events(&ledger, facts);
 
   size_t start = out->n;
-  mp_put_map(out, 20);
+  mp_put_map(out, 24);
   put_verdict(facts, out);
   mp_put_cstr(out, "reasons");
   put_rows(&ledger, out);

@@ -470,6 +470,10 @@ static const char *const out_names[OUT_SLOTS] = {[OUT_ELIGIBLE] = "eligible",
                                                  [OUT_ACTION] = "action",
                                                  [OUT_UTILITY] = "utility",
                                                  [OUT_HELD] = "held",
+                                                 [OUT_EXPLORED] = "explored",
+                                                 [OUT_PROPENSITY] = "propensity",
+                                                 [OUT_OFFERS] = "offers",
+                                                 [OUT_OFFERS_HELD] = "offers_held",
                                                  [OUT_ADJUSTMENTS] = "adjustments",
                                                  [OUT_EVIDENCE] = "evidence",
                                                  [OUT_CHANNEL_CAPS] = "channel_caps",
@@ -534,6 +538,7 @@ static void parse_layouts(struct parse *p) {
   in_size[IN_EVENTS] = (uint32_t)a->event_count;
   in_size[IN_DRAWS] = (uint32_t)a->draw_count;
   out_size[OUT_STEPS] = POLICY_STEPS_MAX + 2;
+  out_size[OUT_OFFERS] = out_size[OUT_OFFERS_HELD] = (uint32_t)a->count[POLICY_ACTIONS] - 1; // all but `otherwise`
   out_size[OUT_ADJUSTMENTS] = (uint32_t)a->count[POLICY_ADJUSTMENTS];
   out_size[OUT_EVIDENCE] = (uint32_t)a->count[POLICY_EVIDENCE];
   out_size[OUT_CHANNEL_CAPS] = (uint32_t)a->count[POLICY_CHANNELS];

@@ -61,8 +61,10 @@
 //   not capped; else absent), and the first of each run: features tests ages (optional where there are none) events draws
 // layout.output  eligible ineligible (index, -1) stage steps (count, then 8 transition numbers, then 1 when cut)
 //   combined (thousandths, after the cap) cap (thousandths that the cap added) band intent (thousandths) owner (-1
-//   none; unchanged: the one that came in) route (-1) action utility held (0 none, 1 hold_out, 2 per_lead,
-//   3 not_eligible, 4 mode), and the first of each run: adjustments (thousandths, NaN when it did not apply) evidence
+//   none; unchanged: the one that came in) route (-1) action utility held (enum policy_held) explored (0/1) propensity
+//   (above 0, up to 1), and the first of each run: offers (of each action but `otherwise` its utility where it is open and
+//   worth more than `otherwise`, else NaN) offers_held (why it, and not all, was held back: enum policy_held; else NaN)
+//   adjustments (thousandths, NaN when it did not apply) evidence
 //   (thousandths, after ageing and reliability) channel_caps (thousandths that the channel's cap took, 0 mostly)
 //   conditions (1, 0, NaN not reached; tracing variant only); behind the last run, up to output_count, lies scratch
 //   without a name that only the chunk uses
@@ -80,6 +82,9 @@
 //     evidence not in force is 0; all memory is finite (so "never" is a number like -1, not NaN: the lead's state is
 //     compared as bytes)
 //   - thousandths are whole numbers; both sums above hold to the last digit, for a lead that is not eligible too
+//   - an action that is not `otherwise` is one of the offers, has their utility, and nothing holds it or all back; each offer
+//     that would have gone before (worth more; of equals the first) is held back by itself, by `held` when that holds all
+//     of a lead's back, or because of `explored`
 //   - eligible 1 has ineligible -1, eligible 0 has an index; the steps lead from the input's stage to the output's, one
 //     after the other
 // What breaks one of these is ITD_ESTOPPED and names it. The plain and the tracing variant give the same outcome, bit
@@ -142,6 +147,10 @@ enum artifact_out {
   OUT_ACTION,
   OUT_UTILITY,
   OUT_HELD,
+  OUT_EXPLORED,
+  OUT_PROPENSITY,
+  OUT_OFFERS,
+  OUT_OFFERS_HELD,
   OUT_ADJUSTMENTS,
   OUT_EVIDENCE,
   OUT_CHANNEL_CAPS,

@@ -224,15 +224,9 @@ static void read_evidence(struct reading *r, struct policy_outcome *o) {
   }
 }
 
-static void read_action(struct reading *r, struct policy_outcome *o) {
-  static const char *const held[] = {NULL, "hold_out", "per_lead", "not_eligible", "mode"};
+static void read_owner(struct reading *r, struct policy_outcome *o) {
   o->owner = entry_or_none(r, OUT_OWNER, POLICY_OWNERS);
   o->route = entry_or_none(r, OUT_ROUTE, POLICY_ROUTES);
-  o->action = entry_or_none(r, OUT_ACTION, POLICY_ACTIONS);
-  o->held = held[whole(r, OUT_HELD, 0, (int64_t)(sizeof held / sizeof *held) - 1)];
-  o->utility = r->out[r->a->out[OUT_UTILITY]];
-  if (!isfinite(o->utility)) disbelieve(r, artifact_out_name(OUT_UTILITY), 0, o->utility, "no finite number");
-  o->utility += 0.0; // a negative zero becomes an ordinary one
 }
 
 static void check_memory(struct reading *r, const double *memory) {
@@ -262,7 +256,7 @@ static void apply(const struct policy *policy, const struct policy_input *input,
   if (o->owner != state->owner) state->owner_is_manual = 0; // given by a rule
   state->owner = (int16_t)o->owner;
   state->action = (int16_t)o->action;
-  if (o->action > 0 && !o->held) state->acted_ms = input->now_ms;
+  if (o->action > 0) state->acted_ms = input->now_ms;
   size_t n = policy->artifact->memory_count;
   if (n > 0) memcpy(state->memory, memory, n * sizeof *memory);
 }
@@ -292,7 +286,8 @@ int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct
   read_steps(&r, o);
   read_scores(&r, o);
   read_evidence(&r, o);
-  read_action(&r, o);
+  read_owner(&r, o);
+  if (r.status == 0) r.status = offers_read(a, out, o, err);
   check_memory(&r, memory);
   if (r.status == 0 && trace) read_trace(&r, trace->fired);
   if (r.status != 0) return r.status;
@@ -311,7 +306,20 @@ static bool rows_same(const struct policy_row *a, int a_count, const struct poli
   return true;
 }
 
+static bool same_text(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
 static bool bits_same(double a, double b) { return memcmp(&a, &b, sizeof a) == 0; }
+
+static bool offers_same(const struct policy_outcome *a, const struct policy_outcome *b) {
+  bool same = a->action == b->action && bits_same(a->utility, b->utility) && same_text(a->held, b->held) &&
+              a->explored == b->explored && bits_same(a->propensity, b->propensity) &&
+              a->suppressed_count == b->suppressed_count && a->suppressed_more == b->suppressed_more;
+  for (int i = 0; same && i < a->suppressed_count; i++) {
+    const struct policy_suppressed *x = &a->suppressed[i], *y = &b->suppressed[i];
+    same = x->action == y->action && bits_same(x->utility, y->utility) && same_text(x->why, y->why);
+  }
+  return same;
+}
 
 bool policy_outcome_same(const struct policy_outcome *a, const struct policy_outcome *b) {
   bool journey = a->eligible == b->eligible && a->ineligible == b->ineligible && a->stage_before == b->stage_before &&
@@ -327,7 +335,6 @@ bool policy_outcome_same(const struct policy_outcome *a, const struct policy_out
               rows_same(a->evidence, a->evidence_count, b->evidence, b->evidence_count) &&
               rows_same(a->channel_cap, a->channel_cap_count, b->channel_cap, b->channel_cap_count) &&
               a->intent_milli == b->intent_milli;
-  bool held = a->held == b->held || (a->held && b->held && strcmp(a->held, b->held) == 0);
-  return journey && scores && rows && held && a->route == b->route && a->owner == b->owner && a->action == b->action &&
-         a->owner_changed == b->owner_changed && bits_same(a->utility, b->utility);
+  return journey && scores && rows && offers_same(a, b) && a->route == b->route && a->owner == b->owner &&
+         a->owner_changed == b->owner_changed;
 }

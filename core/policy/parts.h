@@ -32,6 +32,11 @@ void state_enter(const struct policy *policy, uint16_t stage, int64_t entered_ms
 // Takes away the timer of a transition, if there is one.
 void state_drop_timer(struct policy_state *state, int transition);
 
+// offers.c: reads what was taken of the offers, and what was not and why, of an output whose owner, stage and so on are read.
+// ITD_ESTOPPED: what does not hold.
+int offers_read(const struct artifact *artifact, const double *out, struct policy_outcome *outcome,
+                struct error *err) ITD_MUST_USE;
+
 // place.c: gives a problem of a signal set's declaration its line: where the file says `name = "NAME"` (the last one, of one
 // that is declared twice), and of a set's head where the key or text that the problem names stands. It stays 0 when that stands
 // nowhere (the name is put together), or more than once.

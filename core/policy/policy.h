@@ -67,7 +67,7 @@ struct policy;
 // was ever in force is taken as it was then, and refused (ITD_EMODEL) when the folder has another under its name. Bundle
 // hash: SHA-256 over POLICY_SEMANTICS and FEATURE_SEMANTICS, the name, and paths and bytes of all these files; the policy's
 // version is one of the same without the models'.
-#define POLICY_SEMANTICS 1
+#define POLICY_SEMANTICS 2
 int policy_load(const struct policy_source *source, const struct lua_limits *limits, struct policy **out,
                 struct policy_report *report, struct error *err) ITD_MUST_USE;
 // The signal set `source->name` alone: its features, schemas, personal paths and rules, judged as a policy's are; what is
@@ -273,12 +273,34 @@ struct policy_input {
   struct model_output fit, engagement;
   struct model_output whole; // of a split model
 };
-#define POLICY_STEPS_MAX    8
-#define POLICY_ROWS_MAX     64
-#define POLICY_CHANNELS_MAX 16
+#define POLICY_STEPS_MAX      8
+#define POLICY_ROWS_MAX       64
+#define POLICY_CHANNELS_MAX   16
+#define POLICY_SUPPRESSED_MAX 16
 struct policy_row {
   uint16_t index; // in the table that the array belongs to
   int64_t milli;  // thousandths of a point
+};
+// Why an offer, or all of them, was held back. Also the numbers in a compiled policy's outcome.
+enum policy_held {
+  POLICY_HELD_NONE,
+  POLICY_HELD_HOLD_OUT,     // the lead is one of those on whom nothing is done
+  POLICY_HELD_PER_LEAD,     // enough was done lately
+  POLICY_HELD_NOT_ELIGIBLE, // this and the next: no offer was looked at
+  POLICY_HELD_MODE,
+  POLICY_HELD_CONSENT,     // from here on: of one offer or its channel; the next best is taken
+  POLICY_HELD_COOL_DOWN,   // the offer was made too lately
+  POLICY_HELD_AT_MOST,     // the offer was made often enough
+  POLICY_HELD_PER_CHANNEL, // enough was done on its channel
+  POLICY_HELD_QUIET,       // its channel is quiet at this hour
+  POLICY_HELD_EXPLORED,    // a draw chose another one
+  POLICY_HELD_COUNT
+};
+const char *policy_held_name(enum policy_held held); // "hold_out"; NULL: none
+struct policy_suppressed {
+  uint16_t action; // index in POLICY_ACTIONS
+  double utility;
+  const char *why; // policy_held_name
 };
 struct policy_outcome {
   bool eligible;
@@ -301,8 +323,14 @@ struct policy_outcome {
   int64_t intent_milli;                               // the sum of evidence and channel_cap
   int band, route, owner, action;                     // -1: none; route: the route that chose in this decision
   bool owner_changed;
-  double utility;
-  const char *held; // why an action was held back: "hold_out", "per_lead", "not_eligible", "mode"; NULL
+  double utility;   // of what was taken
+  const char *held; // why nothing was done though an offer was open, or none was looked at (policy_held_name); NULL
+  bool explored;    // a draw chose among several offers (action.explore)
+  double
+      propensity; // how probable `action` was, of all that the draws of hold-out and exploration could have given; 0 < p <= 1
+  // Offers that were open and would have gone before what was taken, the best first; and how many more than find room.
+  int suppressed_count, suppressed_more;
+  struct policy_suppressed suppressed[POLICY_SUPPRESSED_MAX];
 };
 // Whether two outcomes are the same, bit for bit (rows beyond the counts do not count).
 bool policy_outcome_same(const struct policy_outcome *a, const struct policy_outcome *b);

@@ -184,8 +184,8 @@ return {
       { after = "1m", type = "page", name = "Home", channel = "web" },
       { after = "73h", type = "page", name = "Home", channel = "web" },
     },
-    expect_each = { {}, { action = "case_study", held = "none" }, { action = "wait", held = "per_lead" },
-      { action = "case_study" } } },
+    expect_each = { {}, { action = "case_study", held = "none" }, { action = "wait", held = "per_lead",
+      suppressed = { case_study = "per_lead" } }, { action = "case_study", suppressed = "none" } } },
 
   { name = "the hold-out is left alone, but moves like everybody",
     hold_out = true,

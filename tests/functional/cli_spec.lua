@@ -111,6 +111,13 @@ describe("intent", function()
     lacks(why, "but the decision says")
     local json = run { "explain", "a@acme.example", "--json", "--to", to }
     has(json, '"reproduced":true')
+    -- What was worth more than what was done, and why it was not.
+    lacks(why, "worth more than")
+    run({ "send", "--to", to }, '{"userId":"a@acme.example","type":"page","name":"Home","timestamp":"2026-01-07T12:00:00Z"}\n')
+    why = run { "explain", "a@acme.example", "--to", to }
+    assert.is_truthy(why:match "held back%s+per_lead\n")
+    assert.is_truthy(why:match "worth more than wait %(5%.000%), and why not\n +%d+%.%d+  call  per_lead\n")
+    has(why, "reproduced: yes")
   end)
 
   it("counts what is refused, by reason, with the first line", function()

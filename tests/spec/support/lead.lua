@@ -6,7 +6,19 @@ local sandbox = require "sandbox"
 
 local lead = {}
 
-local HELD = { [0] = "none", "hold_out", "per_lead", "not_eligible", "mode" }
+local HELD = {
+  [0] = "none",
+  "hold_out",
+  "per_lead",
+  "not_eligible",
+  "mode",
+  "consent",
+  "cool_down",
+  "at_most",
+  "per_channel",
+  "quiet",
+  "explored",
+}
 
 -- A number in [0, 1) from a text: not the engine's hash, but as fair.
 local function draw(text)
@@ -116,6 +128,20 @@ function methods:fill(now, event, timer)
   end
 end
 
+-- As core/policy/offers.c has it, without its doubts.
+function methods:suppressed()
+  local at, O, out = self.vm.layout.output, self.vm.O, {}
+  for i = 1, #self.artifact.actions - 1 do
+    local utility, own = O[at.offers + i - 1], O[at.offers_held + i - 1]
+    if utility > O[at.utility] or (utility == O[at.utility] and i < O[at.action]) then
+      local why = own == own and own or O[at.held] ~= 0 and O[at.held] or 10
+      out[#out + 1] = { action = self.artifact.actions[i + 1].name, utility = utility, why = HELD[why], at = i }
+    end
+  end
+  table.sort(out, function(a, b) return a.utility > b.utility or (a.utility == b.utility and a.at < b.at) end)
+  return out
+end
+
 function methods:outcome()
   local at, O, artifact = self.vm.layout.output, self.vm.O, self.artifact
   local taken = {}
@@ -131,6 +157,9 @@ function methods:outcome()
     eligible = O[at.eligible] == 1,
     ineligible = name_at(artifact.eligibility, O[at.ineligible]),
     held = HELD[O[at.held]],
+    suppressed = self:suppressed(),
+    propensity = O[at.propensity],
+    explored = O[at.explored] == 1,
     band = name_at(artifact.bands, O[at.band]),
     route = name_at(artifact.routes, O[at.route]),
     transitions = taken,

@@ -45,10 +45,10 @@ static const char sample_json[] =
     "   \"manual\": 7, \"acted\": 8, \"is_event\": 9, \"features\": 10, \"tests\": 12, \"events\": 14, \"draws\": 15},"
     "  \"output\": {\"eligible\": 0, \"ineligible\": 1, \"stage\": 2, \"steps\": 3, \"combined\": 13, \"cap\": 14, "
     "\"band\": 15,"
-    "   \"intent\": 16, \"owner\": 17, \"route\": 18, \"action\": 19, \"utility\": 20, \"held\": 21, \"adjustments\": "
-    "22,"
-    "   \"evidence\": 23, \"channel_caps\": 25, \"conditions\": 27},"
-    "  \"input_count\": 17, \"output_count\": 32}, \"source\": \"return\"}";
+    "   \"intent\": 16, \"owner\": 17, \"route\": 18, \"action\": 19, \"utility\": 20, \"held\": 21, \"explored\": 22, "
+    "\"propensity\": 23, \"offers\": 24, \"offers_held\": 25, \"adjustments\": 26,"
+    "   \"evidence\": 27, \"channel_caps\": 29, \"conditions\": 31},"
+    "  \"input_count\": 17, \"output_count\": 36}, \"source\": \"return\"}";
 
 // `text` with the first `from` replaced, malloc'd. A `from` that is not there is a mistake of the test.
 static inline char *with(const char *text, const char *from, const char *to) {
@@ -207,13 +207,17 @@ enum {
   O_ACTION,
   O_UTILITY,
   O_HELD,
+  O_EXPLORED,
+  O_PROPENSITY,
+  O_CALL,
+  O_CALL_HELD,
   O_RIVAL,
   O_PRICING,
   O_USAGE,
   O_WEB_CAP,
   O_PRODUCT_CAP,
   O_CONDITIONS,
-  O_END = 29
+  O_END = 33
 };
 
 static inline int step_of(const double *in, int stage) {
@@ -244,6 +248,8 @@ static inline void honest(struct vm *vm) {
   out[O_OWNER] = stage == 2 && in[I_MANUAL] == 0 ? 1 : in[I_OWNER];
   out[O_ROUTE] = stage == 2 && in[I_STAGE] != 2 ? 0 : -1;
   out[O_ACTION] = stage == 2, out[O_UTILITY] = 5.25, out[O_HELD] = 0;
+  out[O_EXPLORED] = 0, out[O_PROPENSITY] = 1;
+  if (stage == 2) out[O_CALL] = 5.25;
   if (vm->trace) out[O_CONDITIONS] = pricing; // the second is not reached
   vm->memory[0] += in[I_IS_EVENT];
   vm->memory[1] = in[I_NOW];

@@ -58,8 +58,8 @@ static void the_sample_is_read(void **state) {
   assert_true(a->tests[1].is_known);
   assert_true(a->draws[0].salt == hash64(BYTES_LIT("s1")) && a->draws[0].is_lead && !a->draws[1].is_lead);
   assert_true(a->memory_initial[0] == 0.5 && a->memory_initial[1] == 0);
-  assert_int_equal(a->shape.out_count, 32);
-  assert_int_equal(a->out[OUT_CONDITIONS], 27);
+  assert_int_equal(a->shape.out_count, 36);
+  assert_int_equal(a->out[OUT_CONDITIONS], 31);
   artifact_free(a);
 }
 
@@ -132,7 +132,7 @@ static const struct {
     {"\"input_count\": 17", "\"input_count\": 16", "layout.input.draws takes 2 doubles from 15 on"},
     {"\"input_count\": 17", "\"input_count\": 65537", "layout.input_count is 65537"},
     {"\"steps\": 3", "\"steps\": 4", "layout.output.combined lies on steps"},
-    {"\"output_count\": 32", "\"output_count\": 28", "layout.output.conditions takes 2 doubles from 27 on"},
+    {"\"output_count\": 36", "\"output_count\": 32", "layout.output.conditions takes 2 doubles from 31 on"},
     {"\"layout\": {\"input\"", "\"layout\": {\"in\"", "layout.input is missing"},
     {"\"layout\": {\"input\": {", "\"lay\": {\"input\": {", "layout is missing"},
     {"\"source\": \"return\"", "\"source\": 1", "source is missing or no text"},

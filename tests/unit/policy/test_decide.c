@@ -217,25 +217,40 @@ static void owner_action_and_memory_are_kept(void **unused) {
   assert_true(o.owner_changed && state->owner == 1);
 }
 
-static void held_by(struct vm *v) { honest(v), v->out[O_ACTION] = 1, v->out[O_HELD] = v->in[I_VIEWS]; }
+static double held_code;
+static void held_by(struct vm *v) {
+  honest(v), v->out[O_ACTION] = held_code > 0 ? 0 : 1, v->out[O_HELD] = held_code;
+  bool is_looked_at = (int)held_code != POLICY_HELD_NOT_ELIGIBLE && (int)held_code != POLICY_HELD_MODE;
+  v->out[O_CALL] = is_looked_at ? held_code > 0 ? 9.5 : 5.25 : NAN;
+  if (held_code >= POLICY_HELD_CONSENT) v->out[O_CALL_HELD] = held_code;
+}
 
-static void what_is_held_back_has_not_acted(void **unused) {
+static void what_is_held_back_has_not_acted_and_says_why(void **unused) {
   (void)unused;
-  static const char *const names[] = {"hold_out", "per_lead", "not_eligible", "mode"};
+  static const char *const names[] = {"hold_out",  "per_lead", "not_eligible", "mode", "consent",
+                                      "cool_down", "at_most",  "per_channel",  "quiet"};
   run = held_by;
-  for (int i = 1; i <= 4; i++) {
+  for (int i = 1; i < POLICY_HELD_EXPLORED; i++) {
     policy_state_init(policy, 0, state);
-    values[0] = i;
+    held_code = i;
     struct policy_input input = at(10000 + i);
     struct policy_outcome o = decide(&input);
     assert_string_equal(o.held, names[i - 1]);
+    assert_string_equal(policy_held_name((enum policy_held)i), names[i - 1]);
     assert_int_equal(state->acted_ms, 0);
-    assert_int_equal(state->action, 1);
+    assert_int_equal(state->action, 0);
+    bool is_looked_at = i != POLICY_HELD_NOT_ELIGIBLE && i != POLICY_HELD_MODE;
+    assert_int_equal(o.suppressed_count, is_looked_at);
+    if (!is_looked_at) continue;
+    assert_int_equal(o.suppressed[0].action, 1);
+    assert_true(o.suppressed[0].utility > 9.4 && o.suppressed[0].utility < 9.6);
+    assert_string_equal(o.suppressed[0].why, names[i - 1]);
   }
-  values[0] = 0;
+  held_code = 0;
   struct policy_input input = at(20000);
   assert_null(decide(&input).held);
   assert_int_equal(state->acted_ms, 20000);
+  assert_int_equal(state->action, 1);
 }
 
 static void the_trace_has_three_answers(void **unused) {
@@ -308,6 +323,10 @@ static void every_output_is_judged(void **unused) {
                                            [O_ACTION] = "action[0]",
                                            [O_UTILITY] = "utility[0]",
                                            [O_HELD] = "held[0]",
+                                           [O_EXPLORED] = "explored[0]",
+                                           [O_PROPENSITY] = "propensity[0]",
+                                           [O_CALL] = "offers[0]",
+                                           [O_CALL_HELD] = "offers_held[0]",
                                            [O_PRICING] = "evidence[0]",
                                            [O_USAGE] = "evidence[1]",
                                            [O_WEB_CAP] = "channel_caps[0]",
@@ -321,12 +340,14 @@ static void every_output_is_judged(void **unused) {
   bad_memory = SIZE_MAX;
   for (bad_at = 0; bad_at < O_END; bad_at++) {
     if (!names[bad_at]) continue; // steps that are not taken are not read
-    bool nan_ok = bad_at == O_RIVAL || bad_at >= O_CONDITIONS;
+    bool nan_ok = bad_at == O_RIVAL || bad_at == O_CALL || bad_at == O_CALL_HELD || bad_at >= O_CONDITIONS;
+    bool may_be_less = bad_at == O_CALL; // what is worth less than what was taken needs no reason
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
       bad_value = wrong[i];
       bool is_thousandths = bad_at == O_RIVAL || (bad_at >= O_PRICING && bad_at <= O_PRODUCT_CAP) ||
                             bad_at == O_INTENT || bad_at == O_CAP;
       if ((bad_value != bad_value && nan_ok) || (bad_at == O_UTILITY && isfinite(bad_value))) continue;
+      if ((bad_at == O_PROPENSITY && bad_value > 0 && bad_value <= 1) || (may_be_less && bad_value < 5)) continue;
       struct policy_input input = at(10000);
       if (!is_thousandths || bad_value != -3)
         refused(&input, names[bad_at]);
@@ -364,7 +385,15 @@ static void indices_one_too_great_are_refused(void **unused) {
               {O_OWNER, 2, "owner"},
               {O_ROUTE, 1, "route"},
               {O_ACTION, 2, "action"},
-              {O_HELD, 5, "held"},
+              {O_HELD, POLICY_HELD_EXPLORED, "held"},
+              {O_EXPLORED, 2, "explored"},
+              {O_PROPENSITY, 0, "no probability"},
+              {O_PROPENSITY, 1.0000001, "no probability"},
+              {O_ACTION, 1, "offers[0] is nan, not the utility of what was taken"},
+              {O_CALL, 6, "more than what was taken, and nothing held it back"},
+              {O_CALL_HELD, POLICY_HELD_QUIET, "and it is not open"},
+              {O_CALL_HELD, POLICY_HELD_MODE, "which holds no offer back by itself"},
+              {O_CALL_HELD, POLICY_HELD_EXPLORED, "which holds no offer back by itself"},
               {O_CUT, 2, "steps[9]"},
               {O_COMBINED, 60501, "not the sum"},
               {O_CAP, 1, "not the sum"},
@@ -421,7 +450,7 @@ int main(void) {
       CASE(a_timer_that_moves_nothing_is_gone_all_the_same),
       CASE(coming_back_in_one_decision_is_entering_anew),
       CASE(owner_action_and_memory_are_kept),
-      CASE(what_is_held_back_has_not_acted),
+      CASE(what_is_held_back_has_not_acted_and_says_why),
       CASE(the_trace_has_three_answers),
       CASE(every_output_is_judged),
       CASE(indices_one_too_great_are_refused),
