@@ -6,7 +6,7 @@ local tree = require "tree"
 local names_of, find, called, show_limit = naming.all, naming.find, naming.called, naming.limit
 
 -- The engine's bounds (artifact.h, policy.h).
-local LIMITS = { stages = 64, transitions = 512, timers = 4 }
+local LIMITS = { stages = 64, transitions = 512, timers = 4, was = 256 }
 
 local function check_targets(names)
   for _, stage in ipairs(tree.stages) do
@@ -202,6 +202,19 @@ local function check_flapping()
   end
 end
 
+-- Where the leads of stages that are gone are now.
+local function check_was(names)
+  for _, was in ipairs(tree.was) do
+    if find(tree.stages, was.name) then
+      tree.problem(was, "%s: stage '%s' is still there; only what is gone needs it", called(was), was.name)
+    end
+    if not find(tree.stages, was.now) then
+      tree.problem(was, "%s: no stage '%s'%s", called(was), was.now, tree.hint(was.now, names))
+    end
+  end
+  if #tree.was > LIMITS.was then tree.problem(tree.was[LIMITS.was + 1], "journey.was: at most %d of them", LIMITS.was) end
+end
+
 local check_journey = {}
 
 --- Reports into the tree.
@@ -211,6 +224,7 @@ function check_journey.run()
     if not go.from then tree.problem(go, "go '%s' stands outside of a journey.stage", go.name) end
   end
   check_targets(names)
+  check_was(names)
   local transitions = 0
   for _, stage in ipairs(tree.stages) do
     transitions = transitions + #(stage.transitions or {})

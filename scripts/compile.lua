@@ -465,6 +465,7 @@ local function artifact(plan)
     mix = tree.mix_terms,
     bands = tree.bands or {},
     stages = compile_journey.rows(plan),
+    was = compile_journey.was_rows(plan),
     transitions = rows(
       plan.transitions,
       function(go)

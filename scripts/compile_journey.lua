@@ -143,4 +143,13 @@ function compile_journey.rows(plan)
   return out
 end
 
+--- Stages that are gone, and the number of the one that their leads are in now.
+function compile_journey.was_rows(plan)
+  local out = {}
+  for i, was in ipairs(tree.was) do
+    out[i] = { name = was.name, to = plan.stage_number[was.now], why = was.why, path = was.path, line = was.line }
+  end
+  return out
+end
+
 return freeze("compile_journey", compile_journey)

@@ -75,4 +75,13 @@ function journey.final(name)
   declare.add(tree.stages, entry)
 end
 
+--- journey.was "engaged" { now = "visitor", why = "…" }: a stage of a version before that is gone, and where its leads are now. It
+--- stays as long as there may be leads that nobody heard of since.
+---@param name string the stage as it was called
+---@return fun(body: {now: string, why: string})
+journey.was = declare.named("journey.was", { now = "text!", why = "text!" }, function(entry, fields)
+  entry.now, entry.why = fields.now, fields.why
+  if entry.now then declare.add(tree.was, entry) end
+end)
+
 return freeze("journey", journey)

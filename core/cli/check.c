@@ -102,7 +102,7 @@ static int run(const struct args *args) {
 
 static const struct option options[] = {
     {"data", "DIR", "compare with the versions that were in force in this data directory, or a copy of it"},
-    {"against", "REV", "compare with what the signal set and the models were at this revision in git"},
+    {"against", "REV", "compare with what policy, signal set and models were at this revision in git"},
     {0}};
 
 const struct command command_check = {
@@ -119,10 +119,11 @@ const struct command command_check = {
             "path:line: error: text. Warnings let a policy load.\n"
             "With --data also whether a feature changed its meaning though its set's version did not rise, by the "
             "versions that\n"
-            "the data directory keeps; and whether a schema that was in force is another now, or gone. With --against "
-            "the same of\n"
-            "a revision in git (the main branch, for what a pull request changes), and whether a model's version was "
-            "changed.\n"
+            "the data directory keeps; whether a schema that was in force is another now, or gone; and whether a "
+            "stage is\n"
+            "gone of which journey.was does not say where its leads are. With --against the same of a revision in git "
+            "(the main\n"
+            "branch, for what a pull request changes), and whether a model's version was changed.\n"
             "\n"
             "  intent check policies/b2b_saas\n"
             "  intent check policies/b2b_saas --against origin/main\n"

@@ -17,6 +17,15 @@ static void as_in_force(const struct version_history *was, char as[160]) {
   snprintf(as, 160, "as it was in force (policy %s, %s)", policy_info(was->policy)->version, since);
 }
 
+// Stages against each version: a lead that nothing was heard of is still what the version then said. Each stage is told once.
+static void check_stages(const struct policy *policy, const struct feature_history *history,
+                         struct policy_report *report) {
+  for (size_t i = history->count; i-- > 0;) {
+    const struct policy *was = history->version[i].policy;
+    if (was) compare_stages(policy, was, "by a version that this data directory was decided with", report);
+  }
+}
+
 // Features against the newest version of each number alone: what was changed and changed back is what it was.
 int check_data(const struct policy *policy, const char *data_dir, struct policy_report *report, struct error *err) {
   struct feature_history history;
@@ -24,6 +33,7 @@ int check_data(const struct policy *policy, const char *data_dir, struct policy_
   if (rc) return rc;
   for (size_t i = 0; i < history.count; i++)
     if (history.version[i].policy) compare_schemas(policy, history.version[i].policy, report);
+  check_stages(policy, &history, report);
   for (size_t i = history.count; i-- > 0;) {
     const struct version_history *was = &history.version[i];
     if (!was->policy || strcmp(policy_info(was->policy)->signals, policy_info(policy)->signals) != 0) continue;
@@ -49,7 +59,7 @@ struct past_check {
 static void warn(const struct past_check *c, const char *path, const char *what, const char *why) {
   struct policy_problem problem = {0};
   snprintf(problem.path, sizeof problem.path, "%s", path);
-  snprintf(problem.text, sizeof problem.text, "not compared with %.200s: %.80s%.200s", git_past_name(c->past), what,
+  snprintf(problem.text, sizeof problem.text, "not compared with %.200s: %.60s%.200s", git_past_name(c->past), what,
            why);
   policy_report_add(c->report, &problem);
 }
@@ -72,7 +82,7 @@ static int load_past(const struct past_check *c, const char *dir, const char *se
 static void compare_set(const struct past_check *c, const struct policy *policy, const char *set, const char *dir) {
   struct policy *was = NULL;
   struct error why = {0};
-  char path[200], as[400];
+  char path[200], as[440];
   snprintf(path, sizeof path, "policies/signals/%s/signals.lua", set);
   int rc = load_past(c, dir, set, &was, &why);
   if (rc != 0) {
@@ -100,6 +110,35 @@ static void found_model(void *context, const char *below) {
   policy_report_add(c->report, &problem);
 }
 
+// The policy as it was, with the library and the models of today: of what decided then, its stages alone are looked at.
+static void compare_policy(const struct past_check *c, const struct policy *policy, const char *dir) {
+  struct policy *was = NULL;
+  struct error why = {0};
+  struct buf now = {0}, then = {0};
+  int rc = 0;
+  for (size_t i = 0; i < 2 && rc == 0; i++) {
+    buf_clear(&now), buf_clear(&then);
+    const char *name = i == 0 ? "signals" : c->folder->name;
+    buf_printf(&now, "%s/%s%c", c->folder->policies, name, 0);
+    buf_printf(&then, "%s/%s%c", dir, name, 0);
+    rc = git_past_extract(c->past, (const char *)now.p, (const char *)then.p, SET_BYTES_MAX, &why);
+  }
+  buf_deinit(&now), buf_deinit(&then);
+  if (rc == ITD_ENOTFOUND) return; // it is new
+  struct policy_source source = {
+      .policies_dir = dir, .models_dir = c->folder->models, .scripts_dir = c->folder->scripts, .name = c->folder->name};
+  struct lua_limits limits = LUA_LIMITS_DEFAULT;
+  if (rc == 0) rc = policy_load(&source, &limits, &was, NULL, &why);
+  char path[200], as[440];
+  snprintf(path, sizeof path, "policies/%s/policy.lua", c->folder->name);
+  snprintf(as, sizeof as, "as it was at %s", git_past_name(c->past));
+  if (rc == 0)
+    compare_stages(policy, was, as, c->report);
+  else
+    warn(c, path, "what it was then does not load: ", why.text);
+  policy_release(was);
+}
+
 int check_against(const struct folder *folder, const struct policy *policy, const char *rev,
                   struct policy_report *report, struct buf *said, struct error *err) {
   struct git_past *past = NULL;
@@ -113,6 +152,12 @@ int check_against(const struct folder *folder, const struct policy *policy, cons
   if (rc == 0) {
     compare_set(&c, policy, set, dir);
     temporary_remove(dir);
+  }
+  if (rc == 0 && !folder->is_set) {
+    rc = temporary_make("check", &dir, err);
+    if (rc == 0) compare_policy(&c, policy, dir), temporary_remove(dir);
+  }
+  if (rc == 0) {
     if (!folder->is_set) rc = git_past_changed(past, folder->models, found_model, &c, err);
     buf_append_str(said, git_past_name(past));
   }

@@ -22,12 +22,11 @@ void compare_features(const struct policy *policy, const struct policy *was, con
   }
 }
 
-void compare_schemas(const struct policy *policy, const struct policy *was, struct policy_report *report) {
-  const char *set = policy_info(policy)->signals, *theirs = policy_info(was)->signals;
-  size_t n = strcspn(set, "@"), known = report->count, kept = known, errors = report->errors;
-  if (strcspn(theirs, "@") != n || strncmp(set, theirs, n) != 0) return;
-  policy_check_schemas(policy, was, report);
-  for (size_t i = known; i < report->count; i++) { // many versions say the same
+// Many versions say the same: of the problems from `known` on those stay that are not there already.
+static void drop_said(struct policy_report *report, size_t known) {
+  size_t kept = known, errors = 0;
+  for (size_t i = 0; i < known; i++) errors += report->problem[i].is_error;
+  for (size_t i = known; i < report->count; i++) {
     struct policy_problem problem = report->problem[i];
     bool is_said = false;
     for (size_t k = 0; k < kept && !is_said; k++)
@@ -39,4 +38,21 @@ void compare_schemas(const struct policy *policy, const struct policy *was, stru
   }
   report->count = kept;
   report->errors = errors;
+}
+
+void compare_stages(const struct policy *policy, const struct policy *was, const char *as,
+                    struct policy_report *report) {
+  size_t known = report->count;
+  if (strcmp(policy_info(was)->name, policy_info(policy)->name) != 0) return;
+  if (policy_entries(policy, POLICY_STAGES) == 0 || policy_entries(was, POLICY_STAGES) == 0) return; // a signal set
+  policy_check_stages(policy, was, as, report);
+  drop_said(report, known);
+}
+
+void compare_schemas(const struct policy *policy, const struct policy *was, struct policy_report *report) {
+  const char *set = policy_info(policy)->signals, *theirs = policy_info(was)->signals;
+  size_t n = strcspn(set, "@"), known = report->count;
+  if (strcspn(theirs, "@") != n || strncmp(set, theirs, n) != 0) return;
+  policy_check_schemas(policy, was, report);
+  drop_said(report, known);
 }

@@ -1,5 +1,5 @@
-// What a signal set may not change while its version's number stays, held against the same set as it was: findings go to
-// `report`. Both sides are policies, or sets alone (policy_load_set).
+// What a signal set may not change while its version's number stays, and what a policy may not take away without a word, held
+// against what it was: findings go to `report`. Both sides are policies, or sets alone (policy_load_set).
 #pragma once
 #include "policy/policy.h"
 
@@ -10,3 +10,7 @@ void compare_features(const struct policy *policy, const struct policy *was, con
 // Schemas against those of any version of the set: an event that claims a number may be of any time. Adds nothing that
 // `report` has already.
 void compare_schemas(const struct policy *policy, const struct policy *was, struct policy_report *report);
+// Stages that are gone and of which journey.was says nothing; of a set, or of another policy, nothing. `as`: which version that
+// was, behind "leads may be in it ". Adds nothing that `report` has already.
+void compare_stages(const struct policy *policy, const struct policy *was, const char *as,
+                    struct policy_report *report);

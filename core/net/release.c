@@ -229,6 +229,21 @@ static int check_late(struct daemon *daemon, const struct policy *policy, bool a
   return allow_late(daemon->release.policy, policy, status, allows, err);
 }
 
+// A version that takes a stage away and does not say where its leads are.
+static int check_stages(const struct policy *before, const struct policy *policy, struct error *err) {
+  struct policy_report report = {0};
+  int status = 0;
+  bool is_same = strcmp(policy_info(before)->name, policy_info(policy)->name) == 0;
+  if (is_same) policy_check_stages(policy, before, "by the version in force", &report);
+  for (size_t i = 0; i < report.count; i++) put_problem(&report.problem[i]);
+  if (report.count) {
+    const struct policy_problem *p = &report.problem[0];
+    status = error_set(err, ITD_EPOLICY, "%s:%d: %s", p->path, p->line, p->text);
+  }
+  policy_report_deinit(&report);
+  return status;
+}
+
 int daemon_reload(struct daemon *daemon, const char *why, bool allows_late, bool *changed, struct error *err) {
   struct policy *policy = NULL;
   *changed = false;
@@ -236,7 +251,8 @@ int daemon_reload(struct daemon *daemon, const char *why, bool allows_late, bool
   if (status == 0) status = backfill_check(daemon, err);
   if (status == 0) status = release_load(daemon, &policy, err);
   if (status == 0 && strcmp(policy_info(policy)->hash, policy_info(daemon->release.policy)->hash) != 0) {
-    status = check_late(daemon, policy, allows_late, err);
+    status = check_stages(daemon->release.policy, policy, err);
+    if (status == 0) status = check_late(daemon, policy, allows_late, err);
     if (status == 0) status = release_put(daemon, policy, why, NULL, err);
     *changed = status == 0;
   } else if (status == 0) {
@@ -291,6 +307,7 @@ int release_start(struct daemon *daemon, struct error *err) {
   if (status < 0) return status;
   status = release_load(daemon, &policy, err);
   if (kept && strcmp(policy_info(kept)->name, daemon->config->policy) != 0) kept = NULL;
+  if (status == 0 && kept) status = check_stages(kept, policy, err);
   struct error why = {0};
   int late = status == 0 && kept ? late_check(daemon, kept, policy, &why) : 0;
   if (status == 0) late = allow_late(kept, policy, late, daemon->config->policy_late == 1, &why);

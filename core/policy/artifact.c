@@ -153,6 +153,7 @@ static const struct {
     [POLICY_GATES] = {"gates", 0, ARTIFACT_NAMES_MAX},
     [POLICY_CONDITIONS] = {"conditions", 0, ARTIFACT_NAMES_MAX},
     [POLICY_ELIGIBILITY] = {"eligibility", 0, ARTIFACT_NAMES_MAX},
+    [POLICY_WAS] = {"was", 0, ARTIFACT_WAS_MAX},
 };
 
 static const char *transition_name(struct parse *p, const struct policy_entry *e) {
@@ -191,7 +192,7 @@ static void parse_entry(struct parse *p, enum policy_table table, struct bytes v
                         struct policy_entry *e) {
   e->why = e->path = "";
   if (!is_map(value)) { // a name alone
-    if (table == POLICY_TRANSITIONS || table == POLICY_BANDS) fail(p, "%s is no map", at);
+    if (table == POLICY_TRANSITIONS || table == POLICY_BANDS || table == POLICY_WAS) fail(p, "%s is no map", at);
     e->name = as_text(p, value, at, "");
     return;
   }
@@ -204,6 +205,8 @@ static void parse_entry(struct parse *p, enum policy_table table, struct bytes v
   e->line = (int)get_whole(p, value, at, "line", 0, 0, INT32_MAX);
   parse_uses(p, value, at, e);
   if (table == POLICY_STAGES) e->is_final = get_bool(p, value, at, "final");
+  if (table == POLICY_WAS)
+    e->stage_to = (int)get_whole(p, value, at, "to", -1, 0, (int64_t)p->a->count[POLICY_STAGES] - 1);
   if (table == POLICY_EVIDENCE) {
     e->channel = (int)get_whole(p, value, at, "channel", -1, 0, (int64_t)p->a->count[POLICY_CHANNELS] - 1);
   }
@@ -643,6 +646,7 @@ static void parse_all(struct parse *p) {
     if (!done) parse_table(p, (enum policy_table)t);
   }
   check_unique_entries(p, POLICY_STAGES);
+  check_unique_entries(p, POLICY_WAS);
   check_unique_entries(p, POLICY_OWNERS);
   check_unique_entries(p, POLICY_ACTIONS);
   check_bands(p);

@@ -31,6 +31,7 @@
 //   mix           {fit = 0.3, engagement = 0.7, constant = 0}, of a split model {fit = 0, engagement = 0, model = 1, constant = 0}
 //   bands         [{name, from (points)}]  ascending
 //   stages        [{name, final (bool), path, line}]; stage 0 is the start
+//   was           [{name, to (stage number), why, path, line}]: stages that are gone, and where their leads are (absent: none)
 //   transitions   [{from, to (stage numbers), why, path, line, after_ms (0: none)}] in the order in which they are tried
 //   calendars     [{name, zone, week, dates}] as policy/calendars.h has them (absent or empty: none); others name them by number
 //   owners        [name]
@@ -75,7 +76,7 @@
 // every sum is exact in integers.
 //
 // What the engine believes. Parsing refuses an artifact (ITD_EPOLICY) with an unknown or missing layout name, spans
-// that overlap or leave their array, a number out of its table, a name twice in stages, owners, actions or memory,
+// that overlap or leave their array, a number out of its table, a name twice in stages, was, owners, actions or memory,
 // bands that do not ascend, text that is not UTF-8, or more than the bounds below. Before a call every double of the
 // output is NaN. After it:
 //   - finite and in range: everything but adjustments that did not apply and conditions not reached, which stay NaN;
@@ -105,6 +106,7 @@ enum {
   ARTIFACT_STAGES_MAX = 64,
   ARTIFACT_TRANSITIONS_MAX = 512, // and at most POLICY_TIMERS_MAX with after_ms in one stage
   ARTIFACT_NAMES_MAX = 4096,      // owners, routes, actions, gates, conditions, eligibility: each
+  ARTIFACT_WAS_MAX = 256,
   ARTIFACT_LABELS_MAX = 16,
   ARTIFACT_RETRAINS_MAX = 64,
   ARTIFACT_READS_MAX = 1 << 16,
@@ -157,7 +159,7 @@ enum artifact_out {
   OUT_CONDITIONS,
   OUT_SLOTS
 };
-#define POLICY_TABLES (POLICY_ELIGIBILITY + 1)
+#define POLICY_TABLES (POLICY_WAS + 1)
 
 // A set of texts, hashed with open addressing; an empty place has p NULL. `mask` + 1 places, at least one of them
 // empty.

@@ -29,6 +29,9 @@ static inline size_t policy_stage_count(const struct policy *p) { return p->arti
 
 // state.c: arms the timers of `stage` as of `entered_ms`, after cancelling all, and makes it the state's stage.
 void state_enter(const struct policy *policy, uint16_t stage, int64_t entered_ms, struct policy_state *state);
+// The stage of `to` that leads of that stage of `from` are in: by its name, or as journey.was says in `to`, or else, for a way back, in `from`; -1: nothing is said. `is_merged`:
+// it is one that `from` knew already.
+int state_stage_now(const struct policy *from, const struct policy *to, int stage, bool *is_merged);
 // Takes away the timer of a transition, if there is one.
 void state_drop_timer(struct policy_state *state, int transition);
 

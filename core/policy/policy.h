@@ -161,14 +161,15 @@ enum policy_table {
   POLICY_BANDS,
   POLICY_GATES,
   POLICY_CONDITIONS,
-  POLICY_ELIGIBILITY
+  POLICY_ELIGIBILITY,
+  POLICY_WAS // stages of versions before that are gone; stage_to: where their leads are now
 };
 struct policy_entry {
   const char *name; // transition: "mql -> sql"; condition: as a reader would write it: "pricing_views_7d at least 3"
   const char *why;  // "" when none
   const char *path;
   int line;
-  int stage_from, stage_to; // transitions
+  int stage_from, stage_to; // transitions; stage_to of POLICY_WAS, too
   int64_t after_ms;         // transitions: 0: no timer
   bool is_final;            // stages
   int channel;              // evidence: its channel
@@ -246,12 +247,18 @@ size_t policy_state_size(const struct policy *policy);
 void policy_state_init(const struct policy *policy, int64_t now_ms, struct policy_state *state);
 // Whether bytes that were read from somewhere can be a state of this policy. ITD_ECORRUPT: what is out of range.
 int policy_state_check(const struct policy *policy, struct bytes state, struct error *err) ITD_MUST_USE;
-// Carries stage, owner, last action, timers and memory over by their names. A stage that is gone becomes the start
-// stage, entered now (check warns of it). A timer keeps the time it was promised, and goes with its transition; a
+// Carries stage, owner, last action, timers and memory over by their names. A stage that is gone becomes the one that
+// journey.was says (of `to`; or, on the way back to a version before, of `from`). Where `from` knew that one already, the lead enters it now; else it is the same stage under a new name,
+// in which the lead has been since it was. One of which nothing is said becomes the start stage, entered now
+// (policy_check_stages refuses such a version). A timer keeps the time it was promised, and goes with its transition; a
 // transition of the lead's stage that had no timer before gets one, due as if it had always been there, but not before
 // now. One that has fired is not armed again.
 void policy_state_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to,
                           int64_t now_ms, struct policy_state *state);
+// Whether each stage that leads of `was` can be in, and each that it says is gone, is a stage of `policy` or one that it says
+// is gone. Findings go to `report`; `as` says in them which version that was. Returns how many there are: all are errors.
+size_t policy_check_stages(const struct policy *policy, const struct policy *was, const char *as,
+                           struct policy_report *report);
 // Takes another lead's state of the same policy in (docs/features.md#merging). Stage: the one that is declared further
 // on, with the time it was entered and its timers; of the same stage the earlier entry, whose timers go on. Owner: a manual
 // one before one by rule, then `into`'s own. Memory and the last action are times of what happened: the later one, and of

@@ -118,14 +118,48 @@ static int16_t carry(const struct policy *from, const struct policy *to, enum po
   return (int16_t)find_entry(to, table, from->artifact->entry[table][index].name);
 }
 
-// The transition of `to` that is the same as `index` of `from`: same name, and the same place among those of one name.
-// -1: gone.
-static int carry_transition(const struct policy *from, const struct policy *to, int index) {
-  const char *name = transition(from, index)->name;
+// On the way back to a version before: `from` itself says what its stage was called there. -1: nothing, or more than one.
+static int called_before(const struct policy *from, const struct policy *to, int stage) {
+  int found = -1;
+  for (size_t i = 0; i < from->artifact->count[POLICY_WAS]; i++) {
+    const struct policy_entry *was = &from->artifact->entry[POLICY_WAS][i];
+    int index = was->stage_to == stage ? find_entry(to, POLICY_STAGES, was->name) : -1;
+    if (index >= 0 && found >= 0) return -1;
+    if (index >= 0) found = index;
+  }
+  return found;
+}
+
+int state_stage_now(const struct policy *from, const struct policy *to, int stage, bool *is_merged) {
+  int index = find_entry(to, POLICY_STAGES, from->artifact->entry[POLICY_STAGES][stage].name);
+  *is_merged = false;
+  if (index >= 0) return index;
+  int was = find_entry(to, POLICY_WAS, from->artifact->entry[POLICY_STAGES][stage].name);
+  if (was < 0) return called_before(from, to, stage);
+  index = to->artifact->entry[POLICY_WAS][was].stage_to;
+  *is_merged = find_entry(from, POLICY_STAGES, to->artifact->entry[POLICY_STAGES][index].name) >= 0;
+  return index;
+}
+
+// The same stage, perhaps under a new name.
+static bool is_same_stage(const struct policy *from, int before, const struct policy *to, int now) {
+  bool is_merged;
+  return state_stage_now(from, to, before, &is_merged) == now && !is_merged;
+}
+
+// The transition of `from` that `index` of `to` was: between the same stages, and at the same place among those. -1: it is new.
+static int transition_before(const struct policy *from, const struct policy *to, int index) {
+  const struct policy_entry *now = transition(to, index);
   int place = 0;
-  for (int i = 0; i < index; i++) place += strcmp(transition(from, i)->name, name) == 0;
-  for (size_t i = 0; i < to->artifact->count[POLICY_TRANSITIONS]; i++) {
-    if (strcmp(transition(to, (int)i)->name, name) == 0 && place-- == 0) return (int)i;
+  for (int i = 0; i < index; i++) {
+    const struct policy_entry *other = transition(to, i);
+    place += other->stage_from == now->stage_from && other->stage_to == now->stage_to;
+  }
+  for (int i = 0; i < (int)from->artifact->count[POLICY_TRANSITIONS]; i++) {
+    const struct policy_entry *t = transition(from, i);
+    if (is_same_stage(from, t->stage_from, to, now->stage_from) &&
+        is_same_stage(from, t->stage_to, to, now->stage_to) && place-- == 0)
+      return i;
   }
   return -1;
 }
@@ -134,7 +168,7 @@ static int carry_transition(const struct policy *from, const struct policy *to, 
 enum timer_past { TIMER_NEW, TIMER_GONE, TIMER_RUNNING };
 static enum timer_past timer_past(const struct policy *from, const struct policy_state *old, const struct policy *to,
                                   int index, int64_t *due_ms) {
-  int before = carry_transition(to, from, index);
+  int before = transition_before(from, to, index);
   if (before < 0 || transition(from, before)->after_ms == 0) return TIMER_NEW;
   for (size_t i = 0; i < old->timer_count; i++) {
     if (old->timer[i].transition != before) continue;
@@ -172,8 +206,10 @@ void policy_state_migrate(const struct policy *from, const struct policy_state *
   state->owner_is_manual = state->owner >= 0 ? old->owner_is_manual : 0;
   state->action = carry(from, to, POLICY_ACTIONS, old->action);
   carry_memory(from->artifact, old, to->artifact, state);
-  int stage = find_entry(to, POLICY_STAGES, from->artifact->entry[POLICY_STAGES][old->stage].name);
-  if (stage < 0) return;
+  bool is_merged;
+  int stage = state_stage_now(from, to, old->stage, &is_merged);
+  if (stage >= 0 && is_merged) state_enter(to, (uint16_t)stage, now_ms, state);
+  if (stage < 0 || is_merged) return;
   memset(state->timer, 0, sizeof state->timer);
   state->timer_count = 0;
   state->stage = (uint16_t)stage;

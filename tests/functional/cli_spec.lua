@@ -535,6 +535,16 @@ describe("intent", function()
       out, code = check("signals/b2b", "before")
       assert.are.equal(1, code)
       has(out, "profile_v1.lua:4: error: schema profile@1: ")
+      -- A stage that goes needs a word of where its leads are now.
+      local policy = policies .. "/consumer_loans/policy.lua"
+      local text = harness.read(policy)
+      local stage = text:match 'journey%.stage "(%w+)"'
+      harness.write(policy, (text:gsub('"' .. stage .. '"', '"elsewhere"')))
+      out, code = check("consumer_loans", "HEAD")
+      assert.are.equal(1, code)
+      has(out, ("error: stage '%s' is gone, and leads may be in it as it was at HEAD, "):format(stage))
+      harness.edit(policy, "journey.start", ('journey.was "%s" { now = "elsewhere", why = "W." }\njourney.start'):format(stage))
+      assert.are.equal(0, select(2, check("consumer_loans", "HEAD")))
       -- What cannot be held against anything says so.
       assert.are.equal(2, select(2, check("signals/loans", "before~1")))
       git "mv signals/loans signals/credits"

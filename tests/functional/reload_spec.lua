@@ -146,6 +146,42 @@ describe("a policy", function()
     assert.equal(bytes, select(2, client:must("lead.get", "u1")))
   end)
 
+  it("may call a stage by another name, and a lead that is in it stays", function()
+    start { watch = "no" }
+    client:must("event.ingest", event { type = "identify", traits = { email = "maria@acme.example" } })
+    local before = client:must("lead.get", "u1").lead
+    assert.equal("engaged", before.stage)
+    local text = harness.read(file)
+    local renamed = text:gsub('"engaged"', '"interested"')
+    harness.write(file, (renamed:gsub("journey%.start", 'journey.was "engaged" { now = "interested", why = "Says it better." }\n%0')))
+    local admin = daemon:admin()
+    assert.is_true(admin:must("policy.reload").changed)
+    client:must("event.ingest", event())
+    local after = client:must("lead.get", "u1").lead
+    assert.equal("interested", after.stage)
+    assert.equal(before.stage_since, after.stage_since)
+    assert.equal(before.timers[1].due, after.timers[1].due)
+    harness.write(file, text) -- and back, without a word: the version in force knows what it was called
+    assert.is_true(admin:must("policy.reload").changed)
+    client:must("event.ingest", event())
+    assert.equal("engaged", client:must("lead.get", "u1").lead.stage)
+    assert.equal(before.stage_since, client:must("lead.get", "u1").lead.stage_since)
+  end)
+
+  it("that took a stage away while nobody decided is not taken at the start", function()
+    start { watch = "no" }
+    local old = version()
+    daemon:stop()
+    local text = harness.read(file)
+    harness.write(file, (text:gsub('"nurture"', '"nursing"')))
+    daemon:expect_errors "policy_problem"
+    daemon:expect_errors "policy_broken"
+    daemon:restart()
+    client = daemon:connect()
+    assert.equal(old, version())
+    holds(client:must("policy.status").error.detail, "stage 'nurture' is gone")
+  end)
+
   it("in force is in force after a restart, with the number it had", function()
     start { watch = "no" }
     local numbers = {}
@@ -239,6 +275,14 @@ describe("a policy", function()
         function() os.remove(policies .. "/b2b_saas/data/free_mail.csv") end,
         "policy_invalid",
         "free_mail",
+      },
+      {
+        "by a stage that went without a word",
+        function() harness.write(file, (harness.read(file):gsub('"nurture"', '"nursing"'))) end,
+        "policy_invalid",
+        "policies/b2b_saas/policy.lua:",
+        "stage 'nurture' is gone, and leads may be in it by the version in force",
+        'journey.was "nurture" {',
       },
       { "by not being there", function() os.remove(file) end, "not_found", "b2b_saas" },
     }

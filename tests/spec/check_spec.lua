@@ -4,6 +4,26 @@ local sample = require "sample"
 
 -- {what, changes, expected lines, files}
 local CASES = {
+  {
+    "a stage that is said to be gone, and is there",
+    { ['journey.final "won"'] = 'journey.was "mql" { now = "won", why = "W." }\njourney.final "won"' },
+    { "policy.lua:30: journey.was 'mql': stage 'mql' is still there; only what is gone needs it" },
+  },
+  {
+    "a stage that is gone to where there is none",
+    { ['journey.final "won"'] = 'journey.was "cold" { now = "visiter", why = "W." }\njourney.final "won"' },
+    { "policy.lua:30: journey.was 'cold': no stage 'visiter'; did you mean 'visitor'?" },
+  },
+  {
+    "a stage that is gone twice, without a reason",
+    {
+      ['journey.final "won"'] = 'journey.was "cold" { now = "visitor", why = "W." }\njourney.was "cold" { now = "mql" }\njourney.final "won"',
+    },
+    {
+      "policy.lua:31: journey.was 'cold' has no why: a rule says what it is for",
+      "policy.lua:31: journey.was 'cold' is declared twice; first in policies/t/policy.lua:30",
+    },
+  },
   -- names
   {
     "a misspelt feature",

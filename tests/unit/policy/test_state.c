@@ -198,6 +198,75 @@ static void what_is_gone_leaves_no_trace(void **unused) {
   policy_release(from), policy_release(to);
 }
 
+#define RENAMED                                                                                                        \
+  "{\"name\": \"interested\"}, {\"name\": \"mql\", \"final\": true}], \"was\": [{\"name\": \"engaged\", \"to\": 1}"
+#define MERGED  "{\"name\": \"mql\", \"final\": true}], \"was\": [{\"name\": \"engaged\", \"to\": 0}"
+#define ENGAGED "{\"name\": \"engaged\"}, {\"name\": \"mql\", \"final\": true}"
+
+static void a_stage_under_a_new_name_keeps_its_time_and_timers(void **unused) {
+  (void)unused;
+  struct policy *from = load(sample_json);
+  char *text = with(sample_json, ENGAGED "]", RENAMED "]");
+  struct policy *to = load(text);
+  struct policy_state *old = new_state(from, 1000), *now = new_state(to, 0), *back = new_state(from, 0);
+  state_enter(from, 1, 2000, old);
+  state_drop_timer(old, 3); // has fired
+  old->timer[0].due_ms = 12345;
+  policy_state_migrate(from, old, to, 9000, now);
+  assert_state(to, now);
+  assert_int_equal(now->stage, 1);
+  assert_int_equal(now->stage_since_ms, 2000);
+  assert_int_equal(now->timer_count, 1);
+  assert_int_equal(now->timer[0].due_ms, 12345);
+  // And back, though the version before knows nothing of the new name.
+  policy_state_migrate(to, now, from, 9500, back);
+  assert_memory_equal(back, old, policy_state_size(from));
+  assert_int_equal(policy_check_stages(to, from, "", NULL), 0);
+  assert_int_equal(policy_check_stages(from, to, "", NULL), 0);
+  free(text), free(old), free(now), free(back);
+  policy_release(from), policy_release(to);
+}
+
+static void a_stage_put_into_another_is_entered_now(void **unused) {
+  (void)unused;
+  struct policy *from = load(sample_json);
+  char *a = with(sample_json, ENGAGED "]", MERGED "]");
+  char *b = with(a, "\"after_ms\": 1814400000,", "");
+  char *c = with(b, "{\"from\": 1, \"to\": 2}", "{\"from\": 0, \"to\": 1, \"after_ms\": 70}");
+  char *d = with(c, ",   {\"from\": 1, \"to\": 0, \"after_ms\": 604800000}", "");
+  struct policy *to = load(d);
+  struct policy_state *old = new_state(from, 1000), *now = new_state(to, 0);
+  state_enter(from, 1, 2000, old);
+  policy_state_migrate(from, old, to, 9000, now);
+  assert_state(to, now);
+  assert_int_equal(now->stage, 0);
+  assert_int_equal(now->stage_since_ms, 9000);
+  assert_int_equal(now->timer_count, 1);
+  assert_int_equal(now->timer[0].due_ms, 9070);
+  assert_int_equal(policy_check_stages(to, from, "", NULL), 0);
+  free(a), free(b), free(c), free(d), free(old), free(now);
+  policy_release(from), policy_release(to);
+}
+
+static void a_stage_that_goes_without_a_word_is_found(void **unused) {
+  (void)unused;
+  struct policy *from = load(sample_json);
+  char *a = with(sample_json, "{\"name\": \"engaged\"}", "{\"name\": \"engages\"}"),
+       *b = with(sample_json, ENGAGED "]", RENAMED "]");
+  struct policy *to = load(a), *declared = load(b);
+  struct policy_report report = {0};
+  assert_int_equal(policy_check_stages(to, from, "at v1", &report), 1);
+  assert_int_equal(report.errors, 1);
+  assert_string_equal(report.problem[0].text,
+                      "stage 'engaged' is gone, and leads may be in it at v1: say where they are now, journey.was "
+                      "\"engaged\" { now = \"engages\", why = \"…\" }");
+  policy_report_deinit(&report);
+  // What one version declared, the next may not forget: leads may not have been heard of since.
+  assert_int_equal(policy_check_stages(to, declared, "", NULL), 2);
+  free(a), free(b);
+  policy_release(from), policy_release(to), policy_release(declared);
+}
+
 static void states_from_elsewhere_are_judged(void **unused) {
   (void)unused;
   struct policy *policy = load(sample_json);
@@ -247,6 +316,9 @@ int main(void) {
       CASE(carrying_over_to_oneself_changes_nothing),
       CASE(names_carry_over_wherever_they_now_stand),
       CASE(what_is_gone_leaves_no_trace),
+      CASE(a_stage_under_a_new_name_keeps_its_time_and_timers),
+      CASE(a_stage_put_into_another_is_entered_now),
+      CASE(a_stage_that_goes_without_a_word_is_found),
       CASE(states_from_elsewhere_are_judged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
