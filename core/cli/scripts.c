@@ -9,7 +9,7 @@ enum { SCRIPT_BYTES = 4 << 20 };
 
 static int add(struct scripts *s, char *file, const char *shown, const char *name, bool is_library, struct error *err) {
   size_t i = s->count;
-  CHECK(i < 2);
+  CHECK(i < SCRIPTS_MAX);
   int status = file_read(file, SCRIPT_BYTES, &s->text[i], err);
   free(file);
   if (status < 0) return status;
@@ -22,6 +22,10 @@ static int add(struct scripts *s, char *file, const char *shown, const char *nam
 
 int scripts_open(struct scripts *s, const char *library, const char *name, struct error *err) {
   *s = (struct scripts){0};
+  return scripts_more(s, library, name, err);
+}
+
+int scripts_more(struct scripts *s, const char *library, const char *name, struct error *err) {
   struct buf path = {0};
   buf_printf(&path, "%s/%s", INTENTD_ROOT, library);
   char *file = xstrndup(path.p, path.n);
@@ -34,7 +38,7 @@ int scripts_add(struct scripts *s, const char *path, const char *name, struct er
 }
 
 void scripts_close(struct scripts *s) {
-  for (size_t i = 0; i < 2; i++) {
+  for (size_t i = 0; i < SCRIPTS_MAX; i++) {
     buf_deinit(&s->text[i]);
     free(s->path[i]);
   }

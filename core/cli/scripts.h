@@ -3,16 +3,20 @@
 #include "base/status.h"
 #include "lua/build.h"
 
+#define SCRIPTS_MAX 12
+
 struct scripts {
-  struct buf text[2];
-  char *path[2];
-  struct lua_module module[2];
+  struct buf text[SCRIPTS_MAX];
+  char *path[SCRIPTS_MAX];
+  struct lua_module module[SCRIPTS_MAX];
   size_t count;
 };
 
 // `library`: a path below the folder this program was built from ("scripts/cli/import.lua"), which becomes module
 // `name`. ITD_ENOTFOUND.
 int scripts_open(struct scripts *scripts, const char *library, const char *name, struct error *err) ITD_MUST_USE;
+// One more of the tool's own.
+int scripts_more(struct scripts *scripts, const char *library, const char *name, struct error *err) ITD_MUST_USE;
 // A file of the user's, with what a policy may use, as module `name`. ITD_ENOTFOUND, ITD_ETOOBIG, ITD_EIO.
 int scripts_add(struct scripts *scripts, const char *path, const char *name, struct error *err) ITD_MUST_USE;
 void scripts_close(struct scripts *scripts);

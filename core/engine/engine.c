@@ -36,6 +36,9 @@ struct engine {
   struct policy_scorers scorers; // of the lead at hand
   struct buf backup;             // the lead before the decision at hand
   struct buf bytes;              // answers and effects of this call's decisions
+  engine_see see;                // NULL: nobody looks on
+  void *see_context;
+  int8_t *fired; // for it
   struct decision *decision;
   size_t count, cap;
   bool timer_stopped;
@@ -71,6 +74,7 @@ void engine_free(struct engine *e) {
   buf_deinit(&e->account);
   buf_deinit(&e->messages);
   free(e->decision);
+  free(e->fired);
   free(e);
 }
 
@@ -95,6 +99,11 @@ void engine_use(struct engine *e) {
 }
 
 const struct release *engine_release(const struct engine *e) { return e->vm ? &e->release : NULL; }
+
+void engine_watch(struct engine *e, engine_see see, void *context) {
+  e->see = see;
+  e->see_context = context;
+}
 
 // ---- one decision ----
 
@@ -258,7 +267,13 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
   if (status == 0) observe(e, policy, lead, now_ms);
   struct policy_input input = input_of(e, lead, event, now_ms, timer_transition);
   struct policy_outcome outcome;
-  if (status == 0) status = policy_decide(e->vm, &input, lead_policy_state(lead), &outcome, NULL, err);
+  struct policy_trace seen = {0};
+  if (e->see) {
+    size_t conditions = policy_entries(policy, POLICY_CONDITIONS);
+    seen.fired = e->fired = xrealloc(e->fired, conditions + 1);
+  }
+  if (status == 0) status = policy_decide(e->vm, &input, lead_policy_state(lead), &outcome, e->see ? &seen : NULL, err);
+  if (status == 0 && e->see) e->see(e->see_context, &outcome, seen.fired);
   if (status < 0) {
     memcpy(lead, e->backup.p, e->backup.n);
     return status;

@@ -38,6 +38,11 @@ int engine_prepare(struct engine *engine, const struct release *release, struct 
 void engine_use(struct engine *engine);
 const struct release *engine_release(const struct engine *engine); // NULL before the first use
 
+// For tools that look on: every decision from then on is made by the tracing variant, and shown before it is answered. `fired`
+// is of struct policy_trace; both are valid during the call. NULL: nobody looks, which is how an engine begins.
+typedef void (*engine_see)(void *context, const struct policy_outcome *outcome, const int8_t *fired);
+void engine_watch(struct engine *engine, engine_see see, void *context);
+
 // One decision, as the frame wants it. Views point into the engine's scratch: valid until the next engine_event.
 struct decision {
   bool is_timer; // else an event's, or a merge's

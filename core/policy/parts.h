@@ -46,6 +46,9 @@ int offers_read(const struct artifact *artifact, const double *out, struct polic
 void place_problem(const struct bundle *bundle, struct policy_problem *problem);
 int place_of_name(struct bytes text, const char *name); // the line from 1, or 0
 
+// policy.c: the build's input (policy/artifact.h), and one pair more where `key` is not NULL: `value` is packed.
+void policy_put_input(const struct policy *policy, const char *key, struct bytes value, struct buf *out);
+
 // selftest.c: opens Lua states and decides for made-up leads at every stage; ITD_EPOLICY with what did not hold.
 int policy_self_test(struct policy *policy, struct error *err) ITD_MUST_USE;
 

@@ -135,14 +135,14 @@ static void put_files(const struct bundle *b, struct buf *out) {
   }
 }
 
-static void put_input(const struct policy *policy, bool custom, struct buf *out) {
+void policy_put_input(const struct policy *policy, const char *key, struct bytes value, struct buf *out) {
   const struct bundle *b = &policy->bundle;
   uint32_t data = 0, sets = 0;
   for (size_t i = 0; i < b->count; i++) {
     data += data_name(policy, &b->modules[i]) != NULL;
     sets += set_name(&b->modules[i]).n > 0;
   }
-  mp_put_map(out, custom ? 5 : 4);
+  mp_put_map(out, key ? 5 : 4);
   mp_put_cstr(out, "policy"), mp_put_cstr(out, b->name);
   mp_put_cstr(out, "data"), mp_put_array(out, data);
   for (size_t i = 0; i < b->count; i++) {
@@ -155,7 +155,7 @@ static void put_input(const struct policy *policy, bool custom, struct buf *out)
     if (set.n > 0) mp_put_str(out, set);
   }
   put_files(b, out);
-  if (custom) mp_put_cstr(out, "custom"), mp_put_bool(out, true);
+  if (key) mp_put_cstr(out, key), mp_put_raw(out, value);
 }
 
 static void compile_schemas(struct policy *policy, struct findings *f);
@@ -192,7 +192,7 @@ static int run_build(struct policy *policy, const struct lua_limits *limits, con
 
 static int build(struct policy *policy, const struct lua_limits *limits, struct findings *f) {
   struct buf input = {0};
-  put_input(policy, false, &input);
+  policy_put_input(policy, NULL, (struct bytes){0}, &input);
   struct error error = {0};
   char path[128];
   int status = run_build(policy, limits, &input, &error);
@@ -534,7 +534,8 @@ static int complete(struct policy *policy, bool self_test, struct findings *f) {
   if (policy->features) bind_models(policy, f);
   if (f->status != 0) return f->status;
   describe(policy);
-  put_input(policy, true, &policy->vm_input);
+  static const uint8_t is_true = 0xc3; // MessagePack's
+  policy_put_input(policy, "custom", bytes_of(&is_true, 1), &policy->vm_input);
   struct error error = {0};
   char path[128];
   int status = self_test ? policy_self_test(policy, &error) : 0;

@@ -148,6 +148,12 @@ bool policy_canary_of(const struct policy *policy, size_t role,
 // All Lua and CSV of the bundle, sorted by path: for specs and the tool. Valid as long as the policy.
 const struct lua_module *policy_modules(const struct policy *policy, size_t *count);
 
+// Runs a module that is not the policy's own, beside its texts and in the same sandbox: what the tool asks of a policy's tree.
+// `more` goes over the policy's modules by their names. `entry` returns a function; it is called with the build's input
+// (policy/artifact.h) and `question` (packed) under `ask`, and what it returns is appended to `out`. Errors as lua_build.
+int policy_ask(const struct policy *policy, const struct lua_module *more, size_t count, const char *entry,
+               struct bytes question, const struct lua_limits *limits, struct buf *out, struct error *err) ITD_MUST_USE;
+
 // Names and reasons that outcomes refer to by number.
 enum policy_table {
   POLICY_STAGES,
