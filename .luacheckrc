@@ -70,6 +70,11 @@ stds.library = { read_globals = library }
 max_line_length = 150
 cache = false
 files["policies"] = { std = "policy" }
+-- What a spec of lives may say without asking for it (scripts/cli/life.lua).
+files["policies/**/*_spec.lua"] = {
+  std = "policy",
+  read_globals = { "describe", "it", "pending", "before_each", "lead", "fixture" },
+}
 files["scripts"] = { std = "library" }
 files["examples/simulator"] = { std = "library" }
 files["tests/functional"] = { max_line_length = 170 }

@@ -267,7 +267,15 @@ end
 --- input {spec = "b2b_saas.policy_spec", path = "policies/…"} -> {problems, cases = {{name, hold_out, entries, steps =
 --- {{at_ms, event, entry, is_last}…}}…}}. A case that is not a hold-out's is run for a lead that no hold-out takes.
 --- input {…, case = number, outcomes = {…}} -> {failures = {{where, text}…}}.
+--- For specs that are written another way (scripts/cli/life.lua): input {words = true} -> the words of `expect`;
+--- input {expect, outcome, where} -> {{where, text}…}.
 return function(input)
+  if input.words then return EXPECT_KEYS end
+  if input.expect then
+    local failures = {}
+    judge(input.expect, input.outcome, failures, input.where)
+    return failures
+  end
   local list = require(input.spec)
   local report = new_report(input.path or input.spec)
   if type(list) ~= "table" then

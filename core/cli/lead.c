@@ -2,6 +2,7 @@
 #include "cli/connect.h"
 #include "cli/field.h"
 #include "cli/grid.h"
+#include "cli/lead_fixture.h"
 #include "cli/show.h"
 
 #include <stdio.h>
@@ -144,6 +145,7 @@ static int run(const struct args *args) {
     error_set(&err, ITD_EINVAL, "intent lead ID, or intent lead forget ID; not \"%.60s\"", args->operand[0]);
     return command_fail(args, COMMAND_USAGE, &err);
   }
+  if (args_text(args, "fixture")) return lead_fixture(args, args->operand[0], args_text(args, "fixture"));
   struct client *client;
   struct buf answer = {0}, out = {0};
   int code = connect_daemon(args, &client);
@@ -162,6 +164,9 @@ static int run(const struct args *args) {
   return code;
 }
 
+static const struct option options[] = {
+    {"fixture", "FILE", "write the lead's events to this file instead, for specs: a line of JSON each"}, {0}};
+
 const struct command command_lead = {
     .name = "lead",
     .operands = "[forget] ID",
@@ -169,16 +174,25 @@ const struct command command_lead = {
     .operands_max = 2,
     .uses = USES_DAEMON,
     .summary = "what is known about a lead: stage, owner, scores, features, timers",
-    .help = "ID is a userId, an anonymousId, or a lead's own id (32 hexadecimal digits, as decisions show it).\n"
-            "Scores are points of 0 to 100 on the scorecard scale; durations are milliseconds. Personal values are not "
-            "shown.\n"
-            "\n"
-            "\"forget\" takes the lead out for good, over the socket in the data directory (--data DIR, default "
-            "./data): nothing "
-            "of it can\n"
-            "be read afterwards, and the next event of the same person begins a new lead.\n"
-            "\n"
-            "  intent lead maria@acme.example\n"
-            "  intent lead forget maria@acme.example --data /var/lib/intentd",
+    .help =
+        "ID is a userId, an anonymousId, or a lead's own id (32 hexadecimal digits, as decisions show it).\n"
+        "Scores are points of 0 to 100 on the scorecard scale; durations are milliseconds. Personal values are not "
+        "shown.\n"
+        "\n"
+        "\"forget\" takes the lead out for good, over the socket in the data directory (--data DIR, default "
+        "./data): nothing "
+        "of it can\n"
+        "be read afterwards, and the next event of the same person begins a new lead.\n"
+        "\n"
+        "--fixture writes what the lead did as the journal of the data directory (--data) has it, for a spec "
+        "(fixture \"FILE\") or for\n"
+        "intent send. Personal values are left out and ids are made up; what the policy reads of the left out has to "
+        "be added by\n"
+        "hand. With the lead's own id no daemon is needed.\n"
+        "\n"
+        "  intent lead maria@acme.example\n"
+        "  intent lead maria@acme.example --data data --fixture policies/b2b_saas/fixtures/maria.jsonl\n"
+        "  intent lead forget maria@acme.example --data /var/lib/intentd",
+    .options = options,
     .run = run,
 };

@@ -19,8 +19,9 @@ struct testing {
   char *policies, *set, *scripts; // folders of the policies and of the library; the set's name
   const char *dir;                // the set's
   struct sources *sources;
-  struct test_count count;
-  size_t specs; // files
+  struct test_report *report;
+  uint64_t before[TEST_VERDICTS]; // what it had counted by then
+  size_t specs;                   // files
 };
 
 bool test_is_set(const char *dir) {
@@ -106,6 +107,7 @@ static void test_case(struct testing *t, struct scripts *scripts, const char *so
   struct outcome o = {0};
   struct buf input = {0}, verdict = {0};
   struct error err = {0};
+  report_start(t->report);
   int status = map_case(t, source, one, &o, &err);
   mp_put_map(&input, 2);
   mp_put_cstr(&input, "case"), mp_put_int(&input, field_int(one, "number", 1));
@@ -116,11 +118,12 @@ static void test_case(struct testing *t, struct scripts *scripts, const char *so
   if (status == 0) status = scripts_run(scripts, buf_bytes(&input), &verdict, &err);
   struct bytes failures = field(buf_bytes(&verdict), "failures");
   bool ok = status == 0 && mp_value_of(failures).count == 0;
-  test_print_case(t->args, path, field_text(one, "name"), ok, failures, &err);
-  if (ok)
-    t->count.passed++;
-  else
-    t->count.failed++;
+  const struct test_case judged = {.path = path,
+                                   .name = field_text(one, "name"),
+                                   .verdict = ok ? TEST_PASSED : TEST_FAILED,
+                                   .failures = failures,
+                                   .err = &err};
+  report_case(t->report, &judged);
   buf_deinit(&o.events), buf_deinit(&o.refused), buf_deinit(&o.skipped);
   buf_deinit(&input), buf_deinit(&verdict);
 }
@@ -129,7 +132,7 @@ static void broken(struct testing *t, const char *path, struct bytes why) {
   struct error err = {0};
   error_set(&err, ITD_EPOLICY, "%s: %.*s", path, (int)why.n, (const char *)why.p);
   (void)command_fail(t->args, COMMAND_NO, &err);
-  t->count.is_broken = true;
+  report_broken(t->report, path, 0, err.text);
 }
 
 static bool is_wanted(const struct testing *t, struct bytes name) {
@@ -199,17 +202,22 @@ static void find_folders(struct testing *t) {
   t->scripts = xstrdup(given ? given : INTENTD_ROOT "/scripts");
 }
 
+// Cases of these specs alone, since `before` was taken.
+static uint64_t mine(const struct testing *t, enum test_verdict verdict) {
+  return t->report->count[verdict] - t->before[verdict];
+}
+
 static void print_summary(const struct testing *t) {
   struct buf out = {0};
   if (args_flag(t->args, "json")) {
     mp_put_map(&out, 3);
     mp_put_cstr(&out, "signals"), mp_put_cstr(&out, t->set);
-    mp_put_cstr(&out, "passed"), mp_put_uint(&out, t->count.passed);
-    mp_put_cstr(&out, "failed"), mp_put_uint(&out, t->count.failed);
+    mp_put_cstr(&out, "passed"), mp_put_uint(&out, mine(t, TEST_PASSED));
+    mp_put_cstr(&out, "failed"), mp_put_uint(&out, mine(t, TEST_FAILED));
     show_json(buf_bytes(&out));
   } else {
-    buf_printf(&out, "signals %s, sources: %llu passed, %llu failed\n", t->set, (unsigned long long)t->count.passed,
-               (unsigned long long)t->count.failed);
+    buf_printf(&out, "signals %s, sources: %llu passed, %llu failed\n", t->set,
+               (unsigned long long)mine(t, TEST_PASSED), (unsigned long long)mine(t, TEST_FAILED));
     show_print(&out);
   }
   buf_deinit(&out);
@@ -228,36 +236,39 @@ static int run_all(struct testing *t, bool is_policys, struct error *err) {
 
 static int conclude(const struct testing *t, int status, const struct error *err) {
   if (status < 0) return command_fail(t->args, COMMAND_NO, err);
-  if (t->count.passed + t->count.failed) print_summary(t);
-  return t->count.failed || t->count.is_broken ? COMMAND_NO : COMMAND_OK;
+  if (mine(t, TEST_PASSED) + mine(t, TEST_FAILED)) print_summary(t);
+  return mine(t, TEST_FAILED) || mine(t, TEST_BROKEN) ? COMMAND_NO : COMMAND_OK;
 }
 
 int test_sources(const struct args *args) {
-  struct testing t = {.args = args, .dir = args->operand[0]};
+  struct test_report report;
+  report_begin(&report, args);
+  struct testing t = {.args = args, .report = &report, .dir = args->operand[0]};
   struct error err = {0};
   find_folders(&t);
   int status = run_all(&t, false, &err);
-  if (status == 0 && t.count.passed + t.count.failed == 0 && !t.count.is_broken)
+  if (status == 0 && report.count[TEST_PASSED] + report.count[TEST_FAILED] + report.count[TEST_BROKEN] == 0)
     status = error_set(&err, ITD_ENOTFOUND, "no case has \"%.100s\" in its name",
                        args_text(args, "only") ? args_text(args, "only") : "");
   int code = conclude(&t, status, &err);
+  if (status == 0 && report_write(&report, &err) < 0) code = command_fail(args, COMMAND_USAGE, &err);
+  report_deinit(&report);
   free(t.policies), free(t.set), free(t.scripts);
   return code;
 }
 
-int test_sources_of(const struct args *args, const char *scripts_dir, const char *policies_dir, const char *set,
-                    struct test_count *count) {
-  struct testing t = {.args = args};
+int test_sources_of(struct test_report *report, const char *scripts_dir, const char *policies_dir, const char *set) {
+  struct testing t = {.args = report->args, .report = report};
   struct error err = {0};
   struct buf dir = {0};
+  memcpy(t.before, report->count, sizeof t.before);
   buf_printf(&dir, "%s/signals/%s", policies_dir, set);
   buf_append_u8(&dir, 0);
   t.dir = (const char *)dir.p;
   t.policies = xstrdup(policies_dir), t.set = xstrdup(set), t.scripts = xstrdup(scripts_dir);
   int status = run_all(&t, true, &err);
   int code = conclude(&t, status, &err);
-  count->passed += t.count.passed, count->failed += t.count.failed;
-  count->is_broken |= t.count.is_broken || status < 0;
+  if (status < 0) report_broken(report, t.dir, 0, err.text);
   free(t.policies), free(t.set), free(t.scripts);
   buf_deinit(&dir);
   return code;

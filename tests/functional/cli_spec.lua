@@ -565,7 +565,7 @@ describe("intent", function()
       assert.are.equal(1, code)
       has(out, "not ok  a single page view makes nobody a lead")
       has(out, "at the end: stage is 'visitor', not 'mql'")
-      has(out, "20 passed, 1 failed")
+      has(out, "22 passed, 1 failed")
       local only, ok = run { "test", policies .. "/b2b_saas", "--only", "hold-out" }
       assert.are.equal(0, ok)
       has(only, "1 passed, 0 failed")
@@ -630,7 +630,7 @@ describe("intent", function()
     local spec, code = run { "test", policies .. "/b2b_saas" }
     assert.are.equal(1, code)
     has(spec, tutorial:match "\n(not ok.-)\nb2b_saas")
-    assert.is_truthy(spec:match "20 passed, 1 failed\n")
+    assert.is_truthy(spec:match "22 passed, 1 failed\n")
     local python = tutorial:match "```python\n(.-)```":gsub("7411", tostring(daemon.ports.listen))
     harness.write(folder .. "/snippet.py", python)
     if os.execute "/usr/bin/python3 -c 'import msgpack' >/dev/null 2>&1" == 0 then

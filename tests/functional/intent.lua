@@ -1,0 +1,30 @@
+--- Running the tool `intent` as a person would: what it printed, its exit code, what it said on standard error.
+local harness = require "harness"
+
+local intent = {}
+
+local function quote(word) return "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
+
+--- run({ "test", "policies/b2b_saas" }, standard input, { env = "A=1", cwd = "…" })
+function intent.run(words, input, options)
+  local folder, line = harness.folder(), { quote((os.getenv "INTENTD_BIN" or harness.bin) .. "/intent") }
+  for _, word in ipairs(words) do line[#line + 1] = quote(word) end
+  harness.write(folder .. "/in", input or "")
+  local command = table.concat(line, " ")
+  if options and options.env then command = options.env .. " " .. command end
+  if options and options.cwd then command = ("cd %s && %s"):format(quote(options.cwd), command) end
+  local pipe = io.popen(("(%s) <%s/in >%s/out 2>%s/err; echo $?"):format(command, folder, folder, folder))
+  local code = tonumber(pipe:read "*a")
+  pipe:close()
+  return harness.read(folder .. "/out"), code, harness.read(folder .. "/err")
+end
+
+function intent.has(text, part)
+  if not text:find(part, 1, true) then error(("no %q in:\n%s"):format(part, text), 2) end
+end
+
+function intent.lacks(text, part)
+  if text:find(part, 1, true) then error(("%q in:\n%s"):format(part, text), 2) end
+end
+
+return intent
