@@ -155,7 +155,10 @@ static void judge(struct fitting *f) {
   free(rows);
   rows = judged_of(f, TRAIN_TEST);
   size_t count = f->part[TRAIN_TEST].count;
-  for (size_t i = 0; i < count; i++) rows[i].probability = pm_sigmoid(fit_apply(&m->calibration, rows[i].score));
+  for (size_t i = 0; i < count; i++) { // as the daemon says it: calibrated
+    rows[i].score = fit_apply(&m->calibration, rows[i].score);
+    rows[i].probability = pm_sigmoid(rows[i].score);
+  }
   struct evaluation *e = evaluation_new(rows, count);
   m->metrics = evaluation_metrics(e);
   evaluation_draws(e, f->settings->seed, TRAIN_DRAWS, m->draws);

@@ -1,5 +1,6 @@
 // From a model's margin to log-odds that hold what they say: of leads with a probability of 0.3, three in ten reach the target.
-// Inside this layer only. It keeps the order of leads, so that no ranking changes, and is a row of its own in the ledger.
+// Inside this layer only. It turns no two leads round (where its knots are flat, it makes them equal), and is a row of its own
+// in the ledger.
 //
 // model.json, "calibration" (optional):
 //   {"kind": "platt", "slope", "intercept"}: log-odds = slope * margin + intercept (Platt 1999)

@@ -96,6 +96,7 @@ static bool fit_line(const struct judged *rows, size_t count, struct fit *out) {
 struct block {
   double low, high;  // margins
   double rows, came; // added up
+  double seen, sum;  // rows without those that are added, and their margins' sum
 };
 
 static double rate(const struct block *b) { return b->came / b->rows; }
@@ -111,6 +112,8 @@ static size_t group(const struct judged *rows, size_t count, struct block *out) 
     out[n - 1].high = rows[i].score;
     out[n - 1].rows += 1;
     out[n - 1].came += rows[i].came;
+    out[n - 1].seen += 1;
+    out[n - 1].sum += rows[i].score;
   }
   out[0].rows += 1, out[0].came += 1;
   out[n - 1].rows += 1;
@@ -126,22 +129,40 @@ static size_t pool(struct block *b, size_t count) {
       b[n - 2].high = b[n - 1].high;
       b[n - 2].rows += b[n - 1].rows;
       b[n - 2].came += b[n - 1].came;
+      b[n - 2].seen += b[n - 1].seen;
+      b[n - 2].sum += b[n - 1].sum;
       n--;
     }
   }
   return n;
 }
 
-static bool fit_steps(const struct judged *rows, size_t count, struct fit *out) {
+static void put_knot(struct fit *out, double margin, double probability) {
+  out->margins[out->count] = margin, out->probabilities[out->count++] = probability;
+}
+
+// Held within the block: the mean of equal numbers may be off by a bit.
+static double centre(const struct block *b) { return fmin(fmax(b->sum / b->seen, b->low), b->high); }
+
+// The line through two blocks' centres, at a margin beyond the second; at most half the way to 0 or 1.
+static double beyond(const struct block *inner, const struct block *outer, double margin) {
+  double slope = (rate(outer) - rate(inner)) / (centre(outer) - centre(inner));
+  double p = rate(outer) + slope * (margin - centre(outer));
+  return fmin(fmax(p, rate(outer) / 2), (1 + rate(outer)) / 2);
+}
+
+static bool fit_rising(const struct judged *rows, size_t count, struct fit *out) {
   struct block *b = xmalloc((count + 1) * sizeof(*b));
   size_t n = pool(b, group(rows, count, b));
   *out = (struct fit){.kind = FIT_ISOTONIC};
-  for (size_t i = 0; i < n; i++) {
-    out->margins[out->count] = b[i].low, out->probabilities[out->count++] = rate(&b[i]);
-    if (b[i].high > b[i].low) out->margins[out->count] = b[i].high, out->probabilities[out->count++] = rate(&b[i]);
+  if (n >= 2) {
+    const struct block *last = &b[n - 1];
+    if (b[0].low < centre(&b[0])) put_knot(out, b[0].low, beyond(&b[1], &b[0], b[0].low));
+    for (size_t i = 0; i < n; i++) put_knot(out, centre(&b[i]), rate(&b[i]));
+    if (last->high > centre(last)) put_knot(out, last->high, beyond(&b[n - 2], last, last->high));
   }
   free(b);
-  return out->count >= 2;
+  return n >= 2;
 }
 
 bool fit_rows(enum fit_kind kind, const struct judged *rows, size_t count, struct fit *out) {
@@ -151,7 +172,7 @@ bool fit_rows(enum fit_kind kind, const struct judged *rows, size_t count, struc
   if (kind == FIT_NONE) return true;
   if (came == 0 || came == count) return false;
   struct judged *copy = sorted(rows, count);
-  is_fit = kind == FIT_PLATT ? fit_line(copy, count, out) : fit_steps(copy, count, out);
+  is_fit = kind == FIT_PLATT ? fit_line(copy, count, out) : fit_rising(copy, count, out);
   free(copy);
   if (!is_fit) *out = (struct fit){.kind = FIT_NONE};
   return is_fit;

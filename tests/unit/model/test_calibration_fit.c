@@ -1,4 +1,4 @@
-// Calibrations that are found: isotonic against the definition of the pooled means, Platt against a plain search, and the
+// Calibrations that are found: isotonic against the definition of the pooled means and the order of margins, Platt against a plain search, and the
 // choice between them where it is known. SEED= repeats a run.
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,36 +46,63 @@ static double min_max(const double *rows_of, const double *came_of, size_t n, si
 
 static double wavy(double m) { return 0.5 + 0.45 * sin(m * 2); }
 
+// The steps' centres carry the pooled means, and between them and beyond them the line rises.
 static void isotonic_is_the_best_that_rises(void **state) {
   (void)state;
+  int fits = 0;
   for (int round = 0; round < 60; round++) {
     unsigned steps = 2 + (unsigned)random_below(20);
     size_t count = 20 + random_below(300);
-    double of[24] = {0}, came[24] = {0}, margin[24], known[24], came_known[24];
+    double of[24] = {0}, came[24] = {0}, margin[24], seen[24], known[24], came_known[24], best[24];
     fill(count, steps, wavy);
     for (size_t i = 0; i < count; i++) {
       size_t k = (size_t)(rows[i].score * 4 + steps / 2.0 + 0.25);
       of[k] += 1, came[k] += rows[i].came;
     }
-    size_t n = 0;
+    size_t n = 0, blocks = 0;
     for (size_t k = 0; k < steps; k++) {
       if (of[k] == 0) continue;
-      margin[n] = ((double)k - steps / 2.0) / 4, known[n] = of[k], came_known[n++] = came[k];
+      margin[n] = ((double)k - steps / 2.0) / 4, seen[n] = known[n] = of[k], came_known[n++] = came[k];
     }
     known[0] += 1, came_known[0] += 1, known[n - 1] += 1; // the two rows that are added
-    if (!fit_rows(FIT_ISOTONIC, rows, count, &fit)) continue;
+    for (size_t k = 0; k < n; k++) best[k] = min_max(known, came_known, n, k);
+    for (size_t k = 0; k < n; k++) blocks += k == 0 || best[k] > best[k - 1] + 1e-12;
+    assert_int_equal(fit_rows(FIT_ISOTONIC, rows, count, &fit), blocks >= 2);
+    if (blocks < 2) continue;
+    fits++;
     for (size_t i = 1; i < fit.count; i++)
-      assert_true(fit.margins[i] > fit.margins[i - 1] && fit.probabilities[i] >= fit.probabilities[i - 1]);
-    for (size_t k = 0; k < n; k++)
-      assert_true(fabs(sigmoid(fit_apply(&fit, margin[k])) - min_max(known, came_known, n, k)) < 1e-9);
+      assert_true(fit.margins[i] > fit.margins[i - 1] && fit.probabilities[i] > fit.probabilities[i - 1]);
+    for (size_t k = 1; k < n; k++) assert_true(fit_apply(&fit, margin[k]) > fit_apply(&fit, margin[k - 1]));
+    for (size_t k = 0, end; k < n; k = end) {
+      double rows_in = 0, sum = 0;
+      for (end = k; end < n && fabs(best[end] - best[k]) < 1e-12; end++)
+        rows_in += seen[end], sum += seen[end] * margin[end];
+      assert_true(fabs(sigmoid(fit_apply(&fit, sum / rows_in)) - best[k]) < 1e-9);
+    }
   }
+  assert_true(fits > 10);
+}
+
+// What a calibration says of rows must rank them as their margins do: a score that is one number for half of all leads is none.
+static void no_order_is_lost(void **state) {
+  (void)state;
+  fill(ROWS_MOST, 0, wavy);
+  assert_true(fit_rows(FIT_ISOTONIC, rows, ROWS_MOST, &fit));
+  static struct judged said[ROWS_MOST];
+  for (size_t i = 0; i < ROWS_MOST; i++) {
+    said[i] = rows[i];
+    said[i].score = fit_apply(&fit, rows[i].score);
+  }
+  struct evaluation *a = evaluation_new(rows, ROWS_MOST), *b = evaluation_new(said, ROWS_MOST);
+  assert_true(evaluation_metrics(a).value[METRIC_AUC] == evaluation_metrics(b).value[METRIC_AUC]);
+  evaluation_free(a), evaluation_free(b);
 }
 
 static void many_margins_become_groups(void **state) {
   (void)state;
   fill(ROWS_MOST, 0, sigmoid);
   assert_true(fit_rows(FIT_ISOTONIC, rows, ROWS_MOST, &fit));
-  assert_true(fit.count >= 2 && fit.count <= 2 * FIT_GROUPS_MAX);
+  assert_true(fit.count >= 2 && fit.count <= FIT_GROUPS_MAX + 2);
   for (size_t i = 0; i < fit.count; i++) assert_true(fit.probabilities[i] > 0 && fit.probabilities[i] < 1);
 }
 
@@ -162,8 +189,10 @@ static void the_right_one_is_chosen(void **state) {
 int main(void) {
   random_start();
   const struct CMUnitTest tests[] = {cmocka_unit_test(isotonic_is_the_best_that_rises),
+                                     cmocka_unit_test(no_order_is_lost),
                                      cmocka_unit_test(many_margins_become_groups),
-                                     cmocka_unit_test(platt_has_the_least_loss), cmocka_unit_test(what_can_not_be_had),
+                                     cmocka_unit_test(platt_has_the_least_loss),
+                                     cmocka_unit_test(what_can_not_be_had),
                                      cmocka_unit_test(the_right_one_is_chosen)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
