@@ -5,6 +5,7 @@
 #include "cli/feature.h"
 #include "cli/feature_rows.h"
 #include "cli/journal.h"
+#include "cli/outfile.h"
 #include "cli/progress.h"
 #include "cli/show.h"
 #include "store/datadir.h"
@@ -15,7 +16,6 @@
 #include "store/table.h"
 #include "store/versions.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -280,18 +280,19 @@ static int export_with(struct exporting *e, struct versions *versions, struct er
 }
 
 static int export_to(struct exporting *e, struct error *err) {
-  const char *path = args_text(e->args, "out"), *dir = feature_data(e->args);
+  const char *dir = feature_data(e->args);
   struct datadir read; // or versions_open would make a folder
   struct versions *versions;
   int rc = datadir_read(dir, &read, err);
   explicit_bzero(&read, sizeof read);
   if (rc == 0) rc = versions_open(dir, &versions, err);
   if (rc) return rc;
-  e->format.to = path ? fopen(path, "wbxe") : stdout;
-  rc = e->format.to ? export_with(e, versions, err) : error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
-  if (e->format.to && (fflush(e->format.to) || (path && fsync(fileno(e->format.to)))) && rc == 0)
-    rc = error_set(err, ITD_EIO, "%s: %s", path ? path : "standard output", strerror(errno));
-  if (path && e->format.to) fclose(e->format.to);
+  struct outfile out;
+  rc = outfile_open(&out, args_text(e->args, "out"), err);
+  if (rc == 0) {
+    e->format.to = out.to;
+    rc = outfile_end(&out, export_with(e, versions, err), err);
+  }
   versions_close(versions);
   return rc;
 }

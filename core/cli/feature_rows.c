@@ -123,7 +123,7 @@ static size_t shown_features(const struct rows *rows) {
   return n;
 }
 
-static void put_names(struct rows *rows) {
+static size_t put_names(struct rows *rows) { // how many
   const struct feature_set *set = policy_features(rows->format.policy);
   size_t n = 0;
   char name[300];
@@ -134,6 +134,20 @@ static void put_names(struct rows *rows) {
   }
   for (size_t i = 0; i < feature_count(set); i++)
     if (is_shown(rows, feature_info(set, i))) between(rows, n++), put_text(rows, bytes_str(feature_info(set, i)->name));
+  return n;
+}
+
+// Of CSV the last column's name: by which definitions the others were made. Its cells are empty.
+static void put_definitions(struct rows *rows, size_t column) {
+  const struct feature_set *set = policy_features(rows->format.policy);
+  struct buf name = {0};
+  buf_append_str(&name, ROWS_DEFINITIONS);
+  for (size_t i = 0; i < feature_count(set); i++) {
+    const struct feature_info *info = feature_info(set, i);
+    if (is_shown(rows, info)) buf_printf(&name, " %s=%016llx", info->name, (unsigned long long)info->definition_hash);
+  }
+  between(rows, column), put_text(rows, buf_bytes(&name));
+  buf_deinit(&name);
 }
 
 // MessagePack begins with a map that says what the rows are; definitions as models name them.
@@ -161,7 +175,7 @@ static void put_about(struct rows *rows) {
 int rows_head(struct rows *rows, struct error *err) {
   buf_clear(&rows->line);
   if (rows->format.is_csv)
-    put_names(rows);
+    put_definitions(rows, put_names(rows));
   else
     put_about(rows);
   return flush(rows, err);
@@ -241,6 +255,7 @@ int rows_put(struct rows *rows, const struct policy *policy, const uint8_t *feat
       put_int(rows, labels[i] == OUTCOME_YES);
   }
   put_features(rows, policy, feature_state, now_ms, n);
+  between(rows, n); // the definitions' column
   return flush(rows, err);
 }
 

@@ -1,5 +1,5 @@
 // Rows of an export, one a decision, as CSV or as MessagePack. Columns are fixed at the beginning: what was decided, the
-// labels, then the features of one set; a decision that was made by another version fills those of the same definition.
+// labels, then the features of one set (and of CSV one that names their definitions); a decision that was made by another version fills those of the same definition.
 #pragma once
 #include "engine/engine.h"
 #include "store/outcomes.h"
@@ -7,6 +7,9 @@
 #include <stdio.h>
 
 #define ROW_LABELS_MAX 16
+// CSV: the last column has no cells, but a name: this word and " FEATURE=HASH" for each feature's column, where HASH is its
+// definition's as models name it. So rows say what they mean without a second file.
+#define ROWS_DEFINITIONS "definitions"
 
 struct row_format {
   FILE *to;

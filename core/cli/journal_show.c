@@ -2,6 +2,7 @@
 #include "cli/field.h"
 #include "cli/grid.h"
 #include "cli/journal.h"
+#include "cli/outfile.h"
 #include "cli/progress.h"
 #include "cli/show.h"
 
@@ -247,11 +248,9 @@ static void export_progress(void *context, uint64_t done, uint64_t total) {
 static int export_to(const struct args *args, const struct request *r, struct exporting *e) {
   const char *path = args_text(args, "out");
   struct error err = {0};
-  e->to = path ? fopen(path, "wbxe") : stdout;
-  if (!e->to) {
-    error_set(&err, ITD_EIO, "%s: %s", path, strerror(errno));
-    return command_fail(args, COMMAND_USAGE, &err);
-  }
+  struct outfile out;
+  if (outfile_open(&out, path, &err)) return command_fail(args, COMMAND_USAGE, &err);
+  e->to = out.to;
   struct select_stats stats;
   int shared =
       path ? holds_share(journal_data(args)) : -1; // nothing is let go meanwhile; a pipe may be read by somebody slow
@@ -259,9 +258,7 @@ static int export_to(const struct args *args, const struct request *r, struct ex
   int rc = journal_select(journal_data(args), &r->filter, export_frame, e, path ? export_progress : NULL, &stats, &err);
   progress_end(&e->bar);
   holds_unlock(shared);
-  if (path && (fflush(e->to) || fsync(fileno(e->to))))
-    rc = rc ? rc : error_set(&err, ITD_EIO, "%s: %s", path, strerror(errno));
-  if (path && fclose(e->to)) rc = rc ? rc : error_set(&err, ITD_EIO, "%s: %s", path, strerror(errno));
+  rc = outfile_end(&out, rc < 0 ? rc : 0, &err);
   if (rc < 0) return command_fail(args, journal_exit_of(rc), &err);
   return stats.frames ? COMMAND_OK : COMMAND_NO;
 }

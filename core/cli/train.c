@@ -2,19 +2,20 @@
 #include "cli/train.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "cli/field.h"
 #include "cli/folder.h"
+#include "cli/outfile.h"
 #include "cli/plugin.h"
 #include "cli/show.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 // ---- the command line ----
-// models/NAME/VERSION: model_parse judges both names.
+// models/NAME/VERSION. All that --out and --scores can be wrong by is told before hours of training, not after them.
 static int read_out(struct training *t, struct error *err) {
   size_t n = strlen(t->out);
   while (n > 0 && t->out[n - 1] == '/') n--;
@@ -28,6 +29,15 @@ static int read_out(struct training *t, struct error *err) {
     return error_set(err, ITD_EINVAL, "--out: \"%.200s\" is no models/NAME/VERSION", t->out);
   snprintf(t->name, sizeof t->name, "%.*s", (int)name_n, name);
   snprintf(t->version, sizeof t->version, "%.*s", (int)version_n, at);
+  if (!model_is_name(t->name))
+    return error_set(err, ITD_EINVAL, "--out: \"%.63s\" names no model; allowed are a-z, 0-9 and _, a letter first",
+                     t->name);
+  if (!model_is_version(t->version))
+    return error_set(
+        err, ITD_EINVAL,
+        "--out: \"%.32s\" names no version; allowed are letters, digits and . _ -, a letter or digit first",
+        t->version);
+  t->out = t->out_plain = xstrndup(t->out, n);
   if (access(t->out, F_OK) == 0)
     return error_set(err, ITD_EINVAL, "%.200s is there already: a version never changes, give another one", t->out);
   return 0;
@@ -72,10 +82,14 @@ static int read_options(struct training *t, struct error *err) {
     if (!args_text(t->args, needed[i]))
       return error_set(err, ITD_EINVAL, "it needs --%s %s", needed[i], i ? "models/NAME/VERSION" : "NAME");
   if (!args_text(t->args, "signals") == !args_text(t->args, "policy"))
-    return error_set(err, ITD_EINVAL, "it needs --signals DIR or --policy DIR: whose features the columns are");
+    return error_set(err, ITD_EINVAL, "it needs %s: whose features the columns are",
+                     args_text(t->args, "policy") ? "one of --signals DIR and --policy DIR, not both"
+                                                  : "--signals DIR or --policy DIR");
   t->file = t->args->operand[0];
   t->label = args_text(t->args, "label"), t->out = args_text(t->args, "out");
+  const char *scores = args_text(t->args, "scores");
   int rc = read_out(t, err);
+  if (rc == 0 && scores) rc = outfile_check(scores, err);
   if (rc == 0) rc = read_settings(t, err);
   return rc ? rc : read_when(t, err);
 }
@@ -191,6 +205,9 @@ static void warn(const struct training *t) {
                                      "fed by every event, the label's too (is that meant?)"};
   for (size_t i = 0; i < 3; i++)
     if (said[i]->n) fprintf(stderr, "%s: %.*s\n", what[i], (int)said[i]->n, (const char *)said[i]->p);
+  if (!t->rows.has_definitions)
+    fprintf(stderr, "%s does not say by which definitions its columns were made (intent feature export does)\n",
+            t->file);
   for (size_t i = 0; i < t->rows.column_count; i++)
     if (t->rows.column[i].left_out && strncmp(t->rows.column[i].left_out, "not among", 9) != 0)
       fprintf(stderr, "left out: %s: %s\n", t->rows.column[i].name, t->rows.column[i].left_out);
@@ -238,7 +255,7 @@ static void tell(const struct training *t, struct bytes report) {
   buf_append_str(&out, "\n");
   show_count(&out, t->compared);
   buf_append_str(&out, " rows asked of the engine as the daemon asks it: every margin is the library's, to the bit\n");
-  buf_printf(&out, "written: %s (%s features)\n", t->out, t->chosen->group);
+  buf_printf(&out, "written: %s, of %zu features\n", t->out, t->chosen->count);
   show_print(&out);
   buf_deinit(&out);
 }
@@ -247,10 +264,13 @@ static int write_scores(const struct training *t, struct error *err) {
   const char *path = args_text(t->args, "scores");
   if (!path) return 0;
   struct buf scores = {0};
+  struct outfile out;
+  int rc = outfile_open(&out, path, err);
+  if (rc) return rc;
   train_scores(t, &scores);
-  int rc = file_replace(path, buf_bytes(&scores), err);
+  if (fwrite(scores.p, 1, scores.n, out.to) != scores.n) rc = error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
   buf_deinit(&scores);
-  return rc;
+  return outfile_end(&out, rc, err);
 }
 
 static int write_all(struct training *t, struct error *err) {
@@ -280,6 +300,7 @@ static void training_deinit(struct training *t) {
   free(t->influence);
   train_rows_free(&t->rows);
   buf_deinit(&t->hears_all);
+  free(t->out_plain);
   policy_release(t->set);
 }
 
@@ -313,7 +334,7 @@ static const struct option options[] = {
     {"seed", "N", "of what is drawn for each tree, and of the bootstrap (default 1)"},
     {"rationale", "TEXT", "why this model: a sentence in model.json"},
     {"when", "DAY", "the day that model.json names (default today)"},
-    {"scores", "FILE", "write the library's margin of each row here, too, as CSV: line, part, label, margin"},
+    {"scores", "FILE", "write the library's margin of each row to this new file, as CSV: line, part, label, margin"},
     {"plugins", "DIR", "where train_xgboost.so lies (default: plugins beside this program)"},
     {0}};
 

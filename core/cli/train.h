@@ -11,6 +11,7 @@
 struct training {
   const struct args *args;
   const char *file, *label, *out; // ROWS, NAME of the label, models/NAME/VERSION
+  char *out_plain;                // what `out` is: without a "/" at its end
   const char *rationale, *by;
   char name[64], version[33];               // of the model, from `out`
   char when[16];                            // a day: 2026-01-05

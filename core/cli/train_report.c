@@ -99,7 +99,7 @@ static void put_parts(const struct training *t, struct buf *out) {
 }
 
 static void put_data(const struct training *t, struct buf *out) {
-  mp_put_cstr(out, "data"), mp_put_map(out, 9);
+  mp_put_cstr(out, "data"), mp_put_map(out, 10);
   const char *slash = strrchr(t->file, '/');
   put_text(out, "file", slash ? slash + 1 : t->file);
   put_text(out, "sha256", t->rows.sha256);
@@ -107,6 +107,7 @@ static void put_data(const struct training *t, struct buf *out) {
   put_count(out, "later_rows_of_earlier_leads", t->split.later), put_count(out, "in_the_gap", t->split.gap);
   mp_put_cstr(out, "undeclared_columns"), mp_put_str(out, buf_bytes(&t->rows.undeclared));
   mp_put_cstr(out, "features_without_column"), mp_put_str(out, buf_bytes(&t->rows.missing));
+  mp_put_cstr(out, "says_definitions"), mp_put_bool(out, t->rows.has_definitions);
   mp_put_cstr(out, "fed_by_every_event"), mp_put_str(out, buf_bytes(&t->hears_all));
 }
 

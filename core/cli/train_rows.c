@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/suggest.h"
 #include "cli/csv.h"
+#include "cli/feature_rows.h"
 #include "store/table.h"
 
 #include <errno.h>
@@ -54,6 +55,11 @@ static bool is_of_decisions(const char *name) {
   return strncmp(name, "label ", 6) == 0;
 }
 
+static bool is_definitions(const char *name) {
+  size_t n = strlen(ROWS_DEFINITIONS);
+  return strncmp(name, ROWS_DEFINITIONS, n) == 0 && (name[n] == ' ' || !name[n]);
+}
+
 static void name_one(struct buf *list, const char *name) {
   if (list->n < 400) buf_printf(list, "%s%s", list->n ? ", " : "", name);
 }
@@ -65,13 +71,28 @@ static struct field_use use_of(struct reading *r, const char *name) {
   if (strncmp(name, "label ", 6) == 0 && strcmp(name + 6, r->label) == 0) return (struct field_use){.what = USE_LABEL};
   int feature = feature_find(set, bytes_str(name));
   if (feature < 0) {
-    if (!is_of_decisions(name)) name_one(&r->rows->undeclared, name);
+    if (!is_of_decisions(name) && !is_definitions(name)) name_one(&r->rows->undeclared, name);
     return (struct field_use){.what = USE_NOTHING};
   }
   const struct feature_info *info = feature_info(set, (size_t)feature);
   r->rows->column[r->rows->column_count] = (struct train_column){
       .name = info->name, .feature = feature, .is_text = info->is_text, .is_profile = info->class == FEATURE_PROFILE};
   return (struct field_use){.what = USE_FEATURE, .column = r->rows->column_count++};
+}
+
+// "definitions a=0123456789abcdef b=…", of which those of columns are kept.
+static void take_definitions(struct train_rows *rows, const char *name) {
+  char *copy = xstrdup(name), *rest = copy;
+  for (char *one; (one = strsep(&rest, " "));) {
+    char *equals = strchr(one, '='), *end;
+    if (!equals) continue;
+    *equals = 0;
+    uint64_t hash = strtoull(equals + 1, &end, 16);
+    for (size_t i = 0; i < rows->column_count && !*end; i++)
+      if (strcmp(rows->column[i].name, one) == 0) rows->column[i].exported = hash;
+  }
+  rows->has_definitions = true;
+  free(copy);
 }
 
 static int no_label(const struct reading *r, struct error *err) {
@@ -106,6 +127,8 @@ static int read_head(struct reading *r, struct error *err) {
     r->use[i] = use_of(r, r->name[i]);
     if (r->use[i].what < USE_FEATURE) seen[r->use[i].what]++;
   }
+  for (size_t i = 0; i < r->field_count; i++)
+    if (is_definitions(r->name[i])) take_definitions(rows, r->name[i]);
   for (size_t i = 0; i < 2; i++)
     if (!seen[i ? USE_AT : USE_LEAD])
       return error_set(err, ITD_EINVAL,
@@ -159,7 +182,7 @@ static bool read_time(struct bytes cell, int64_t *out) {
   return time_parse(cell, out) == 0;
 }
 
-static double place_of(struct reading *r, size_t column, struct bytes text) {
+static double text_place(struct reading *r, size_t column, struct bytes text) {
   struct train_column *c = &r->rows->column[column];
   struct hash128 key = hash128(text);
   struct text_entry *e = table_find(&r->texts[column], key);
@@ -212,7 +235,7 @@ static int read_cell(struct reading *r, size_t field, struct train_row *row, boo
     to = &r->rows->cells[r->rows->count * r->rows->column_count + use.column];
     *to = (double)NAN;
     if (cell.n && r->rows->column[use.column].is_text)
-      *to = place_of(r, use.column, cell);
+      *to = text_place(r, use.column, cell);
     else if (cell.n && !read_number(cell, to))
       return refuse(r, field, "is no number", err);
     break;
@@ -265,13 +288,11 @@ static void number_leads(struct train_rows *rows) {
 
 static int digest(const char *file, char hex[65], struct error *err) {
   uint8_t sha[SHA256_SIZE], block[65536];
+  struct stat st;
+  if (stat(file, &st) == 0 && !S_ISREG(st.st_mode)) // a device may never end, and a pipe without a writer not even open
+    return error_set(err, ITD_EINVAL, "%s is no regular file: rows are read twice, so write them to one", file);
   FILE *from = fopen(file, "rbe");
   if (!from) return error_set(err, errno == ENOENT ? ITD_ENOTFOUND : ITD_EIO, "%s: %s", file, strerror(errno));
-  struct stat st;
-  if (fstat(fileno(from), &st) != 0 || !S_ISREG(st.st_mode)) { // a device may never end
-    fclose(from);
-    return error_set(err, ITD_EINVAL, "%s is no regular file: rows are read twice, so write them to one", file);
-  }
   struct sha256 *s = sha256_new();
   sha256_begin(s);
   for (size_t n; (n = fread(block, 1, sizeof block, from)) > 0;) sha256_add(s, bytes_of(block, n));

@@ -15,6 +15,7 @@ struct train_column {
   const char *name;
   int feature; // in the signal set
   bool is_text, is_profile;
+  uint64_t exported;   // the definition that its cells were made by; 0: the file does not say
   struct bytes *texts; // in the order in which they came
   size_t text_count;
   bool has_too_many; // texts
@@ -44,6 +45,7 @@ struct train_rows {
   struct train_column *column;
   size_t column_count;
   uint64_t no_label;     // rows that have none and are left out
+  bool has_definitions;  // the file says by which they were made
   struct buf undeclared; // names of columns that are no feature of the set: "a, b"
   struct buf missing;    // features of the set that have no column
   struct arena arena;

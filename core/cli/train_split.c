@@ -218,6 +218,24 @@ static int check_leaks(const struct train_rows *rows, const struct policy *set, 
   return rc;
 }
 
+// A column whose numbers were made by another definition would teach a model what it is never asked with.
+static int check_definitions(const struct train_rows *rows, const struct policy *set, struct error *err) {
+  struct buf others = {0};
+  for (size_t i = 0; i < rows->column_count; i++) {
+    const struct train_column *c = &rows->column[i];
+    const struct feature_info *info = feature_info(policy_features(set), (size_t)c->feature);
+    if (!c->left_out && c->exported && c->exported != info->definition_hash) add_name(&others, c->name);
+  }
+  int shown = (int)(others.n > 150 ? 150 : others.n), rc = 0;
+  if (others.n)
+    rc = error_set(err, ITD_EINVAL,
+                   "%s: these columns were exported by another definition than %s has under the name: %.*s. Export the "
+                   "rows again with the set that the model is for, or leave them out: --without %.*s",
+                   rows->file, policy_info(set)->signals, shown, (const char *)others.p, shown, (const char *)others.p);
+  buf_deinit(&others);
+  return rc;
+}
+
 int train_columns(struct train_rows *rows, const struct policy *set, const struct train_names *only,
                   const struct train_names *without, const struct train_names *events, struct buf *hears_all,
                   struct error *err) {
@@ -233,7 +251,8 @@ int train_columns(struct train_rows *rows, const struct policy *set, const struc
       c->left_out = only->count && !is_in(only, c->name) ? "not among --features" : reason(rows, set, i);
     used += !c->left_out;
   }
-  rc = check_leaks(rows, set, events, hears_all, err);
+  rc = check_definitions(rows, set, err);
+  if (rc == 0) rc = check_leaks(rows, set, events, hears_all, err);
   if (rc == 0 && used == 0)
     rc = error_set(err, ITD_EINVAL, "%s: no feature is left to learn from; the first is left out because: %s",
                    rows->file, rows->column[0].left_out);

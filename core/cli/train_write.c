@@ -225,7 +225,8 @@ int train_folder(const char *path, const struct train_file *files, size_t count,
   buf_append_u8(&hidden, 0);
   char *made = (char *)hidden.p;
   // For others to read, too; the folders above it are private when they have to be made.
-  int rc = mkdir(parent, 0777) == 0 || errno == EEXIST ? 0 : dir_make(parent, err);
+  bool is_new = mkdir(parent, 0777) == 0;
+  int rc = is_new || errno == EEXIST ? 0 : dir_make(parent, err);
   if (rc == 0 && access(path, F_OK) == 0)
     rc = error_set(err, ITD_EINVAL, "%s is there already: a version never changes, give another one", path);
   bool is_made = rc == 0 && mkdtemp(made);
@@ -238,6 +239,7 @@ int train_folder(const char *path, const struct train_file *files, size_t count,
   else if (rc == 0)
     is_made = false, rc = sync_folder(parent, err);
   if (is_made) remove_all(made, files, count);
+  if (rc && is_new) (void)rmdir(parent); // nothing is left of it, unless somebody else put something there
   buf_deinit(&hidden);
   free(copy);
   return rc;

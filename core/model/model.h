@@ -58,6 +58,9 @@ struct model_info {
   uint64_t number_hash; // hash64 of both files: what "the same version" means
 };
 
+bool model_is_name(const char *text);    // a-z, 0-9 and _, a letter first; 63 bytes at most
+bool model_is_version(const char *text); // letters, digits and . _ -, a letter or digit first; 32 bytes at most
+
 // Parses and validates; a file that is cut short, wrong counts, absurd numbers, unknown keys or transforms, a digest
 // that does not match: ITD_EMODEL with the file, the place and what is allowed. The model keeps nothing of the two
 // files' memory.

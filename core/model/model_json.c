@@ -15,15 +15,15 @@
 static bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-static bool is_name(const char *text) {
-  if (!is_lower(*text)) return false;
+bool model_is_name(const char *text) {
+  if (!is_lower(*text) || strlen(text) > 63) return false;
   while (is_lower(*text) || is_digit(*text) || *text == '_') text++;
   return *text == '\0';
 }
 
 // A version is the name of a folder, so it begins with no dot and holds no slash.
-static bool is_version(const char *text) {
-  if (*text == '.' || *text == '-') return false;
+bool model_is_version(const char *text) {
+  if (!*text || *text == '.' || *text == '-' || strlen(text) > 32) return false;
   while (is_lower(*text) || is_digit(*text) || (*text >= 'A' && *text <= 'Z') || (*text && strchr("._-", *text)))
     text++;
   return *text == '\0';
@@ -48,12 +48,12 @@ static int read_names(const struct strict *s, json_t *root, struct model *model)
   struct model_info *info = &model->info;
   int status = keep_text(s, root, "name", 63, model, &info->name);
   if (status) return status;
-  if (!is_name(info->name))
+  if (!model_is_name(info->name))
     return strict_refuse(s, "name", "is '%s'; allowed are a-z, 0-9 and _, a letter first",
                          strict_show(info->name).text);
   status = keep_text(s, root, "version", 32, model, &info->version);
   if (status) return status;
-  if (!is_version(info->version))
+  if (!model_is_version(info->version))
     return strict_refuse(s, "version", "is '%s'; allowed are letters, digits and . _ -, a letter or digit first",
                          strict_show(info->version).text);
   status = keep_text(s, root, "sha256", 64, model, &info->sha256);
@@ -146,7 +146,7 @@ static int read_feature(const struct strict *s, size_t index, json_t *object, st
   int status = strict_keys(s, here.text, object, all, known);
   if (status == ITD_OK) status = strict_text(s, here.text, object, "name", 63, &name);
   if (status) return status;
-  if (!is_name(name))
+  if (!model_is_name(name))
     return strict_refuse(s, strict_key(here.text, "name").text, "is '%s'; allowed are a-z, 0-9 and _, a letter first",
                          strict_show(name).text);
   for (size_t i = 0; i < index; i++)

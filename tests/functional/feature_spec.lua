@@ -269,7 +269,27 @@ describe("intent feature (SEED=" .. SEED .. ")", function()
     assert.equal(#values[1].columns, #values[2])
     _, said, code = feature("export", "--at", "decisions", "--out", path, "--data", daemon.data)
     assert.equal(2, code) -- nothing is overwritten
-    assert.is_truthy(said:find "exists")
+    assert.is_truthy(said:find("is there already", 1, true), said)
+    assert.equal(bytes, harness.read(path))
+    -- An export that fails leaves no file behind that looks like one.
+    local folder = harness.folder()
+    _, said, code = feature("export", "--at", "labels", "--out", folder .. "/rows", "--data", daemon.data)
+    assert.is_truthy(code == 2 and said:find("declares no labels", 1, true), said)
+    assert.equal("", (io.popen("ls -A '" .. folder .. "'"):read "*a"))
+  end)
+
+  it("says in CSV by which definitions the columns were made", function()
+    local daemon = record()
+    local head = feature("export", "--at", "decisions", "--data", daemon.data):match "^[^\n]+"
+    local columns, definitions = head:match "^(.*),definitions (.*)$"
+    local named = 0
+    for line in feature("list", "--data", daemon.data):gmatch "[^\n]+" do
+      local name, hash = line:match "^([%l%d_]+) .* (%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x) "
+      if name and (definitions .. " "):find(name .. "=" .. hash .. " ", 1, true) and ("," .. columns .. ","):find("," .. name .. ",", 1, true) then
+        named = named + 1
+      end
+    end
+    assert.equal(37, named)
   end)
 
   it("verifies what a directory holds, and finds the bit that is another", function()

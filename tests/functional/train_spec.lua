@@ -299,10 +299,48 @@ describe("training (SEED=" .. SEED .. ")", function()
     assert.is_truthy(again.code == 2 and again.err:find("is there already", 1, true), again.err)
     assert.equal(before, file(first, "model.json"))
     refused(train(text, "--out buyers"), "models/NAME/VERSION")
-    local bad = harness.folder() .. "/models/Buyers/1" -- no name of a model
-    local trained = train(text, nil, bad)
-    assert.is_truthy(trained.code == 2 and trained.err:find("a-z", 1, true), trained.err)
-    assert.is_nil(lfs.attributes(bad))
+    -- What can't be written is said before anything is trained.
+    for _, bad in ipairs { "/models/Buyers/1", "/models/buyers/..", "/models/../1", "/models/buyers/ä" } do
+      local trained = train(text, nil, harness.folder() .. bad)
+      assert.is_truthy(trained.code == 2 and trained.err:find("--out: ", 1, true), trained.err)
+      assert.is_nil(trained.err:find("training:", 1, true))
+    end
+    local slash = train(text, nil, harness.folder() .. "/models/buyers/2/")
+    assert.equal(0, slash.code, slash.err)
+    assert.is_truthy(file(slash, "model.json"):find('"version": "2"', 1, true))
+  end)
+
+  with_plugin("writes scores to a new file, and over none", function()
+    local folder = harness.folder()
+    harness.write(folder .. "/mine", "mine")
+    local refusal = train(csv(rows_of(300)), ("--scores '%s/mine'"):format(folder))
+    refused(refusal, "mine is there already")
+    assert.is_nil(refusal.err:find("training:", 1, true))
+    assert.equal("mine", harness.read(folder .. "/mine"))
+    refused(train(csv(rows_of(300)), ("--scores '%s/no/mine'"):format(folder)), "can't be written")
+  end)
+
+  with_plugin("refuses columns of another definition than the set has", function()
+    local definitions = {}
+    local listed = run(("'%s/intent' feature list --policy '%s'"):format(harness.bin, SIGNALS:gsub("signals/b2b", "b2b_saas")))
+    for line in listed:gmatch "[^\n]+" do
+      local name, hash = line:match "^([%l%d_]+) .* (%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x) "
+      if name then definitions[#definitions + 1] = name .. "=" .. hash end
+    end
+    local text = csv(rows_of(300)):gsub("\n", ",\n")
+    local function with(head) return (text:gsub("\n", function() return "definitions " .. head .. "\n" end, 1)) end
+    local good = table.concat(definitions, " ")
+    local trained = train(with(good))
+    assert.equal(0, trained.code, trained.err)
+    assert.is_nil(trained.err:find("does not say", 1, true))
+    local other = good:gsub("usage_7d=%x", function(s) return s:sub(1, -2) .. (s:sub(-1) == "0" and "1" or "0") end)
+    refused(train(with(other)), "another definition", "usage_7d", "--without usage_7d")
+    assert.equal(0, train(with(other), "--without usage_7d").code)
+    assert.equal(0, train(with(other), "--features company_size,region").code)
+    assert.is_truthy(train(csv(rows_of(300))).err:find("does not say by which definitions", 1, true))
+    for _, odd in ipairs { "", "usage_7d", "usage_7d=xyz", "=1 usage_7d=", "no_such=1" } do -- no such list: it says nothing
+      assert.equal(0, train(with(odd)).code)
+    end
   end)
 
   it("says what to install when the library is not there", function()
