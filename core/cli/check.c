@@ -35,7 +35,9 @@ static void put_good(const struct folder *folder, const struct policy *policy, s
     put_plural(out, schema_count(policy_schemas(policy)), "schema version");
     return;
   }
-  buf_printf(out, "%s: ok, version %s, signals %s, ", folder->name, info->version, info->signals);
+  buf_printf(out, "%s: ok, version %s, ", folder->name, info->version);
+  if (info->data[0]) buf_printf(out, "data %s, ", info->data);
+  buf_printf(out, "signals %s, ", info->signals);
   put_plural(out, features, "feature"), buf_append_str(out, ", ");
   put_plural(out, policy_entries(policy, POLICY_CONDITIONS), "condition");
   if (!info->custom) return;

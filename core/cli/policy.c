@@ -15,7 +15,7 @@ static void row(struct grid *t, const char *name, struct bytes value) {
 static void put_status(struct bytes status, struct buf *out) {
   struct grid t;
   grid_init(&t, "ll");
-  static const char *const names[] = {"policy", "version", "hash", "number", "signals", "owner", "mode"};
+  static const char *const names[] = {"policy", "version", "hash", "data", "number", "signals", "owner", "mode"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) row(&t, names[i], field(status, names[i]));
   grid_add_str(&t, "in force since");
   show_time(grid_cell(&t), field_int(status, "since", 0));
@@ -47,12 +47,23 @@ static int status(const struct args *args) {
   return code;
 }
 
+static void show_version(struct buf *out, struct bytes version) {
+  show_text(out, version.n ? version : BYTES_LIT("none"));
+}
+
 static void put_reloaded(struct bytes before, struct bytes answer, struct buf *out) {
   bool changed = field_is(answer, "changed");
   show_text(out, field_text(answer, "status.policy"));
   buf_append_u8(out, ' ');
   show_text(out, field_text(before, "version"));
-  if (changed) {
+  bool is_data = changed && bytes_eq(field_text(before, "version"), field_text(answer, "status.version"));
+  if (is_data) {
+    buf_append_str(out, ": the same rules, data ");
+    show_version(out, field_text(before, "data"));
+    buf_append_str(out, " -> ");
+    show_version(out, field_text(answer, "status.data"));
+    buf_append_u8(out, '\n');
+  } else if (changed) {
     buf_append_str(out, " -> ");
     show_text(out, field_text(answer, "status.version"));
     buf_append_u8(out, '\n');

@@ -217,6 +217,16 @@ static void put_version(struct buf *out, const char *key, const char *name, cons
   mp_put_cstr(out, version);
 }
 
+static void put_policy(struct buf *out, const struct policy_info *policy) {
+  mp_put_cstr(out, "policy");
+  mp_put_map(out, 3);
+  mp_put_cstr(out, "name");
+  mp_put_cstr(out, policy->name);
+  mp_put_cstr(out, "version");
+  mp_put_cstr(out, policy->version);
+  put_text_or_nil(out, "data", policy->data[0] ? policy->data : NULL);
+}
+
 static void put_model(struct buf *out, const char *key, const struct model_bound *model) {
   const struct model_info *info = model ? model_bound_info(model) : NULL;
   put_version(out, key, info ? info->name : NULL, info ? info->version : NULL);
@@ -295,8 +305,7 @@ uint64_t answer_put(const struct answer_facts *facts, uint64_t inputs_hash, stru
   put_verdict(facts, out);
   mp_put_cstr(out, "reasons");
   put_rows(&ledger, out);
-  const struct policy_info *policy = policy_info(facts->policy);
-  put_version(out, "policy", policy->name, policy->version);
+  put_policy(out, policy_info(facts->policy));
   const struct model_bound *split = facts->scorers.split, *fit = facts->scorers.fit;
   const struct model_bound *engagement = facts->scorers.engagement;
   put_model(out, "model", split ? split : engagement ? engagement : fit);

@@ -63,13 +63,18 @@ void daemon_post(struct daemon *daemon, void (*work)(struct daemon *, void *), v
 void daemon_put_status(struct daemon *daemon, struct buf *out) {
   pthread_mutex_lock(&daemon->lock);
   const struct policy_info *info = policy_info(daemon->release.policy);
-  mp_put_map(out, 11);
+  mp_put_map(out, 12);
   mp_put_cstr(out, "policy");
   mp_put_cstr(out, info->name);
   mp_put_cstr(out, "version");
   mp_put_cstr(out, info->version);
   mp_put_cstr(out, "hash");
   mp_put_cstr(out, info->text_hash);
+  mp_put_cstr(out, "data"); // of its csv files
+  if (info->data[0])
+    mp_put_cstr(out, info->data);
+  else
+    mp_put_nil(out);
   mp_put_cstr(out, "number");
   mp_put_uint(out, daemon->release.number);
   mp_put_cstr(out, "signals");

@@ -293,8 +293,8 @@ static void put_release(struct daemon *daemon, struct buf *out) {
   if (daemon->release.policy) {
     const struct policy_info *info = policy_info(daemon->release.policy);
     prometheus_count(out, "intentd_release_info",
-                     (const char *const[]){"policy", info->name, "version", info->version, "signals", info->signals,
-                                           "mode", info->mode, NULL},
+                     (const char *const[]){"policy", info->name, "version", info->version, "data", info->data,
+                                           "signals", info->signals, "mode", info->mode, NULL},
                      1);
   }
   double since = (double)daemon->release_since_ms / 1000;

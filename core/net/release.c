@@ -135,9 +135,9 @@ static int put_in_force(struct daemon *daemon, struct policy *policy, const stru
   daemon->models = models;
   if (edition) daemon->reload_error = (struct error){0};
   pthread_mutex_unlock(&daemon->lock);
-  log_line(LOG_INFO, "release", "policy=%s version=%s number=%u signals=%s why=%s by=%s", policy_info(policy)->name,
-           policy_info(policy)->version, release.number, policy_info(policy)->signals, log_quote(cause->why),
-           log_quote(cause->by ? cause->by : ""));
+  log_line(LOG_INFO, "release", "policy=%s version=%s data=%s number=%u signals=%s why=%s by=%s",
+           policy_info(policy)->name, policy_info(policy)->version, policy_info(policy)->data, release.number,
+           policy_info(policy)->signals, log_quote(cause->why), log_quote(cause->by ? cause->by : ""));
   return 0;
 }
 

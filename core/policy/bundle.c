@@ -464,12 +464,21 @@ static void add_canary(struct sha256 *s, const struct bundle *b, int role) {
   add_model(s, &b->canary[role], role);
 }
 
-static void add_text(struct sha256 *s, const struct bundle *b) {
+// What RevOps keep as data beside the rules.
+static bool is_data(const char *path) {
+  size_t n = strlen(path);
+  return starts_with(path, "policies/") && n > 4 && strcmp(path + n - 4, ".csv") == 0;
+}
+
+enum text { TEXT_ALL, TEXT_RULES, TEXT_DATA };
+
+static void add_text(struct sha256 *s, const struct bundle *b, enum text which) {
   char head[64];
   snprintf(head, sizeof head, "intentd policy, semantics %lld", b->semantics);
   add_sized(s, bytes_str(head));
   add_sized(s, bytes_str(b->name));
   for (size_t i = 0; i < b->count; i++) {
+    if (which != TEXT_ALL && is_data(b->modules[i].path) != (which == TEXT_DATA)) continue;
     add_sized(s, bytes_str(b->modules[i].path));
     add_sized(s, b->modules[i].text);
   }
@@ -486,14 +495,25 @@ void bundle_name_version(struct bundle *b) {
   if (b->version[0]) return;
   struct sha256 *s = sha256_new();
   sha256_begin(s);
-  add_text(s, b);
+  add_text(s, b, TEXT_RULES);
   end_hash(s, b->version);
+}
+
+void bundle_data_hash(const struct bundle *b, char hex[65]) {
+  bool has_data = false;
+  for (size_t i = 0; i < b->count; i++) has_data |= is_data(b->modules[i].path);
+  hex[0] = 0;
+  if (!has_data) return;
+  struct sha256 *s = sha256_new();
+  sha256_begin(s);
+  add_text(s, b, TEXT_DATA);
+  end_hash(s, hex);
 }
 
 void bundle_hash(const struct bundle *b, char hex[65]) {
   struct sha256 *s = sha256_new();
   sha256_begin(s);
-  add_text(s, b);
+  add_text(s, b, TEXT_ALL);
   for (int role = 0; role < BUNDLE_MODELS; role++) add_model(s, &b->model[role], role);
   for (int role = 0; role < BUNDLE_MODELS; role++) add_canary(s, b, role);
   if (b->format != ARCHIVE_FIRST) add_sized(s, bytes_str(b->version));

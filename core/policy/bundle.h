@@ -17,8 +17,8 @@ extern const char *const bundle_model_role[BUNDLE_MODELS]; // "fit", "engagement
 
 struct bundle {
   const char *name;
-  // What decisions call the version: a hash of the text without the models. Of archives from before models were put in force
-  // apart it is the hash of all.
+  // What decisions call the version: a hash of the text without data and models. Of archives from before these were versioned
+  // apart it is a hash with them.
   char version[65];
   int format;                 // of its archive
   long long semantics;        // POLICY_SEMANTICS and FEATURE_SEMANTICS that it was built by
@@ -66,7 +66,8 @@ void bundle_replace_model(struct bundle *b, int role, const struct policy_model 
 bool bundle_model_fits(const struct bundle *b, int role, const char *spec);
 // Of the text alone: gives `version` to a bundle that has none yet.
 void bundle_name_version(struct bundle *b);
-void bundle_hash(const struct bundle *b, char hex[65]); // of all of it
+void bundle_hash(const struct bundle *b, char hex[65]);      // of all of it
+void bundle_data_hash(const struct bundle *b, char hex[65]); // of its data files, "" when there are none
 void bundle_pack(const struct bundle *b, struct buf *out);
 // Into an initialised bundle; copies. ITD_ECORRUPT, ITD_EVERSION (another POLICY_SEMANTICS or FEATURE_SEMANTICS).
 int bundle_unpack(struct bundle *b, struct bytes archive, struct error *err) ITD_MUST_USE;

@@ -480,6 +480,8 @@ static void describe(struct policy *policy) {
   bundle_hash(&policy->bundle, info->hash);
   memcpy(info->text_hash, policy->bundle.version, sizeof info->text_hash);
   memcpy(info->version, info->text_hash, sizeof info->version - 1);
+  bundle_data_hash(&policy->bundle, info->data_hash);
+  snprintf(info->data, sizeof info->data, "%.12s", info->data_hash);
   uint64_t hash = feature_set_hash(policy->features);
   for (size_t i = 0; i < policy->personal.count; i++) hash = hash_mix(hash, hash64(policy->personal.path[i]));
   if (schema_count(policy->schemas)) hash = hash_mix(hash, hash64(a->schemas));

@@ -66,7 +66,7 @@ struct policy;
 // @VERSION is the one in force; where none of it ever was, the highest version there is (policy/registry.h). A version that
 // was ever in force is taken as it was then, and refused (ITD_EMODEL) when the folder has another under its name. Bundle
 // hash: SHA-256 over POLICY_SEMANTICS and FEATURE_SEMANTICS, the name, and paths and bytes of all these files; the policy's
-// version is one of the same without the models'.
+// version is one of the same without the models' and without the csv files', its data one of the csv files alone.
 #define POLICY_SEMANTICS 2
 int policy_load(const struct policy_source *source, const struct lua_limits *limits, struct policy **out,
                 struct policy_report *report, struct error *err) ITD_MUST_USE;
@@ -101,8 +101,10 @@ const char *const *policy_paths(const struct policy *policy, size_t *count);
 struct policy_info {
   const char *name, *owner, *rationale, *boundary;
   char hash[65];         // the bundle with its models: what the version store knows it by
-  char text_hash[65];    // without them
+  char text_hash[65];    // the rules: without models and without data
   char version[13];      // its first 12 digits: what decisions show
+  char data_hash[65];    // the policy's csv files; "": it has none
+  char data[13];         // likewise
   const char *signals;   // "b2b@4"
   uint64_t signals_hash; // feature_set_hash mixed with the personal paths and, where there are any, the schemas
   const char *mode;      // "act", "score", "collect"

@@ -72,7 +72,7 @@ void intake_stamp(const struct intake *in, struct frame *frame) {
   frame->semantics = (uint32_t)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
 }
 
-// What a release's frame says of it: {bundle, why, by (nil: the daemon itself), models: [{role, name, version}]}; a
+// What a release's frame says of it: {bundle, version, data ("": none), why, by (nil: the daemon itself), models: [{role, name, version}]}; a
 // model on canary has `share`, too, in ten-thousandths of the leads.
 static void put_release_model(const struct policy_model_use *use, struct buf *out) {
   mp_put_map(out, use->share ? 4 : 3);
@@ -87,8 +87,10 @@ static void put_release(const struct policy *policy, const char *why, const char
   uint32_t models = 0;
   for (size_t role = 0; role < policy_roles(); role++)
     models += (uint32_t)policy_model_of(policy, role, &use) + policy_canary_of(policy, role, &use);
-  mp_put_map(out, 4);
+  mp_put_map(out, 6);
   mp_put_cstr(out, "bundle"), mp_put_cstr(out, policy_info(policy)->hash);
+  mp_put_cstr(out, "version"), mp_put_cstr(out, policy_info(policy)->version);
+  mp_put_cstr(out, "data"), mp_put_cstr(out, policy_info(policy)->data);
   mp_put_cstr(out, "why"), mp_put_cstr(out, why);
   mp_put_cstr(out, "by");
   if (by)

@@ -33,6 +33,33 @@ describe("a policy", function()
     return version()
   end
 
+  it("stays the same version when its data change, and decisions say which data they had", function()
+    start()
+    local team = file:gsub("policy.lua$", "data/sales_team.csv")
+    local before = client:must "policy.status"
+    local first = client:must("event.ingest", event { messageId = "m1" })
+    assert.same({ before.version, before.data }, { first.policy.version, first.policy.data })
+    assert.is_truthy(before.data:match "^%x%x%x%x%x%x%x%x%x%x%x%x$")
+    harness.write(team, harness.read(team):gsub(",1\n", ",3\n", 1))
+    harness.wait(function() return "other data; the log:\n" .. daemon:log() end,
+      function() return client:must("policy.status").data ~= before.data end)
+    local after = client:must "policy.status"
+    assert.same({ before.version, before.hash, 2 }, { after.version, after.hash, after.number })
+    local second = client:must("event.ingest", event())
+    assert.same({ before.version, after.data }, { second.policy.version, second.policy.data })
+    for _, decision in ipairs { first, second } do
+      local why = client:must("decision.explain", decision.decision_id)
+      assert.is_true(why.reproduced)
+      assert.same(decision.policy, why.decision.policy)
+    end
+    assert.equal(after.data, client:must("event.ingest", event { messageId = "m2" }).policy.data)
+    harness.write(team, "name,team\n") -- what is wrong with it is said by its own line, and changes nothing
+    daemon:expect_errors "sales_team.csv"
+    harness.wait(function() return "a refusal; the log:\n" .. daemon:log() end,
+      function() return client:must("policy.status").error ~= NIL end)
+    assert.equal(after.data, client:must("event.ingest", event()).policy.data)
+  end)
+
   it("is taken over when its file changes", function()
     start()
     local old = version()

@@ -100,7 +100,7 @@ describe("MessagePack-RPC", function()
       assert.equal(0, status.reloads)
       assert.equal(NIL, status.error)
       local decision = client:must("event.ingest", event())
-      assert.same({ name = "b2b_saas", version = status.version }, decision.policy)
+      assert.same({ name = "b2b_saas", version = status.version, data = status.data }, decision.policy)
     end)
   end)
 

@@ -220,6 +220,8 @@ static void modules_are_named_by_their_paths(void **unused) {
   assert_string_equal(info->mode, "act");
   assert_memory_equal(info->text_hash, info->version, 12);
   assert_int_equal(strlen(info->version), 12);
+  assert_int_equal(strlen(info->data_hash), 64);
+  assert_memory_equal(info->data_hash, info->data, 12);
   assert_int_equal(policy_entries(policy, POLICY_TRANSITIONS), 4);
   assert_int_equal(policy_personal(policy)->count, 2);
   policy_retain(policy);
