@@ -1,4 +1,5 @@
 --- The journey's part of `check`: where transitions lead, what can't be reached or never fires, and what goes to and fro.
+local calendar = require "calendar"
 local freeze = require "frozen"
 local naming = require "naming"
 local tree = require "tree"
@@ -17,7 +18,7 @@ local function check_targets(names)
       elseif go.name == stage.name then
         tree.problem(go, "stage '%s' goes to itself", stage.name)
       end
-      if go.after_ms then timers = timers + 1 end
+      if go.timer then timers = timers + 1 end
       if go.on and tree.signals and tree.signals.events then
         for _, event in ipairs(go.on) do
           local known = false
@@ -37,7 +38,7 @@ local function check_targets(names)
       end
     end
     if timers > LIMITS.timers then
-      tree.problem(stage, "stage '%s' has %d transitions with after; at most %d", stage.name, timers, LIMITS.timers)
+      tree.problem(stage, "stage '%s' has %d transitions with after or at; at most %d", stage.name, timers, LIMITS.timers)
     end
     if not stage.final and stage.transitions and #stage.transitions == 0 then
       tree.problem(
@@ -119,7 +120,7 @@ local function check_shadows()
         if
           not a.broken
           and not b.broken
-          and not a.after_ms
+          and not a.timer
           and covers_events(a.on, b.on)
           and implies(b.when, a.when)
         then
@@ -184,8 +185,8 @@ local function check_flapping()
   for _, stage in ipairs(tree.stages) do
     for _, out in ipairs(stage.transitions or {}) do
       local target = find(tree.stages, out.name)
-      for _, back in ipairs(target and not out.on and not out.after_ms and target.transitions or {}) do
-        if back.name == stage.name and not back.on and not back.after_ms then
+      for _, back in ipairs(target and not out.on and not out.timer and target.transitions or {}) do
+        if back.name == stage.name and not back.on and not back.timer then
           for _, enter in ipairs(parts(out.when, "all")) do
             for _, leave in ipairs(parts(back.when, "any")) do
               local how = flapping(enter, leave)
@@ -198,6 +199,17 @@ local function check_flapping()
           end
         end
       end
+    end
+  end
+end
+
+-- Timers that count business time, or go by a clock, know by whose.
+local function check_calendars()
+  for _, go in ipairs(tree.goes) do
+    if go.at or go.after and not go.after.ms then
+      go.by = calendar.of(go)
+    elseif go.calendar then
+      tree.problem(go, "%s: calendar says nothing here: only business time and at go by one", called(go))
     end
   end
 end
@@ -224,6 +236,7 @@ function check_journey.run()
     if not go.from then tree.problem(go, "go '%s' stands outside of a journey.stage", go.name) end
   end
   check_targets(names)
+  check_calendars()
   check_was(names)
   local transitions = 0
   for _, stage in ipairs(tree.stages) do

@@ -468,9 +468,7 @@ local function artifact(plan)
     was = compile_journey.was_rows(plan),
     transitions = rows(
       plan.transitions,
-      function(go)
-        return { from = plan.stage_number[go.from], to = plan.stage_number[go.name], after_ms = go.after_ms or 0 }
-      end
+      function(go) return compile_journey.transition_row(plan, go) end
     ),
     calendars = calendar.rows(),
     owners = tree.owners,

@@ -2,7 +2,6 @@
 local chunk = require "chunk"
 local freeze = require "frozen"
 local numbering = require "numbering"
-local numbers = require "numbers"
 local tree = require "tree"
 
 local compile_journey = {}
@@ -39,9 +38,9 @@ function compile_journey.number_conditions(plan, go)
   numbering.rule(plan, go, go.when)
   if go.on then
     go.on_node = { label = "event is " .. table.concat(go.on, " or "), path = go.path, line = go.line }
-  elseif go.after_ms then
-    go.on_node =
-      { label = ("%s in %s"):format(numbers.show_duration(go.after_ms), go.from), path = go.path, line = go.line }
+  elseif go.timer then
+    local label = go.after and ("%s in %s"):format(go.after.text, go.from) or ("%s came"):format(go.at.text)
+    go.on_node = { label = label, path = go.path, line = go.line }
   end
   if go.on_node then
     numbering.condition(plan, go.on_node)
@@ -57,7 +56,7 @@ local function transition_guard(e, go)
       events[i] = input(e, "events", e.plan.event_number[event]) .. " == 1"
     end
     parts[1] = "first and " .. traced(e, go.on_node, table.concat(events, " or "))
-  elseif go.after_ms then
+  elseif go.timer then
     parts[1] = "first and " .. traced(e, go.on_node, ("%s == %d"):format(input(e, "timer"), go.number + 1))
   end
   if go.when then parts[#parts + 1] = condition(e, go.when) end
@@ -133,6 +132,18 @@ end]]):format(
     steps,
     steps + 1 + chunk.STEPS_MAX
   )
+end
+
+--- What a transition's row says beside its name and reason.
+function compile_journey.transition_row(plan, go)
+  local row = { from = plan.stage_number[go.from], to = plan.stage_number[go.name], after_ms = 0 }
+  row.calendar = go.by and go.by.number
+  if go.after then
+    row.after_ms, row.open_ms, row.open_days = go.after.ms or 0, go.after.open_ms, go.after.open_days
+  elseif go.at then
+    row.at_day, row.at_minute = go.at.day, go.at.minute
+  end
+  return row
 end
 
 function compile_journey.rows(plan)

@@ -1,5 +1,6 @@
 --- How a declaration reads its body: `name { key = … }` against a list of allowed keys. Everything wrong is reported,
 --- not only the first.
+local calendar = require "calendar"
 local freeze = require "frozen"
 local numbers = require "numbers"
 local tree = require "tree"
@@ -22,6 +23,16 @@ function kinds.duration(x)
   local ms = numbers.duration_ms(x)
   if ms and ms > 0 then return ms end
   return nil, 'a duration such as "7d" (units w d h m s ms)'
+end
+function kinds.wait(x)
+  local wait = calendar.duration(x)
+  if wait then return wait end
+  return nil, "a time: " .. calendar.DURATIONS
+end
+function kinds.clock(x)
+  local clock = calendar.clock(x)
+  if clock then return clock end
+  return nil, "a time of the day: " .. calendar.CLOCKS
 end
 function kinds.condition(x)
   local node = value.as_condition(x)

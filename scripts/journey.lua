@@ -19,22 +19,30 @@ function journey.start(name)
   tree.start = entry
 end
 
---- journey.go "stage" { when?, on?, after?, why }: fires when everything given holds. `on`: this event's name is it
---- (or one of a list); `after`: so long in the stage, by a durable timer.
+--- journey.go "stage" { when?, on?, after?, at?, calendar?, why }: fires when everything given holds. `on`: this event's name
+--- is it (or one of a list); `after`: so long in the stage ("21d", "4 business hours", "2 business days"); `at`: the next time
+--- that the clock shows it ("09:00", "mon 09:00", "business day 09:00"); both by a durable timer. `calendar`: whose hours and
+--- zone, when not those of the policy's head.
 ---@param name string
----@return fun(body: {when?: Condition, on?: string|string[], after?: string, why: string}): table
+---@return fun(body: {when?: Condition, on?: string|string[], after?: string, at?: string, calendar?: string, why: string}): table
 journey.go = declare.named(
   "go",
-  { when = "condition", on = "texts", after = "duration", why = "text!" },
+  { when = "condition", on = "texts", after = "wait", at = "clock", calendar = "text", why = "text!" },
   function(entry, fields)
-    entry.when, entry.on, entry.after_ms, entry.why = fields.when, fields.on, fields.after, fields.why
-    entry.broken = fields.when_wrong or fields.on_wrong or fields.after_wrong
-    if entry.on and entry.after_ms then
+    entry.when, entry.on, entry.why = fields.when, fields.on, fields.why
+    entry.after, entry.at, entry.calendar = fields.after, fields.at, fields.calendar
+    entry.timer = entry.after or entry.at
+    entry.broken = fields.when_wrong or fields.on_wrong or fields.after_wrong or fields.at_wrong
+    if entry.on and entry.timer then
       tree.problem(
         entry,
-        "go '%s': a timer firing is no event, so on and after can't both hold; write two transitions",
-        entry.name
+        "go '%s': a timer firing is no event, so on and %s can't both hold; write two transitions",
+        entry.name,
+        entry.after and "after" or "at"
       )
+    end
+    if entry.after and entry.at then
+      tree.problem(entry, "go '%s': after and at are two timers; write two transitions", entry.name)
     end
     tree.goes[#tree.goes + 1] = entry
     return entry

@@ -12,7 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TEXT_MAX = 4096, SOURCE_MAX = 8 << 20, PROBLEMS_MAX = 1000, AFTER_DAYS_MAX = 36525 };
+enum {
+  TEXT_MAX = 4096,
+  SOURCE_MAX = 8 << 20,
+  PROBLEMS_MAX = 1000,
+  AFTER_DAYS_MAX = 36525,
+  OPEN_HOURS_MAX = 2000,
+  OPEN_DAYS_MAX = 1000
+};
 
 // One parse. After the first failure every reader returns its fallback and does nothing, so that the code below reads
 // as a list.
@@ -163,11 +170,34 @@ static const char *transition_name(struct parse *p, const struct policy_entry *e
   return arena_str(&p->a->arena, bytes_of(name, (size_t)n));
 }
 
+static struct policy_wait parse_wait(struct parse *p, struct bytes value, const char *at) {
+  static const struct {
+    const char *key;
+    enum policy_wait_kind kind;
+    int64_t min, max;
+  } waits[] = {{"after_ms", POLICY_WAITS, 0, AFTER_DAYS_MAX * 86400000ll},
+               {"open_ms", POLICY_WAITS_OPEN, 1, OPEN_HOURS_MAX * 3600000ll},
+               {"open_days", POLICY_WAITS_DAYS, 1, OPEN_DAYS_MAX},
+               {"at_minute", POLICY_WAITS_AT, 0, CALENDAR_MINUTES_MAX - 1}};
+  struct policy_wait wait = {.calendar = -1};
+  struct bytes there;
+  for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+    if (!find(p, value, waits[i].key, &there)) continue;
+    if (wait.kind != POLICY_WAITS_NOT) fail(p, "%s has more than one timer", at);
+    wait.amount = get_whole(p, value, at, waits[i].key, -1, waits[i].min, waits[i].max);
+    wait.kind = waits[i].kind == POLICY_WAITS && wait.amount == 0 ? POLICY_WAITS_NOT : waits[i].kind;
+  }
+  if (wait.kind == POLICY_WAITS_AT) wait.day = (int)get_whole(p, value, at, "at_day", -3, CALENDAR_OPEN_DAY, 6);
+  if (wait.kind > POLICY_WAITS)
+    wait.calendar = (int)get_whole(p, value, at, "calendar", -1, 0, (int64_t)p->a->calendar_count - 1);
+  return wait;
+}
+
 static void parse_transition(struct parse *p, struct bytes value, const char *at, struct policy_entry *e) {
   int last = (int)p->a->count[POLICY_STAGES] - 1;
   e->stage_from = (int)get_whole(p, value, at, "from", -1, 0, last);
   e->stage_to = (int)get_whole(p, value, at, "to", -1, 0, last);
-  e->after_ms = get_whole(p, value, at, "after_ms", 0, 0, AFTER_DAYS_MAX * 86400000ll);
+  e->wait = parse_wait(p, value, at);
   if (p->status == 0) e->name = transition_name(p, e);
 }
 
@@ -265,7 +295,7 @@ static void gather_timers(struct parse *p) {
   a->timers = take(p, a->count[POLICY_STAGES], sizeof *a->timers);
   for (size_t t = 0; t < a->count[POLICY_TRANSITIONS]; t++) {
     const struct policy_entry *e = &a->entry[POLICY_TRANSITIONS][t];
-    if (e->after_ms == 0) continue;
+    if (e->wait.kind == POLICY_WAITS_NOT) continue;
     struct artifact_timers *timers = &a->timers[e->stage_from];
     if (timers->count == POLICY_TIMERS_MAX) {
       p->status = error_set(p->err, ITD_EPOLICY, "%s:%d: stage '%s' has more than %d transitions with a time", e->path,

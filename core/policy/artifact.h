@@ -32,7 +32,9 @@
 //   bands         [{name, from (points)}]  ascending
 //   stages        [{name, final (bool), path, line}]; stage 0 is the start
 //   was           [{name, to (stage number), why, path, line}]: stages that are gone, and where their leads are (absent: none)
-//   transitions   [{from, to (stage numbers), why, path, line, after_ms (0: none)}] in the order in which they are tried
+//   transitions   [{from, to (stage numbers), why, path, line}] in the order in which they are tried, each with one timer at
+//     most: after_ms, or of a calendar (a number) open_ms, open_days, or at_day (0: Sunday, CALENDAR_ANY_DAY, CALENDAR_OPEN_DAY)
+//     with at_minute
 //   calendars     [{name, zone, week, dates}] as policy/calendars.h has them (absent or empty: none); others name them by number
 //   owners        [name]
 //   routes        [{name, why, path, line}]
@@ -104,7 +106,7 @@
 // Bounds, each refused by name at load. Rows fit struct policy_outcome.
 enum {
   ARTIFACT_STAGES_MAX = 64,
-  ARTIFACT_TRANSITIONS_MAX = 512, // and at most POLICY_TIMERS_MAX with after_ms in one stage
+  ARTIFACT_TRANSITIONS_MAX = 512, // and at most POLICY_TIMERS_MAX with a timer in one stage
   ARTIFACT_NAMES_MAX = 4096,      // owners, routes, actions, gates, conditions, eligibility: each
   ARTIFACT_WAS_MAX = 256,
   ARTIFACT_LABELS_MAX = 16,
@@ -179,7 +181,7 @@ struct artifact_draw {
   bool is_lead;
   double hold_out; // the share of leads that it holds out; 0: it is for something else
 };
-struct artifact_timers { // transitions with after_ms of one stage
+struct artifact_timers { // transitions with a timer of one stage
   uint16_t count, transition[POLICY_TIMERS_MAX];
 };
 struct artifact {

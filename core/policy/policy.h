@@ -172,13 +172,20 @@ enum policy_table {
   POLICY_ELIGIBILITY,
   POLICY_WAS // stages of versions before that are gone; stage_to: where their leads are now
 };
+enum policy_wait_kind { POLICY_WAITS_NOT, POLICY_WAITS, POLICY_WAITS_OPEN, POLICY_WAITS_DAYS, POLICY_WAITS_AT };
+struct policy_wait { // when a transition's timer is due, counted from the entry of its stage
+  enum policy_wait_kind kind;
+  int64_t amount; // ms, ms of open time, open days, minute of the day
+  int day;        // POLICY_WAITS_AT: as calendar_next_at has it
+  int calendar;   // a number in the policy; -1: none is needed
+};
 struct policy_entry {
   const char *name; // transition: "mql -> sql"; condition: as a reader would write it: "pricing_views_7d at least 3"
   const char *why;  // "" when none
   const char *path;
   int line;
   int stage_from, stage_to; // transitions; stage_to of POLICY_WAS, too
-  int64_t after_ms;         // transitions: 0: no timer
+  struct policy_wait wait;  // transitions
   bool is_final;            // stages
   int channel;              // evidence: its channel
   int64_t from_milli;       // bands
@@ -260,7 +267,7 @@ int policy_state_check(const struct policy *policy, struct bytes state, struct e
 // in which the lead has been since it was. One of which nothing is said becomes the start stage, entered now
 // (policy_check_stages refuses such a version). A timer keeps the time it was promised, and goes with its transition; a
 // transition of the lead's stage that had no timer before gets one, due as if it had always been there, but not before
-// now. One that has fired is not armed again.
+// now; one that goes by the clock is due when it next shows that time. One that has fired is not armed again.
 void policy_state_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to,
                           int64_t now_ms, struct policy_state *state);
 // Whether each stage that leads of `was` can be in, and each that it says is gone, is a stage of `policy` or one that it says

@@ -31,6 +31,24 @@ static void add_timer(const struct policy *policy, struct policy_state *state, u
   state->timer[at] = timer;
 }
 
+// When the timer of a transition is due whose stage was entered then. CALENDAR_NEVER: its calendar has no such time.
+static int64_t due_of(const struct policy *policy, uint16_t index, int64_t entered_ms) {
+  const struct policy_wait *wait = &transition(policy, index)->wait;
+  const struct calendar *calendar = wait->calendar < 0 ? NULL : &policy->artifact->calendars[wait->calendar].calendar;
+  switch (wait->kind) {
+  case POLICY_WAITS: return entered_ms + wait->amount;
+  case POLICY_WAITS_OPEN: return calendar_add(calendar, entered_ms, wait->amount);
+  case POLICY_WAITS_DAYS: return calendar_add_days(calendar, entered_ms, (int)wait->amount);
+  case POLICY_WAITS_AT: return calendar_next_at(calendar, entered_ms, wait->day, (int)wait->amount);
+  case POLICY_WAITS_NOT: break;
+  }
+  return CALENDAR_NEVER;
+}
+
+static void arm(const struct policy *policy, struct policy_state *state, uint16_t index, int64_t due_ms) {
+  if (due_ms != CALENDAR_NEVER) add_timer(policy, state, index, due_ms);
+}
+
 void state_drop_timer(struct policy_state *state, int index) {
   for (size_t i = 0; i < state->timer_count; i++) {
     if (state->timer[i].transition != index) continue;
@@ -49,7 +67,7 @@ void state_enter(const struct policy *policy, uint16_t stage, int64_t entered_ms
   const struct artifact_timers *timers = &policy->artifact->timers[stage];
   for (size_t i = 0; i < timers->count; i++) {
     uint16_t index = timers->transition[i];
-    add_timer(policy, state, index, entered_ms + transition(policy, index)->after_ms);
+    arm(policy, state, index, due_of(policy, index, entered_ms));
   }
 }
 
@@ -169,7 +187,7 @@ enum timer_past { TIMER_NEW, TIMER_GONE, TIMER_RUNNING };
 static enum timer_past timer_past(const struct policy *from, const struct policy_state *old, const struct policy *to,
                                   int index, int64_t *due_ms) {
   int before = transition_before(from, to, index);
-  if (before < 0 || transition(from, before)->after_ms == 0) return TIMER_NEW;
+  if (before < 0 || transition(from, before)->wait.kind == POLICY_WAITS_NOT) return TIMER_NEW;
   for (size_t i = 0; i < old->timer_count; i++) {
     if (old->timer[i].transition != before) continue;
     *due_ms = old->timer[i].due_ms;
@@ -183,9 +201,11 @@ static void carry_timers(const struct policy *from, const struct policy_state *o
   const struct artifact_timers *timers = &to->artifact->timers[state->stage];
   for (size_t i = 0; i < timers->count; i++) {
     uint16_t index = timers->transition[i];
-    int64_t due_ms = state->stage_since_ms + transition(to, index)->after_ms;
+    bool is_clock =
+        transition(to, index)->wait.kind == POLICY_WAITS_AT; // its next time lies ahead, whenever the lead came
+    int64_t due_ms = due_of(to, index, is_clock ? now_ms : state->stage_since_ms);
     if (due_ms < now_ms) due_ms = now_ms;
-    if (timer_past(from, old, to, index, &due_ms) != TIMER_GONE) add_timer(to, state, index, due_ms);
+    if (timer_past(from, old, to, index, &due_ms) != TIMER_GONE) arm(to, state, index, due_ms);
   }
 }
 

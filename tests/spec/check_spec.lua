@@ -24,6 +24,30 @@ local CASES = {
       "policy.lua:31: journey.was 'cold' is declared twice; first in policies/t/policy.lua:30",
     },
   },
+  {
+    "timers by business time without a calendar",
+    { ['after = "30d"'] = 'after = "2 business days"' },
+    {
+      "policy.lua:28: business time needs to know when you are open: name a calendar in the policy's head, calendar = \"office_hours\" (data/office_hours.csv)",
+    },
+  },
+  {
+    "timers that can't be read",
+    { ['after = "30d"'] = 'after = "2 busy days"', ['on = "crm.opportunity_won"'] = 'at = "9am"' },
+    {
+      "policy.lua:26: go 'won': at is '9am'; it takes a time of the day: \"09:00\", \"mon 09:00\" or \"business day 09:00\"",
+      "policy.lua:28: go 'lost': after is '2 busy days'; it takes a time: \"7d\" (units w d h m s ms), \"4 business hours\", \"30 business minutes\" or \"2 business days\"",
+    },
+  },
+  {
+    "two timers, and a calendar of none",
+    { ['after = "30d"'] = 'after = "30d", at = "09:00", calendar = "hours"', ['on = "crm.opportunity_won"'] = 'on = "crm.opportunity_won", calendar = "hours"' },
+    {
+      "policy.lua:26: mql -> won: calendar says nothing here: only business time and at go by one",
+      "policy.lua:28: go 'lost': after and at are two timers; write two transitions",
+    },
+    { ["policies/t/data/hours.csv"] = "day,open,close,zone\nmon,09:00,17:00,UTC\n" },
+  },
   -- names
   {
     "a misspelt feature",

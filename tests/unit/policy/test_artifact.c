@@ -45,7 +45,7 @@ static void the_sample_is_read(void **state) {
   assert_int_equal(t[0].use_count, 2);
   assert_int_equal(t[0].uses[1], 1);
   assert_string_equal(t[2].why, "");
-  assert_int_equal(t[1].after_ms, 21 * 86400000ll);
+  assert_int_equal(t[1].wait.amount, 21 * 86400000ll);
   assert_int_equal(a->timers[0].count, 0);
   assert_int_equal(a->timers[1].count, 2);
   assert_int_equal(a->timers[1].transition[1], 3);
@@ -101,6 +101,12 @@ static const struct {
     {"\"owners\": [", "\"was\": [\"old\"], \"owners\": [", "was[0] is no map"},
     {"\"owners\": [", "\"was\": [{\"name\": \"old\", \"to\": 0}, {\"name\": \"old\", \"to\": 1}], \"owners\": [",
      "was: 'old' is there twice"},
+    {"\"after_ms\": 604800000", "\"open_ms\": 5", "transitions[3].calendar is missing"},
+    {"\"after_ms\": 604800000", "\"open_ms\": 5, \"calendar\": 0", "transitions[3].calendar is 0"},
+    {"\"after_ms\": 604800000", "\"open_days\": 0, \"calendar\": 0", "transitions[3].open_days is 0"},
+    {"\"after_ms\": 604800000", "\"at_minute\": 1440, \"calendar\": 0", "transitions[3].at_minute is 1440"},
+    {"\"after_ms\": 604800000", "\"at_minute\": 0, \"calendar\": 0", "transitions[3].at_day is missing"},
+    {"\"after_ms\": 604800000", "\"after_ms\": 5, \"open_ms\": 5", "transitions[3] has more than one timer"},
     {"\"owners\": [", "\"calendars\": {}, \"owners\": [", "calendars is no list"},
     {"\"line\": 7", "\"line\": -7", "transitions[0].line is -7"},
     {"[\"ann\", \"bob\"]", "[\"ann\", \"ann\"]", "owners: 'ann' is there twice"},

@@ -198,6 +198,75 @@ static void what_is_gone_leaves_no_trace(void **unused) {
   policy_release(from), policy_release(to);
 }
 
+#define CALENDARS                                                                                                      \
+  "\"calendars\": [{\"name\": \"o\", \"zone\": \"Europe/Berlin\", \"week\": [[], [540, 1020], [540, 1020], [540, "     \
+  "1020], [540, 1020], [540, 1020], []], \"dates\": [[20819]]}], "
+
+// Friday 2026-01-02, 16:00 in Berlin; 2027-01-01 is closed.
+static void timers_go_by_a_calendar(void **unused) {
+  (void)unused;
+  enum { HOUR_MS = 3600000 };
+  const int64_t friday = 20455ll * DAY_MS + 15 * HOUR_MS;
+  static const struct {
+    const char *wait;
+    int hours; // from then to when it is due
+  } waits[] = {{"\"open_ms\": 3600000, \"calendar\": 0", 1},
+               {"\"open_ms\": 14400000, \"calendar\": 0", 3 * 24 - 7 + 3},
+               {"\"open_days\": 2, \"calendar\": 0", 4 * 24},
+               {"\"at_minute\": 570, \"at_day\": -1, \"calendar\": 0", 17},
+               {"\"at_minute\": 960, \"at_day\": 5, \"calendar\": 0", 7 * 24},
+               {"\"at_minute\": 960, \"at_day\": -2, \"calendar\": 0", 3 * 24}};
+  for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+    char *a = with(sample_json, "\"owners\": [", CALENDARS "\"owners\": [");
+    char *b = with(a, "\"after_ms\": 604800000", waits[i].wait);
+    struct policy *policy = load(b), *before = load(sample_json);
+    struct policy_state *state = new_state(policy, 0), *later = new_state(policy, 0), *old = new_state(before, 0);
+    state_enter(policy, 1, friday, state);
+    assert_state(policy, state);
+    assert_int_equal(state->timer_count, 2);
+    assert_int_equal(state->timer[0].transition, 3);
+    int64_t due_ms = friday + (int64_t)waits[i].hours * HOUR_MS + (i == 3 ? HOUR_MS / 2 : 0);
+    assert_int_equal(state->timer[0].due_ms, due_ms);
+    // A running timer keeps what it was promised. A new one is due as if it had always been there, or when the clock next shows it.
+    state->timer[0].due_ms = friday + 5;
+    policy_state_migrate(policy, state, policy, friday + 365ll * DAY_MS, later);
+    assert_memory_equal(state, later, policy_state_size(policy));
+    free(a), free(b), free(state), free(later), free(old);
+    policy_release(policy), policy_release(before);
+  }
+}
+
+static void a_new_timer_of_the_clock_lies_ahead(void **unused) {
+  (void)unused;
+  char *a = with(sample_json, "\"owners\": [", CALENDARS "\"owners\": [");
+  char *none = with(a, ", \"after_ms\": 604800000", "");
+  char *b = with(a, "\"after_ms\": 604800000", "\"at_minute\": 540, \"at_day\": -1, \"calendar\": 0");
+  struct policy *from = load(none), *to = load(b);
+  struct policy_state *old = new_state(from, 0), *now = new_state(to, 0);
+  state_enter(from, 1, 20455ll * DAY_MS, old);
+  policy_state_migrate(from, old, to, 20465ll * DAY_MS, now);
+  assert_state(to, now);
+  assert_int_equal(now->timer[0].due_ms, 20465ll * DAY_MS + 8 * 3600000);
+  free(a), free(b), free(none), free(old), free(now);
+  policy_release(from), policy_release(to);
+}
+
+static void a_calendar_that_never_opens_arms_nothing(void **unused) {
+  (void)unused;
+  char *a =
+      with(sample_json, "\"owners\": [",
+           "\"calendars\": [{\"name\": \"o\", \"zone\": \"UTC\", \"week\": [[], [], [], [], [], [], []], \"dates\": "
+           "[]}], \"owners\": [");
+  char *b = with(a, "\"after_ms\": 604800000", "\"open_ms\": 1, \"calendar\": 0");
+  struct policy *policy = load(b);
+  struct policy_state *state = new_state(policy, 0);
+  state_enter(policy, 1, 1000, state);
+  assert_state(policy, state);
+  assert_int_equal(state->timer_count, 1);
+  free(a), free(b), free(state);
+  policy_release(policy);
+}
+
 #define RENAMED                                                                                                        \
   "{\"name\": \"interested\"}, {\"name\": \"mql\", \"final\": true}], \"was\": [{\"name\": \"engaged\", \"to\": 1}"
 #define MERGED  "{\"name\": \"mql\", \"final\": true}], \"was\": [{\"name\": \"engaged\", \"to\": 0}"
@@ -316,6 +385,9 @@ int main(void) {
       CASE(carrying_over_to_oneself_changes_nothing),
       CASE(names_carry_over_wherever_they_now_stand),
       CASE(what_is_gone_leaves_no_trace),
+      CASE(timers_go_by_a_calendar),
+      CASE(a_new_timer_of_the_clock_lies_ahead),
+      CASE(a_calendar_that_never_opens_arms_nothing),
       CASE(a_stage_under_a_new_name_keeps_its_time_and_timers),
       CASE(a_stage_put_into_another_is_entered_now),
       CASE(a_stage_that_goes_without_a_word_is_found),
