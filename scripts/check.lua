@@ -6,6 +6,7 @@ local calendar = require "calendar"
 local check_action = require "check_action"
 local check_journey = require "check_journey"
 local check_route = require "check_route"
+local check_sales = require "check_sales"
 local naming = require "naming"
 local retrain = require "retrain"
 local tree = require "tree"
@@ -302,6 +303,7 @@ function check.run()
   check_journey.run()
   check_route.run()
   check_action.run()
+  check_sales.run()
   check_loose()
 end
 

@@ -2,6 +2,7 @@
 local calendar = require "calendar"
 local freeze = require "frozen"
 local naming = require "naming"
+local sales = require "sales"
 local tree = require "tree"
 
 local names_of, find, called, show_limit = naming.all, naming.find, naming.called, naming.limit
@@ -21,7 +22,7 @@ local function check_targets(names)
       if go.timer then timers = timers + 1 end
       if go.on and tree.signals and tree.signals.events then
         for _, event in ipairs(go.on) do
-          local known = false
+          local known = sales.meaning(event) ~= nil
           for _, name in ipairs(tree.signals.events) do
             known = known or name == event
           end

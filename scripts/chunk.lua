@@ -5,7 +5,7 @@
 local freeze = require "frozen"
 local numbers = require "numbers"
 
-local chunk = { BLOCKS_A_FUNCTION = 32, STEPS_MAX = 8 }
+local chunk = { BLOCKS_A_FUNCTION = 32, STEPS_MAX = 8, REJECTS = 3 }
 local literal, milli = numbers.literal, numbers.milli
 
 --- A place of the arrays that come in and go out, by its name and its number in a run.

@@ -7,6 +7,7 @@ local chunk = require "chunk"
 local compile_action = require "compile_action"
 local compile_journey = require "compile_journey"
 local compile_route = require "compile_route"
+local compile_sales = require "compile_sales"
 local freeze = require "frozen"
 local lineage = require "lineage"
 local numbering = require "numbering"
@@ -99,7 +100,8 @@ local function lay_out(plan)
     end
     return at, count
   end
-  local singles = { "now", "stage", "since", "timer", "fit", "engagement", "owner", "manual", "acted", "is_event" }
+  local singles = { "now", "stage", "since", "timer", "fit", "engagement", "owner", "manual", "acted", "is_event",
+    "sales", "switch" }
   if tree.mix_terms.model then singles[#singles + 1] = "model" end
   plan.input, plan.input_count = sequence(
     singles,
@@ -109,6 +111,7 @@ local function lay_out(plan)
       { "ages", #plan.ages },
       { "events", #plan.events },
       { "draws", #plan.draws },
+      { "barred", chunk.REJECTS },
     }
   )
   local out, count = sequence({
@@ -334,16 +337,20 @@ local MAIN = [[
 local function emit_main(e, name)
   local lines, mode = e.lines, tree.policy.mode
   lines[#lines + 1] = MAIN:format(name)
-  lines[#lines + 1] = ("  if %s == 0 then\n    %s = 3\n    return\n  end"):format(
+  local held, switch, journey = output(e, "held"), input(e, "switch"), compile_sales.journey(e)
+  lines[#lines + 1] = ("  if %s == 0 or %s then\n    %s = 3\n    return\n  end"):format(
     output(e, "eligible"),
-    output(e, "held")
+    compile_sales.is_out(e),
+    held
   )
+  local stops = "  if %s == %d then\n    %s = 11\n    return\n  end"
   if mode == "collect" then
-    lines[#lines + 1] = ("  %s = 4"):format(output(e, "held"))
-  elseif mode == "score" then
-    lines[#lines + 1] = ("  journey() routes()\n  %s = 4"):format(output(e, "held"))
+    lines[#lines + 1] = ("  %s = 4"):format(held)
   else
-    lines[#lines + 1] = "  journey() routes() offers() limits()"
+    lines[#lines + 1] = stops:format(switch, 2, held)
+    lines[#lines + 1] = ("  %s\n  routes()"):format(journey)
+    lines[#lines + 1] = mode == "score" and ("  %s = 4"):format(held)
+      or stops:format(switch, 1, held) .. "\n  offers() limits()"
   end
   lines[#lines + 1] = "end"
 end
@@ -359,6 +366,7 @@ local function emit_variant(plan, lines, name, tracing)
   emit_eligible(e)
   emit_rest(e)
   compile_journey.emit(e)
+  compile_sales.emit(e)
   compile_route.emit(e)
   compile_action.emit_offers(e)
   compile_action.emit_limits(e)
@@ -483,6 +491,7 @@ local function artifact(plan)
     reads = lineage.reads(plan),
     tests = plan.tests,
     ages = plan.ages,
+    sales = policy.sales,
     events = plan.events,
     draws = plan.draws,
     memory = plan.memory,

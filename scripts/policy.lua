@@ -1,6 +1,7 @@
 --- The head of a policy: who answers for it, why it is so, what it must never do, and which models it reads.
 local declare = require "declare"
 local retrain = require "retrain"
+local sales = require "sales"
 local tree = require "tree"
 
 local KEYS = {
@@ -12,6 +13,7 @@ local KEYS = {
   calendar = "text",
   eligible = "condition",
   mode = "text",
+  sales = "table",
   retrain = "table",
 }
 local ROLES = { "fit", "engagement", "split" }
@@ -46,7 +48,8 @@ local function read_models(entry, given)
   return models
 end
 
---- policy "name" { owner, rationale, boundary, models = {fit, engagement} or {split}, team, calendar, eligible, mode, retrain }
+--- policy "name" { owner, rationale, boundary, models = {fit, engagement} or {split}, team, calendar, eligible, mode, sales,
+--- retrain }
 ---@param name string the policy's folder
 ---@class PolicyHead
 ---@field owner string who answers for it
@@ -57,6 +60,7 @@ end
 ---@field calendar? string the csv of opening hours (scripts/calendar.lua)
 ---@field eligible? Condition
 ---@field mode? string "act" (default), "score" or "collect"
+---@field sales? PolicySales events by which sales has its say, besides the reserved ones
 ---@field retrain? table[] when a model has aged: { model, why, and age, drift, auc_under or auc_falls }
 ---@return fun(body: PolicyHead)
 return declare.named("policy", KEYS, function(entry, fields)
@@ -71,6 +75,7 @@ return declare.named("policy", KEYS, function(entry, fields)
   entry.team, entry.calendar = fields.team, fields.calendar
   entry.eligible, entry.mode = fields.eligible, fields.mode or "act"
   entry.models = read_models(entry, fields.models)
+  entry.sales = sales.read(entry, fields.sales)
   entry.retrain = retrain.read(entry, fields.retrain, entry.models)
   if not MODES[entry.mode] then
     tree.problem(

@@ -36,6 +36,7 @@ local EXPECT_KEYS = {
   "held",
   "suppressed",
   "band",
+  "sales",
   "transitions",
   "min_combined",
   "max_combined",
@@ -234,6 +235,10 @@ local JUDGES = {
     end
   end,
   band = equals "band",
+  sales = function(wanted, got)
+    local said = table.concat(got.sales or {}, ", ")
+    if said ~= table.concat(wanted, ", ") then return ("sales says %s"):format(said == "" and "nothing" or said) end
+  end,
   transitions = function(wanted, got)
     local took = table.concat(got.transitions, ", ")
     if took ~= table.concat(wanted, ", ") then return ("transitions are %s"):format(took == "" and "none" or took) end
@@ -251,7 +256,7 @@ local function judge(expect, got, failures, where)
 end
 
 --- outcomes: one a step: {stage, owner ("none"), action, eligible, ineligible ("none"), held ("none"), band ("none"),
---- suppressed = {{action, why}…}, transitions = {"a -> b"} (of the whole entry), combined, fit, engagement, intent (points)}. Returns {{where,
+--- suppressed = {{action, why}…}, sales = {"owner_set"}, transitions = {"a -> b"} (of the whole entry), combined, fit, engagement, intent (points)}. Returns {{where,
 --- text}…}, empty when all is well.
 local function judge_case(case, steps, outcomes)
   local failures, last = {}, nil

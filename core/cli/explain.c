@@ -182,7 +182,7 @@ static void put_parts(const struct page *p) {
 }
 
 static void put_moves(const struct page *p) {
-  static const char *const kinds[] = {"transition", "route", NULL};
+  static const char *const kinds[] = {"sales", "transition", "route", NULL};
   struct grid t;
   struct bytes reason;
   grid_init(&t, "lll");

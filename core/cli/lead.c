@@ -62,6 +62,43 @@ static void timers_rows(struct grid *t, struct bytes lead) {
   }
 }
 
+// "chen, by hand since …, by uid 1000: asked for her"; whether it was accepted; who gave it back.
+static void put_word(struct buf *cell, struct bytes word) {
+  show_time(cell, field_int(word, "at", 0));
+  if (field_text(word, "by").n) buf_append_str(cell, ", by "), show_text(cell, field_text(word, "by"));
+  if (field_text(word, "why").n) buf_append_str(cell, ": "), show_text(cell, field_text(word, "why"));
+}
+
+static void sales_rows(struct grid *t, struct bytes lead) {
+  struct bytes given;
+  if (!field_is_nil(lead, "sales.disqualified")) {
+    grid_add_str(t, "disqualified");
+    put_word(grid_cell(t), field(lead, "sales.disqualified"));
+    grid_end(t);
+  }
+  for (struct each each = each_of(field(lead, "sales.rejected")); each_next(&each, &given);) {
+    grid_add_str(t, "given back");
+    show_time(grid_cell(t), field_int(given, "at", 0));
+    buf_append_str(grid_cell(t), ", by ");
+    show_text(grid_cell(t), field_text(given, "owner"));
+    grid_end(t);
+  }
+}
+
+static void owner_row(struct grid *t, struct bytes lead) {
+  grid_add_str(t, "owner");
+  show_value(grid_cell(t), field(lead, "owner"), NULL);
+  if (!field_is_nil(lead, "sales.owner_set")) {
+    buf_append_str(grid_cell(t), ", by hand since ");
+    put_word(grid_cell(t), field(lead, "sales.owner_set"));
+  }
+  if (!field_is_nil(lead, "sales.accepted")) {
+    buf_append_str(grid_cell(t), ", accepted ");
+    show_time(grid_cell(t), field_int(lead, "sales.accepted", 0));
+  }
+  grid_end(t);
+}
+
 static void decision_rows(struct grid *t, struct bytes decision) {
   if (!decision.n) return;
   scores_row(t, decision);
@@ -97,9 +134,8 @@ static void put_head(struct bytes answer, unsigned width, struct buf *out) {
   grid_end(&t);
   identities_rows(&t, field(answer, "identities"));
   stage_row(&t, lead);
-  grid_add_str(&t, "owner");
-  show_value(grid_cell(&t), field(lead, "owner"), NULL);
-  grid_end(&t);
+  owner_row(&t, lead);
+  sales_rows(&t, lead);
   decision_rows(&t, decision);
   timers_rows(&t, lead);
   grid_add_str(&t, "seen");

@@ -153,12 +153,27 @@ static void put_text(struct buf *out, const char *key, struct bytes decision) {
   mp_put_str(out, text.n ? text : BYTES_LIT("none"));
 }
 
+// What sales said, by the decision's reasons.
+static void put_sales(struct buf *out, struct bytes decision) {
+  struct bytes reason;
+  struct buf names = {0};
+  uint32_t count = 0;
+  for (struct each each = each_of(field(decision, "reasons")); each_next(&each, &reason);) {
+    if (!bytes_is(field_text(reason, "kind"), "sales")) continue;
+    mp_put_str(&names, field_text(reason, "name"));
+    count++;
+  }
+  mp_put_cstr(out, "sales"), mp_put_array(out, count);
+  buf_append_bytes(out, buf_bytes(&names));
+  buf_deinit(&names);
+}
+
 // `asked`: an expectation of scripts/cli/life.lua looks at it, and wants to say why.
 static void put_outcome(struct trial *t, struct actor *a, bool asked, int64_t at_ms) {
   struct bytes d = buf_bytes(&a->last);
   static const char *const texts[] = {"stage", "owner", "action", "ineligible", "held", "band"};
   static const char *const scores[] = {"combined", "fit", "engagement", "intent"};
-  mp_put_map(&t->outcomes, 13u + (asked ? 4 : 0));
+  mp_put_map(&t->outcomes, 14u + (asked ? 4 : 0));
   for (size_t i = 0; i < 6; i++) put_text(&t->outcomes, texts[i], d);
   for (size_t i = 0; i < 4; i++) {
     char path[32];
@@ -174,6 +189,7 @@ static void put_outcome(struct trial *t, struct actor *a, bool asked, int64_t at
     mp_put_raw(&t->outcomes, suppressed);
   else
     mp_put_array(&t->outcomes, 0);
+  put_sales(&t->outcomes, d);
   mp_put_cstr(&t->outcomes, "transitions");
   mp_put_array(&t->outcomes, a->taken_count);
   buf_append_bytes(&t->outcomes, buf_bytes(&a->taken));

@@ -21,6 +21,7 @@ struct row {
 
 struct ledger {
   struct row row[ANSWER_ROWS_MAX];
+  char said[2][POLICY_SAID_TEXT]; // texts of rows about sales
   uint32_t count;
   int64_t sum; // of the rows that make up the combined score
 };
@@ -118,6 +119,32 @@ static void add_score(struct ledger *ledger, const struct answer_facts *f) {
   struct row *cap = add_points(ledger, "cap", "combined", o->cap_milli);
   if (cap) cap->why = "kept within 0 and 100";
   add_points(ledger, "rounding", "thousandths", o->combined_milli - ledger->sum);
+}
+
+// "what, by whom: why", of what stands.
+static void put_said(struct ledger *ledger, int at, const char *what, const char *who, const char *why) {
+  snprintf(ledger->said[at], sizeof ledger->said[at], "%s%s%s%s%s%s", what, *who && *what ? ", " : "",
+           *who ? "by " : "", who, *why && (*who || *what) ? ": " : "", why);
+}
+
+// What sales said by this event, and what it said before and still holds.
+static void add_sales(struct ledger *ledger, const struct answer_facts *f) {
+  const struct policy_outcome *o = f->outcome;
+  struct policy_state *state = lead_policy_state((struct lead *)(uintptr_t)f->lead); // read only
+  const struct policy_sales *s = policy_sales(f->policy, state);
+  if (o->said) {
+    struct row *row = add(ledger, "sales", policy_said_name(o->said));
+    if (o->said_text[0]) row->why = o->said_text;
+  }
+  if (state->owner_is_manual && o->said != SAID_OWNER_SET) {
+    put_said(ledger, 0, policy_owner_name(f->policy, state), s->owner_who, s->owner_why);
+    add(ledger, "sales", policy_said_name(SAID_OWNER_SET))->why = ledger->said[0];
+  }
+  if (o->is_disqualified && o->said != SAID_DISQUALIFIED) {
+    put_said(ledger, 1, "", s->judged_who, s->judged_why);
+    struct row *row = add(ledger, "sales", policy_said_name(SAID_DISQUALIFIED));
+    if (ledger->said[1][0]) row->why = ledger->said[1];
+  }
 }
 
 static void add_events(struct ledger *ledger, const struct answer_facts *f) {
@@ -261,6 +288,16 @@ static void put_offers(const struct policy *policy, const struct policy_outcome 
   }
 }
 
+static const char *owner_of(const struct answer_facts *f) {
+  return policy_owner_name(f->policy, lead_policy_state((struct lead *)(uintptr_t)f->lead)); // read only
+}
+
+// Sales has the last word: whatever the policy finds besides.
+static const char *why_left_out(const struct answer_facts *f) {
+  if (f->outcome->is_disqualified) return policy_said_name(SAID_DISQUALIFIED);
+  return f->outcome->eligible ? NULL : name_of(f->policy, POLICY_ELIGIBILITY, f->outcome->ineligible);
+}
+
 // The head of the map: who, when, what was decided.
 static void put_verdict(const struct answer_facts *f, struct buf *out) {
   const struct policy_outcome *o = f->outcome;
@@ -286,11 +323,11 @@ static void put_verdict(const struct answer_facts *f, struct buf *out) {
   put_text_or_nil(out, "stage", name_of(f->policy, POLICY_STAGES, o->stage));
   put_text_or_nil(out, "stage_before", name_of(f->policy, POLICY_STAGES, o->stage_before));
   put_text_or_nil(out, "band", name_of(f->policy, POLICY_BANDS, o->band));
-  put_text_or_nil(out, "owner", name_of(f->policy, POLICY_OWNERS, o->owner));
+  put_text_or_nil(out, "owner", owner_of(f));
   put_offers(f->policy, o, out);
   mp_put_cstr(out, "eligible");
   mp_put_bool(out, o->eligible);
-  put_text_or_nil(out, "ineligible", o->eligible ? NULL : name_of(f->policy, POLICY_ELIGIBILITY, o->ineligible));
+  put_text_or_nil(out, "ineligible", why_left_out(f));
 }
 
 uint64_t answer_put(const struct answer_facts *facts, uint64_t inputs_hash, struct buf *out) {
@@ -298,6 +335,7 @@ uint64_t answer_put(const struct answer_facts *facts, uint64_t inputs_hash, stru
   ledger.count = 0;
   ledger.sum = 0;
   add_score(&ledger, facts);
+  add_sales(&ledger, facts);
   add_events(&ledger, facts);
 
   size_t start = out->n;

@@ -288,7 +288,7 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
                          .number = lead->number,
                          .account_age_ms = account_age(policy, lead, now_ms)};
   d->digest = lead_digest(lead);
-  d->effects = keep(e, bytes_of(lead->state, lead->policy_bytes));
+  d->effects = keep(e, lead_effects(lead));
   d->messages = keep(e, buf_bytes(&e->messages));
   d->shared = keep(e, shared);
   d->inputs = keep_inputs(e, policy, &outcome);
@@ -410,7 +410,7 @@ int engine_refold_fill(struct lead **lead, const struct policy *from, const stru
   int status = policy_state_check(policy, effects, err);
   if (status < 0) return status;
   if ((*lead)->release != release) *lead = lead_migrate(*lead, from, policy, release, (*lead)->now_ms);
-  memcpy((*lead)->state, effects.p, effects.n);
+  policy_state_take(lead_policy_state(*lead), (*lead)->policy_bytes, effects);
   return feature_slices_merge(policy_features(policy), lead_feature_state(*lead), slices, &filled, err);
 }
 
@@ -488,7 +488,7 @@ int engine_refold(struct lead **lead, const struct policy *from, const struct po
     policy_fold(policy, lead_feature_state(l), event, now_ms);
     if (event->user_id.n) l->flags |= LEAD_KNOWN;
   }
-  memcpy(l->state, effects.p, effects.n);
+  policy_state_take(lead_policy_state(l), l->policy_bytes, effects);
   l->number = number;
   return shared.n ? feature_account_load(policy_features(policy), lead_feature_state(l), shared, err) : 0;
 }
@@ -503,7 +503,7 @@ int engine_refold_merge(struct lead **lead, const struct policy *from, const str
   if (moved->release != release) moved = lead_migrate(moved, other_policy, policy, release, moved->now_ms);
   lead_merge(*lead, moved, policy);
   lead_free(moved);
-  memcpy((*lead)->state, effects.p, effects.n);
+  policy_state_take(lead_policy_state(*lead), (*lead)->policy_bytes, effects);
   (*lead)->number = number;
   return shared.n ? feature_account_load(policy_features(policy), lead_feature_state(*lead), shared, err) : 0;
 }
@@ -689,6 +689,45 @@ static void put_ages(const struct feature_set *set, const uint8_t *state, int64_
   }
 }
 
+static void put_time(const char *key, int64_t at_ms, struct buf *out) {
+  mp_put_cstr(out, key);
+  if (at_ms)
+    mp_put_int(out, at_ms);
+  else
+    mp_put_nil(out);
+}
+
+static void put_word(bool stands, const char *key, int64_t at_ms, const char *who, const char *why, struct buf *out) {
+  mp_put_cstr(out, key);
+  if (!stands) {
+    mp_put_nil(out);
+    return;
+  }
+  mp_put_map(out, 3);
+  mp_put_cstr(out, "at"), mp_put_int(out, at_ms);
+  mp_put_cstr(out, "by"), mp_put_cstr(out, who);
+  mp_put_cstr(out, "why"), mp_put_cstr(out, why);
+}
+
+// The pair "sales": what it said of the lead and still holds.
+static void put_sales(const struct policy *policy, const struct policy_state *state, struct buf *out) {
+  const struct policy_sales *s = policy_sales(policy, state);
+  uint32_t rejected = 0;
+  while (rejected < POLICY_REJECTS && s->rejected[rejected]) rejected++;
+  mp_put_cstr(out, "sales");
+  mp_put_map(out, 4);
+  put_word(state->owner_is_manual, "owner_set", s->owner_at_ms, s->owner_who, s->owner_why, out);
+  put_word(s->is_disqualified, "disqualified", s->judged_at_ms, s->judged_who, s->judged_why, out);
+  put_time("accepted", s->accepted_at_ms, out);
+  mp_put_cstr(out, "rejected");
+  mp_put_array(out, rejected);
+  for (uint32_t i = 0; i < rejected; i++) {
+    mp_put_map(out, 2);
+    mp_put_cstr(out, "owner"), mp_put_cstr(out, policy_entry(policy, POLICY_OWNERS, s->rejected[i] - 1u)->name);
+    mp_put_cstr(out, "at"), mp_put_int(out, s->rejected_at_ms[i]);
+  }
+}
+
 void engine_show(const struct policy *policy, const struct lead *lead, struct buf *out) {
   double values[FEATURES_MAX];
   struct bytes texts[FEATURES_MAX];
@@ -698,7 +737,7 @@ void engine_show(const struct policy *policy, const struct lead *lead, struct bu
   feature_read(set, lead_feature_state(l), lead->now_ms, values, texts);
   char id[LEAD_ID_TEXT];
   lead_id_format(lead->id, id);
-  mp_put_map(out, 12);
+  mp_put_map(out, 13);
   mp_put_cstr(out, "lead");
   mp_put_cstr(out, id);
   mp_put_cstr(out, "known");
@@ -714,10 +753,12 @@ void engine_show(const struct policy *policy, const struct lead *lead, struct bu
   mp_put_cstr(out, "stage_since");
   mp_put_int(out, state->stage_since_ms);
   mp_put_cstr(out, "owner");
-  if (state->owner < 0)
-    mp_put_nil(out);
+  const char *owner = policy_owner_name(policy, state);
+  if (owner)
+    mp_put_cstr(out, owner);
   else
-    mp_put_cstr(out, policy_entry(policy, POLICY_OWNERS, (size_t)state->owner)->name);
+    mp_put_nil(out);
+  put_sales(policy, state, out);
   mp_put_cstr(out, "timers");
   mp_put_array(out, state->timer_count);
   for (unsigned i = 0; i < state->timer_count; i++) {

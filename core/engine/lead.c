@@ -30,6 +30,10 @@ static struct lead *block_new(const struct policy *policy) {
   return lead;
 }
 
+struct bytes lead_effects(const struct lead *lead) {
+  return policy_state_effects((const struct policy_state *)(const void *)lead->state, lead->policy_bytes);
+}
+
 struct lead *lead_new(struct lead_id id, uint16_t workspace, const struct policy *policy, uint32_t release,
                       int64_t now_ms) {
   struct lead *lead = block_new(policy);
@@ -111,7 +115,8 @@ int lead_check(struct bytes block, struct error *err) {
                      LEAD_FORMAT);
   bool is_sealed = head.flags & LEAD_SEALED;
   if (head.policy_bytes > (1u << 20) || head.feature_bytes > (1u << 20) || lead_size(&head) != block.n ||
-      (is_sealed ? head.policy_bytes || head.feature_bytes : head.policy_bytes < sizeof(struct policy_state)))
+      (is_sealed ? head.policy_bytes || head.feature_bytes
+                 : head.policy_bytes < sizeof(struct policy_state) + sizeof(struct policy_sales)))
     return error_set(err, ITD_ECORRUPT, "a lead's record of %zu bytes says it holds %u + %u", block.n,
                      head.policy_bytes, head.feature_bytes);
   return 0;

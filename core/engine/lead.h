@@ -16,7 +16,7 @@ static inline unsigned lead_id_slot(struct lead_id id) { return id.b[0]; }
 static inline bool lead_id_eq(struct lead_id a, struct lead_id b) { return memcmp(a.b, b.b, 16) == 0; }
 uint64_t lead_id_hash(struct lead_id id); // for tables, hold-outs and weighted routes
 
-#define LEAD_FORMAT 2
+#define LEAD_FORMAT 3
 // One allocation: this head, then the policy state, then the feature state (both padded to 8 bytes). Little-endian.
 struct lead {
   struct lead_id id;
@@ -42,7 +42,8 @@ struct lead {
 
 static inline struct policy_state *lead_policy_state(struct lead *l) { return (struct policy_state *)(void *)l->state; }
 static inline uint8_t *lead_feature_state(struct lead *l) { return l->state + ((l->policy_bytes + 7u) & ~7u); }
-size_t lead_size(const struct lead *lead); // of the whole block
+size_t lead_size(const struct lead *lead);          // of the whole block
+struct bytes lead_effects(const struct lead *lead); // its policy state, as frames hold it; a view
 
 struct lead *lead_new(struct lead_id id, uint16_t workspace, const struct policy *policy, uint32_t release,
                       int64_t now_ms);

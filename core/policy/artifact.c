@@ -385,6 +385,42 @@ static const char *const *take_names(struct parse *p, struct bytes map, const ch
   return names;
 }
 
+// The names by which sales has its say whatever the policy is.
+static const char *const reserved[SAID_KINDS] = {
+    [SAID_OWNER_SET] = "crm.owner_set",          [SAID_OWNER_CLEARED] = "crm.owner_cleared",
+    [SAID_STAGE_SET] = "crm.stage_set",          [SAID_DISQUALIFIED] = "crm.lead_disqualified",
+    [SAID_REQUALIFIED] = "crm.lead_requalified", [SAID_REJECTED] = "crm.lead_rejected",
+    [SAID_ACCEPTED] = "crm.lead_accepted",
+};
+#define NOT_AGAIN_MS (30 * 86400000ll)
+
+static void add_said(struct parse *p, struct bytes event, enum policy_said said) {
+  struct artifact *a = p->a;
+  for (size_t i = 0; i < a->said_count && p->status == 0; i++)
+    if (bytes_eq(a->said[i].event, event))
+      fail(p, "sales: '%.*s' stands for two things", (int)event.n, (const char *)event.p);
+  a->said[a->said_count++] = (struct artifact_said){event, said};
+}
+
+static void parse_sales(struct parse *p) {
+  struct bytes sales = get_map(p, "sales", false), *names[SAID_KINDS];
+  size_t count[SAID_KINDS] = {0}, sum = SAID_KINDS;
+  for (int said = SAID_NOTHING + 1; said < SAID_KINDS; said++) {
+    names[said] =
+        get_list(p, sales, "sales", policy_said_name((enum policy_said)said), ARTIFACT_SAID_MAX, &count[said]);
+    sum += count[said];
+  }
+  p->a->not_again_ms =
+      get_whole(p, sales, "sales", "not_again_ms", NOT_AGAIN_MS, 0, (int64_t)AFTER_DAYS_MAX * 86400000);
+  p->a->said = take(p, sum, sizeof *p->a->said);
+  for (int said = SAID_NOTHING + 1; said < SAID_KINDS; said++)
+    add_said(p, bytes_str(reserved[said]), (enum policy_said)said);
+  for (int said = SAID_NOTHING + 1; said < SAID_KINDS; said++)
+    for (size_t i = 0; i < count[said] && p->status == 0; i++)
+      add_said(p, bytes_str(as_text(p, names[said][i], "sales", policy_said_name((enum policy_said)said))),
+               (enum policy_said)said);
+}
+
 static void parse_labels(struct parse *p) {
   size_t count;
   struct bytes *list = get_list(p, p->root, "", "labels", ARTIFACT_LABELS_MAX, &count);
@@ -489,7 +525,8 @@ static const char *const in_names[IN_SLOTS] = {
     [IN_MANUAL] = "manual", [IN_ACTED] = "acted",       [IN_IS_EVENT] = "is_event",
     [IN_TESTS] = "tests",   [IN_AGES] = "ages",         [IN_DRAWS] = "draws",
     [IN_EVENTS] = "events", [IN_FEATURES] = "features", [IN_ENGAGEMENT] = "engagement",
-    [IN_MODEL] = "model"};
+    [IN_MODEL] = "model",   [IN_SALES] = "sales",       [IN_SWITCH] = "switch",
+    [IN_BARRED] = "barred"};
 static const char *const out_names[OUT_SLOTS] = {[OUT_ELIGIBLE] = "eligible",
                                                  [OUT_INELIGIBLE] = "ineligible",
                                                  [OUT_STAGE] = "stage",
@@ -570,6 +607,7 @@ static void parse_layouts(struct parse *p) {
   in_size[IN_TESTS] = (uint32_t)a->test_count;
   in_size[IN_EVENTS] = (uint32_t)a->event_count;
   in_size[IN_DRAWS] = (uint32_t)a->draw_count;
+  in_size[IN_BARRED] = POLICY_REJECTS;
   out_size[OUT_STEPS] = POLICY_STEPS_MAX + 2;
   out_size[OUT_OFFERS] = out_size[OUT_OFFERS_HELD] = (uint32_t)a->count[POLICY_ACTIONS] - 1; // all but `otherwise`
   out_size[OUT_ADJUSTMENTS] = (uint32_t)a->count[POLICY_ADJUSTMENTS];
@@ -685,6 +723,7 @@ static void parse_all(struct parse *p) {
   parse_reads(p);
   parse_texts(p, "ages", FEATURES_MAX, &a->ages, &a->age_count);
   parse_texts(p, "events", ARTIFACT_RUN_MAX, &a->events, &a->event_count);
+  parse_sales(p);
   parse_draws(p);
   parse_memory(p);
   a->custom = (size_t)get_whole(p, p->root, "", "custom", 0, 0, ARTIFACT_NAMES_MAX);

@@ -52,6 +52,8 @@
 //   tests         [{feature (name), any = [text]} or {feature, known = true}]: text conditions, computed by the engine
 //                 before the call: 1 or 0; an unknown (empty) text gives 0
 //   ages          [feature]: whose age is asked for; the engine gives ms since the latest match, NaN: unknown (optional)
+//   sales         {owner_set = [names of events], owner_cleared, stage_set, disqualified, requalified, rejected, accepted, each
+//                 optional: those that say so besides the reserved ones (policy/artifact.c); not_again_ms}: optional
 //   events        [name]: names of `track` events that transitions wait for: 1 when this event is it
 //   draws         [{salt, by = "lead" | "event", hold_out (share, only where it is one)}]: numbers in [0,1) from a hash
 //   memory        [{name, initial}]: doubles kept per lead between decisions, carried over to a new version by name
@@ -61,7 +63,10 @@
 //
 // layout.input   now stage since timer (transition number + 1, 0 none) fit engagement (capped points in thousandths, 0
 //   without a model) owner (-1 none) manual (0/1) acted is_event (0/1), model (of a split model: its points in thousandths,
-//   not capped; else absent), and the first of each run: features tests ages (optional where there are none) events draws
+//   not capped; else absent), sales (enum sales_order of policy/parts.h: 0 free, 1 routes choose anew in the stage in which the
+//   lead stays, 2 the stage was set by hand: no transition, but its routes, 3 disqualified: only scores), switch (0 act, 1
+//   score: no action, 2 collect: no stage either), and the first of each run: features tests ages (optional where there are
+//   none) events draws barred (POLICY_REJECTS owners that no route may choose, those that are first; -1: none)
 // layout.output  eligible ineligible (index, -1) stage steps (count, then 8 transition numbers, then 1 when cut)
 //   combined (thousandths, after the cap) cap (thousandths that the cap added) band intent (thousandths) owner (-1
 //   none; unchanged: the one that came in) route (-1) action utility held (enum policy_held) explored (0/1) propensity
@@ -110,6 +115,7 @@ enum {
   ARTIFACT_NAMES_MAX = 4096,      // owners, routes, actions, gates, conditions, eligibility: each
   ARTIFACT_WAS_MAX = 256,
   ARTIFACT_LABELS_MAX = 16,
+  ARTIFACT_SAID_MAX = 64, // events of sales, of each kind
   ARTIFACT_RETRAINS_MAX = 64,
   ARTIFACT_READS_MAX = 1 << 16,
   ARTIFACT_RUN_MAX = 4096,        // tests, events, draws, memory: each
@@ -130,11 +136,14 @@ enum artifact_in {
   IN_ACTED,
   IN_IS_EVENT,
   IN_MODEL,
+  IN_SALES,
+  IN_SWITCH,
   IN_FEATURES,
   IN_TESTS,
   IN_AGES,
   IN_EVENTS,
   IN_DRAWS,
+  IN_BARRED,
   IN_SLOTS
 };
 enum artifact_out {
@@ -181,6 +190,10 @@ struct artifact_draw {
   bool is_lead;
   double hold_out; // the share of leads that it holds out; 0: it is for something else
 };
+struct artifact_said { // an event by which sales has its say
+  struct bytes event;
+  enum policy_said said;
+};
 struct artifact_timers { // transitions with a timer of one stage
   uint16_t count, transition[POLICY_TIMERS_MAX];
 };
@@ -212,6 +225,9 @@ struct artifact {
   size_t test_count;
   struct bytes *events;
   size_t event_count;
+  struct artifact_said *said; // reserved names first
+  size_t said_count;
+  int64_t not_again_ms; // whoever gave a lead back is not chosen again for so long
   struct artifact_draw *draws;
   size_t draw_count;
   const char **memory_name;

@@ -97,7 +97,7 @@ void policy_mix(const struct policy *policy, double *fit, double *engagement) {
 }
 
 static void fill_input(const struct policy *policy, const struct policy_input *input, const struct policy_state *state,
-                       const struct policy_outcome *outcome, double *in) {
+                       const struct policy_outcome *outcome, enum sales_order order, double *in) {
   const struct artifact *a = policy->artifact;
   const uint32_t *at = a->in;
   in[at[IN_NOW]] = (double)input->now_ms;
@@ -116,6 +116,9 @@ static void fill_input(const struct policy *policy, const struct policy_input *i
   fill_ages(policy, input->ages, in + at[IN_AGES]);
   fill_events(a, input->event, in + at[IN_EVENTS]);
   fill_draws(a, input, in + at[IN_DRAWS]);
+  in[at[IN_SALES]] = order;
+  in[at[IN_SWITCH]] = input->switched;
+  sales_barred(policy, state, input->now_ms, in + at[IN_BARRED]);
 }
 
 // ---- output ----
@@ -253,12 +256,17 @@ static void apply(const struct policy *policy, const struct policy_input *input,
                   const double *memory, struct policy_state *state) {
   state_drop_timer(state, input->timer_transition);
   if (o->step_count > 0) state_enter(policy, (uint16_t)o->stage, input->now_ms, state);
-  if (o->owner != state->owner) state->owner_is_manual = 0; // given by a rule
+  if (o->owner != state->owner) sales_drop_owner(policy, state); // given by a rule
   state->owner = (int16_t)o->owner;
   state->action = (int16_t)o->action;
   if (o->action > 0) state->acted_ms = input->now_ms;
   size_t n = policy->artifact->memory_count;
   if (n > 0) memcpy(state->memory, memory, n * sizeof *memory);
+}
+
+static bool is_other_owner(const struct policy *policy, const struct policy_state *a, const struct policy_state *b) {
+  return a->owner != b->owner ||
+         memcmp(policy_sales(policy, a)->owner_name, policy_sales(policy, b)->owner_name, POLICY_SALES_NAME) != 0;
 }
 
 int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct policy_state *state,
@@ -273,8 +281,9 @@ int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct
   o->fit_milli = capped(input->has_fit, input->fit.points, &o->cap_fit_milli);
   o->engagement_milli = capped(input->has_engagement, input->engagement.points, &o->cap_engagement_milli);
   o->model_milli = a->model[BUNDLE_SPLIT] ? pm_milli(input->whole.points) : 0;
-  o->stage_before = state->stage;
-  fill_input(policy, input, state, o, vm_in(vm->vm));
+  enum sales_order order = sales_hear(policy, input->event, input->now_ms, vm->state, o);
+  o->stage_before = vm->state->stage; // where the rules begin
+  fill_input(policy, input, vm->state, o, order, vm_in(vm->vm));
   for (size_t i = 0; i < a->shape.out_count; i++) out[i] = NAN; // what the call does not write is not believed
   if (a->memory_count > 0) memcpy(memory, state->memory, a->memory_count * sizeof *memory);
   vm_texts(vm->vm, input->texts, a->feature_count);
@@ -291,8 +300,10 @@ int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct
   check_memory(&r, memory);
   if (r.status == 0 && trace) read_trace(&r, trace->fired);
   if (r.status != 0) return r.status;
-  o->owner_changed = o->owner != state->owner;
+  o->stage_before = state->stage;
+  o->eligible = o->eligible && !o->is_disqualified;
   apply(policy, input, o, memory, vm->state);
+  o->owner_changed = is_other_owner(policy, state, vm->state);
   memcpy(state, vm->state, policy->state_size);
   *outcome = *o;
   return 0;
@@ -335,6 +346,7 @@ bool policy_outcome_same(const struct policy_outcome *a, const struct policy_out
               rows_same(a->evidence, a->evidence_count, b->evidence, b->evidence_count) &&
               rows_same(a->channel_cap, a->channel_cap_count, b->channel_cap, b->channel_cap_count) &&
               a->intent_milli == b->intent_milli;
-  return journey && scores && rows && offers_same(a, b) && a->route == b->route && a->owner == b->owner &&
+  bool said = a->said == b->said && strcmp(a->said_text, b->said_text) == 0 && a->is_disqualified == b->is_disqualified;
+  return journey && scores && rows && said && offers_same(a, b) && a->route == b->route && a->owner == b->owner &&
          a->owner_changed == b->owner_changed;
 }

@@ -13,7 +13,8 @@ static const char *const names[POLICY_HELD_COUNT] = {[POLICY_HELD_HOLD_OUT] = "h
                                                      [POLICY_HELD_AT_MOST] = "at_most",
                                                      [POLICY_HELD_PER_CHANNEL] = "per_channel",
                                                      [POLICY_HELD_QUIET] = "quiet",
-                                                     [POLICY_HELD_EXPLORED] = "explored"};
+                                                     [POLICY_HELD_EXPLORED] = "explored",
+                                                     [POLICY_HELD_SWITCH] = "switch"};
 
 const char *policy_held_name(enum policy_held held) { return held < POLICY_HELD_COUNT ? names[held] : NULL; }
 
@@ -38,12 +39,13 @@ static const char wrong_number[] = "no whole number that may stand there";
 
 // Whether it holds all of a lead's offers back, and not one by itself.
 static bool holds_all(enum policy_held held) { return held == POLICY_HELD_HOLD_OUT || held == POLICY_HELD_PER_LEAD; }
-static bool holds_one(enum policy_held held) { return held >= POLICY_HELD_CONSENT && held != POLICY_HELD_EXPLORED; }
+static bool holds_one(enum policy_held held) { return held >= POLICY_HELD_CONSENT && held < POLICY_HELD_EXPLORED; }
 
 static int read_taken(const struct reading *r, enum policy_held *held, struct policy_outcome *o) {
   double action = value(r, OUT_ACTION, 0), code = value(r, OUT_HELD, 0), explored = value(r, OUT_EXPLORED, 0);
   if (!is_whole(action, 0, (double)r->a->count[POLICY_ACTIONS] - 1)) return disbelieve(r, OUT_ACTION, 0, wrong_number);
-  if (!is_whole(code, 0, POLICY_HELD_EXPLORED - 1)) return disbelieve(r, OUT_HELD, 0, wrong_number);
+  if (!is_whole(code, 0, POLICY_HELD_COUNT - 1) || (int)code == POLICY_HELD_EXPLORED)
+    return disbelieve(r, OUT_HELD, 0, wrong_number);
   if (!is_whole(explored, 0, 1)) return disbelieve(r, OUT_EXPLORED, 0, wrong_number);
   o->action = (int)action;
   o->explored = explored > 0;

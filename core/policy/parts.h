@@ -40,6 +40,27 @@ void state_drop_timer(struct policy_state *state, int transition);
 int offers_read(const struct artifact *artifact, const double *out, struct policy_outcome *outcome,
                 struct error *err) ITD_MUST_USE;
 
+// sales.c: what sales said, behind the memory of a state.
+struct policy_sales *state_sales(const struct policy *policy, struct policy_state *state);
+// What rules may still decide, after an event's word: the chunk's input `sales`.
+enum sales_order {
+  SALES_FREE,  // everything
+  SALES_ROUTE, // routes choose anew, as if the stage was entered now, unless the journey moves
+  SALES_STAGE, // the stage was set by hand: no transition is tried, and its routes choose
+  SALES_OUT,   // the lead is disqualified: nothing
+};
+// Does to the state what an event (NULL: none) says, and fills the outcome's `said`, `said_text` and `is_disqualified`.
+enum sales_order sales_hear(const struct policy *policy, const struct event *event, int64_t now_ms,
+                            struct policy_state *state, struct policy_outcome *outcome);
+void sales_drop_owner(const struct policy *policy, struct policy_state *state); // and all that was said of one
+// Who gave the lead back and is not to get it again yet: POLICY_REJECTS owners, -1 where there is none.
+void sales_barred(const struct policy *policy, const struct policy_state *state, int64_t now_ms, double *in);
+// What is wrong with a block from elsewhere; NULL: nothing.
+const char *sales_check(const struct policy *policy, const struct policy_state *head, const struct policy_sales *sales);
+void sales_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to,
+                   struct policy_state *state); // the owner, too
+void sales_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other); // likewise
+
 // place.c: gives a problem of a signal set's declaration its line: where the file says `name = "NAME"` (the last one, of one
 // that is declared twice), and of a set's head where the key or text that the problem names stands. It stays 0 when that stands
 // nowhere (the name is put together), or more than once.

@@ -258,16 +258,41 @@ struct policy_state {
   struct policy_timer timer[POLICY_TIMERS_MAX]; // sorted by (due, transition's name); what is not in use is 0
   double memory[];                              // evidence strengths, action counters: the compiled policy's business
 };
+// What sales said of a lead, which outranks rules (docs/policy-guide.md#sales); all zero: nothing. It stands behind the
+// memory. Texts end with a 0 byte and have nothing behind it; what does not fit is cut at a character.
+#define POLICY_SALES_NAME 40 // bytes of a person who is not among the policy's
+#define POLICY_SALES_WHO  24
+#define POLICY_SALES_WHY  48
+#define POLICY_REJECTS    3 // people who gave the lead back: the latest
+struct policy_sales {
+  int64_t owner_at_ms;                    // of an owner by hand: since when
+  int64_t judged_at_ms;                   // disqualified or requalified; 0: never
+  int64_t accepted_at_ms;                 // the owner took the lead; 0: did not say so
+  int64_t rejected_at_ms[POLICY_REJECTS]; // falling
+  uint16_t rejected[POLICY_REJECTS];      // index in POLICY_OWNERS + 1; 0: none
+  uint8_t is_disqualified, pad;
+  char owner_name[POLICY_SALES_NAME]; // of an owner by hand whom the policy does not know: then `owner` is -1
+  char owner_who[POLICY_SALES_WHO], owner_why[POLICY_SALES_WHY];
+  char judged_who[POLICY_SALES_WHO], judged_why[POLICY_SALES_WHY];
+};
 size_t policy_state_size(const struct policy *policy);
+const struct policy_sales *policy_sales(const struct policy *policy, const struct policy_state *state);
+// The owner's name, whether a rule chose or somebody's hand; NULL: none.
+const char *policy_owner_name(const struct policy *policy, const struct policy_state *state);
+// A state as frames hold it: without what sales said, where that is nothing. `size` is policy_state_size. A view of it.
+struct bytes policy_state_effects(const struct policy_state *state, size_t size);
+// Puts effects that policy_state_check found sound into a state of `size` bytes.
+void policy_state_take(struct policy_state *state, size_t size, struct bytes effects);
 void policy_state_init(const struct policy *policy, int64_t now_ms, struct policy_state *state);
-// Whether bytes that were read from somewhere can be a state of this policy. ITD_ECORRUPT: what is out of range.
+// Whether bytes that were read from somewhere can be a state of this policy, or effects. ITD_ECORRUPT: what is out of range.
 int policy_state_check(const struct policy *policy, struct bytes state, struct error *err) ITD_MUST_USE;
 // Carries stage, owner, last action, timers and memory over by their names. A stage that is gone becomes the one that
 // journey.was says (of `to`; or, on the way back to a version before, of `from`). Where `from` knew that one already, the lead enters it now; else it is the same stage under a new name,
 // in which the lead has been since it was. One of which nothing is said becomes the start stage, entered now
 // (policy_check_stages refuses such a version). A timer keeps the time it was promised, and goes with its transition; a
 // transition of the lead's stage that had no timer before gets one, due as if it had always been there, but not before
-// now; one that goes by the clock is due when it next shows that time. One that has fired is not armed again.
+// now; one that goes by the clock is due when it next shows that time. One that has fired is not armed again. What sales
+// said stays; an owner by hand who is not among the people of `to` is kept as text, and becomes one of them where they are.
 void policy_state_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to,
                           int64_t now_ms, struct policy_state *state);
 // Whether each stage that leads of `was` can be in, and each that it says is gone, is a stage of `policy` or one that it says
@@ -276,18 +301,22 @@ size_t policy_check_stages(const struct policy *policy, const struct policy *was
                            struct policy_report *report);
 // Takes another lead's state of the same policy in (docs/features.md#merging). Stage: the one that is declared further
 // on, with the time it was entered and its timers; of the same stage the earlier entry, whose timers go on. Owner: a manual
-// one before one by rule, then `into`'s own. Memory and the last action are times of what happened: the later one, and of
+// one before one by rule, of two manual ones the later, then `into`'s own. Disqualified or not: what was said later. Who gave
+// either back: the latest of both. Memory and the last action are times of what happened: the later one, and of
 // the actions before it the latest of both.
 void policy_state_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other);
 
 // ---- one decision ----
 bool policy_asks_ages(const struct policy *policy); // some condition asks how fresh a feature is
+// What a workspace lets policies do with all leads (docs/operations.md#switch).
+enum policy_switch { SWITCH_ACT, SWITCH_SCORE, SWITCH_COLLECT };
 struct policy_input {
   int64_t now_ms;
   const double *values; // feature_read's, at now_ms
   const struct bytes *texts;
   const double *ages;           // feature_ages's, at now_ms; may be NULL where policy_asks_ages is false
   const struct event *event;    // NULL: a timer fired
+  enum policy_switch switched;  // what the workspace lets be done
   int timer_transition;         // the transition whose timer fired; -1: none
   uint64_t lead_hash;           // hash64 of the lead's id: hold-outs and weighted routes draw from it
   uint64_t event_hash;          // hash of (lead, running number): exploration draws from it
@@ -299,6 +328,20 @@ struct policy_input {
 #define POLICY_ROWS_MAX       64
 #define POLICY_CHANNELS_MAX   16
 #define POLICY_SUPPRESSED_MAX 16
+// What an event says for sales (docs/events.md#sales).
+enum policy_said {
+  SAID_NOTHING,
+  SAID_OWNER_SET,
+  SAID_OWNER_CLEARED,
+  SAID_STAGE_SET,
+  SAID_DISQUALIFIED,
+  SAID_REQUALIFIED,
+  SAID_REJECTED,
+  SAID_ACCEPTED,
+  SAID_KINDS
+};
+const char *policy_said_name(enum policy_said said); // "owner_set", as reasons and policies spell it
+#define POLICY_SAID_TEXT 160
 struct policy_row {
   uint16_t index; // in the table that the array belongs to
   int64_t milli;  // thousandths of a point
@@ -316,6 +359,7 @@ enum policy_held {
   POLICY_HELD_PER_CHANNEL, // enough was done on its channel
   POLICY_HELD_QUIET,       // its channel is quiet at this hour
   POLICY_HELD_EXPLORED,    // a draw chose another one
+  POLICY_HELD_SWITCH,      // as MODE, by the workspace's switch: what that takes beyond the policy's mode
   POLICY_HELD_COUNT
 };
 const char *policy_held_name(enum policy_held held); // "hold_out"; NULL: none
@@ -353,6 +397,9 @@ struct policy_outcome {
   // Offers that were open and would have gone before what was taken, the best first; and how many more than find room.
   int suppressed_count, suppressed_more;
   struct policy_suppressed suppressed[POLICY_SUPPRESSED_MAX];
+  bool is_disqualified;             // by sales: not eligible, whatever the policy thinks (`ineligible` may be -1)
+  enum policy_said said;            // what the event said for sales
+  char said_text[POLICY_SAID_TEXT]; // of what, by whom and why, or what was wrong with it: for people
 };
 // Whether two outcomes are the same, bit for bit (rows beyond the counts do not count).
 bool policy_outcome_same(const struct policy_outcome *a, const struct policy_outcome *b);

@@ -74,7 +74,7 @@ void state_enter(const struct policy *policy, uint16_t stage, int64_t entered_ms
 // ---- begin, check ----
 
 void policy_state_init(const struct policy *policy, int64_t now_ms, struct policy_state *state) {
-  memset(state, 0, sizeof *state);
+  memset(state, 0, policy->state_size);
   state->owner = state->action = -1;
   const struct artifact *a = policy->artifact;
   if (a->memory_count > 0) memcpy(state->memory, a->memory_initial, a->memory_count * sizeof *state->memory);
@@ -104,7 +104,8 @@ static int check_timers(const struct policy *policy, const struct policy_state *
 }
 
 int policy_state_check(const struct policy *policy, struct bytes bytes, struct error *err) {
-  if (bytes.n != policy->state_size) {
+  size_t least = policy->state_size - sizeof(struct policy_sales);
+  if (bytes.n != policy->state_size && bytes.n != least) {
     return error_set(err, ITD_ECORRUPT, "policy state: %zu bytes, %zu in this version", bytes.n, policy->state_size);
   }
   const struct artifact *a = policy->artifact;
@@ -119,7 +120,10 @@ int policy_state_check(const struct policy *policy, struct bytes bytes, struct e
     memcpy(&x, bytes.p + sizeof head + i * sizeof x, sizeof x);
     if (!isfinite(x)) return corrupt(err, "memory that is no finite number");
   }
-  return check_timers(policy, &head, err);
+  struct policy_sales sales = {0};
+  if (bytes.n > least) memcpy(&sales, bytes.p + least, sizeof sales);
+  const char *wrong = sales_check(policy, &head, &sales);
+  return wrong ? corrupt(err, wrong) : check_timers(policy, &head, err);
 }
 
 // ---- carry over ----
@@ -223,7 +227,7 @@ void policy_state_migrate(const struct policy *from, const struct policy_state *
   policy_state_init(to, now_ms, state);
   state->acted_ms = old->acted_ms;
   state->owner = carry(from, to, POLICY_OWNERS, old->owner);
-  state->owner_is_manual = state->owner >= 0 ? old->owner_is_manual : 0;
+  sales_migrate(from, old, to, state);
   state->action = carry(from, to, POLICY_ACTIONS, old->action);
   carry_memory(from->artifact, old, to->artifact, state);
   bool is_merged;
@@ -245,13 +249,6 @@ static void merge_journey(struct policy_state *into, const struct policy_state *
   into->stage_since_ms = other->stage_since_ms;
   into->timer_count = other->timer_count;
   memcpy(into->timer, other->timer, sizeof into->timer);
-}
-
-static void merge_owner(struct policy_state *into, const struct policy_state *other) {
-  bool is_better = other->owner >= 0 && (into->owner < 0 || (other->owner_is_manual && !into->owner_is_manual));
-  if (!is_better) return;
-  into->owner = other->owner;
-  into->owner_is_manual = other->owner_is_manual;
 }
 
 static bool is_action(const char *name) { return strncmp(name, "action ", 7) == 0; }
@@ -286,6 +283,6 @@ void policy_state_merge(const struct policy *policy, struct policy_state *into, 
   merge_actions(a, into, other);
   for (size_t i = 0; i < a->memory_count; i++)
     if (!is_action(a->memory_name[i]) && other->memory[i] > into->memory[i]) into->memory[i] = other->memory[i];
-  merge_owner(into, other);
+  sales_merge(policy, into, other);
   merge_journey(into, other);
 }

@@ -34,7 +34,7 @@ static int take_lock(struct datadir *d, struct error *err) {
   return 0;
 }
 
-// "intentd 3\npartitions 16\nsecret HEX\ncrc32c HEX\n": text, so that a person can see what it is; the sum is over the
+// "intentd 5\npartitions 16\nsecret HEX\ncrc32c HEX\n": text, so that a person can see what it is; the sum is over the
 // lines before it. After a reshard there is a line "since BEFORE SEQ CHAIN\n" before the sum.
 static void put_format(const struct datadir *d, struct buf *b) {
   char hex[2 * STORE_SECRET_SIZE + 1];

@@ -45,7 +45,7 @@ static void append(struct intake *in, struct lead *lead, const struct fill *fill
   intake_stamp(in, &frame);
   frame.event = buf_bytes(&in->clear);
   frame.secret = buf_bytes(&in->sealed);
-  frame.effects = bytes_of(lead->state, lead->policy_bytes);
+  frame.effects = lead_effects(lead);
   frame.now_ms = lead->now_ms;
   frame.number = lead->number;
   frame.digest = lead_digest(lead);

@@ -280,7 +280,7 @@ static void append_stopped(struct intake *in, struct lead *lead, struct frame *f
   frame->now_ms = lead->now_ms;
   frame->number = lead->number;
   frame->digest = lead_digest(lead);
-  frame->effects = bytes_of(lead->state, lead->policy_bytes);
+  frame->effects = lead_effects(lead);
   frame->previous = lead->place;
   frame->decision = buf_bytes(&in->error);
   intake_stamp(in, frame);

@@ -590,7 +590,7 @@ static void append_merge(struct intake *in, struct lead *lead, const struct mess
   frame.hash = d ? d->hash : 0;
   if (d) frame.shared = d->shared;
   if (d) intake_keep_inputs(in, lead->id, d, &frame);
-  frame.effects = bytes_of(lead->state, lead->policy_bytes);
+  frame.effects = lead_effects(lead);
   frame.decision = d ? d->answer : buf_bytes(&in->error);
   frame.previous = lead->place;
   lead->place = store_append(in->shard, &frame);

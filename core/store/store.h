@@ -15,7 +15,7 @@
 #include "store/outbox.h"
 #include "store/sealer.h"
 
-#define STORE_FORMAT 3
+#define STORE_FORMAT 5
 
 struct store_options {
   const char *dir;

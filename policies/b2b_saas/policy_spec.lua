@@ -177,6 +177,27 @@ return {
     },
     expect_each = { {}, { stage = "sql" }, { stage = "nurture" }, { stage = "nurture" } } },
 
+  { name = "an owner whom sales sets is kept, whatever the routes say, until sales lets go",
+    events = {
+      person(acme),
+      { after = "1h", event = "crm.owner_set", channel = "crm", properties = { owner = "sofia", why = "Knows them." } },
+      { after = "1h", event = "Demo Requested", channel = "web" },
+      { after = "1d", event = "crm.owner_cleared", channel = "crm" },
+    },
+    expect_each = { { owner = "none", sales = {} }, { owner = "sofia", sales = { "owner_set" } },
+      { stage = "sql", owner = "sofia", sales = { "owner_set" } }, { owner_in = { "chen", "dee" } } } },
+
+  { name = "whom sales gave up gets no call until sales says otherwise",
+    events = {
+      person(acme),
+      { after = "1h", event = "crm.lead_disqualified", channel = "crm", properties = { reason = "A student." } },
+      { after = "1h", event = "Demo Requested", channel = "web" },
+      { after = "1d", event = "crm.lead_requalified", channel = "crm" },
+    },
+    expect_each = { {}, { eligible = false, ineligible = "disqualified", held = "not_eligible" },
+      { stage = "engaged", owner = "none", action = "wait", sales = { "disqualified" }, min_combined = 35 },
+      { stage = "sql", eligible = true, owner_in = { "chen", "dee" }, action = "call" } } },
+
   { name = "one action in three days",
     events = {
       person(acme),

@@ -537,8 +537,8 @@ describe("a data directory", function()
 
   local NEWER, OLDER = "a newer intentd wrote it: upgrade this one", "an older intentd wrote it: use that one"
   local others = {
-    ["format 2"] = { OLDER, function(data) harness.edit(data .. "/format", "intentd 3", "intentd 2") end },
-    ["format 4"] = { NEWER, function(data) harness.edit(data .. "/format", "intentd 3", "intentd 4") end },
+    ["format 3"] = { OLDER, function(data) harness.edit(data .. "/format", "intentd 5", "intentd 3") end },
+    ["format 6"] = { NEWER, function(data) harness.edit(data .. "/format", "intentd 5", "intentd 6") end },
     journal = { NEWER, function(data) ahead(first_file(data, "journal", ".log")) end },
     vault = { NEWER, function(data) ahead(first_file(data, "vault", ".vault"), true) end },
     base = {

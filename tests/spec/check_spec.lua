@@ -918,3 +918,51 @@ describe("signal.fresh", function()
     end
   end)
 end)
+
+describe("what sales says", function()
+  local function texts(artifact)
+    local list = {}
+    for i, problem in ipairs(artifact.problems) do
+      list[i] = problem.text
+    end
+    return list
+  end
+  local function head(text) return { ['team = "people",'] = 'team = "people", sales = ' .. text .. "," } end
+  local function go(event)
+    return { ['go "won" { on = "crm.opportunity_won", why = "W." },'] = ('go "won" { on = %s, why = "W." },'):format(event) }
+  end
+
+  it("may go by other names, which the set must have", function()
+    assert.are.same({}, sample.lines(sample.build(head '{ disqualified = "Unsubscribed", not_again_for = "14d" }')))
+    local artifact = sample.build(head '{ disqualified = { "Unsubscribed", "crm.lead_disqualified" } }')
+    assert.are.same({ disqualified = { "Unsubscribed" } }, artifact.sales)
+    assert.are.same(
+      { "sales: rejected: no event 'Unsubscribe' in the signal set 'b2b'; did you mean 'Unsubscribed'?" },
+      texts(sample.build(head '{ rejected = "Unsubscribe" }'))
+    )
+  end)
+
+  it("is spelled in one way", function()
+    assert.are.same(
+      { "sales of policy 't': no key 'disqualify'; did you mean 'disqualified'?" },
+      texts(sample.build(head '{ disqualify = "Unsubscribed" }'))
+    )
+    assert.are.same(
+      { "sales: 'Unsubscribed' can't mean rejected and accepted" },
+      texts(sample.build(head '{ rejected = "Unsubscribed", accepted = "Unsubscribed" }'))
+    )
+    assert.are.same(
+      { "sales: 'crm.owner_set' can't mean owner_set and accepted" },
+      texts(sample.build(head '{ accepted = "crm.owner_set" }'))
+    )
+  end)
+
+  it("can be waited for, but for what lays the journey at rest", function()
+    assert.are.same({}, sample.lines(sample.build(go '"crm.lead_accepted"')))
+    assert.are.same({}, sample.lines(sample.build(go '{ "crm.lead_disqualified", "crm.opportunity_won" }')))
+    assert.are.same(
+      { "mql -> won never fires: 'crm.lead_disqualified' disqualifies the lead, and the journey of a disqualified lead rests" },
+      texts(sample.build(go '"crm.lead_disqualified"'))
+    )
+  end)
+end)

@@ -24,6 +24,9 @@ local function open(artifact, custom)
     vm.I[at.features + i - 1] = NAN
     vm.texts[i - 1] = ""
   end
+  for i = 0, 2 do
+    vm.I[at.barred + i] = -1
+  end
   vm.I[at.now], vm.I[at.owner], vm.I[at.is_event] = 1e12, -1, 1
   function vm.set(name, x)
     local feature = index_of(artifact, name)
@@ -339,6 +342,52 @@ describe("routes", function()
     vm.set("stage", 1)
     vm.call()
     assert.are.equal(0, vm.get "owner")
+  end)
+
+  it("pass by who gave the lead back, whatever share that had", function()
+    local artifact = sample.build()
+    local vm = open(artifact)
+    local barred = artifact.layout.input.barred
+    enter(vm)
+    vm.I[artifact.layout.input.tests + 1] = 1 -- region is emea
+    for draw, owner in pairs { [0] = 1, [0.2] = 1, [0.9999] = 1 } do
+      vm.I[draw_at(artifact, "team emea")], vm.I[barred] = draw, 0
+      vm.call()
+      assert.are.equal(owner, vm.get "owner")
+      assert.are.equal(0, vm.get "route")
+    end
+    vm.I[barred + 1] = 1 -- nobody of that team is left: the next rule
+    vm.call()
+    assert.are.equal(2, vm.get "owner")
+    assert.are.equal(1, vm.get "route")
+    vm.I[barred + 2] = 2
+    vm.call()
+    assert.are.equal(-1, vm.get "owner")
+    assert.are.equal(-1, vm.get "route")
+  end)
+
+  it("choose anew in the stage where sales left the lead, and leave a stage alone that sales set", function()
+    local vm = open(sample.build())
+    enter(vm)
+    vm.set("stage", 1)
+    vm.set("sales", 1)
+    vm.call()
+    assert.are.equal(2, vm.get "owner")
+    vm.set("stage", 0)
+    vm.set("sales", 2) -- is_known would move it on
+    vm.call()
+    assert.are.same({}, vm.steps())
+    assert.are.equal(0, vm.get "stage")
+  end)
+
+  it("choose nobody, and nothing moves, while the lead is disqualified", function()
+    local vm = open(sample.build())
+    enter(vm)
+    vm.set("sales", 3)
+    vm.call()
+    assert.are.same({}, vm.steps())
+    assert.are.equal(-1, vm.get "owner")
+    assert.are.equal(3, vm.get "held")
   end)
 end)
 

@@ -18,6 +18,7 @@ local HELD = {
   "per_channel",
   "quiet",
   "explored",
+  "switch",
 }
 
 -- A number in [0, 1) from a text: not the engine's hash, but as fair.
@@ -47,6 +48,68 @@ local function name_at(list, index) return index >= 0 and (list[index + 1].name 
 local methods = {}
 methods.__index = methods
 
+-- ---- what sales says, by the guide alone ----
+
+local SAYS = {
+  ["crm.owner_set"] = "owner_set",
+  ["crm.owner_cleared"] = "owner_cleared",
+  ["crm.stage_set"] = "stage_set",
+  ["crm.lead_disqualified"] = "disqualified",
+  ["crm.lead_requalified"] = "requalified",
+  ["crm.lead_rejected"] = "rejected",
+  ["crm.lead_accepted"] = "accepted",
+}
+
+local function position(list, name)
+  for i, entry in ipairs(list) do
+    if (entry.name or entry) == name then return i - 1 end
+  end
+end
+
+function methods:said_by(event)
+  if not event or event.type ~= "track" then return nil end
+  for kind, names in pairs(self.artifact.sales or {}) do
+    if type(names) == "table" and position(names, event.event) then return kind end
+  end
+  return SAYS[event.event]
+end
+
+-- Returns what rules may still decide (core/policy/parts.h), and what is said.
+function methods:hear(now, event)
+  local said, properties = self:said_by(event), event and event.properties or {}
+  local order = 0
+  if said == "owner_set" and properties.owner then
+    local person = position(self.artifact.owners, properties.owner)
+    self.owner, self.manual, self.stranger = person or -1, true, not person and properties.owner or nil
+  elseif said == "rejected" or said == "owner_cleared" then
+    if said == "rejected" and self.owner >= 0 then self.gave_back[self.owner] = now end
+    self.owner, self.manual, self.stranger, order = -1, false, nil, 1
+  elseif said == "disqualified" or said == "requalified" then
+    self.out = said == "disqualified"
+  elseif said == "stage_set" then
+    local stage = position(self.artifact.stages, properties.stage)
+    if stage and stage ~= self.stage then
+      self.stage, order = stage, 2
+      self:arm(now)
+    end
+  end
+  return self.out and 3 or order, said
+end
+
+-- The latest three who gave the lead back within the time.
+function methods:barred(now)
+  local people = {}
+  for owner, at in pairs(self.gave_back) do
+    people[#people + 1] = { owner = owner, at = at }
+  end
+  table.sort(people, function(a, b) return a.at > b.at end)
+  local list = {}
+  for i = 1, math.min(3, #people) do
+    if now - people[i].at < ((self.artifact.sales or {}).not_again_ms or 30 * 86400000) then list[#list + 1] = people[i].owner end
+  end
+  return list
+end
+
 --- options: {root, id, hold_out, traced}
 function lead.new(artifact, custom, options)
   local self = setmetatable({
@@ -58,6 +121,7 @@ function lead.new(artifact, custom, options)
     owner = -1,
     acted = 0,
     manual = false,
+    gave_back = {},
     values = {},
     texts = {},
     score = {},
@@ -85,7 +149,7 @@ local function duration(text)
   return tonumber(number) * UNITS[unit]
 end
 
-function methods:fill(now, event, timer)
+function methods:fill(now, event, timer, order)
   local at, I, artifact = self.vm.layout.input, self.vm.I, self.artifact
   self.values, self.texts = features.read(artifact.declarations, self.events, now)
   for _, declaration in ipairs(artifact.declarations) do
@@ -105,8 +169,14 @@ function methods:fill(now, event, timer)
     manual = self.manual and 1 or 0,
     acted = self.acted,
     is_event = event and 1 or 0,
+    sales = order,
+    switch = 0,
   } do
     I[at[name]] = x
+  end
+  local barred = self:barred(now)
+  for i = 0, 2 do
+    I[at.barred + i] = barred[i + 1] or -1
   end
   for _, role in ipairs { "fit", "engagement" } do
     I[at[role]] = self.score[role] and self.score[role](self.values, self.texts) or 0
@@ -182,15 +252,26 @@ function methods:decide(now, event, timer)
     end
     table.insert(self.events, at, event)
   end
-  self:fill(now, event, timer)
+  local order, said = self:hear(now, event)
+  self:fill(now, event, timer, order)
   self.vm.call(self.options.traced)
   local outcome = self:outcome()
+  if self.out then
+    outcome.eligible, outcome.ineligible = false, "disqualified"
+  end
   local at, O = self.vm.layout.output, self.vm.O
   if O[at.steps] > 0 then
     self.stage = O[at.stage]
     self:arm(now)
   end
+  if O[at.owner] ~= self.owner then
+    self.manual, self.stranger = false, nil
+  end
   self.owner = O[at.owner]
+  outcome.owner = self.stranger or outcome.owner
+  outcome.sales = { said }
+  if self.manual and said ~= "owner_set" then outcome.sales[#outcome.sales + 1] = "owner_set" end
+  if self.out and said ~= "disqualified" then outcome.sales[#outcome.sales + 1] = "disqualified" end
   if O[at.action] > 0 then self.acted = now end
   return outcome
 end

@@ -42,13 +42,14 @@ static const char sample_json[] =
     " \"memory\": [{\"name\": \"m1\", \"initial\": 0.5}, {\"name\": \"m2\"}], \"custom\": 0,"
     " \"layout\": {\"input\": {\"now\": 0, \"stage\": 1, \"since\": 2, \"timer\": 3, \"fit\": 4, \"engagement\": 5, "
     "\"owner\": 6,"
-    "   \"manual\": 7, \"acted\": 8, \"is_event\": 9, \"features\": 10, \"tests\": 12, \"events\": 14, \"draws\": 15},"
+    "   \"manual\": 7, \"acted\": 8, \"is_event\": 9, \"features\": 10, \"tests\": 12, \"events\": 14, \"draws\": 15, "
+    "\"sales\": 17, \"switch\": 18, \"barred\": 19},"
     "  \"output\": {\"eligible\": 0, \"ineligible\": 1, \"stage\": 2, \"steps\": 3, \"combined\": 13, \"cap\": 14, "
     "\"band\": 15,"
     "   \"intent\": 16, \"owner\": 17, \"route\": 18, \"action\": 19, \"utility\": 20, \"held\": 21, \"explored\": 22, "
     "\"propensity\": 23, \"offers\": 24, \"offers_held\": 25, \"adjustments\": 26,"
     "   \"evidence\": 27, \"channel_caps\": 29, \"conditions\": 31},"
-    "  \"input_count\": 17, \"output_count\": 36}, \"source\": \"return\"}";
+    "  \"input_count\": 22, \"output_count\": 36}, \"source\": \"return\"}";
 
 // `text` with the first `from` replaced, malloc'd. A `from` that is not there is a mistake of the test.
 static inline char *with(const char *text, const char *from, const char *to) {

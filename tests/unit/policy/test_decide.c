@@ -58,7 +58,7 @@ static struct policy_outcome decide(const struct policy_input *input) {
 
 // ---- the input as the chunk sees it ----
 
-static double seen[17];
+static double seen[22];
 static void look(struct vm *v) {
   memcpy(seen, v->in, sizeof seen);
   for (size_t i = 0; i < v->shape.out_count; i++) assert_true(v->out[i] != v->out[i]);

@@ -55,7 +55,8 @@ static void assert_state(const struct policy *policy, const struct policy_state 
 static void a_new_state_is_at_the_start(void **unused) {
   (void)unused;
   struct policy *policy = load(sample_json);
-  assert_int_equal(policy_state_size(policy), sizeof(struct policy_state) + 2 * sizeof(double));
+  assert_int_equal(policy_state_size(policy),
+                   sizeof(struct policy_state) + 2 * sizeof(double) + sizeof(struct policy_sales));
   struct policy_state *state = new_state(policy, 1234);
   assert_state(policy, state);
   assert_true(state->stage == 0 && state->owner == -1 && state->action == -1 && state->acted_ms == 0 &&
@@ -122,6 +123,11 @@ static void carrying_over_to_oneself_changes_nothing(void **unused) {
     if (roll(2)) state_drop_timer(state, (int)roll(4));
     state->owner = (int16_t)roll(3) - 1;
     state->owner_is_manual = state->owner >= 0 && roll(2);
+    struct policy_sales *said = state_sales(policy, state);
+    if (state->owner < 0 && roll(2)) state->owner_is_manual = 1, memcpy(said->owner_name, "eve", 3);
+    if (state->owner_is_manual) said->owner_at_ms = (int64_t)roll(5000), memcpy(said->owner_why, "because", 7);
+    said->is_disqualified = roll(2) != 0, said->judged_at_ms = (int64_t)roll(5000);
+    if (roll(2)) said->rejected[0] = 2, said->rejected_at_ms[0] = 77, said->rejected[1] = (uint16_t)roll(2);
     state->action = (int16_t)roll(3) - 1;
     state->acted_ms = (int64_t)roll(5000);
     state->memory[0] = (double)roll(100) / 7;
@@ -185,7 +191,7 @@ static void what_is_gone_leaves_no_trace(void **unused) {
   struct policy *to = load(c);
   struct policy_state *old = new_state(from, 1000), *now = new_state(to, 0);
   state_enter(from, 1, 2000, old);
-  old->owner = 1, old->owner_is_manual = 1;
+  old->owner = 1; // chosen by a rule
   policy_state_migrate(from, old, to, 9000, now);
   assert_state(to, now);
   assert_int_equal(now->stage, 0);
@@ -194,6 +200,23 @@ static void what_is_gone_leaves_no_trace(void **unused) {
   assert_int_equal(now->owner_is_manual, 0);
   assert_int_equal(now->timer_count, 1);
   assert_int_equal(now->timer[0].due_ms, 9070);
+  // Whom somebody chose by hand stays, by name, and is one of the people again where they know the name.
+  old->owner_is_manual = 1;
+  struct policy_sales *said = state_sales(from, old);
+  said->owner_at_ms = 1500, said->rejected[0] = 2, said->rejected_at_ms[0] = 900, said->rejected[1] = 1;
+  said->is_disqualified = 1, said->judged_at_ms = 1600;
+  memcpy(said->judged_why, "no budget", 9);
+  policy_state_migrate(from, old, to, 9000, now);
+  assert_state(to, now);
+  assert_true(now->owner == -1 && now->owner_is_manual == 1);
+  assert_string_equal(policy_owner_name(to, now), "bob");
+  const struct policy_sales *carried = policy_sales(to, now);
+  assert_true(carried->rejected[0] == 1 && carried->rejected[1] == 0 && carried->owner_at_ms == 1500);
+  assert_true(carried->is_disqualified && carried->judged_at_ms == 1600);
+  assert_string_equal(carried->judged_why, "no budget");
+  policy_state_migrate(to, now, from, 9000, old);
+  assert_state(from, old);
+  assert_true(old->owner == 1 && old->owner_is_manual == 1 && state_sales(from, old)->owner_name[0] == 0);
   free(a), free(b), free(c), free(old), free(now);
   policy_release(from), policy_release(to);
 }
@@ -366,6 +389,16 @@ static void states_from_elsewhere_are_judged(void **unused) {
   BAD(s->timer[1] = s->timer[0]);
   BAD(s->memory[0] = NAN);
   BAD(s->memory[1] = INFINITY);
+  struct policy_sales *said = state_sales(policy, s);
+  BAD(said->is_disqualified = 2);
+  BAD(said->pad = 1);
+  BAD(said->owner_name[0] = 'x'); // nobody set one
+  BAD(s->owner_is_manual = 1);    // by hand, and nobody
+  BAD(said->rejected[1] = 3);
+  BAD(memset(said->judged_why, 'x', sizeof said->judged_why));
+  BAD(said->owner_why[3] = 'x');
+  BAD(said->judged_who[0] = (char)0xff);
+  assert_int_equal(policy_state_check(policy, bytes_of(good, size - sizeof *said), NULL), 0);
   uint8_t *odd = xmalloc(size + 1); // at an odd address
   memcpy(odd + 1, good, size);
   assert_int_equal(policy_state_check(policy, bytes_of(odd + 1, size), NULL), 0);

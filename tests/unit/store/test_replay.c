@@ -36,7 +36,7 @@ static void forge(struct world *w, enum forgery forgery) {
   frame.now_ms = lead->now_ms;
   frame.previous = lead->place;
   frame.message = (struct hash128){0};
-  frame.effects = bytes_of(lead->state, lead->policy_bytes);
+  frame.effects = lead_effects(lead);
   assert_int_equal(engine_refold(&lead, w->policy, intake_release(w->intake[index])->policy, lead->release, &event,
                                  frame.now_ms, frame.number, frame.effects, frame.shared, &err),
                    0);
