@@ -256,8 +256,8 @@ local function judge(expect, got, failures, where)
 end
 
 --- outcomes: one a step: {stage, owner ("none"), action, eligible, ineligible ("none"), held ("none"), band ("none"),
---- suppressed = {{action, why}…}, sales = {"owner_set"}, transitions = {"a -> b"} (of the whole entry), combined, fit, engagement, intent (points)}. Returns {{where,
---- text}…}, empty when all is well.
+--- suppressed = {{action, why}…}, sales = {"owner_set"}, transitions = {"a -> b"} (of the whole entry), combined, fit,
+--- engagement, intent (points)}. Returns {{where, text}…}, empty when all is well.
 local function judge_case(case, steps, outcomes)
   local failures, last = {}, nil
   for i, step in ipairs(steps) do
