@@ -8,8 +8,8 @@
 #include "cli/progress.h"
 #include "cli/show.h"
 #include "store/backfill.h"
+#include "store/in_force.h"
 #include "store/select.h"
-#include "store/versions.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,24 +190,6 @@ static void draw(void *context, uint64_t done, uint64_t total) {
   progress_show(&o->bar, done, total, INT64_MIN);
 }
 
-static int take_release(void *context, const struct frame *f, uint64_t place, struct error *err) {
-  (void)place, (void)err;
-  uint32_t *number = context;
-  *number = f->policy;
-  return 0;
-}
-
-// The version that is in force, or was when the directory was left.
-static int in_force(const char *dir, struct versions *versions, struct policy **policy, struct error *err) {
-  struct select_filter releases = SELECT_ALL;
-  uint32_t number = 0;
-  releases.kinds = 1u << FRAME_RELEASE;
-  int status = journal_select(dir, &releases, take_release, &number, NULL, NULL, err);
-  if (status == 0 && !(*policy = versions_get(versions, number)))
-    status = error_set(err, ITD_ENOTFOUND, "no policy that loads was ever in force in %s", dir);
-  return status;
-}
-
 static int choose(const struct args *args, const struct feature_set *set, struct feature_mask *only,
                   struct error *err) {
   const char *names[FEATURES_MAX];
@@ -267,7 +249,7 @@ static int look(const struct args *args) {
   struct owing o = {0};
   struct backfill_stats stats = {0};
   int status = versions_open(feature_data(args), &versions, &err);
-  if (status == 0) status = in_force(feature_data(args), versions, &policy, &err);
+  if (status == 0) status = in_force_policy(feature_data(args), versions, &policy, &err);
   if (status == 0) o.set = policy_features(policy);
   if (status == 0) status = choose(args, o.set, &only, &err);
   if (status == 0) {

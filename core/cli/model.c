@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "base/suggest.h"
 #include "cli/folder.h"
-#include "store/versions.h"
+#include "store/in_force.h"
 
 #include <unistd.h>
 
@@ -29,10 +29,12 @@ int model_exit_of(int status) {
 
 // ---- as files ----
 
-static void take_newest(void *context, uint32_t number, const struct policy *policy) {
-  (void)number;
+// The one in force; until that comes (it may not read any more, or the journal has no release) the newest.
+static void take_in_force(void *context, uint32_t number, const struct policy *policy) {
   struct model_search *search = context;
+  if (search->policy && search->policy_number == search->in_force) return;
   if (search->policy) policy_release(search->policy);
+  search->policy_number = number;
   search->policy = (struct policy *)(uintptr_t)policy;
   policy_retain(search->policy);
 }
@@ -55,7 +57,8 @@ int model_search_open(const struct args *args, struct model_search *f) {
   int status = data ? model_history_read(data, &f->history, &err) : 0;
   if (status == 0 && data) f->places.history = &f->history;
   if (status == 0 && policy) status = load_policy(args, policy, &f->policy, &err);
-  if (status == 0 && data && !policy) status = versions_walk(data, take_newest, f, &err);
+  if (status == 0 && data && !policy) status = in_force_number(data, &f->in_force, &err);
+  if (status == 0 && data && !policy) status = versions_walk(data, take_in_force, f, &err);
   f->places.policy = f->policy;
   if (status == 0) return 0;
   model_search_close(f);
@@ -81,7 +84,11 @@ static int run(const struct args *args) {
     if (strcmp(word, words[i].word) != 0) continue;
     buf_deinit(&all);
     if (given >= words[i].least && given <= words[i].most) return words[i].run(args);
-    error_set(&err, ITD_EINVAL, "%s takes %u to %u names, not %u", word, words[i].least, words[i].most, given);
+    if (words[i].least == words[i].most)
+      error_set(&err, ITD_EINVAL, "%s takes %u name%s, not %u", word, words[i].least, words[i].least == 1 ? "" : "s",
+                given);
+    else
+      error_set(&err, ITD_EINVAL, "%s takes %u to %u names, not %u", word, words[i].least, words[i].most, given);
     return command_fail(args, COMMAND_USAGE, &err);
   }
   const char *near = suggest(bytes_str(word), names, WORDS);

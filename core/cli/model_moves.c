@@ -169,20 +169,29 @@ static void put_quantiles(const struct comparing *c, struct buf *out) {
   free(value);
 }
 
-// Sorts the rows.
+static bool has_lead(const struct moved *const *rows, size_t count, struct lead_id lead) {
+  for (size_t i = 0; i < count; i++)
+    if (lead_id_eq(rows[i]->lead, lead)) return true;
+  return false;
+}
+
+// Of each lead the largest: its next decision moved as far, mostly. Sorts the rows.
 static void put_largest(struct comparing *c, struct buf *out) {
-  qsort(c->row, c->count, sizeof *c->row, by_change);
+  const struct moved *largest[LARGEST];
   size_t shown = 0;
-  while (shown < LARGEST && shown < c->count && change(&c->row[shown]) != 0) shown++;
+  qsort(c->row, c->count, sizeof *c->row, by_change);
+  for (size_t i = 0; i < c->count && shown < LARGEST && change(&c->row[i]) != 0; i++)
+    if (!has_lead(largest, shown, c->row[i].lead)) largest[shown++] = &c->row[i];
   mp_put_array(out, (uint32_t)shown);
   for (size_t i = 0; i < shown; i++) {
+    const struct moved *row = largest[i];
     char lead[LEAD_ID_TEXT], decision[LEAD_ID_TEXT + 12];
-    lead_id_format(c->row[i].lead, lead);
-    snprintf(decision, sizeof decision, "%s-%u", lead, c->row[i].number);
+    lead_id_format(row->lead, lead);
+    snprintf(decision, sizeof decision, "%s-%u", lead, row->number);
     mp_put_map(out, 3);
     mp_put_cstr(out, "decision_id"), mp_put_cstr(out, decision);
-    mp_put_cstr(out, "a"), mp_put_float(out, c->row[i].points[0]);
-    mp_put_cstr(out, "b"), mp_put_float(out, c->row[i].points[1]);
+    mp_put_cstr(out, "a"), mp_put_float(out, row->points[0]);
+    mp_put_cstr(out, "b"), mp_put_float(out, row->points[1]);
   }
 }
 
@@ -220,7 +229,7 @@ static void show_largest(struct bytes list, struct buf *out) {
   struct grid t;
   struct bytes row;
   grid_init(&t, "lrr");
-  grid_add_str(&t, "the largest changes"), grid_add_str(&t, "a"), grid_add_str(&t, "b");
+  grid_add_str(&t, "the largest changes, a lead each"), grid_add_str(&t, "a"), grid_add_str(&t, "b");
   for (struct each each = each_of(list); each_next(&each, &row);) {
     show_text(grid_cell(&t), field_text(row, "decision_id")), grid_end(&t);
     for (int k = 0; k < 2; k++) buf_printf(grid_cell(&t), "%.3f", field_number(row, k ? "b" : "a", 0)), grid_end(&t);

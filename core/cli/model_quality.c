@@ -94,9 +94,25 @@ static void put_tenths(struct buf *out, const struct track *t, size_t series) {
   free(rows.row);
 }
 
-static void put_series(const struct args *args, struct buf *out, const struct track *t, size_t series, enum by by) {
+// The score that the model itself gives, and that its training was judged by: fit or engagement, and of a split model (which
+// alone gives both) the combined one.
+static bool is_own(const struct model_track *t, const struct track_series *s) {
+  bool gives[SCORES] = {false};
+  for (size_t i = 0; i < t->order_count; i++) {
+    const struct track_series *other = track_at(t->track, t->order[i]);
+    if (strcmp(other->model.name, s->model.name) == 0 && strcmp(other->model.version, s->model.version) == 0)
+      gives[other->score] = true;
+  }
+  bool is_split = gives[SCORE_FIT] && gives[SCORE_ENGAGEMENT];
+  return (s->score == SCORE_COMBINED) == is_split;
+}
+
+static void put_series(const struct args *args, struct buf *out, const struct model_track *of, size_t series,
+                       enum by by) {
+  const struct track *t = of->track;
   const struct track_series *s = track_at(t, series);
-  mp_put_map(out, 12);
+  mp_put_map(out, 13);
+  mp_put_cstr(out, "own"), mp_put_bool(out, is_own(of, s));
   mp_put_cstr(out, "model"), mp_put_cstr(out, s->model.name);
   mp_put_cstr(out, "version"), mp_put_cstr(out, s->model.version);
   mp_put_cstr(out, "score"), mp_put_cstr(out, score_names[s->score]);
@@ -118,7 +134,7 @@ static void put_all(const struct args *args, struct buf *out, const struct model
   mp_put_cstr(out, "left_out"), mp_put_uint(out, track_left_out(t->track));
   mp_put_cstr(out, "has_hold_out"), mp_put_bool(out, t->stats.has_hold_out);
   mp_put_cstr(out, "series"), mp_put_array(out, (uint32_t)t->order_count);
-  for (size_t i = 0; i < t->order_count; i++) put_series(args, out, t->track, t->order[i], by);
+  for (size_t i = 0; i < t->order_count; i++) put_series(args, out, t, t->order[i], by);
 }
 
 // ---- for people ----
@@ -215,13 +231,13 @@ static void show_tenths(struct bytes s, struct buf *out) {
 }
 
 static void show_series(struct bytes s, bool has_hold_out, struct buf *out) {
-  bool is_own = !bytes_is(field_text(s, "score"), "combined");
+  bool is_own = field_is(s, "own"), is_combined = bytes_is(field_text(s, "score"), "combined");
   show_text(out, field_text(s, "model"));
   buf_append_u8(out, '@');
   show_text(out, field_text(s, "version"));
-  buf_append_str(out, is_own ? ": its score " : ": the score ");
+  buf_append_str(out, is_own ? ": its score " : is_combined ? ": the score " : ": of its score the part ");
   show_text(out, field_text(s, "score"));
-  buf_append_str(out, is_own ? " and whether " : " that it has a part in, and whether ");
+  buf_append_str(out, is_own || !is_combined ? " and whether " : " that it has a part in, and whether ");
   show_text(out, field_text(s, "event"));
   buf_append_str(out, " came within ");
   show_span(out, field_int(s, "within_ms", 0));

@@ -7,7 +7,7 @@
 #include "cli/progress.h"
 #include "policy/registry.h"
 #include "store/datadir.h"
-#include "store/versions.h"
+#include "store/in_force.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,11 +105,10 @@ int model_track_begin(const struct args *args, struct model_track *t, struct err
   explicit_bzero(&read, sizeof read);
   if (rc == 0) rc = versions_open(dir, &t->versions, err);
   if (rc) return rc;
-  size_t count = versions_count(t->versions);
-  t->policy = count ? versions_get(t->versions, versions_number(t->versions, count - 1)) : NULL;
-  if (!t->policy)
-    return error_set(err, count ? ITD_ECORRUPT : ITD_ENOTFOUND, "%s: no policy version in it can be read", dir);
-  return take_labels(args, t, err);
+  struct policy *policy = NULL;
+  rc = in_force_policy(dir, t->versions, &policy, err);
+  t->policy = policy;
+  return rc ? rc : take_labels(args, t, err);
 }
 
 int model_track_open(const struct args *args, struct model_track *t, struct error *err) {

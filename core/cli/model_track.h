@@ -7,7 +7,7 @@
 struct versions;
 struct model_track {
   struct versions *versions;   // of the directory
-  const struct policy *policy; // the newest
+  const struct policy *policy; // the one in force
   struct policy_label label[OUTCOME_LABELS_MAX];
   size_t label_count;
   struct track *track;

@@ -163,7 +163,10 @@ int versions_walk(const char *dir, void (*visit)(void *context, uint32_t number,
                   void *context, struct error *err) {
   char path[PATH_MAX];
   snprintf(path, sizeof path, "%s/versions", dir);
-  if (access(path, F_OK) != 0) return error_set(err, ITD_ENOTFOUND, "%s: there is no such folder", path);
+  if (access(path, F_OK) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return error_set(err, ITD_ENOTFOUND, "%s: there is no such folder", path);
+    return error_set(err, ITD_EIO, "%s: %s", path, strerror(errno));
+  }
   struct versions v = {.dir = path};
   int rc = read_numbers(&v, err);
   for (size_t i = 0; rc == 0 && i < v.count; i++) {

@@ -163,6 +163,9 @@ describe("late labels (SEED=" .. SEED .. ")", function()
     local text, warned = intent("model", "quality", "b2b_fit@1", "--data", daemon.data, "--label", "Demo Reqested", "--horizon", "5d")
     assert.is_truthy(warned:find('no event "Demo Reqested" is in the journal', 1, true), warned)
     assert.is_truthy(text:find("b2b_fit@1: its score fit and whether Demo Reqested came within 5d", 1, true), text)
+    for _, s in ipairs(json.decode((intent("model", "quality", "--data", daemon.data, "--json"))).series) do
+      assert.equal(s.score ~= "combined", s.own) -- of two models each gives a score of its own
+    end
     local weekly = quality(daemon.data, "--by", "week")
     assert.is_true(#weekly["b2b_fit fit docs_3d"].periods > 5)
     assert.equal(2, select(3, intent("model", "quality", "--data", daemon.data, "--by", "day")))

@@ -95,6 +95,45 @@ describe("the folder of models", function()
   end)
 end)
 
+describe("a directory's models, by its files", function()
+  after_each(harness.finish)
+
+  it("are held against the policy in force, which need not be the newest", function()
+    local policies = harness.policies()
+    local daemon = harness.start { policies = policies, watch = "no" }
+    local first = harness.read(policies .. "/b2b_saas/policy.lua")
+    local features = policies .. "/signals/b2b/features/web.lua"
+    local declared = harness.read(features)
+    local function reload() daemon:admin():must("policy.reload", {}) end
+    local function definition()
+      local pipe = io.popen(("'%s/intent' feature list --policy '%s/b2b_saas'"):format(harness.bin, policies))
+      local hash = pipe:read("*a"):match "page_views_7d .-(%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x) "
+      pipe:close()
+      return hash
+    end
+    local hash = definition()
+    -- The second version of the policy has a set in which page_views_7d means something else.
+    harness.edit(features, 'on = { { type = "page" } }, window = "7d"', 'on = { { type = "page" } }, window = "9d"')
+    harness.edit(policies .. "/signals/b2b/signals.lua", "version = 4,", "version = 5,")
+    harness.edit(policies .. "/b2b_saas/policy.lua", "b2b@4", "b2b@5")
+    reload()
+    assert.are_not.equal(hash, definition())
+    harness.write(features, declared)
+    harness.edit(policies .. "/signals/b2b/signals.lua", "version = 5,", "version = 4,")
+    harness.write(policies .. "/b2b_saas/policy.lua", first)
+    put_fit(policies .. "/models", 3, 40, "page_views_7d")
+    harness.edit(policies .. "/models/b2b_fit/3/model.json", "0123456789abcdef", hash)
+    reload() -- back to the first, which keeps its number
+    for _ = 1, 2 do
+      local text, code = intent("show", "b2b_fit", "3", "--data", daemon.data, "--models", policies .. "/models")
+      assert.equal(0, code, text)
+      assert.is_truthy(text:find "page_views_7d%s+%x+%s+yes", text)
+      if not daemon:wait_exit() then daemon:stop() end
+    end
+    assert.is_truthy(intent("list", "b2b_fit", "--data", daemon.data, "--models", policies .. "/models"):find "b2b_fit%s+3%s+scorecard%s+new%s+%-%s+%-%s+t%s*\n")
+  end)
+end)
+
 describe("two versions of a model", function()
   after_each(harness.finish)
 
@@ -118,7 +157,7 @@ describe("two versions of a model", function()
     holds(text, "there is no b2b_fit/9/model.json")
     text, code = intent("compare", "b2b_fit", "2", "--models", models)
     assert.equal(2, code)
-    holds(text, "compare takes 3 to 3 names")
+    holds(text, "compare takes 3 names")
   end)
 end)
 

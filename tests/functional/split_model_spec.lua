@@ -136,6 +136,7 @@ describe("a split model", function()
     local said = {}
     for _, s in ipairs(intent("quality ready").series) do
       assert.same({ 1, 1 }, { s.all.rows, s.all.came }) -- the first of Kim's day
+      assert.equal(s.score == "combined", s.own) -- which is what training judged
       for _, tenth in ipairs(s.tenths) do said[s.score] = tenth.probability or said[s.score] end
     end
     local fit, engagement, margin = parts(0, nil)
