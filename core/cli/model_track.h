@@ -17,7 +17,7 @@ struct model_track {
   size_t order_count;
 };
 const char *model_track_dir(const struct args *args); // --data, or the default
-// The directory's newest policy, and the labels. model_track_close after a failure, too.
+// The policy in force in the directory, and the labels. model_track_close after a failure, too.
 int model_track_begin(const struct args *args, struct model_track *t, struct error *err) ITD_MUST_USE;
 // And the record. --data, --label, --horizon and the model after the command's word: NAME or NAME@VERSION. Warns of labels whose event never
 // came. ITD_EINVAL, ITD_ENOTFOUND; as track_read.

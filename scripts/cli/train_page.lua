@@ -15,7 +15,7 @@ body { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 72em; marg
 table { border-collapse: collapse; margin: .6em 0 1.4em; } th, td { padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; } caption { text-align: left; font-weight: 600; padding: .3em 0; }
 .plots { display: flex; flex-wrap: wrap; gap: 1.5em; } figure { margin: 0; } figcaption { font-weight: 600; }
-.interval { color: #777; font-size: 85%; } .written { background: #eef6ee; } code { font-size: 90%; }
+.interval { color: #777; font-size: 85%; white-space: nowrap; } .written { background: #eef6ee; } code { font-size: 90%; }
 svg text { font: 11px system-ui, sans-serif; fill: #444; } dt { font-weight: 600; } dd { margin: 0 0 .4em 1.5em; }
 ]]
 
@@ -66,14 +66,12 @@ local LEFT, TOP, SIDE = 42, 8, 260
 local function x_of(plot, x) return LEFT + SIDE * x / plot.x_max end
 local function y_of(plot, y) return TOP + SIDE * (1 - y / plot.y_max) end
 
--- A step that gives four to eight marks.
+-- 1, 2 or 5 times a power of ten, of which at most five and a half fit: more marks than that run into each other.
 local function step_of(max)
-  local step = 1
-  while max / step < 4 do
-    step = step / 2
-  end
-  while max / step > 8 do
-    step = step * 2
+  local step, n = 1e-6, 0
+  while max / step > 5.5 do
+    step = step * (n % 3 == 1 and 2.5 or 2)
+    n = n + 1
   end
   return step
 end

@@ -149,6 +149,12 @@ describe("training (SEED=" .. SEED .. ")", function()
     assert.is_truthy(trained.out:find("to the bit", 1, true) and trained.out:find("both (written)", 1, true), trained.out)
     local _, plots = page:gsub("<svg", "")
     assert.equal(4, plots)
+    local marks = 0
+    for mark in page:gmatch 'text%-anchor="middle">([%d.]+)<' do
+      assert.is_true(#mark <= 4, mark) -- 0.0625 beside 0.125 would be one word
+      marks = marks + 1
+    end
+    assert.is_true(marks > 12 and marks <= 28, marks)
     assert.is_nil(page:find "https?://") -- it needs nothing but itself
     assert.is_nil(page:find "nan")
   end)
