@@ -20,6 +20,14 @@ static void put_status(struct bytes status, struct buf *out) {
   grid_add_str(&t, "in force since");
   show_time(grid_cell(&t), field_int(status, "since", 0));
   grid_end(&t);
+  grid_add_str(&t, "switch");
+  show_text(grid_cell(&t), field_text(status, "switch.to"));
+  if (!field_is_nil(status, "switch.at")) {
+    buf_append_str(grid_cell(&t), " since "), show_time(grid_cell(&t), field_int(status, "switch.at", 0));
+    buf_append_str(grid_cell(&t), ", by "), show_text(grid_cell(&t), field_text(status, "switch.by"));
+    buf_append_str(grid_cell(&t), ": "), show_text(grid_cell(&t), field_text(status, "switch.why"));
+  }
+  grid_end(&t);
   row(&t, "reloads", field(status, "reloads"));
   row(&t, "that failed", field(status, "reload_failures"));
   if (field(status, "error").n) row(&t, "last failure", field(status, "error.detail"));

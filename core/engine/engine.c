@@ -100,6 +100,8 @@ void engine_use(struct engine *e) {
 
 const struct release *engine_release(const struct engine *e) { return e->vm ? &e->release : NULL; }
 
+void engine_switch(struct engine *e, enum policy_switch to) { e->release.switched = to; }
+
 void engine_watch(struct engine *e, engine_see see, void *context) {
   e->see = see;
   e->see_context = context;
@@ -182,12 +184,14 @@ static struct answer_facts facts_of(const struct engine *e, const struct policy 
                                .cause = cause};
 }
 
-// What the decision's hash covers besides its own answer: the state before, the clock, the event as sent, the bundle.
-static uint64_t inputs_hash(const struct policy *policy, uint64_t digest_before, const struct event *event,
+// What the decision's hash covers besides its own answer: the state before, the clock, the event as sent, the bundle, the
+// workspace's switch.
+static uint64_t inputs_hash(const struct release *release, uint64_t digest_before, const struct event *event,
                             int64_t now_ms, int timer_transition, struct bytes shared) {
   uint64_t parts[5] = {digest_before, (uint64_t)now_ms, event ? hash64(event->raw) : 0,
-                       (uint64_t)(int64_t)timer_transition, hash64(bytes_str(policy_info(policy)->hash))};
+                       (uint64_t)(int64_t)timer_transition, hash64(bytes_str(policy_info(release->policy)->hash))};
   uint64_t hash = hash64(bytes_of(parts, sizeof parts));
+  if (release->switched != SWITCH_ACT) hash = hash_mix(hash, (uint64_t)release->switched);
   return shared.n ? hash_mix(hash, hash64(shared)) : hash;
 }
 
@@ -266,6 +270,7 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
   int status = read_account(e, policy, lead, event, now_ms, replayed, err);
   if (status == 0) observe(e, policy, lead, now_ms);
   struct policy_input input = input_of(e, lead, event, now_ms, timer_transition);
+  input.switched = e->release.switched;
   struct policy_outcome outcome;
   struct policy_trace seen = {0};
   if (e->see) {
@@ -294,7 +299,7 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
   d->inputs = keep_inputs(e, policy, &outcome);
   size_t start = e->bytes.n;
   struct answer_facts facts = facts_of(e, policy, lead, &outcome, cause_name(event, timer_transition));
-  d->hash = answer_put(&facts, inputs_hash(policy, before, event, now_ms, timer_transition, shared), &e->bytes);
+  d->hash = answer_put(&facts, inputs_hash(&e->release, before, event, now_ms, timer_transition, shared), &e->bytes);
   d->answer = (struct bytes){(const uint8_t *)start, e->bytes.n - start};
   return 0;
 }
@@ -645,6 +650,7 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
   if (status < 0) return status;
   observe(e, release->policy, l, now_ms);
   struct policy_input input = input_of(e, l, event, now_ms, timer_transition);
+  input.switched = release->switched;
   struct policy_outcome outcome;
   struct policy_trace trace = {.fired = xmalloc(policy_entries(release->policy, POLICY_CONDITIONS) + 1)};
   status = policy_decide(e->explain_vm, &input, lead_policy_state(l), &outcome, &trace, err);
@@ -654,7 +660,7 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
     mp_put_map(out, 5);
     engine_put_signals(release->policy, out);
     mp_put_cstr(out, "decision");
-    answer_put(&facts, inputs_hash(release->policy, before, event, now_ms, timer_transition, shared), out);
+    answer_put(&facts, inputs_hash(release, before, event, now_ms, timer_transition, shared), out);
     mp_put_cstr(out, "features");
     explain_side(&e->fit, e->scorers.fit, e->values, e->texts);
     explain_side(&e->engagement, e->scorers.engagement, e->values, e->texts);

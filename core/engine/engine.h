@@ -12,6 +12,7 @@ enum engine_clock { ENGINE_CLOCK_WALL, ENGINE_CLOCK_EVENT };
 struct release {
   struct policy *policy;
   uint32_t number, signals, models;
+  enum policy_switch switched; // what the workspace lets it do
 };
 
 // Finds the policy of an older release number, to migrate a lead's state from. Returns NULL when it is not known.
@@ -37,6 +38,7 @@ int engine_prepare(struct engine *engine, const struct release *release, struct 
 // Switches to the prepared release; the old state is closed.
 void engine_use(struct engine *engine);
 const struct release *engine_release(const struct engine *engine); // NULL before the first use
+void engine_switch(struct engine *engine, enum policy_switch to);  // of the release in force, from the next decision on
 
 // For tools that look on: every decision from then on is made by the tracing variant, and shown before it is answered. `fired`
 // is of struct policy_trace; both are valid during the call. NULL: nobody looks, which is how an engine begins.

@@ -63,7 +63,7 @@ void daemon_post(struct daemon *daemon, void (*work)(struct daemon *, void *), v
 void daemon_put_status(struct daemon *daemon, struct buf *out) {
   pthread_mutex_lock(&daemon->lock);
   const struct policy_info *info = policy_info(daemon->release.policy);
-  mp_put_map(out, 12);
+  mp_put_map(out, 13);
   mp_put_cstr(out, "policy");
   mp_put_cstr(out, info->name);
   mp_put_cstr(out, "version");
@@ -83,6 +83,7 @@ void daemon_put_status(struct daemon *daemon, struct buf *out) {
   mp_put_cstr(out, info->owner);
   mp_put_cstr(out, "mode");
   mp_put_cstr(out, info->mode);
+  mp_put_cstr(out, "switch"), switch_put(&daemon->switched, out);
   mp_put_cstr(out, "since");
   mp_put_int(out, daemon->release_since_ms);
   mp_put_cstr(out, "reloads");

@@ -5,6 +5,7 @@
 #include "net/edition.h"
 #include "net/shard.h"
 #include "store/model_history.h"
+#include "store/switch.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -44,8 +45,9 @@ struct daemon {
   struct release release;     // in force (the daemon's own hold on the policy)
   struct edition *edition;    // the sources in force
   int64_t release_since_ms;
-  struct model_history models; // which versions of models were in force; changed by the control thread alone
-  struct error reload_error;   // of the last reload, when it failed
+  struct workspace_switch switched; // what the workspace lets the policy do
+  struct model_history models;      // which versions of models were in force; changed by the control thread alone
+  struct error reload_error;        // of the last reload, when it failed
   uint64_t reloads, reload_failures;
   struct error *trouble; // a shard each: why it takes no events; code 0: it does
   bool has_store;        // false while the store is recovered: its numbers are not there

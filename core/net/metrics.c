@@ -297,10 +297,13 @@ static void put_release(struct daemon *daemon, struct buf *out) {
                                            "signals", info->signals, "mode", info->mode, NULL},
                      1);
   }
+  enum policy_switch switched = daemon->switched.to;
   double since = (double)daemon->release_since_ms / 1000;
   uint64_t reloads = daemon->reloads, failures = daemon->reload_failures;
   bool is_behind = daemon->reload_error.code != 0;
   pthread_mutex_unlock(&daemon->lock);
+  prometheus_family(out, "intentd_switch", "gauge", "what the workspace lets the policy do; always 1");
+  prometheus_count(out, "intentd_switch", (const char *const[]){"to", switch_name(switched), NULL}, 1);
   prometheus_family(out, "intentd_release_since_seconds", "gauge",
                     "when the policy came into force, seconds since 1970");
   prometheus_number(out, "intentd_release_since_seconds", NULL, since);

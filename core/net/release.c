@@ -6,6 +6,7 @@
 #include "net/backfill.h"
 #include "net/late.h"
 #include "net/source_counts.h"
+#include "net/switch.h"
 
 #include <fts.h>
 #include <stdlib.h>
@@ -116,7 +117,8 @@ static struct policy *in_force(const struct daemon *daemon) {
 static int put_in_force(struct daemon *daemon, struct policy *policy, const struct release_cause *cause,
                         struct edition **edition, struct error *err) {
   struct release release = {
-      .policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy)};
+      .policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy),
+      .switched = daemon->switched.to};
   struct model_history models = {0};
   model_history_copy(&models, &daemon->models);
   int status = late_note(daemon, in_force(daemon), policy, err);
@@ -303,7 +305,8 @@ int release_start(struct daemon *daemon, struct error *err) {
   daemon->files_before = stamp_of_folders(daemon->config);
   struct policy *policy = NULL, *kept = in_force(daemon);
   late_start(daemon, kept);
-  int status = read_models(daemon, kept, store_last_release(daemon->store), err);
+  int status = switch_start(daemon, err);
+  if (status == 0) status = read_models(daemon, kept, store_last_release(daemon->store), err);
   if (status < 0) return status;
   status = release_load(daemon, &policy, err);
   if (kept && strcmp(policy_info(kept)->name, daemon->config->policy) != 0) kept = NULL;

@@ -22,6 +22,9 @@ bool quarantine_replay_call(const struct call *call);
 // serve_quarantine_add.c
 bool quarantine_add_call(const struct call *call);
 
+// serve_switch.c
+bool workspace_switch_call(const struct call *call);
+
 // serve_models.c
 bool model_list_call(const struct call *call);
 bool model_activate_call(const struct call *call);

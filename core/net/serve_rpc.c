@@ -544,6 +544,7 @@ static const struct method {
     {"model.activate", 1, true, model_activate_call},
     {"model.rollback", 1, true, model_rollback_call},
     {"model.canary", 1, true, model_canary_call},
+    {"workspace.switch", 1, true, workspace_switch_call},
     {"quarantine.fix", 1, true, quarantine_fix_call},
     {"quarantine.replay", 1, true, quarantine_replay_call},
     {"server.shutdown", 0, true, server_shutdown},

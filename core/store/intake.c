@@ -3,6 +3,7 @@
 #include "store/intake_private.h"
 #include "store/merge.h"
 #include "store/shard.h"
+#include "store/switch.h"
 
 #include "base/log.h"
 #include "store/dedupe_run.h"
@@ -69,11 +70,12 @@ void intake_stamp(const struct intake *in, struct frame *frame) {
   frame->signals = release->signals;
   frame->models = release->models;
   frame->policy = release->number;
+  frame->switched = (uint16_t)release->switched;
   frame->semantics = (uint32_t)FEATURE_SEMANTICS << 16 | POLICY_SEMANTICS;
 }
 
-// What a release's frame says of it: {bundle, version, data ("": none), why, by (nil: the daemon itself), models: [{role, name, version}]}; a
-// model on canary has `share`, too, in ten-thousandths of the leads.
+// What a release's frame says of it: {bundle, version, data ("": none), why, by (nil: the daemon itself), switch, models:
+// [{role, name, version}]}; a model on canary has `share`, too, in ten-thousandths of the leads.
 static void put_release_model(const struct policy_model_use *use, struct buf *out) {
   mp_put_map(out, use->share ? 4 : 3);
   mp_put_cstr(out, "role"), mp_put_cstr(out, use->role);
@@ -82,12 +84,13 @@ static void put_release_model(const struct policy_model_use *use, struct buf *ou
   if (use->share) mp_put_cstr(out, "share"), mp_put_uint(out, use->share);
 }
 
-static void put_release(const struct policy *policy, const char *why, const char *by, struct buf *out) {
+static void put_release(const struct policy *policy, enum policy_switch switched, const char *why, const char *by,
+                        struct buf *out) {
   struct policy_model_use use;
   uint32_t models = 0;
   for (size_t role = 0; role < policy_roles(); role++)
     models += (uint32_t)policy_model_of(policy, role, &use) + policy_canary_of(policy, role, &use);
-  mp_put_map(out, 6);
+  mp_put_map(out, 7);
   mp_put_cstr(out, "bundle"), mp_put_cstr(out, policy_info(policy)->hash);
   mp_put_cstr(out, "version"), mp_put_cstr(out, policy_info(policy)->version);
   mp_put_cstr(out, "data"), mp_put_cstr(out, policy_info(policy)->data);
@@ -97,6 +100,7 @@ static void put_release(const struct policy *policy, const char *why, const char
     mp_put_cstr(out, by);
   else
     mp_put_nil(out);
+  mp_put_cstr(out, "switch"), mp_put_cstr(out, switch_name(switched));
   mp_put_cstr(out, "models"), mp_put_array(out, models);
   for (size_t role = 0; role < policy_roles(); role++) {
     if (policy_model_of(policy, role, &use)) put_release_model(&use, out);
@@ -104,11 +108,11 @@ static void put_release(const struct policy *policy, const char *why, const char
   }
 }
 
-void intake_use(struct intake *in, const char *why, const char *by) {
-  engine_use(in->engine);
+// A frame of each partition says what is in force from here on.
+static void append_release(struct intake *in, const char *why, const char *by) {
   const struct release *release = engine_release(in->engine);
   buf_clear(&in->raw);
-  put_release(release->policy, why, by, &in->raw);
+  put_release(release->policy, release->switched, why, by, &in->raw);
   for (unsigned p = 0; p < store_partitions(in->store); p++) {
     if (store_shard_of(in->store, p) != in->index) continue;
     struct frame frame = {.kind = FRAME_RELEASE, .partition = (uint16_t)p, .received_ms = clock_wall_ms()};
@@ -116,6 +120,16 @@ void intake_use(struct intake *in, const char *why, const char *by) {
     frame.event = buf_bytes(&in->raw);
     store_append(in->shard, &frame);
   }
+}
+
+void intake_switch(struct intake *in, enum policy_switch to, const char *why, const char *by) {
+  engine_switch(in->engine, to);
+  append_release(in, why, by);
+}
+
+void intake_use(struct intake *in, const char *why, const char *by) {
+  engine_use(in->engine);
+  append_release(in, why, by);
   for (size_t i = 0; i < in->waiting_count; i++) {
     struct lead *lead = store_lead(in->shard, in->waiting[i]);
     if (lead) store_put(in->shard, lead); // its timers are due again

@@ -32,6 +32,8 @@ void intake_free(struct intake *intake);
 // the reason) and `by` (whoever asked, "uid 0"; NULL: the daemon itself).
 int intake_prepare(struct intake *intake, const struct release *release, struct error *err) ITD_MUST_USE;
 void intake_use(struct intake *intake, const char *why, const char *by);
+// The release in force stays, and from the next decision on does only so much; a RELEASE frame of each partition says so.
+void intake_switch(struct intake *intake, enum policy_switch to, const char *why, const char *by);
 const struct release *intake_release(const struct intake *intake);
 
 // Which partition an event belongs to: decodes just enough. Same errors as intake_event; pure, any thread.

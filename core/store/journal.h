@@ -42,8 +42,9 @@ struct frame {
   uint32_t semantics;               // POLICY_SEMANTICS and FEATURE_SEMANTICS
   uint32_t number;                  // the lead's running number
   uint64_t previous;                // place of the lead's frame before this one; 0: its first
-  uint16_t from;   // MESSAGE, MERGE, FORGET: the partition that sent it, and its number in the channel from there;
-  uint64_t from_n; // 0: it came from outside
+  uint16_t from;     // MESSAGE, MERGE, FORGET: the partition that sent it, and its number in the channel from there;
+  uint64_t from_n;   // 0: it came from outside
+  uint16_t switched; // enum policy_switch: what the workspace let the policy do
   struct hash128 message; // keyed hash of (identity, messageId); 0: none
   uint64_t digest, hash;  // of the lead after; of the decision
   struct bytes

@@ -118,6 +118,7 @@ void frame_put(uint8_t *out, size_t size, const struct frame *frame, uint64_t pl
   put64(out + 88, frame->previous);
   put64(out + 96, frame->from_n);
   put64(out + 104, frame->from);
+  put16(out + 106, frame->switched);
   put64(out + 112, frame->message.hi);
   put64(out + 120, frame->message.lo);
   put64(out + 128, frame->digest);
@@ -153,6 +154,7 @@ void frame_get(const uint8_t *record, struct frame *frame) {
                           .previous = get64(record + 88),
                           .from_n = get64(record + 96),
                           .from = get16(record + 104),
+                          .switched = get16(record + 106),
                           .message = {get64(record + 112), get64(record + 120)},
                           .digest = get64(record + 128),
                           .hash = get64(record + 136)};

@@ -137,12 +137,16 @@ static int check_lost(const struct player *p, struct error *err) {
 // ---- frames ----
 
 static int use_release(struct player *p, const struct frame *frame, struct error *err) {
-  if (frame->policy == p->release) return 0;
+  if (frame->policy == p->release) {
+    engine_switch(p->engine, (enum policy_switch)frame->switched);
+    return 0;
+  }
   struct policy *policy = store_version(p->store, frame->policy);
   if (!policy)
     return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", frame->policy);
   struct release release = {
-      .policy = policy, .number = frame->policy, .signals = frame->signals, .models = frame->models};
+      .policy = policy, .number = frame->policy, .signals = frame->signals, .models = frame->models,
+      .switched = (enum policy_switch)frame->switched};
   int status = engine_prepare(p->engine, &release, err);
   if (status < 0) return status;
   engine_use(p->engine);

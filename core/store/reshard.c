@@ -12,6 +12,7 @@
 #include "store/intake.h"
 #include "store/rebuild.h"
 #include "store/shard.h"
+#include "store/switch.h"
 
 // ---- what is under way between entities ----
 // A message is applied under the release that was in force last.
@@ -20,7 +21,10 @@ static int prepare(struct store *store, struct intake *intake, struct error *err
   release.policy = release.number ? store_version(store, release.number) : NULL;
   if (!release.policy)
     return error_set(err, ITD_ECORRUPT, "version %u of the policy, which is in force, does not load", release.number);
-  int rc = intake_prepare(intake, &release, err);
+  struct workspace_switch switched;
+  int rc = switch_read(store->dir.path, &switched, err);
+  release.switched = switched.to;
+  if (rc == 0) rc = intake_prepare(intake, &release, err);
   if (rc == 0) intake_use(intake, "reshard", NULL);
   return rc;
 }

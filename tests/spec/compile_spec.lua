@@ -380,6 +380,22 @@ describe("routes", function()
     assert.are.equal(0, vm.get "stage")
   end)
 
+  it("do no more than the workspace's switch lets them, nor than the mode", function()
+    for mode, wanted in pairs {
+      act = { { 1, 0, 2 }, { 1, 11, 2 }, { 0, 11, -1 } }, -- steps, held, owner: by act, score, collect
+      score = { { 1, 4, 2 }, { 1, 4, 2 }, { 0, 11, -1 } },
+      collect = { { 0, 4, -1 }, { 0, 4, -1 }, { 0, 4, -1 } },
+    } do
+      local vm = open(sample.build { ['team = "people",'] = ('team = "people", mode = "%s",'):format(mode) })
+      for switch = 0, 2 do
+        enter(vm)
+        vm.set("switch", switch)
+        vm.call()
+        assert.are.same(wanted[switch + 1], { #vm.steps(), vm.get "held", vm.get "owner" }, mode .. switch)
+      end
+    end
+  end)
+
   it("choose nobody, and nothing moves, while the lead is disqualified", function()
     local vm = open(sample.build())
     enter(vm)
