@@ -116,9 +116,10 @@ static struct policy *in_force(const struct daemon *daemon) {
 // With its sources, which `edition` gives over when it succeeds: then what is on disk is what runs. NULL: the sources stay.
 static int put_in_force(struct daemon *daemon, struct policy *policy, const struct release_cause *cause,
                         struct edition **edition, struct error *err) {
-  struct release release = {
-      .policy = policy, .signals = (uint32_t)policy_info(policy)->signals_hash, .models = models_number(policy),
-      .switched = daemon->switched.to};
+  struct release release = {.policy = policy,
+                            .signals = (uint32_t)policy_info(policy)->signals_hash,
+                            .models = models_number(policy),
+                            .switched = daemon->switched.to};
   struct model_history models = {0};
   model_history_copy(&models, &daemon->models);
   int status = late_note(daemon, in_force(daemon), policy, err);

@@ -207,9 +207,11 @@ static int recompute(struct intake *in, const struct frame *frame, struct lead *
   struct policy *policy = store_version(in->store, frame->policy);
   if (!policy)
     return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", frame->policy);
-  struct release release = {
-      .policy = policy, .number = frame->policy, .signals = frame->signals, .models = frame->models,
-      .switched = (enum policy_switch)frame->switched};
+  struct release release = {.policy = policy,
+                            .number = frame->policy,
+                            .signals = frame->signals,
+                            .models = frame->models,
+                            .switched = (enum policy_switch)frame->switched};
   struct event event;
   struct event_digits digits;
   struct event_limits wide = {.id_max = SIZE_MAX, .name_max = SIZE_MAX, .bytes_max = SIZE_MAX};

@@ -144,9 +144,11 @@ static int use_release(struct player *p, const struct frame *frame, struct error
   struct policy *policy = store_version(p->store, frame->policy);
   if (!policy)
     return error_set(err, ITD_ECORRUPT, "version %u of the policy is not in the version store", frame->policy);
-  struct release release = {
-      .policy = policy, .number = frame->policy, .signals = frame->signals, .models = frame->models,
-      .switched = (enum policy_switch)frame->switched};
+  struct release release = {.policy = policy,
+                            .number = frame->policy,
+                            .signals = frame->signals,
+                            .models = frame->models,
+                            .switched = (enum policy_switch)frame->switched};
   int status = engine_prepare(p->engine, &release, err);
   if (status < 0) return status;
   engine_use(p->engine);
