@@ -3,6 +3,7 @@
 #include "cli/field.h"
 #include "cli/grid.h"
 #include "cli/lead_fixture.h"
+#include "cli/lead_say.h"
 #include "cli/show.h"
 
 #include <stdio.h>
@@ -181,6 +182,7 @@ static int run(const struct args *args) {
     error_set(&err, ITD_EINVAL, "intent lead ID, or intent lead forget ID; not \"%.60s\"", args->operand[0]);
     return command_fail(args, COMMAND_USAGE, &err);
   }
+  if (lead_says(args)) return lead_say(args);
   if (args_text(args, "fixture")) return lead_fixture(args, args->operand[0], args_text(args, "fixture"));
   struct client *client;
   struct buf answer = {0}, out = {0};
@@ -201,7 +203,9 @@ static int run(const struct args *args) {
 }
 
 static const struct option options[] = {
-    {"fixture", "FILE", "write the lead's events to this file instead, for specs: a line of JSON each"}, {0}};
+    LEAD_SAY_OPTIONS,
+    {"fixture", "FILE", "write the lead's events to this file instead, for specs: a line of JSON each"},
+    {0}};
 
 const struct command command_lead = {
     .name = "lead",
@@ -220,6 +224,10 @@ const struct command command_lead = {
         "of it can\n"
         "be read afterwards, and the next event of the same person begins a new lead.\n"
         "\n"
+        "--owner, --disqualify and the others say what sales says of the lead, which outranks rules: an event of the "
+        "lead, over the\n"
+        "socket in the data directory, with who said it and --why.\n"
+        "\n"
         "--fixture writes what the lead did as the journal of the data directory (--data) has it, for a spec "
         "(fixture \"FILE\") or for\n"
         "intent send. Personal values are left out and ids are made up; what the policy reads of the left out has to "
@@ -228,6 +236,7 @@ const struct command command_lead = {
         "\n"
         "  intent lead maria@acme.example\n"
         "  intent lead maria@acme.example --data data --fixture policies/b2b_saas/fixtures/maria.jsonl\n"
+        "  intent lead maria@acme.example --owner chen --why \"Knows them.\"\n"
         "  intent lead forget maria@acme.example --data /var/lib/intentd",
     .options = options,
     .run = run,

@@ -14,6 +14,9 @@ void call_error(const struct call *call, const struct error *err);
 // Begins an answer; false: a notification has none.
 bool call_head(const struct call *call);
 struct call call_of(const struct request *request);
+// The task whose answer counts, of a question that was put to several partitions; and a request's end that passes it on.
+const struct task *call_best(const struct request *request);
+void call_done_any(struct request *request);
 struct request *call_request(const struct call *call, uint32_t count, void (*done)(struct request *));
 
 // serve_quarantine.c
@@ -22,6 +25,8 @@ bool quarantine_replay_call(const struct call *call);
 // serve_quarantine_add.c
 bool quarantine_add_call(const struct call *call);
 
+// serve_sales.c
+bool lead_sales_call(const struct call *call);
 // serve_switch.c
 bool workspace_switch_call(const struct call *call);
 

@@ -34,7 +34,7 @@ struct call call_of(const struct request *request) {
 
 // The first task that succeeded, else the first one's error that says more than "not here": a question may have been
 // put to several partitions.
-static const struct task *best_of(const struct request *request) {
+const struct task *call_best(const struct request *request) {
   const struct task *answer = request->task[request->count - 1];
   for (uint32_t i = request->count; i-- > 0;) {
     bool says_more =
@@ -44,10 +44,10 @@ static const struct task *best_of(const struct request *request) {
   return answer;
 }
 
-static void done_any(struct request *request) {
+void call_done_any(struct request *request) {
   struct call call = call_of(request);
   struct conn *conn = request->owner;
-  const struct task *answer = best_of(request);
+  const struct task *answer = call_best(request);
   if (!conn->is_closed) {
     if (answer->status < 0) {
       call_error(&call, &answer->error);
@@ -97,7 +97,7 @@ static int route(struct shard *shard, struct bytes event, unsigned *partition, s
 // An event that this shard found to be another lead's.
 static void go_on(const struct call *call, const struct intake_way *way) {
   struct shard *shard = call->conn->shard;
-  struct request *request = call_request(call, 1, done_any);
+  struct request *request = call_request(call, 1, call_done_any);
   struct task *task = request->task[0] = task_new(TASK_EVENT, call->param, shard->turn_ms);
   task->origin = shard->index;
   task->request = request;
@@ -116,7 +116,7 @@ static bool event_ingest(const struct call *call) {
   }
   if (store_shard_of(shard->daemon->store, partition) != shard->index) {
     if (!origin_room(shard->origin)) return false;
-    shard_submit(shard, call_request(call, 1, done_any), 0, TASK_EVENT, partition, call->param);
+    shard_submit(shard, call_request(call, 1, call_done_any), 0, TASK_EVENT, partition, call->param);
     return true;
   }
   if (shard_allows(shard, TASK_EVENT, &err) < 0) {
@@ -182,7 +182,7 @@ static bool event_validate(const struct call *call) {
     return true;
   }
   if (!origin_room(shard->origin)) return false;
-  shard_submit(shard, call_request(call, 1, done_any), 0, TASK_VALIDATE, partition, call->param);
+  shard_submit(shard, call_request(call, 1, call_done_any), 0, TASK_VALIDATE, partition, call->param);
   return true;
 }
 
@@ -206,7 +206,7 @@ static bool ask_then(const struct call *call, enum task_kind kind, void (*done)(
   return true;
 }
 
-static bool ask(const struct call *call, enum task_kind kind) { return ask_then(call, kind, done_any); }
+static bool ask(const struct call *call, enum task_kind kind) { return ask_then(call, kind, call_done_any); }
 
 static bool lead_get(const struct call *call) { return ask(call, TASK_LEAD); }
 static bool decision_get(const struct call *call) { return ask(call, TASK_DECISION); }
@@ -223,7 +223,7 @@ static bool account_get(const struct call *call) {
   }
   if (!origin_room(shard->origin)) return false;
   unsigned partition = intake_account_partition(shard->daemon->store, &shard->daemon->intake, group);
-  shard_submit(shard, call_request(call, 1, done_any), 0, TASK_ACCOUNT, partition, group);
+  shard_submit(shard, call_request(call, 1, call_done_any), 0, TASK_ACCOUNT, partition, group);
   return true;
 }
 
@@ -475,7 +475,7 @@ static void done_who(struct request *request) {
   struct call call = call_of(request);
   struct conn *conn = request->owner;
   struct daemon *daemon = conn->shard->daemon;
-  const struct task *answer = best_of(request);
+  const struct task *answer = call_best(request);
   struct bytes text;
   struct lead_id lead;
   if (answer->status < 0) {
@@ -536,6 +536,7 @@ static const struct method {
     {"server.ping", 0, false, server_ping},
     {"quarantine.add", 1, false, quarantine_add_call},
     {"lead.forget", 1, true, lead_forget},
+    {"lead.sales", 1, true, lead_sales_call},
     {"policy.reload", 1, true, policy_reload},
     {"feature.backfill", 1, true, feature_backfill},
     {"feature.backfill_status", 0, true, feature_backfill_status},
