@@ -4,6 +4,7 @@ local freeze = require "frozen"
 local bounds = require "bounds"
 local calendar = require "calendar"
 local check_action = require "check_action"
+local check_dead = require "check_dead"
 local check_journey = require "check_journey"
 local check_route = require "check_route"
 local check_sales = require "check_sales"
@@ -304,6 +305,7 @@ function check.run()
   check_route.run()
   check_action.run()
   check_sales.run()
+  check_dead.run()
   check_loose()
 end
 
