@@ -12,8 +12,17 @@ local function stage_of(name)
   end
 end
 
--- Of one stage, transitions are tried from top to bottom until one is taken; nil: none was.
+local function goes_by(stage, taken)
+  for _, go in ipairs(stage and stage.transitions or {}) do
+    if go.number == taken then return true end
+  end
+  return false
+end
+
+-- Of one stage, transitions are tried from top to bottom until one is taken; nil: none was. One that is not the stage's own
+-- says nothing of it: sales had moved the lead.
 local function try_stage(stage, taken, note)
+  if taken and not goes_by(stage, taken) then return nil end
   for _, go in ipairs(stage and stage.transitions or {}) do
     note(go, go.number == taken)
     if go.number == taken then return stage_of(go.name) end

@@ -24,8 +24,8 @@ local KINDS = {
   ["route.otherwise"] = "route",
   otherwise = "offer",
 }
--- What is declared and decides nothing by a condition.
-local NO_RULE = { policy = true, channel = true, stage = true }
+-- What decides even without a condition.
+local ALWAYS = { offer = true, go = true, ["route.to"] = true, ["route.otherwise"] = true, otherwise = true }
 
 local function parts_of(entry)
   local parts = {}
@@ -59,7 +59,8 @@ function outline.rules()
       line = head.line, entry = head, parts = { head.eligible } }
   end
   for _, entry in ipairs(tree.pending) do
-    if entry.has_body and not NO_RULE[entry.kind] then rules[#rules + 1] = rule_of(entry) end
+    local is_rule = entry.has_body and entry ~= head and (ALWAYS[entry.kind] or #parts_of(entry) > 0)
+    if is_rule then rules[#rules + 1] = rule_of(entry) end
   end
   return rules
 end
