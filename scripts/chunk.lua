@@ -71,19 +71,26 @@ function chunk.condition(e, node)
   return (kind == "none" and "(not (%s))" or "(%s)"):format(table.concat(texts, " or "))
 end
 
---- Blocks that stand on their own, as a function `name` that runs them all.
+--- Blocks that stand on their own, as a function `name` that runs them all. Its parts are known to it alone, so that no
+--- number of them meets the limit on locals; more of them than may be upvalues are parts of parts.
 function chunk.section(e, name, blocks)
-  local lines, calls = e.lines, {}
-  for first = 1, #blocks, chunk.BLOCKS_A_FUNCTION do
-    local part = ("%s_%d"):format(name, #calls + 1)
-    calls[#calls + 1] = part .. "()"
-    lines[#lines + 1] = ("local function %s()"):format(part)
-    for i = first, math.min(first + chunk.BLOCKS_A_FUNCTION - 1, #blocks) do
-      lines[#lines + 1] = blocks[i]
+  local lines, depth = e.lines, 0
+  lines[#lines + 1] = ("local %s = (function()"):format(name)
+  repeat
+    local calls = {}
+    depth = depth + 1
+    for first = 1, #blocks, chunk.BLOCKS_A_FUNCTION do
+      local part = ("%s_%d_%d"):format(name, depth, #calls + 1)
+      calls[#calls + 1] = part .. "()"
+      lines[#lines + 1] = ("local function %s()"):format(part)
+      for i = first, math.min(first + chunk.BLOCKS_A_FUNCTION - 1, #blocks) do
+        lines[#lines + 1] = blocks[i]
+      end
+      lines[#lines + 1] = "end"
     end
-    lines[#lines + 1] = "end"
-  end
-  lines[#lines + 1] = ("local function %s() %s end"):format(name, table.concat(calls, " "))
+    blocks = calls
+  until #blocks <= chunk.BLOCKS_A_FUNCTION
+  lines[#lines + 1] = ("return function() %s end\nend)()"):format(table.concat(blocks, " "))
 end
 
 return freeze("chunk", chunk)

@@ -14,6 +14,7 @@ local numbering = require "numbering"
 local numbers = require "numbers"
 local signal_load = require "signal_load"
 local retrain = require "retrain"
+local tracing = require "tracing"
 local tree = require "tree"
 
 local literal, milli = numbers.literal, numbers.milli
@@ -140,8 +141,12 @@ local function lay_out(plan)
   })
   plan.output, plan.scratch = out, {}
   local runs = { { "channels", 1 }, { "entered", 1 }, { "gates", #tree.gates }, { "customs", #tree.customs } }
-  for _, run in ipairs(runs) do
-    plan.scratch[run[1]], count = count, count + run[2]
+  local notes
+  notes, plan.log_room = tracing.runs(plan)
+  for _, list in ipairs { runs, notes } do
+    for _, run in ipairs(list) do
+      plan.scratch[run[1]], count = count, count + run[2]
+    end
   end
   plan.output_count = count
 end
@@ -150,8 +155,8 @@ end
 
 local function emit_customs(e)
   local blocks = {}
-  for i in ipairs(tree.customs) do
-    blocks[i] = ("  %s = number(custom[%d](views[%d]))"):format(output(e, "customs", i - 1), i, i)
+  for i, custom in ipairs(tree.customs) do
+    blocks[i] = ("  %s = number(custom[%d](views[%d]))"):format(output(e, "customs", i - 1), i, i) .. tracing.done(e, custom)
   end
   section(e, "customs", blocks)
 end
@@ -171,7 +176,7 @@ local function emit_evidence(e)
   else
     %s = 0
   end]]):format(
-        condition(e, evidence.when),
+        tracing.tried(e, evidence, condition(e, evidence.when)),
         evidence.memory,
         now,
         row,
@@ -186,12 +191,13 @@ local function emit_evidence(e)
       )
     else
       blocks[i] = ("  if %s then %s = %s else %s = 0 end"):format(
-        condition(e, evidence.when),
+        tracing.tried(e, evidence, condition(e, evidence.when)),
         row,
         literal(numbers.round_even(points)),
         row
       )
     end
+    blocks[i] = blocks[i] .. tracing.done(e, evidence)
   end
   section(e, "evidence", blocks)
 end
@@ -224,7 +230,7 @@ local function emit_channels(e)
       output(e, "intent"),
       output(e, "channels"),
       output(e, "channels")
-    )
+    ) .. tracing.done(e, channel)
   end
   section(e, "channels", blocks)
 end
@@ -233,7 +239,7 @@ local function emit_gates(e)
   local blocks = {}
   for i, gate in ipairs(tree.gates) do
     blocks[i] = ("  if %s then %s = 1 else %s = 0 end"):format(
-      traced(e, gate.condition, condition(e, gate.when)),
+      tracing.tried(e, gate, traced(e, gate.condition, condition(e, gate.when))),
       output(e, "gates", i - 1),
       output(e, "gates", i - 1)
     )
@@ -253,13 +259,13 @@ local function emit_scores(e)
   for i, adjust in ipairs(tree.adjustments) do
     local points = literal(milli(adjust.points))
     blocks[#blocks + 1] = ("  if %s then\n    %s = %s\n    %s = %s + %s\n  end"):format(
-      condition(e, adjust.when),
+      tracing.tried(e, adjust, condition(e, adjust.when)),
       output(e, "adjustments", i - 1),
       points,
       combined,
       combined,
       points
-    )
+    ) .. tracing.done(e, adjust)
   end
   local lines = {
     ("  do\n    local sum, capped, band = %s, %s, -1"):format(combined, combined),
@@ -284,7 +290,7 @@ local function emit_eligible(e)
     local text = condition(e, entry.node)
     blocks[#blocks + 1] = ("  if %s == 1 and %s then\n    %s = 0\n    %s = %d\n  end"):format(
       eligible,
-      entry.must and "not " .. text or text,
+      tracing.tried(e, entry, entry.must and "not " .. text or text),
       eligible,
       ineligible,
       i - 1
@@ -332,11 +338,11 @@ end
 
 local MAIN = [[
 %s = function()
-  customs() evidence() channels() gates() scores() eligibility() rest()]]
+  %scustoms() evidence() channels() gates() scores() eligibility() rest()%s]]
 
 local function emit_main(e, name)
   local lines, mode = e.lines, tree.policy.mode
-  lines[#lines + 1] = MAIN:format(name)
+  lines[#lines + 1] = MAIN:format(name, tracing.begin(e), tracing.survey(e))
   local held, switch, journey = output(e, "held"), input(e, "switch"), compile_sales.journey(e)
   lines[#lines + 1] = ("  if %s == 0 or %s then\n    %s = 3\n    return\n  end"):format(
     output(e, "eligible"),
@@ -350,14 +356,15 @@ local function emit_main(e, name)
     lines[#lines + 1] = stops:format(switch, 2, held)
     lines[#lines + 1] = ("  %s\n  routes()"):format(journey)
     lines[#lines + 1] = mode == "score" and ("  %s = 4"):format(held)
-      or stops:format(switch, 1, held) .. "\n  offers() limits()"
+      or stops:format(switch, 1, held) .. "\n  offers() limits()" .. tracing.done(e, e.plan.limits)
   end
   lines[#lines + 1] = "end"
 end
 
-local function emit_variant(plan, lines, name, tracing)
-  local e = { plan = plan, tracing = tracing, lines = lines }
+local function emit_variant(plan, lines, name, is_traced)
+  local e = { plan = plan, tracing = is_traced, lines = lines }
   lines[#lines + 1] = "do"
+  tracing.emit(e)
   emit_customs(e)
   emit_evidence(e)
   emit_channels(e)
@@ -495,6 +502,7 @@ local function artifact(plan)
     events = plan.events,
     draws = plan.draws,
     memory = plan.memory,
+    trace = tracing.tables(plan),
     custom = #tree.customs,
     layout = {
       input = plan.input,
@@ -533,6 +541,7 @@ function compile.run()
   plan.rest_utility = tree.otherwise and tree.otherwise.utility or 0
   compile_journey.number(plan)
   number_conditions(plan)
+  tracing.number(plan)
   number_memory(plan)
   number_draws(plan)
   lay_out(plan)

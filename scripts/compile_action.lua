@@ -4,6 +4,7 @@ local chunk = require "chunk"
 local freeze = require "frozen"
 local numbering = require "numbering"
 local numbers = require "numbers"
+local tracing = require "tracing"
 local tree = require "tree"
 
 local compile_action = {}
@@ -53,6 +54,11 @@ local OFFER = [[
     end
   end]]
 
+local function guard_of(e, offer)
+  local when = tracing.tried(e, offer, offer.when and condition(e, offer.when) or "true")
+  return when == "true" and "" or " and " .. when
+end
+
 function compile_action.emit_offers(e)
   local blocks = {}
   for i, offer in ipairs(tree.offers) do
@@ -60,7 +66,7 @@ function compile_action.emit_offers(e)
     for j, name in ipairs(offer.stages) do
       open[j] = ("%s == %d"):format(output(e, "stage"), e.plan.stage_number[name])
     end
-    local guard = "(" .. table.concat(open, " or ") .. ")" .. (offer.when and " and " .. condition(e, offer.when) or "")
+    local guard = "(" .. table.concat(open, " or ") .. ")" .. guard_of(e, offer)
     blocks[i] = OFFER:format(
       guard,
       expression(e, offer.utility),
@@ -70,7 +76,7 @@ function compile_action.emit_offers(e)
       output(e, "action"),
       i,
       output(e, "utility")
-    )
+    ) .. tracing.done(e, offer)
   end
   chunk.section(e, "offers", blocks)
 end

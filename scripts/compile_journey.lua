@@ -2,6 +2,7 @@
 local chunk = require "chunk"
 local freeze = require "frozen"
 local numbering = require "numbering"
+local tracing = require "tracing"
 local tree = require "tree"
 
 local compile_journey = {}
@@ -77,7 +78,7 @@ local function emit_picks(e)
       group.body[#group.body + 1] = ("  if stage == %d then"):format(number - 1)
       for _, go in ipairs(stage.transitions) do
         group.body[#group.body + 1] = ("    if %s then return %d, %d end"):format(
-          transition_guard(e, go),
+          tracing.tried(e, go, transition_guard(e, go)),
           go.number,
           e.plan.stage_number[go.name]
         )

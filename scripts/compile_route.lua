@@ -3,6 +3,7 @@ local chunk = require "chunk"
 local compile_sales = require "compile_sales"
 local freeze = require "frozen"
 local numbers = require "numbers"
+local tracing = require "tracing"
 local tree = require "tree"
 
 local compile_route = {}
@@ -59,7 +60,8 @@ function compile_route.emit(e)
   local blocks = {}
   for i, entry in ipairs(tree.entries) do
     for _, rule in ipairs(entry.rules) do
-      local guard = rule.when and " and " .. condition(e, rule.when) or ""
+      local when = tracing.tried(e, rule, rule.when and condition(e, rule.when) or "true")
+      local guard = when == "true" and "" or " and " .. when
       blocks[#blocks + 1] = ("  if %s == %d and %s < 0 and %s == 0%s then\n    if %s then\n%s\n    else\n    %s = %d\n%s\n    end\n  end"):format(
         output(e, "entered"),
         i,
@@ -71,7 +73,7 @@ function compile_route.emit(e)
         output(e, "route"),
         e.plan.route_number[rule.name],
         pick_member(e, rule)
-      )
+      ) .. tracing.done(e, rule)
     end
   end
   chunk.section(e, "routes", blocks)

@@ -175,17 +175,7 @@ static void add_events(struct ledger *ledger, const struct answer_facts *f) {
 }
 
 void answer_put_value(const struct feature_info *info, double value, struct bytes text, struct buf *out) {
-  bool known = info->is_text ? text.n > 0 : !isnan(value);
-  if (!known)
-    mp_put_nil(out);
-  else if (info->is_personal)
-    mp_put_bool(out, true);
-  else if (info->is_text)
-    mp_put_str(out, text);
-  else if (value == pm_floor(value) && value > -9e15 && value < 9e15)
-    mp_put_int(out, (int64_t)value);
-  else
-    mp_put_float(out, value);
+  policy_put_value(info, value, text, out);
 }
 
 static void put_rows(const struct ledger *ledger, struct buf *out) {

@@ -8,6 +8,7 @@
 #include "engine/member.h"
 #include "engine/shapley.h"
 #include "feature/account.h"
+#include "policy/trace.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -41,7 +42,8 @@ struct engine {
   int8_t *fired; // for it
   struct decision *decision;
   size_t count, cap;
-  bool timer_stopped;
+  struct buf read; // what the rules of the decision at hand read
+  bool timer_stopped, traces_all;
 };
 
 struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limits, engine_policy_of policy_of,
@@ -71,6 +73,7 @@ void engine_free(struct engine *e) {
   if (e->explained) policy_release(e->explained);
   buf_deinit(&e->backup);
   buf_deinit(&e->bytes);
+  buf_deinit(&e->read);
   buf_deinit(&e->account);
   buf_deinit(&e->messages);
   free(e->decision);
@@ -215,11 +218,17 @@ static struct bytes keep(struct engine *e, struct bytes bytes) {
   return (struct bytes){(const uint8_t *)at, bytes.n};
 }
 
-// Of a decision that acts: what its exact shares can be computed from at any time, without what the lead did before.
+// Of a decision that acts: what its trace and its exact shares can be computed from at any time, without what the lead did
+// before.
 static struct bytes keep_inputs(struct engine *e, const struct policy *policy, const struct policy_outcome *outcome) {
   size_t at = e->bytes.n;
-  if (outcome->action > 0) shapley_put_inputs(policy, &e->scorers, e->values, e->texts, &e->bytes);
+  if (outcome->action > 0) shapley_put_inputs(policy, &e->scorers, e->values, e->texts, buf_bytes(&e->read), &e->bytes);
   return (struct bytes){(const uint8_t *)at, e->bytes.n - at};
+}
+
+// The policy's state in the bytes of a lead as it was before the decision at hand.
+static const struct policy_state *state_before(const struct buf *backup) {
+  return lead_policy_state((struct lead *)(void *)backup->p);
 }
 
 static const struct bytes LIVE = {0};
@@ -296,7 +305,10 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
   d->effects = keep(e, lead_effects(lead));
   d->messages = keep(e, buf_bytes(&e->messages));
   d->shared = keep(e, shared);
+  buf_clear(&e->read);
+  if (outcome.action > 0 || e->traces_all) trace_put_read(e->vm, state_before(&e->backup), e->texts, &e->read);
   d->inputs = keep_inputs(e, policy, &outcome);
+  d->read = keep(e, buf_bytes(&e->read));
   size_t start = e->bytes.n;
   struct answer_facts facts = facts_of(e, policy, lead, &outcome, cause_name(event, timer_transition));
   d->hash = answer_put(&facts, inputs_hash(&e->release, before, event, now_ms, timer_transition, shared), &e->bytes);
@@ -318,6 +330,7 @@ static void finish(struct engine *e, struct engine_result *result) {
     e->decision[i].messages.p = e->bytes.p + (uintptr_t)e->decision[i].messages.p;
     e->decision[i].shared.p = e->bytes.p + (uintptr_t)e->decision[i].shared.p;
     e->decision[i].inputs.p = e->bytes.p + (uintptr_t)e->decision[i].inputs.p;
+    e->decision[i].read.p = e->bytes.p + (uintptr_t)e->decision[i].read.p;
     e->decision[i].answer.p = e->bytes.p + (uintptr_t)e->decision[i].answer.p;
   }
   result->decision = e->decision;
@@ -515,6 +528,8 @@ int engine_refold_merge(struct lead **lead, const struct policy *from, const str
 
 // ---- explanation ----
 
+void engine_trace_all(struct engine *e, bool all) { e->traces_all = all; }
+
 static int explain_vm(struct engine *e, struct policy *policy, struct error *err) {
   if (e->explained == policy) return 0;
   struct policy_vm *vm = NULL;
@@ -526,6 +541,16 @@ static int explain_vm(struct engine *e, struct policy *policy, struct error *err
   e->explained = policy;
   policy_retain(policy);
   return 0;
+}
+
+int engine_put_trace(struct engine *e, struct policy *policy, struct bytes read, struct buf *out, struct error *err) {
+  int status = explain_vm(e, policy, err);
+  return status < 0 ? status : trace_put(e->explain_vm, read, out, err);
+}
+
+int engine_put_times(struct engine *e, struct policy *policy, struct bytes read, struct buf *out, struct error *err) {
+  int status = explain_vm(e, policy, err);
+  return status < 0 ? status : trace_put_times(e->explain_vm, read, out, err);
 }
 
 static double points_of(const struct side *side, const struct model_bound *model, size_t feature, double weight) {
@@ -653,6 +678,7 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
   input.switched = release->switched;
   struct policy_outcome outcome;
   struct policy_trace trace = {.fired = xmalloc(policy_entries(release->policy, POLICY_CONDITIONS) + 1)};
+  remember(e, l);
   status = policy_decide(e->explain_vm, &input, lead_policy_state(l), &outcome, &trace, err);
   if (status == 0) {
     l->number++;
@@ -671,7 +697,9 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
     mp_put_cstr(out, "conditions");
     put_conditions(release->policy, &trace, out);
     struct buf inputs = {0};
-    shapley_put_inputs(release->policy, &e->scorers, e->values, e->texts, &inputs);
+    buf_clear(&e->read);
+    trace_put_read(e->explain_vm, state_before(&e->backup), e->texts, &e->read);
+    shapley_put_inputs(release->policy, &e->scorers, e->values, e->texts, buf_bytes(&e->read), &inputs);
     mp_put_cstr(out, "inputs");
     mp_put_bin(out, buf_bytes(&inputs));
     buf_deinit(&inputs);

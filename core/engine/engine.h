@@ -56,8 +56,11 @@ struct decision {
   struct bytes messages;  // to other entities (engine/message.h)
   int64_t account_age_ms; // of the copy of its account that it read; -1: it read none
   struct bytes shared;    // what it read of its account, where that changed (feature_account_save); else empty
-  struct bytes inputs;    // of an action that is not to wait: what models of trees read (engine/shapley.h); else empty
-  struct bytes answer;    // the decision map, MessagePack; its last byte is the value of `duplicate` (0xc2: false)
+  struct bytes
+      inputs; // of an action that is not to wait: what the rules and models of trees read (engine/shapley.h); else empty
+  struct bytes
+      read; // what the rules read (policy/trace.h), where it acts or engine_trace_all was asked for; else empty
+  struct bytes answer; // the decision map, MessagePack; its last byte is the value of `duplicate` (0xc2: false)
 };
 // At one event at most this many overdue timers fire (two stages may chase each other by timers over a long silence);
 // the rest fire at the next one, at the lead's clock.
@@ -68,6 +71,15 @@ struct engine_result {
   size_t count;
   bool timer_stopped; // what ITD_ESTOPPED is about: a timer's call, not the event's
 };
+
+// From now on every decision says what its rules read, for a trace. It changes nothing else.
+void engine_trace_all(struct engine *engine, bool all);
+// Appends the trace of a decision by that policy, from what its rules read (policy/trace.h); then what they cost. Errors as
+// trace_put.
+int engine_put_trace(struct engine *engine, struct policy *policy, struct bytes read, struct buf *out,
+                     struct error *err) ITD_MUST_USE;
+int engine_put_times(struct engine *engine, struct policy *policy, struct bytes read, struct buf *out,
+                     struct error *err) ITD_MUST_USE;
 
 // Fires the timers due by then, folds the event, scores, decides. `*lead` may be moved (migration). On failure the lead
 // is as it was but for timers that fired (they stand, and are in `result`): ITD_ETIME (outside the bounds; nothing
@@ -123,7 +135,7 @@ int engine_refold_fill(struct lead **lead, const struct policy *from, const stru
 // one MessagePack map: `signals` {name, version, hash}, `decision` (the answer), `features` [{name, value, unit, class,
 // description, freshness, age, max_age, points}] (age: ms since the latest match, nil: none, or not kept; points: its
 // share of the combined score), `conditions` [{name, why, path, line, fired}] (fired: true, false, nil not
-// reached), `inputs` (binary: what models of trees read, engine/shapley.h). `event` NULL: the decision of the lead's first timer, or of a merge with `other` where that is not NULL.
+// reached), `inputs` (binary: what the rules and models of trees read, engine/shapley.h). `event` NULL: the decision of the lead's first timer, or of a merge with `other` where that is not NULL.
 // ITD_ENOTFOUND: it has no timer; ITD_ESTOPPED. docs/protocol.md#decision-explain.
 int engine_explain(struct engine *engine, const struct release *release, struct lead **lead, const struct event *event,
                    const struct lead *other, int64_t now_ms, struct bytes shared, struct buf *out,

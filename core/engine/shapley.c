@@ -39,9 +39,9 @@ static void put_row(const struct feature_set *set, const struct model_bound *mod
 }
 
 void shapley_put_inputs(const struct policy *policy, const struct policy_scorers *scorers, const double *values,
-                        const struct bytes *texts, struct buf *out) {
+                        const struct bytes *texts, struct bytes rules, struct buf *out) {
   const struct model_bound *model[ROLES];
-  size_t count = find_models(scorers, model);
+  size_t count = find_models(scorers, model) + (rules.n > 0);
   if (!count) return;
   mp_put_map(out, (uint32_t)count);
   for (int r = 0; r < ROLES; r++) {
@@ -49,6 +49,14 @@ void shapley_put_inputs(const struct policy *policy, const struct policy_scorers
     mp_put_cstr(out, roles[r]);
     put_row(policy_features(policy), model[r], values, texts, out);
   }
+  if (!rules.n) return;
+  mp_put_cstr(out, "rules");
+  buf_append_bytes(out, rules);
+}
+
+struct bytes shapley_rules(struct bytes inputs) {
+  struct bytes rules = {0};
+  return inputs.n && mp_find(inputs, BYTES_LIT("rules"), &rules) ? rules : (struct bytes){0};
 }
 
 // ---- and what follows ----
@@ -116,11 +124,12 @@ static bool put_model(const struct policy *policy, int role, const struct model_
 
 int shapley_put(const struct policy *policy, const struct policy_scorers *scorers, struct bytes inputs, struct buf *out,
                 struct error *err) {
-  static const struct mp_limits limits = {.depth_max = 2, .objects_max = 4096, .bytes_max = 1u << 20};
+  static const struct mp_limits limits = {.depth_max = 5, .objects_max = 1u << 18, .bytes_max = 4u << 20};
   const struct model_bound *model[ROLES];
   size_t begin = out->n, length = 0, count = find_models(scorers, model);
   bool is_good = !inputs.n || (mp_scan(inputs, &limits, &length, NULL) == 1 && length == inputs.n &&
-                               mp_value_of(inputs).type == MP_MAP && mp_value_of(inputs).count == count);
+                               mp_value_of(inputs).type == MP_MAP &&
+                               mp_value_of(inputs).count == count + (shapley_rules(inputs).n > 0));
   mp_put_array(out, inputs.n ? (uint32_t)count : 0);
   for (int r = 0; inputs.n && r < ROLES && is_good; r++) {
     struct bytes row;

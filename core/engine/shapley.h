@@ -4,9 +4,11 @@
 #include "policy/policy.h"
 
 // What the lead's models of trees (policy_scorers) read of these features (as feature_read gives them): appends a map {role: [values in the
-// model's order: a float, a text, nil: not known]}, roles "fit", "engagement", "split". Appends nothing when no model is of trees.
+// model's order: a float, a text, nil: not known]}, roles "fit", "engagement", "split"; and under "rules" what the rules read
+// (trace_put_read; empty: not kept). Appends nothing when there is neither.
 void shapley_put_inputs(const struct policy *policy, const struct policy_scorers *scorers, const double *values,
-                        const struct bytes *texts, struct buf *out);
+                        const struct bytes *texts, struct bytes rules, struct buf *out);
+struct bytes shapley_rules(struct bytes inputs); // what the rules read; empty: it was not kept
 
 // Appends, for the models of `inputs` (empty: none), [{role, name, version, base, margin, calibrated, terms: [{name, value,
 // contribution, points}]}]: base and contributions are log-odds and sum to margin (but for rounding: 1e-5 of the largest), points

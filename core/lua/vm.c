@@ -1,6 +1,7 @@
 #include "lua/vm.h"
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/pmath.h"
 #include "lua/convert.h"
 #include "lua/sandbox.h"
@@ -22,6 +23,8 @@ struct vm {
   double *in, *out, *memory;
   const struct bytes *texts;
   size_t text_count;
+  uint64_t *times_ns, tick_ns; // of the tracing variant's rules; NULL: they are not asked for
+  size_t time_count;
   int plain_ref, trace_ref;
 };
 
@@ -31,9 +34,11 @@ enum { PLAIN_INDEX = 1, TRACE_INDEX };
 // The arrays as FFI pointers, and host's mathematics in a form that the JIT compiles. round_even: adding and taking
 // away 2^52 rounds, ties to even, in the processor's default mode; a zero keeps the sign of what was rounded.
 static const char binder[] = //
-    "local ffi, i, o, m, exp2, host = ...\n"
+    "local ffi, i, o, m, exp2, host, vm, tick = ...\n"
     "local call_exp2 = ffi.cast('double (*)(double)', exp2)\n"
     "function host.exp2(x) return call_exp2(x) end\n"
+    "local this, call_tick = ffi.cast('void *', vm), ffi.cast('void (*)(void *, double)', tick)\n"
+    "function host.tick(rule) call_tick(this, rule) end\n"
     "function host.round_even(x)\n"
     "  if x >= 4503599627370496 or x <= -4503599627370496 then return x end\n"
     "  local rounded\n"
@@ -109,6 +114,15 @@ static void push_host(lua_State *L, struct vm *vm) {
   lua_pop(L, 1);
 }
 
+// What went by since the last tick is what this rule cost. The policy learns nothing of it.
+static void tick(void *context, double rule) {
+  struct vm *vm = context;
+  if (!vm->times_ns) return;
+  uint64_t now_ns = clock_mono_ns();
+  if (rule >= 0 && rule < (double)vm->time_count) vm->times_ns[(size_t)rule] += now_ns - vm->tick_ns;
+  vm->tick_ns = clock_mono_ns();
+}
+
 // ---- opening ----
 // One custom function, on the top of the stack: has no state of its own, and can reach none.
 static void check_custom(lua_State *L, size_t number) {
@@ -169,7 +183,12 @@ static int open_vm(lua_State *L) {
   memcpy(&exp2_address, &exp2, sizeof exp2_address);
   lua_pushlightuserdata(L, exp2_address);
   lua_pushvalue(L, host);
-  lua_call(L, 6, 3); // I, O, M
+  lua_pushlightuserdata(L, vm);
+  void (*ticks)(void *, double) = tick;
+  void *tick_address;
+  memcpy(&tick_address, &ticks, sizeof tick_address);
+  lua_pushlightuserdata(L, tick_address);
+  lua_call(L, 8, 3); // I, O, M
   lua_pushvalue(L, custom);
   lua_pushvalue(L, host);
   lua_call(L, 5, 2);
@@ -256,6 +275,11 @@ double *vm_memory(struct vm *vm) { return vm->memory; }
 void vm_texts(struct vm *vm, const struct bytes *texts, size_t count) {
   vm->texts = texts;
   vm->text_count = count;
+}
+
+void vm_time(struct vm *vm, uint64_t *times_ns, size_t count) {
+  vm->times_ns = times_ns;
+  vm->time_count = count;
 }
 
 int vm_call(struct vm *vm, bool trace, struct error *err) {

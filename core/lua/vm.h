@@ -7,6 +7,7 @@
 //   custom   the policy's own functions, from 1; each is called with a view, custom[1](view), and may return anything:
 //            the chunk makes a number of it, or raises
 //   host     round_even(x), floor(x), exp2(x): the same bits as base/pmath.h's, and compiled by the JIT
+//            tick(rule): what went by since the last tick is added to that rule's time (vm_time); -1: to none's
 //            text(i): the text of vm_texts number i, from 0; nil when it is empty
 //            view(numbers, texts): a read-only object whose field NAME is I[numbers.NAME] (as it is: NaN when unknown),
 //            or text(texts.NAME); another name stops the call. It reads I at the time of reading, so one view, made
@@ -48,6 +49,9 @@ double *vm_memory(struct vm *vm); // in: the lead's memory; out: the new one (un
 // Text features for custom functions (view.NAME where the feature is text). The views must live until the call returns.
 void vm_texts(struct vm *vm, const struct bytes *texts, size_t count);
 
+// The tracing variant's calls add what each rule took, in nanoseconds, to times_ns[rule]: `count` of them, the caller's
+// memory until it is taken back by NULL. A tick itself takes some tens of nanoseconds, of which few count.
+void vm_time(struct vm *vm, uint64_t *times_ns, size_t count);
 // Runs the plain (trace = false) or the tracing variant. 0, or ITD_ESTOPPED with why (an error's text with place,
 // instructions, memory): the outcome is void, and the state is rebuilt before the next call (which is stopped too when
 // that fails). Nothing is kept between two calls. Allocates nothing once the JIT has warmed up; needs 1 MiB of stack.

@@ -87,7 +87,8 @@ struct store_sums {
   XX(intake.copies_idle, "counter", "account_copies_idle_total",                                                       \
      "slots without any for account.active, which got no copy")                                                        \
   XX(intake.traits_dropped, "counter", "account_traits_dropped_total", "traits of accounts beyond what one keeps")     \
-  XX(intake.inputs_kept, "counter", "decision_inputs_total", "decisions kept with what their models of trees read")    \
+  XX(intake.inputs_kept, "counter", "decision_inputs_total",                                                           \
+     "decisions kept with what their rules and models of trees read")                                                  \
   XX(intake.flaps, "counter", "stage_flaps_total", "stages entered again within a day of leaving them")                \
   XX(store.leads_in_memory, "gauge", "leads_in_memory", "leads held in memory")                                        \
   XX(store.identities_in_memory, "gauge", "identities_in_memory", "identities held in memory")                         \

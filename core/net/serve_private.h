@@ -7,7 +7,8 @@ struct call {
   uint32_t id;
   bool has_reply;
   const char *method;
-  struct bytes param; // the only parameter; empty when the method takes none
+  struct bytes param; // the only parameter, or the first; empty when the method takes none
+  unsigned wants;     // by the second one, {trace, times}: INTAKE_TRACE, INTAKE_TIMES
 };
 
 void call_error(const struct call *call, const struct error *err);

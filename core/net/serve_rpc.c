@@ -84,6 +84,7 @@ struct request *call_request(const struct call *call, uint32_t count, void (*don
   struct request *request = request_new(count, done, call->conn);
   request->id = call->id;
   request->has_reply = call->has_reply;
+  request->wants = call->wants;
   conn_begin(call->conn, request, call->param.n);
   return request;
 }
@@ -101,6 +102,7 @@ static void go_on(const struct call *call, const struct intake_way *way) {
   struct task *task = request->task[0] = task_new(TASK_EVENT, call->param, shard->turn_ms);
   task->origin = shard->index;
   task->request = request;
+  task->wants = request->wants;
   shard_send_on(shard, task, way);
   task_list_add(&shard->answered, task);
 }
@@ -114,7 +116,7 @@ static bool event_ingest(const struct call *call) {
     call_error(call, &err);
     return true;
   }
-  if (store_shard_of(shard->daemon->store, partition) != shard->index) {
+  if (store_shard_of(shard->daemon->store, partition) != shard->index || call->wants) {
     if (!origin_room(shard->origin)) return false;
     shard_submit(shard, call_request(call, 1, call_done_any), 0, TASK_EVENT, partition, call->param);
     return true;
@@ -519,7 +521,7 @@ static bool server_shutdown(const struct call *call) {
 
 static const struct method {
   const char *name;
-  uint32_t params;
+  uint32_t params; // event.ingest, event.validate and decision.explain take one more, which says what to tell beside
   bool admin_only;
   bool (*run)(const struct call *call); // false: a bound is reached, nothing was done
 } methods[] = {
@@ -567,6 +569,28 @@ static const struct method *method_of(const struct conn *conn, struct bytes name
   return NULL;
 }
 
+// {trace = true, times = true}: what to tell beside.
+static int read_wants(struct bytes map, unsigned *wants, struct error *err) {
+  static const struct {
+    const char *key;
+    unsigned want;
+  } keys[] = {{"trace", INTAKE_TRACE}, {"times", INTAKE_TIMES}};
+  struct mp m = mp_of(map);
+  struct mp_value head = mp_next(&m);
+  bool is_good = head.type == MP_MAP;
+  for (uint32_t i = 0; is_good && i < head.count; i++) {
+    struct bytes key = {0};
+    is_good = mp_take_str(&m, &key);
+    struct mp_value value = is_good ? mp_value_of(mp_take(&m)) : head;
+    unsigned want = 0;
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+      if (bytes_is(key, keys[k].key)) want = keys[k].want;
+    is_good = is_good && want && value.type == MP_BOOL;
+    if (is_good && value.b) *wants |= want;
+  }
+  return is_good ? 0 : error_set(err, ITD_EINVAL, "the second parameter is {trace: true, times: true}, or one of them");
+}
+
 bool serve_rpc(struct conn *conn, struct bytes value) {
   struct rpc_message message = {0};
   bool has_id = false;
@@ -586,8 +610,9 @@ bool serve_rpc(struct conn *conn, struct bytes value) {
   }
   struct mp m = mp_of(message.params);
   struct mp_value head = mp_next(&m);
+  bool tells = method->run == event_ingest || method->run == event_validate || method->run == decision_explain;
   bool is_optional = (method->run == decision_subscribe || method->run == policy_reload) && head.count == 0;
-  if (head.count != method->params && !is_optional) {
+  if (head.count != method->params && !is_optional && !(tells && head.count == 2)) {
     metrics_add(&conn->shard->metrics->rpc_requests, 1);
     error_set(&err, ITD_EINVAL, "%s takes %u parameter%s, not %u", method->name, method->params,
               method->params == 1 ? "" : "s", head.count);
@@ -597,6 +622,11 @@ bool serve_rpc(struct conn *conn, struct bytes value) {
   static const uint8_t nil = 0xc0;
   call.method = method->name;
   call.param = head.count ? mp_take(&m) : bytes_of(&nil, 1);
+  if (tells && head.count == 2 && read_wants(mp_take(&m), &call.wants, &err) < 0) {
+    metrics_add(&conn->shard->metrics->rpc_requests, 1);
+    call_error(&call, &err);
+    return true;
+  }
   if (!method->run(&call)) return false;
   metrics_add(&conn->shard->metrics->rpc_requests, 1);
   return true;

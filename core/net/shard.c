@@ -144,6 +144,7 @@ void shard_do(struct shard *shard, struct task *task) {
   const struct intake_way *on = task->has_way ? &was : NULL;
   task->status = shard_allows(shard, task->kind, &task->error);
   if (task->status < 0) return;
+  intake_want(shard->intake, task->wants);
   switch (task->kind) {
   case TASK_EVENT:
     task->status = intake_event_on(shard->intake, input, task->received_ms, on, &way, &task->answer, &task->error);
@@ -160,6 +161,7 @@ void shard_do(struct shard *shard, struct task *task) {
   case TASK_EXPLAIN: task->status = intake_explain(shard->intake, input, &task->answer, &task->error); break;
   case TASK_MESSAGES: CHECK(false); // they come another way: the courier
   }
+  intake_want(shard->intake, 0);
   if (task->status == INTAKE_ELSEWHERE) shard_send_on(shard, task, &way);
 }
 
@@ -169,6 +171,7 @@ void shard_submit(struct shard *shard, struct request *request, uint32_t slot, e
   task->origin = shard->index;
   task->partition = partition;
   task->request = request;
+  task->wants = request->wants;
   request->task[slot] = task;
   unsigned owner = store_shard_of(shard->daemon->store, partition);
   if (owner == shard->index) {

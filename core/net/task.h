@@ -26,8 +26,9 @@ struct task {
   struct buf answer; // a MessagePack map when status is 0
   // The lead that is meant was merged into another: the task goes on to `partition`, from its origin, when it is back there.
   bool goes_on;
-  bool has_way; // it came on
-  bool is_sent; // it is in a ring, or came out of one, and holds a credit of its origin's
+  bool has_way;   // it came on
+  unsigned wants; // INTAKE_TRACE, INTAKE_TIMES (store/intake.h)
+  bool is_sent;   // it is in a ring, or came out of one, and holds a credit of its origin's
   struct intake_way way;
   int status;
   struct error error;      // when status is not 0
@@ -61,6 +62,7 @@ struct request {
   void *owner;         // a connection, an HTTP exchange
   uint32_t id;         // the RPC's
   bool has_reply;      // false: a notification
+  unsigned wants;      // of its tasks
   size_t weight;       // bytes of what was asked, while it is under way
   struct buf tail;     // protocol's own: a chunk to acknowledge
   struct task *task[]; // NULL where an element was refused before it became a task: see error

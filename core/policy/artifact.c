@@ -669,6 +669,14 @@ static struct bytes get_packed(struct parse *p, const char *key) {
   return find(p, p->root, key, &value) ? arena_copy(&p->a->arena, value) : (struct bytes){0};
 }
 
+static void parse_trace(struct parse *p) {
+  struct bytes trace = get_map(p, "trace", false);
+  p->a->plain_count = p->a->shape.out_count;
+  if (p->status != 0 || trace.n == 0) return;
+  p->a->trace = arena_copy(&p->a->arena, trace);
+  p->a->plain_count = (size_t)get_whole(p, trace, "trace", "seen", -1, 0, p->a->shape.out_count);
+}
+
 // Longer than a text may be elsewhere, and code: the vm judges it.
 static void parse_source(struct parse *p) {
   struct bytes value, source;
@@ -728,6 +736,7 @@ static void parse_all(struct parse *p) {
   parse_memory(p);
   a->custom = (size_t)get_whole(p, p->root, "", "custom", 0, 0, ARTIFACT_NAMES_MAX);
   parse_layouts(p);
+  parse_trace(p);
   parse_source(p);
 }
 

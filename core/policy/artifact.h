@@ -57,6 +57,8 @@
 //   events        [name]: names of `track` events that transitions wait for: 1 when this event is it
 //   draws         [{salt, by = "lead" | "event", hold_out (share, only where it is one)}]: numbers in [0,1) from a hash
 //   memory        [{name, initial}]: doubles kept per lead between decisions, carried over to a new version by name
+//   trace         how the tracing variant's notes are told (optional): {rules, asks (one a condition), seen, truths, log (offsets
+//                 behind the last run of the output; they lie last), log_room}; scripts/tracing.lua, policy/trace.h
 //   custom        how many custom functions (0: the vm needs no modules)
 //   layout        {input = {NAME: offset}, output = {NAME: offset}, input_count, output_count}: offsets in doubles
 //   source        text of the chunk for lua/vm.h
@@ -74,7 +76,7 @@
 //   worth more than `otherwise`, else NaN) offers_held (why it, and not all, was held back: enum policy_held; else NaN)
 //   adjustments (thousandths, NaN when it did not apply) evidence
 //   (thousandths, after ageing and reliability) channel_caps (thousandths that the channel's cap took, 0 mostly)
-//   conditions (1, 0, NaN not reached; tracing variant only); behind the last run, up to output_count, lies scratch
+//   conditions (1, 0, NaN not reached; tracing variant only); behind the last run, up to output_count, lies scratch and the trace
 //   without a name that only the chunk uses
 //
 // Arithmetic of the compiled chunk: + - * / and comparisons, math.floor, and exp2 from base/pmath; round to thousandths
@@ -234,6 +236,8 @@ struct artifact {
   double *memory_initial;
   size_t memory_count;
   size_t custom;
+  struct bytes trace;   // packed, as policy/trace.c reads it; empty: none
+  size_t plain_count;   // doubles of the output that a call without a trace may write: what lies behind is the trace's
   size_t feature_count; // declarations
   uint32_t in[IN_SLOTS], out[OUT_SLOTS];
   struct vm_shape shape;

@@ -11,13 +11,6 @@
 enum { POINTS_MAX_MILLI = 100000 };
 #define ROW_MAX_MILLI 1000000000000 // of one row: sums of all rows stay whole in a double
 
-struct policy_vm {
-  struct policy *policy; // retained
-  struct vm *vm;
-  struct policy_state *state; // scratch, so that a failure leaves the caller's as it is
-  struct policy_outcome outcome;
-};
-
 static struct vm_shape shape_of(const struct policy *policy) { return policy->artifact->shape; }
 
 int policy_vm_open(struct policy *policy, const struct vm_limits *limits, struct policy_vm **out, struct error *err) {
@@ -284,7 +277,8 @@ int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct
   enum sales_order order = sales_hear(policy, input->event, input->now_ms, vm->state, o);
   o->stage_before = vm->state->stage; // where the rules begin
   fill_input(policy, input, vm->state, o, order, vm_in(vm->vm));
-  for (size_t i = 0; i < a->shape.out_count; i++) out[i] = NAN; // what the call does not write is not believed
+  size_t written = trace ? a->shape.out_count : a->plain_count;
+  for (size_t i = 0; i < written; i++) out[i] = NAN; // what the call does not write is not believed
   if (a->memory_count > 0) memcpy(memory, state->memory, a->memory_count * sizeof *memory);
   vm_texts(vm->vm, input->texts, a->feature_count);
   int status = vm_call(vm->vm, trace != NULL, err);

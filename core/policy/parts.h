@@ -25,6 +25,14 @@ struct policy {
   size_t state_size;
 };
 
+// decide.c and trace.c: one shard's call into it.
+struct policy_vm {
+  struct policy *policy; // retained
+  struct vm *vm;
+  struct policy_state *state; // scratch, so that a failure leaves the caller's as it is
+  struct policy_outcome outcome;
+};
+
 static inline size_t policy_stage_count(const struct policy *p) { return p->artifact->count[POLICY_STAGES]; }
 
 // state.c: arms the timers of `stage` as of `entered_ms`, after cancelling all, and makes it the state's stage.

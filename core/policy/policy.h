@@ -192,6 +192,8 @@ struct policy_entry {
   const uint16_t *uses;     // conditions that it rests on, in POLICY_CONDITIONS
   size_t use_count;
 };
+// A feature's value as a reader may see it: number, text, nil when unknown, true for a personal value that is known. trace.c.
+void policy_put_value(const struct feature_info *info, double value, struct bytes text, struct buf *out);
 size_t policy_entries(const struct policy *policy, enum policy_table table);
 const struct policy_entry *policy_entry(const struct policy *policy, enum policy_table table, size_t index);
 

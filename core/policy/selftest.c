@@ -3,6 +3,7 @@
 // same.
 #include "base/check.h"
 #include "policy/parts.h"
+#include "policy/trace.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -119,6 +120,17 @@ static int try_stages(struct trial *t, struct error *err) {
   return 0;
 }
 
+// That the trace of what was decided last can be told.
+static int try_trace(struct trial *t, struct error *err) {
+  struct buf read = {0}, trace = {0};
+  trace_put_read(t->vm, t->state, t->texts, &read);
+  int status = trace_put(t->vm, buf_bytes(&read), &trace, err);
+  if (status < 0) error_prefix(err, "self-test of the trace");
+  buf_deinit(&read);
+  buf_deinit(&trace);
+  return status < 0 ? ITD_EPOLICY : 0;
+}
+
 int policy_self_test(struct policy *policy, struct error *err) {
   struct trial *t = xcalloc(1, sizeof *t);
   t->policy = policy;
@@ -131,6 +143,7 @@ int policy_self_test(struct policy *policy, struct error *err) {
   if (status == 0) status = try_stages(t, err);
   for (int role = 0; role < BUNDLE_MODELS; role++) t->is_canary |= policy->canary[role] != NULL;
   if (status == 0 && t->is_canary) status = try_stages(t, err);
+  if (status == 0 && policy->artifact->trace.n) status = try_trace(t, err);
   policy_vm_close(t->vm);
   policy_vm_close(t->fresh);
   for (int i = 0; i < 3; i++) free(t->after[i]);

@@ -236,7 +236,9 @@ struct explained {
   struct buf again;   // engine_explain's map; empty: what the lead did before is gone
   struct buf inputs;  // what models of trees read: as kept with the decision, else as read again
   struct buf shapley; // what follows from it
-  bool is_same;       // what came out again is what was kept
+  struct buf beside;  // pairs: the trace, where it is wanted
+  uint32_t pairs;
+  bool is_same; // what came out again is what was kept
 };
 
 static void explained_deinit(struct explained *x) {
@@ -244,6 +246,7 @@ static void explained_deinit(struct explained *x) {
   buf_deinit(&x->again);
   buf_deinit(&x->inputs);
   buf_deinit(&x->shapley);
+  buf_deinit(&x->beside);
 }
 
 static struct bytes again_of(const struct explained *x, const char *key) {
@@ -264,13 +267,16 @@ static int find_shapley(struct intake *in, const struct frame *frame, struct exp
     status = store_unseal(in->shard, frame->entity, frame->inputs, &x->inputs, err);
   x->is_same =
       x->again.n && bytes_eq(again_of(x, "decision"), frame->decision) && bytes_eq(again, buf_bytes(&x->inputs));
+  if (status) return status;
   const struct policy_scorers scorers = policy_scorers(policy, lead_id_hash(frame->entity));
-  return status ? status : shapley_put(policy, &scorers, buf_bytes(&x->inputs), &x->shapley, err);
+  x->pairs = intake_put_trace(in, policy, shapley_rules(buf_bytes(&x->inputs)), &x->beside);
+  return shapley_put(policy, &scorers, buf_bytes(&x->inputs), &x->shapley, err);
 }
 
 static void put_explained(const struct frame *frame, const struct explained *x, struct buf *answer) {
   static const char *const parts[] = {"signals", "features", "conditions"};
-  mp_put_map(answer, 8);
+  mp_put_map(answer, 8 + x->pairs);
+  buf_append_bytes(answer, buf_bytes(&x->beside));
   mp_put_cstr(answer, "decision");
   buf_append_bytes(answer, frame->decision);
   mp_put_cstr(answer, "reproduced");

@@ -254,6 +254,52 @@ void intake_keep_inputs(struct intake *in, struct lead_id lead, const struct dec
   count(&in->counters.inputs_kept);
 }
 
+void intake_want(struct intake *in, unsigned wants) {
+  in->wants = wants;
+  engine_trace_all(in->engine, wants != 0);
+}
+
+static void put_told(struct buf *pairs, const char *key, int status, struct buf *told) {
+  mp_put_cstr(pairs, key);
+  if (status == 0)
+    buf_append_bytes(pairs, buf_bytes(told));
+  else
+    mp_put_nil(pairs);
+  buf_deinit(told);
+}
+
+uint32_t intake_put_trace(struct intake *in, struct policy *policy, struct bytes read, struct buf *pairs) {
+  struct buf trace = {0}, times = {0};
+  uint32_t count = 0;
+  if (in->wants & INTAKE_TRACE) {
+    int status = read.n ? engine_put_trace(in->engine, policy, read, &trace, NULL) : ITD_ENOTFOUND;
+    put_told(pairs, "trace", status, &trace);
+    count++;
+  }
+  if (in->wants & INTAKE_TIMES) {
+    int status = read.n ? engine_put_times(in->engine, policy, read, &times, NULL) : ITD_ENOTFOUND;
+    put_told(pairs, "times", status, &times);
+    count++;
+  }
+  return count;
+}
+
+// A decision, with what is wanted beside.
+static void put_answer(struct intake *in, const struct decision *d, struct buf *answer) {
+  struct buf pairs = {0};
+  uint32_t count = in->wants ? intake_put_trace(in, engine_release(in->engine)->policy, d->read, &pairs) : 0;
+  struct mp m = mp_of(d->answer);
+  struct mp_value head = mp_next(&m);
+  if (count) {
+    mp_put_map(answer, head.count + count);
+    buf_append(answer, m.p, (size_t)(m.end - m.p));
+    buf_append_bytes(answer, buf_bytes(&pairs));
+  } else {
+    buf_append_bytes(answer, d->answer);
+  }
+  buf_deinit(&pairs);
+}
+
 static void append_decision(struct intake *in, struct lead *lead, const struct decision *d, struct frame *frame) {
   frame->kind = d->is_timer ? FRAME_TIMER : FRAME_EVENT;
   frame->entity = lead->id;
@@ -413,7 +459,7 @@ static int take(struct intake *in, const struct event *event, const struct who *
     append_decision(in, lead, d, &frame);
     lead->asks += asks.all;
     lead->asks_known += asks.known;
-    buf_append_bytes(answer, d->answer);
+    put_answer(in, d, answer);
     count(&in->counters.events);
     if (is_new) count(&in->counters.new_leads);
   }
@@ -668,7 +714,7 @@ int intake_validate_on(struct intake *in, struct bytes map, int64_t received_ms,
     mp_put_cstr(answer, "valid");
     mp_put_bool(answer, true);
     mp_put_cstr(answer, "decision");
-    buf_append_bytes(answer, result.decision[result.count - 1].answer);
+    put_answer(in, &result.decision[result.count - 1], answer);
   }
   lead_free(lead);
   return status;

@@ -72,6 +72,11 @@ int intake_validate_on(struct intake *intake, struct bytes map, int64_t received
 // Merges never make a circle (docs/decisions/merges.md): this bound is met by damage, and by a chain of as many merges within
 // dedupe.window.
 #define INTAKE_HOPS_MAX 10000
+// What the next calls' answers say beside, until it is asked again: the trace of a decision (policy/trace.h) under `trace`, and
+// what its rules cost under `times`. Of an event they stand in its decision's map; a duplicate's answer, which is the first
+// one's, has none. nil where the policy was compiled without a trace.
+enum { INTAKE_TRACE = 1, INTAKE_TIMES = 2 };
+void intake_want(struct intake *intake, unsigned wants);
 // The same judgement and decision on a copy; nothing is kept. Answer: {valid: true, decision: {…}}.
 int intake_validate(struct intake *intake, struct bytes map, int64_t received_ms, struct buf *answer,
                     struct error *err) ITD_MUST_USE;
@@ -140,5 +145,6 @@ int intake_decision(struct intake *intake, struct bytes decision_id, struct buf 
 // Explains a decision, or a lead's last one (`what` is a decision_id or as in intake_lead): engine_explain's map, and
 // `event` (as sent), `frame` {partition, seq, received, kind}, whether the recomputed decision equals the recorded one
 // (`reproduced`), and the exact shares of models of trees (`shapley`, engine/shapley.h). Where what the lead did before was let go,
-// a decision that was kept with what its models read still has these; the rest, and `reproduced`, are nil.
+// a decision that was kept with what its rules and models read still has these, and its trace; the rest, and `reproduced`, are
+// nil. With INTAKE_TRACE, `trace` {kept: from what was kept, rules}; with INTAKE_TIMES, `times`.
 int intake_explain(struct intake *intake, struct bytes what, struct buf *answer, struct error *err) ITD_MUST_USE;

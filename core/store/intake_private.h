@@ -26,6 +26,7 @@ struct intake {
   struct table asked; // what this shard's leads have asked for (store_ask_id), so that it is not asked for again …
   size_t asked_at;    // … since so many leads were forgotten: after that an answer may be another
   struct schema_scratch scratch; // of one judgement
+  unsigned wants;                // INTAKE_TRACE, INTAKE_TIMES
   const char *replaying;         // what is taken comes out of the quarantine: by whom; else NULL
   // Leads whose due timers have no place in the release in force: they keep the state of their own release until an
   // event comes, and wake again when another release is put in force.
@@ -49,6 +50,8 @@ void append_stopped_timer(struct intake *in, struct lead *lead, int64_t received
 
 void intake_stamp(const struct intake *in, struct frame *frame); // what is in force
 // Puts what models read for a decision that acts into its frame, sealed; good until the next one's.
+// Appends the pairs that are wanted: "trace", "times". Never fails: nil. Returns how many pairs.
+uint32_t intake_put_trace(struct intake *in, struct policy *policy, struct bytes read, struct buf *pairs);
 void intake_keep_inputs(struct intake *in, struct lead_id lead, const struct decision *d, struct frame *frame);
 // accounts.c
 void accounts_init(struct intake *in);

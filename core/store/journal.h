@@ -55,7 +55,7 @@ struct frame {
   struct bytes messages; // what the entity sends to others (engine/message.h)
   struct bytes decision; // the answer as sent; STOPPED: the error map
   struct bytes cause;    // traceparent; MESSAGE: the sender's frame, as a decision_id
-  struct bytes inputs;   // sealed: what models of trees read (engine/shapley.h); only of a decision that acts
+  struct bytes inputs;   // sealed: what rules and models of trees read (engine/shapley.h); only of a decision that acts
 };
 
 // A place names a frame for ever: log (8 bits), segment (24), offset (32). 0: none.

@@ -150,6 +150,23 @@ describe("a compiled condition", function()
             assert.is_true(judge(values) or row ~= row)
           end
           vm.call(true)
+          local trace, tried = artifact.trace, {}
+          for i = 1, vm.O[trace.log] do
+            local said = vm.O[trace.log + i]
+            local rule = trace.rules[math.floor(said / 2) + 1]
+            if rule.kind == "adjust" then
+              assert.is_nil(tried[rule.name])
+              tried[rule.name] = said % 2 == 1
+            end
+          end
+          for i, judge in ipairs(judges) do
+            assert.are.equal(judge(values), tried["r" .. i])
+          end
+          for i, ask in ipairs(trace.asks) do -- what was not reached is surveyed, too, and agrees where it was
+            local mark, truth = vm.get("conditions", i - 1), vm.O[trace.truths + i - 1]
+            assert.is_true(truth ~= truth or mark ~= mark or mark == truth)
+            assert.is_true(ask.kind ~= "compare" or truth == 0 or truth == 1)
+          end
           for i = 0, vm.layout.output.conditions - 1 do
             assert.is_true(plain[i] == vm.O[i] or (plain[i] ~= plain[i] and vm.O[i] ~= vm.O[i]))
           end

@@ -114,6 +114,7 @@ local function chunk_host(vm)
     round_even = round_even,
     floor = math.floor,
     exp2 = function(x) return 2 ^ x end,
+    tick = function() end,
     text = function(i) return vm.texts[i] ~= "" and vm.texts[i] or nil end,
     view = function(numbers, texts)
       return setmetatable({}, {

@@ -142,7 +142,7 @@ static void kept_inputs_give_the_same_shares(void **state) {
     struct buf inputs = {0}, out = {0};
     struct error err = {0};
     random_features(values, texts);
-    shapley_put_inputs(policy, &scorers, values, texts, &inputs);
+    shapley_put_inputs(policy, &scorers, values, texts, (struct bytes){0}, &inputs);
     if (shapley_put(policy, &scorers, buf_bytes(&inputs), &out, &err) != 0) fail_msg("%s", err.text);
     struct mp m = mp_of(buf_bytes(&out));
     assert_int_equal(mp_next(&m).count, 2);
@@ -160,7 +160,7 @@ static void broken_inputs_are_refused(void **state) {
   struct buf inputs = {0}, out = {0};
   size_t refused = 0;
   random_features(values, texts);
-  shapley_put_inputs(policy, &scorers, values, texts, &inputs);
+  shapley_put_inputs(policy, &scorers, values, texts, (struct bytes){0}, &inputs);
   buf_append_str(&out, "before");
   for (size_t n = 1; n < inputs.n; n++) {
     assert_int_equal(shapley_put(policy, &scorers, bytes_of(inputs.p, n), &out, NULL), ITD_ECORRUPT);

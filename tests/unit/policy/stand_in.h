@@ -166,6 +166,7 @@ double *vm_in(struct vm *vm) { return vm->in; }
 double *vm_out(struct vm *vm) { return vm->out; }
 double *vm_memory(struct vm *vm) { return vm->memory; }
 void vm_texts(struct vm *vm, const struct bytes *texts, size_t count) { (void)vm, (void)texts, (void)count; }
+void vm_time(struct vm *vm, uint64_t *times_ns, size_t count) { (void)vm, (void)times_ns, (void)count; }
 int vm_call(struct vm *vm, bool trace, struct error *err) {
   vm->trace = trace;
   run(vm);

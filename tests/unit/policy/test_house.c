@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "policy/parts.h"
+#include "policy/trace.h"
 
 #include <ftw.h>
 #include <math.h>
@@ -103,12 +104,99 @@ static struct policy_vm *open_vm(struct policy *policy) {
   return vm;
 }
 
+// ---- the trace ----
+
+static struct bytes rule_text(struct bytes rule, const char *key) {
+  struct bytes value, text = {0};
+  assert_true(mp_find(rule, bytes_str(key), &value));
+  return mp_as_str(value, &text) ? text : (struct bytes){0};
+}
+
+static bool rule_is(struct bytes rule, const char *kind, const char *outcome) {
+  return bytes_is(rule_text(rule, "kind"), kind) && bytes_is(rule_text(rule, "outcome"), outcome);
+}
+
+static int64_t rule_value(struct bytes rule) {
+  struct bytes value;
+  double x;
+  assert_true(mp_find(rule, BYTES_LIT("value"), &value));
+  return mp_as_number(value, &x) ? (int64_t)x : 0;
+}
+
+static int64_t milli_of(const struct policy *policy, enum policy_table table, const struct policy_row *rows, int count,
+                        struct bytes name) {
+  for (int i = 0; i < count; i++)
+    if (bytes_is(name, policy_entry(policy, table, rows[i].index)->name)) return rows[i].milli;
+  return 0;
+}
+
+// What the trace says of each rule, held against what was decided.
+static void judge_rule(const struct policy *policy, const struct policy_outcome *o, struct bytes rule, int *steps) {
+  struct bytes name = rule_text(rule, "name");
+  bool fired = bytes_is(rule_text(rule, "outcome"), "fired");
+  if (rule_is(rule, "transition", "fired")) {
+    assert_true(*steps < o->step_count);
+    assert_true(bytes_is(name, policy_entry(policy, POLICY_TRANSITIONS, (size_t)o->step[*steps])->name));
+    ++*steps;
+  }
+  if (bytes_is(rule_text(rule, "kind"), "evidence"))
+    assert_int_equal(rule_value(rule), milli_of(policy, POLICY_EVIDENCE, o->evidence, o->evidence_count, name));
+  if (bytes_is(rule_text(rule, "kind"), "channel"))
+    assert_int_equal(rule_value(rule), milli_of(policy, POLICY_CHANNELS, o->channel_cap, o->channel_cap_count, name));
+  if (bytes_is(rule_text(rule, "kind"), "adjust")) {
+    int64_t milli = milli_of(policy, POLICY_ADJUSTMENTS, o->row, o->row_count, name);
+    assert_int_equal(rule_value(rule), milli);
+    assert_int_equal(fired, milli != 0);
+  }
+  if (bytes_is(rule_text(rule, "kind"), "route"))
+    assert_int_equal(fired,
+                     o->route >= 0 && bytes_is(name, policy_entry(policy, POLICY_ROUTES, (size_t)o->route)->name));
+  if (bytes_is(rule_text(rule, "kind"), "offer"))
+    assert_int_equal(fired, bytes_is(name, policy_entry(policy, POLICY_ACTIONS, (size_t)o->action)->name));
+  if (rule_is(rule, "eligible", "fired")) assert_int_equal(o->eligible, 0);
+  if (!bytes_is(rule_text(rule, "outcome"), "fired") && bytes_is(rule_text(rule, "kind"), "transition"))
+    assert_true(rule_text(rule, "reason").n > 0); // why not
+}
+
+static void damage(struct policy_vm *vm, struct bytes read) {
+  struct buf copy = {0}, out = {0};
+  buf_append_bytes(&copy, read);
+  for (int i = 0; i < 3; i++) copy.p[roll(copy.n)] = (uint8_t)roll(256);
+  size_t n = roll(2) ? copy.n : roll(copy.n);
+  int status = trace_put(vm, bytes_of(copy.p, n), &out, NULL);
+  assert_true(status == 0 || status == ITD_ECORRUPT || status == ITD_ESTOPPED);
+  assert_true(status == 0 || out.n == 0);
+  buf_deinit(&copy), buf_deinit(&out);
+}
+
+// `vm` has just decided this; `other` knows nothing of it but what was read.
+static void trace(const struct policy *policy, struct policy_vm *vm, struct policy_vm *other,
+                  const struct policy_state *before, const struct lead *l, const struct policy_outcome *o) {
+  struct buf read = {0}, told = {0}, again = {0};
+  struct error err = {0};
+  trace_put_read(vm, before, l->texts, &read);
+  if (trace_put(other, buf_bytes(&read), &told, &err) != 0 || trace_put(vm, buf_bytes(&read), &again, &err) != 0)
+    fail_msg("%s", err.text);
+  assert_true(bytes_eq(buf_bytes(&told), buf_bytes(&again)));
+  struct mp m = mp_of(buf_bytes(&told));
+  int steps = 0, offers = 0;
+  for (uint32_t i = mp_next(&m).count; i > 0; i--) {
+    struct bytes rule = mp_take(&m);
+    judge_rule(policy, o, rule, &steps);
+    offers += rule_is(rule, "offer", "fired");
+  }
+  assert_int_equal(steps, o->step_count);
+  assert_int_equal(offers, o->action > 0);
+  damage(other, buf_bytes(&read));
+  buf_deinit(&read), buf_deinit(&told), buf_deinit(&again);
+}
+
 // Lives of leads: each decided plain and traced in one state, plain in the archive's, all the same.
 static void live(struct policy *policy, struct policy *archived, size_t decisions) {
   size_t size = policy_state_size(policy), conditions = policy_entries(policy, POLICY_CONDITIONS);
   struct policy_vm *vm = open_vm(policy), *other = open_vm(archived);
-  struct policy_state *state = xmalloc(size), *copy[2] = {xmalloc(size), xmalloc(size)};
-  struct policy_trace trace = {.fired = xmalloc(conditions + 1)};
+  struct policy_state *state = xmalloc(size), *copy[2] = {xmalloc(size), xmalloc(size)}, *before = xmalloc(size);
+  struct policy_trace fired = {.fired = xmalloc(conditions + 1)};
   struct lead *l = xcalloc(1, sizeof *l);
   uint64_t stages = 0, actions = 0;
   int64_t now_ms = 1767225600000;
@@ -118,9 +206,9 @@ static void live(struct policy *policy, struct policy *archived, size_t decision
     make_lead(policy, state, now_ms, l);
     struct policy_outcome plain, traced, again;
     struct error err = {0};
-    memcpy(copy[0], state, size), memcpy(copy[1], state, size);
+    memcpy(copy[0], state, size), memcpy(copy[1], state, size), memcpy(before, state, size);
     if (policy_decide(vm, &l->input, state, &plain, NULL, &err) != 0 ||
-        policy_decide(vm, &l->input, copy[0], &traced, &trace, &err) != 0 ||
+        policy_decide(vm, &l->input, copy[0], &traced, &fired, &err) != 0 ||
         policy_decide(other, &l->input, copy[1], &again, NULL, &err) != 0) {
       fail_msg("decision %zu: %s", i, err.text);
     }
@@ -128,14 +216,15 @@ static void live(struct policy *policy, struct policy *archived, size_t decision
     assert_memory_equal(state, copy[0], size);
     assert_memory_equal(state, copy[1], size);
     if (policy_state_check(policy, bytes_of(state, size), &err) != 0) fail_msg("%s", err.text);
-    for (size_t c = 0; c < conditions; c++) assert_in_range(trace.fired[c] + 1, 0, 2);
+    for (size_t c = 0; c < conditions; c++) assert_in_range(fired.fired[c] + 1, 0, 2);
+    if (i % 8 == 0) trace(policy, vm, other, before, l, &plain);
     stages |= 1ull << plain.stage, actions |= 1ull << (plain.action + 1);
   }
   printf("%s: %d of %zu stages, %d of %zu actions reached\n", policy_info(policy)->name, __builtin_popcountll(stages),
          policy_entries(policy, POLICY_STAGES), __builtin_popcountll(actions), policy_entries(policy, POLICY_ACTIONS));
   assert_true(__builtin_popcountll(stages) > 1); // else the leads try nothing
   policy_vm_close(vm), policy_vm_close(other);
-  free(state), free(copy[0]), free(copy[1]), free(trace.fired), free(l);
+  free(state), free(copy[0]), free(copy[1]), free(fired.fired), free(before), free(l);
 }
 
 static void the_policies_of_this_house_load_and_decide(void **unused) {
