@@ -63,7 +63,7 @@ function daemon.alive(pid)
   return threads > 1
 end
 
---- options: root, folder, policies, policy; bin (of the programs, default root/build/release/bin)
+--- options: root, folder, policies, policy; bin (of the programs, default root/build/release/bin), more (of the command line)
 function daemon.new(options)
   return setmetatable({ options = options, log = options.folder .. "/daemon.log", ports = options.folder .. "/ports.json" }, daemon)
 end
@@ -71,9 +71,9 @@ end
 function daemon:start()
   local o = self.options
   os.remove(self.ports)
-  local command = ("%s --policies %s --scripts %s --policy %s --data %s --clock event --ports_file %s --listen 127.0.0.1:%d --http 127.0.0.1:%d")
+  local command = ("%s --policies %s --scripts %s --policy %s --data %s --clock event --ports_file %s --listen 127.0.0.1:%d --http 127.0.0.1:%d %s")
     :format(quote((o.bin or o.root .. "/build/release/bin") .. "/intentd"), quote(o.policies), quote(o.root .. "/scripts"), o.policy,
-      quote(o.folder .. "/data"), quote(self.ports), self.port or 0, self.http or 0)
+      quote(o.folder .. "/data"), quote(self.ports), self.port or 0, self.http or 0, o.more or "")
   self.starts = (self.starts or 0) + 1
   self.log = ("%s/daemon-%d.log"):format(o.folder, self.starts)
   self.pid = daemon.background(command, self.log)
