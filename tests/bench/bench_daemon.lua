@@ -32,8 +32,11 @@ end
 --- A full tree; node i has the children 2i + 1 and 2i + 2. `values`: of each feature, what decisions had.
 local function tree(values)
   local inner, all = 2 ^ DEPTH - 1, 2 ^ (DEPTH + 1) - 1
-  local list = { left_children = {}, right_children = {}, split_indices = {}, split_conditions = {}, sum_hessian = {}, default_left = {}, split_type = {} }
-  local function put(name, x) table.insert(list[name], ("%.9g"):format(x)) end
+  local list = {}
+  local function put(name, x)
+    list[name] = list[name] or {}
+    table.insert(list[name], ("%.9g"):format(x))
+  end
   local weight = 2 ^ DEPTH
   for i = 0, all - 1 do
     local is_leaf = i >= inner
