@@ -43,6 +43,7 @@ static const struct option options[] = {
     {"since", "T", "export: decisions from then on: a time, or how long ago (7d)"},
     {"until", "T", "export: decisions until then"},
     {"where", "NAME=VALUE", "export: decisions with this stage, action, owner, band, cause, policy or lead"},
+    {"open", NULL, "export: only decisions that leave the lead in no final stage: those that a model is judged by"},
     {"format", "F", "export: csv or msgpack (default csv)"},
     {"out", "FILE", "export: write there instead of to standard output"},
     {"personal", NULL, "export: personal features are columns, too"},

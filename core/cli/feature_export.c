@@ -42,7 +42,7 @@ struct exporting {
     const char *value;
   } where[WHERE_MAX];
   size_t where_count;
-  bool wants_labels;
+  bool wants_labels, wants_open;
   struct policy_label label[ROW_LABELS_MAX]; // format.label_count of them
   struct table labelled;
   bool is_seen[ROW_LABELS_MAX]; // by label: the journal has such an event
@@ -96,6 +96,7 @@ static int read_options(struct exporting *e, struct error *err) {
     return error_set(err, ITD_EINVAL, "--format: \"%.40s\" is not allowed; allowed: csv, msgpack", format);
   e->format.is_csv = !format || strcmp(format, "csv") == 0;
   e->format.is_personal = args_flag(e->args, "personal");
+  e->wants_open = args_flag(e->args, "open");
   e->since_ms = INT64_MIN, e->until_ms = INT64_MAX;
   int rc = journal_time(e->args, "since", &e->since_ms, err);
   if (rc == 0) rc = journal_time(e->args, "until", &e->until_ms, err);
@@ -203,6 +204,7 @@ static void free_labels(struct exporting *e) {
 static bool fits(const struct exporting *e, const struct refold_step *step) {
   const struct frame *f = step->frame;
   if (!frame_is_decision(f) || f->now_ms < e->since_ms || f->now_ms > e->until_ms) return false;
+  if (e->wants_open && outcomes_is_over(step->policy, f->decision)) return false;
   for (size_t i = 0; i < e->where_count; i++)
     if (!rows_fits(f->decision, e->where[i].name, e->where[i].value)) return false;
   return true;

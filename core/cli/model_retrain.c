@@ -57,7 +57,7 @@ static int export_rows(struct retraining *r, struct error *err) {
   buf_printf(&path, "%s/rows.csv", r->folder);
   r->rows = xstrndup(path.p, path.n);
   buf_deinit(&path);
-  const char *words[] = {"feature", "export", "--at", "labels", "--data", r->data, "--out", r->rows, NULL};
+  const char *words[] = {"feature", "export", "--at", "labels", "--open", "--data", r->data, "--out", r->rows, NULL};
   return run(words, err);
 }
 

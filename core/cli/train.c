@@ -353,7 +353,7 @@ const struct command command_train = {
         "one that --features names becomes models/NAME/VERSION: model.json, weights.json, report.json, report.html.\n"
         "The same rows, options and day give the same bytes. Nothing is written unless the engine's margin of every\n"
         "row is the library's, to the bit. docs/models.md says what is done and why.\n\n"
-        "  intent feature export --at labels --data data --out rows.csv\n"
+        "  intent feature export --at labels --open --data data --out rows.csv\n"
         "  intent train rows.csv --signals policies/signals/b2b --label won --out policies/models/buyers/1\n"
         "  intent train rows.csv --policy policies/b2b_saas --label won --features profile --out "
         "policies/models/fit/1",

@@ -184,7 +184,9 @@ static size_t decider_of(struct walking *w, const struct frame *f) {
 }
 
 // ---- decisions ----
-static bool is_final(const struct policy *policy, struct bytes stage) {
+bool outcomes_is_over(const struct policy *policy, struct bytes decision) {
+  struct bytes stage;
+  if (!mp_find(decision, BYTES_LIT("stage"), &stage) || !mp_as_str(stage, &stage)) return false;
   for (size_t i = 0; i < policy_entries(policy, POLICY_STAGES); i++) {
     const struct policy_entry *e = policy_entry(policy, POLICY_STAGES, i);
     if (bytes_is(stage, e->name)) return e->is_final;
@@ -235,10 +237,9 @@ static void take_decision(struct walking *w, struct followed *l, const struct fr
   l->day = day, l->policy = f->policy, l->models = f->models;
   size_t number = decider_of(w, f);
   const struct decider *d = &w->decider[number];
-  struct bytes stage;
   if (!d->of) w->stats->unread++;
   if (!d->of || !d->model[SCORE_COMBINED].name[0]) return;
-  if (mp_find(f->decision, BYTES_LIT("stage"), &stage) && mp_as_str(stage, &stage) && is_final(d->of, stage)) return;
+  if (outcomes_is_over(d->of, f->decision)) return;
   if (l->count == l->cap) {
     w->bytes += (l->cap ? l->cap : 2) * sizeof *l->sample;
     l->sample = xrealloc(l->sample, (l->cap = l->cap ? 2 * l->cap : 2) * sizeof *l->sample);

@@ -20,6 +20,9 @@ enum outcome { OUTCOME_OPEN, OUTCOME_NO, OUTCOME_YES }; // open: there is still 
 enum score { SCORE_FIT, SCORE_ENGAGEMENT, SCORE_COMBINED, SCORES };
 extern const char *const score_names[SCORES];
 
+// Whether a decision of `policy` left its lead in a final stage: what is decided there judges no model, and trains none.
+bool outcomes_is_over(const struct policy *policy, struct bytes decision);
+
 // What a label says of a decision at `at_ms`, by the times of its event and of its `unless`, each ascending, of the person that
 // it was about; `known_ms`: what happened until then is known. The one rule of export and of live quality.
 struct outcome_times {

@@ -156,6 +156,16 @@ describe("late labels (SEED=" .. SEED .. ")", function()
         for _, period in ipairs(s.periods) do check(period, months[period.from] or {}, asked[2]) end
       end
     end
+    -- An export leaves out those in a final stage when it is asked to, and no others.
+    local open, kept = csv((intent("feature", "export", "--at", "decisions", "--open", "--data", daemon.data))), 0
+    local every = csv((intent("feature", "export", "--at", "decisions", "--data", daemon.data)))
+    for _, row in ipairs(every) do
+      if row.stage ~= "customer" then
+        kept = kept + 1
+        assert.equal(row.lead .. row.number, open[kept] and open[kept].lead .. open[kept].number)
+      end
+    end
+    assert.is_true(kept == #open and kept < #every)
     -- What is not there: a model that nobody named, a label that nobody sent, a directory.
     local _, said, code = intent("model", "quality", "nobody", "--data", daemon.data)
     assert.equal(1, code)
@@ -366,6 +376,7 @@ describe("late labels (SEED=" .. SEED .. ")", function()
     for version = 2, 3 do -- the next one each time
       local text, said, code = retrain()
       assert.equal(1, code, said)
+      assert.is_truthy((text .. said):find("--at labels --open ", 1, true), text .. said)
       assert.is_truthy(text:find("b2b_engagement: what decided (its score engagement) and what version " .. version, 1, true), text)
       local made = json.decode(harness.read(("%s/b2b_engagement/%d/model.json"):format(candidates, version)))
       assert.is_truthy(made.rationale:find "auc_under of version 1 is 0", made.rationale)
