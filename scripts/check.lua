@@ -112,7 +112,11 @@ local function check_reads()
   end
   for _, offer in ipairs(tree.offers) do
     visit_rule(offer, offer.when, 6)
+    visit_rule(offer, offer.consent, 6)
     visit_rule(offer, offer.utility, 6)
+  end
+  for _, way in ipairs(tree.ways) do
+    visit_rule(way, way.consent, 6)
   end
   if tree.mix then
     visit_rule({ kind = "score.combined", name = "mix", path = tree.mix.path, line = tree.mix.line }, tree.mix.node, 6)

@@ -141,6 +141,7 @@ local function lay_out(plan)
   })
   plan.output, plan.scratch = out, {}
   local runs = { { "channels", 1 }, { "entered", 1 }, { "gates", #tree.gates }, { "customs", #tree.customs } }
+  runs[#runs + 1] = { "best_held", 2 } -- of the offers held back by themselves: the best one's utility, and why
   local notes
   notes, plan.log_room = tracing.runs(plan)
   for _, list in ipairs { runs, notes } do
@@ -356,7 +357,7 @@ local function emit_main(e, name)
     lines[#lines + 1] = stops:format(switch, 2, held)
     lines[#lines + 1] = ("  %s\n  routes()"):format(journey)
     lines[#lines + 1] = mode == "score" and ("  %s = 4"):format(held)
-      or stops:format(switch, 1, held) .. "\n  offers() limits()" .. tracing.done(e, e.plan.limits)
+      or stops:format(switch, 1, held) .. "\n  offers() limits() remember()" .. tracing.done(e, e.plan.limits)
   end
   lines[#lines + 1] = "end"
 end
@@ -377,6 +378,7 @@ local function emit_variant(plan, lines, name, is_traced)
   compile_route.emit(e)
   compile_action.emit_offers(e)
   compile_action.emit_limits(e)
+  compile_action.emit_memory(e)
   emit_main(e, name)
   lines[#lines + 1] = "end"
 end

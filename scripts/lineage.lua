@@ -58,7 +58,11 @@ function lineage.reads(plan)
   end
   for _, offer in ipairs(tree.offers) do
     add("offer", offer.name, offer, offer.when)
+    add("offer", offer.name, offer, offer.consent)
     add("offer", offer.name, offer, offer.utility)
+  end
+  for _, way in ipairs(tree.ways) do
+    add("channel", way.name, way, way.consent)
   end
   return out
 end

@@ -131,6 +131,10 @@ function tracing.number(plan)
   end
   for i, offer in ipairs(tree.offers) do
     add(plan, "offer", offer, { run = "worths", place = i, when = shape_of(plan, offer.when) })
+    gather(plan, offer.consent)
+  end
+  for _, way in ipairs(tree.ways) do
+    gather(plan, way.consent)
   end
   plan.limits = { name = "limits", why = "", path = tree.limits and tree.limits.path or tree.policy.path }
   plan.limits.line = tree.limits and tree.limits.line or 0

@@ -251,38 +251,64 @@ static void merge_journey(struct policy_state *into, const struct policy_state *
   memcpy(into->timer, other->timer, sizeof into->timer);
 }
 
-static bool is_action(const char *name) { return strncmp(name, "action ", 7) == 0; }
+// Times of actions, the latest first, are cells of the memory that follow on each other (scripts/compile_action.lua): "offer
+// NAME 1 ago", "offer NAME 2 ago", …, likewise "channel NAME 1 ago", and "action 2 ago", …, since the last one of all is
+// acted_ms. Returns how long ago the one in this cell is, counted so; 0: it is no such cell.
+static int times_ago(const char *name) {
+  if (strncmp(name, "action ", 7) != 0 && strncmp(name, "offer ", 6) != 0 && strncmp(name, "channel ", 8) != 0)
+    return 0;
+  size_t n = strlen(name);
+  if (n < 6 || strcmp(name + n - 4, " ago") != 0) return 0;
+  const char *digit = name + n - 4;
+  while (digit > name && digit[-1] >= '0' && digit[-1] <= '9') digit--;
+  return *digit == ' ' ? 0 : (int)strtol(digit, NULL, 10);
+}
 
-// Times of the last actions, the latest first: acted_ms, then the memory's "action K ago" in their order (scripts/compile_action.lua).
-static size_t action_times(const struct artifact *a, const struct policy_state *s, double *out) {
-  size_t n = 0;
-  out[n++] = (double)s->acted_ms;
-  for (size_t i = 0; i < a->memory_count; i++)
-    if (is_action(a->memory_name[i])) out[n++] = s->memory[i];
-  return n;
+// The `n` latest of two lists, each of which falls; `mine` becomes them.
+static void merge_times(double *mine, const double *theirs, size_t n) {
+  double *merged = xmalloc((n + 1) * sizeof *merged);
+  size_t m = 0, t = 0;
+  for (size_t i = 0; i < n; i++) merged[i] = mine[m] >= theirs[t] ? mine[m++] : theirs[t++];
+  memcpy(mine, merged, n * sizeof *mine);
+  free(merged);
 }
 
 static void merge_actions(const struct artifact *a, struct policy_state *into, const struct policy_state *other) {
-  double *mine = xmalloc((a->memory_count + 1) * 2 * sizeof *mine), *theirs = mine + a->memory_count + 1;
-  size_t n = action_times(a, into, mine), m = 0, t = 0;
-  action_times(a, other, theirs);
-  // The n latest of both lists, each of which falls.
-  double next = mine[m] >= theirs[t] ? mine[m++] : theirs[t++];
-  into->acted_ms = (int64_t)next;
-  for (size_t i = 0; i < a->memory_count; i++) {
-    if (!is_action(a->memory_name[i])) continue;
-    bool is_mine = t >= n || (m < n && mine[m] >= theirs[t]);
-    into->memory[i] = is_mine ? mine[m++] : theirs[t++];
+  double *list[2] = {xcalloc(2 * (a->memory_count + 1), sizeof **list), NULL};
+  list[1] = list[0] + a->memory_count + 1;
+  list[0][0] = (double)into->acted_ms, list[1][0] = (double)other->acted_ms;
+  size_t first = 0;
+  while (first < a->memory_count && strncmp(a->memory_name[first], "action ", 7) != 0) first++;
+  size_t n = 0;
+  while (first + n < a->memory_count && times_ago(a->memory_name[first + n]) == (int)n + 2 &&
+         strncmp(a->memory_name[first + n], "action ", 7) == 0)
+    n++;
+  memcpy(list[0] + 1, into->memory + first, n * sizeof **list);
+  memcpy(list[1] + 1, other->memory + first, n * sizeof **list);
+  merge_times(list[0], list[1], n + 1);
+  into->acted_ms = (int64_t)list[0][0];
+  memcpy(into->memory + first, list[0] + 1, n * sizeof **list);
+  free(list[0]);
+}
+
+static void merge_memory(const struct artifact *a, struct policy_state *into, const struct policy_state *other) {
+  for (size_t i = 0; i < a->memory_count;) {
+    size_t n = 0;
+    while (i + n < a->memory_count && times_ago(a->memory_name[i + n]) == (int)n + 1) n++;
+    if (n > 0) {
+      merge_times(into->memory + i, other->memory + i, n);
+    } else if (times_ago(a->memory_name[i]) == 0 && other->memory[i] > into->memory[i]) {
+      into->memory[i] = other->memory[i];
+    }
+    i += n > 0 ? n : 1;
   }
-  free(mine);
 }
 
 void policy_state_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other) {
   const struct artifact *a = policy->artifact;
   if (other->acted_ms > into->acted_ms) into->action = other->action;
   merge_actions(a, into, other);
-  for (size_t i = 0; i < a->memory_count; i++)
-    if (!is_action(a->memory_name[i]) && other->memory[i] > into->memory[i]) into->memory[i] = other->memory[i];
+  merge_memory(a, into, other);
   sales_merge(policy, into, other);
   merge_journey(into, other);
 }

@@ -527,6 +527,80 @@ local CASES = {
     { "policy.lua:34: route.otherwise 'rest': pick is \"weighted\", not 'roundrobin'" },
   },
   {
+    "a misspelt channel of an offer",
+    {
+      ['action.offer "call" {'] = 'action.channel "phone" { at_most = "1 in 9d", why = "W." }\naction.offer "call" { channel = "phonee",',
+    },
+    {
+      "policy.lua:36: warning: action.channel 'phone': no offer goes out by it",
+      'policy.lua:37: offer \'call\': no action.channel "phonee" { … }; did you mean \'phone\'?',
+    },
+  },
+  {
+    "a misspelt key of a channel",
+    { ['action.offer "call" {'] = 'action.channel "phone" { at_most = "1 in 9d", konsent = 1, why = "W." }\naction.offer "call" { channel = "phone",' },
+    { "policy.lua:36: action.channel 'phone': no key 'konsent'; did you mean 'consent'?" },
+  },
+  {
+    "a channel that says nothing",
+    { ['action.offer "call" {'] = 'action.channel "phone" { why = "W." }\naction.offer "call" { channel = "phone",' },
+    { "policy.lua:36: warning: action.channel 'phone' says nothing but its name" },
+  },
+  {
+    "consent by not having heard otherwise",
+    { ['action.offer "call" {'] = 'action.offer "call" { consent = none { f.unsubscribed },' },
+    {
+      "policy.lua:36: offer 'call': consent holds of a lead of whom nothing is known, and that is no consent: ask for what was given "
+        .. "(what was taken back goes beside it: all { given, none { taken_back } })",
+    },
+  },
+  {
+    "consent by a count of nothing",
+    { ['action.offer "call" {'] = 'action.offer "call" { consent = any { f.region:is "emea", f.usage_7d:under(1) },' },
+    {
+      "policy.lua:36: offer 'call': consent holds of a lead of whom nothing is known, and that is no consent: ask for what was given "
+        .. "(what was taken back goes beside it: all { given, none { taken_back } })",
+    },
+  },
+  {
+    "consent that is one",
+    { ['action.offer "call" {'] = 'action.offer "call" { consent = all { f.region:is "emea", none { f.unsubscribed } },' },
+    {},
+  },
+  {
+    "a limit of an offer that says nothing beside the lead's",
+    { ['action.offer "call" {'] = 'action.offer "call" { cool_down = "2d",' },
+    { "policy.lua:36: warning: offer 'call': 'cool_down 2d' says nothing: per_lead '1 in 3d' keeps it already" },
+  },
+  {
+    "a limit of an offer that says nothing beside its own",
+    { ['action.offer "call" {'] = 'action.offer "call" { cool_down = "7d", at_most = { "2 in 14d", "1 in 8d" },' },
+    {
+      "policy.lua:36: warning: offer 'call': '2 in 14d' says nothing: 'cool_down 7d' keeps it already",
+      "policy.lua:36: warning: offer 'call': 'cool_down 7d' says nothing: '1 in 8d' keeps it already",
+    },
+  },
+  {
+    "limits of a lead that say nothing beside each other",
+    { ['"1 in 3d"'] = '{ "1 in 3d", "3 in 7d", "2 in 7d", "1 in 3d" }' },
+    {
+      "policy.lua:35: warning: action.limits 't': '1 in 3d' says nothing: '1 in 3d' keeps it already",
+      "policy.lua:35: warning: action.limits 't': '3 in 7d' says nothing: '1 in 3d' keeps it already",
+    },
+  },
+  {
+    "an offer that another one always beats",
+    {
+      ['action.offer "call" {'] = 'action.offer "visit" { stages = { "mql", "won" }, utility = 100, why = "W." }\naction.offer "call" {',
+    },
+    { "policy.lua:37: offer 'call' can never win: it is worth at most 68, 'visit' at least 100" },
+  },
+  {
+    "a limit of an offer that is none",
+    { ['action.offer "call" {'] = 'action.offer "call" { at_most = "17 in 90d",' },
+    { "policy.lua:36: offer 'call': at_most is \"1 in 3d\" (1 to 16 actions in a duration), not '17 in 90d'" },
+  },
+  {
     "limits that say nothing",
     { ['"1 in 3d"'] = '"once a day"' },
     { "policy.lua:35: action.limits: per_lead is \"1 in 3d\" (1 to 16 actions in a duration), not 'once a day'" },

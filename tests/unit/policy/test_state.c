@@ -406,6 +406,60 @@ static void states_from_elsewhere_are_judged(void **unused) {
   policy_release(policy);
 }
 
+// ---- merging ----
+
+static int falling(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x < y) - (x > y);
+}
+
+// Times of actions of two leads: the latest of both, list by list, whatever lies between the lists.
+static void times_of_actions_are_merged_list_by_list(void **unused) {
+  (void)unused;
+  static const struct {
+    size_t first, count; // cells
+  } lists[] = {{1, 2}, {3, 3}, {6, 1}, {8, 2}};
+  char *json =
+      with(sample_json, "{\"name\": \"m1\", \"initial\": 0.5}, {\"name\": \"m2\"}",
+           "{\"name\": \"evidence x 1 ago\"}, {\"name\": \"action 2 ago\"}, {\"name\": \"action 3 ago\"},"
+           " {\"name\": \"offer a 1 1 ago\"}, {\"name\": \"offer a 1 2 ago\"}, {\"name\": \"offer a 1 3 ago\"},"
+           " {\"name\": \"offer b 1 ago\"}, {\"name\": \"evidence y\"},"
+           " {\"name\": \"channel mail 1 ago\"}, {\"name\": \"channel mail 2 ago\"}");
+  struct policy *policy = load(json);
+  for (int round = 0; round < 500; round++) {
+    struct policy_state *a = new_state(policy, 0), *b = new_state(policy, 0);
+    struct policy_state *of[] = {a, b};
+    double want[10], all[4][2][8] = {0};
+    for (int k = 0; k < 2; k++) {
+      of[k]->memory[0] = (double)roll(50), of[k]->memory[7] = (double)roll(50);
+      for (size_t l = 0; l < 4; l++) {
+        size_t n = lists[l].count + (l == 0); // of all actions the last one is acted_ms
+        for (size_t i = 0; i < n; i++) all[l][k][i] = (double)roll(30) - 1;
+        qsort(all[l][k], n, sizeof(double), falling);
+        if (l == 0) of[k]->acted_ms = (int64_t)all[l][k][0];
+        memcpy(of[k]->memory + lists[l].first, all[l][k] + (l == 0), lists[l].count * sizeof(double));
+      }
+    }
+    want[0] = a->memory[0] > b->memory[0] ? a->memory[0] : b->memory[0];
+    want[7] = a->memory[7] > b->memory[7] ? a->memory[7] : b->memory[7];
+    int64_t acted = 0;
+    for (size_t l = 0; l < 4; l++) {
+      size_t n = lists[l].count + (l == 0);
+      double both[16];
+      memcpy(both, all[l][0], n * sizeof(double)), memcpy(both + n, all[l][1], n * sizeof(double));
+      qsort(both, 2 * n, sizeof(double), falling);
+      if (l == 0) acted = (int64_t)both[0];
+      memcpy(want + lists[l].first, both + (l == 0), lists[l].count * sizeof(double));
+    }
+    policy_state_merge(policy, a, b);
+    assert_memory_equal(a->memory, want, sizeof want);
+    assert_true(a->acted_ms == acted);
+    free(a), free(b);
+  }
+  free(json);
+  policy_release(policy);
+}
+
 int main(void) {
   const char *given = getenv("SEED");
   seed = given ? strtoull(given, NULL, 10) : 20260106;
@@ -417,6 +471,7 @@ int main(void) {
       CASE(timers_fire_in_a_defined_order),
       CASE(carrying_over_to_oneself_changes_nothing),
       CASE(names_carry_over_wherever_they_now_stand),
+      CASE(times_of_actions_are_merged_list_by_list),
       CASE(what_is_gone_leaves_no_trace),
       CASE(timers_go_by_a_calendar),
       CASE(a_new_timer_of_the_clock_lies_ahead),
