@@ -138,7 +138,7 @@ function declare.named(kind, keys, accept)
     local entry = declare.entry(kind, name)
     tree.pending[#tree.pending + 1] = entry
     return function(body)
-      entry.has_body = true
+      entry.has_body, entry.body = true, body -- as it was written, for those who show it
       return accept(entry, declare.fields(entry, keys, body))
     end
   end

@@ -2,6 +2,7 @@
 #include "cli/connect.h"
 #include "cli/field.h"
 #include "cli/grid.h"
+#include "cli/policy_doc.h"
 #include "cli/show.h"
 
 #include "base/suggest.h"
@@ -113,28 +114,38 @@ static int reload(const struct args *args) {
 }
 
 static int run(const struct args *args) {
-  static const char *const names[] = {"status", "reload"};
+  static const char *const names[] = {"status", "reload", "doc"};
   const char *word = args->operand[0];
+  struct error err = {0};
+  bool is_doc = strcmp(word, "doc") == 0;
+  if (is_doc != (args->operand_count == 2) && (is_doc || strcmp(word, "status") == 0 || strcmp(word, "reload") == 0)) {
+    error_set(&err, ITD_EINVAL,
+              is_doc ? "doc takes a policy's folder: intent policy doc policies/b2b_saas" : "%.40s takes options only",
+              word);
+    return command_fail(args, COMMAND_USAGE, &err);
+  }
+  if (is_doc) return policy_doc(args, args->operand[1]);
   if (strcmp(word, "status") == 0) return status(args);
   if (strcmp(word, "reload") == 0) return reload(args);
-  struct error err = {0};
-  const char *near = suggest(bytes_str(word), names, 2);
-  error_set(&err, ITD_EINVAL, "there is status and reload, not \"%.40s\"%s%s%s", word, near ? "; did you mean " : "",
-            near ? near : "", near ? "?" : "");
+  const char *near = suggest(bytes_str(word), names, 3);
+  error_set(&err, ITD_EINVAL, "there is status, reload and doc, not \"%.40s\"%s%s%s", word,
+            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
   return command_fail(args, COMMAND_USAGE, &err);
 }
 
 static const struct option options[] = {
-    {"allow-late", NULL, "reload: also a version that newly reads features which are not filled in yet"}, {0}};
+    {"allow-late", NULL, "reload: also a version that newly reads features which are not filled in yet"},
+    {"html", "FILE", "doc: write the page to this file, as HTML, instead of Markdown to standard output"},
+    {0}};
 
 const struct command command_policy = {
     .name = "policy",
-    .operands = "status|reload",
+    .operands = "status|reload|doc [DIR]",
     .operands_min = 1,
-    .operands_max = 1,
-    .uses = USES_DAEMON,
+    .operands_max = 2,
+    .uses = USES_DAEMON | USES_POLICIES,
     .options = options,
-    .summary = "which policy version is in force; load its files anew",
+    .summary = "which policy version is in force; load its files anew; its boundaries as a page",
     .help =
         "status: the policy in force, its version and since when. When the last reload failed it says why, and the "
         "exit\n"
@@ -145,7 +156,12 @@ const struct command command_policy = {
         "A version that newly reads features of which leads lack the time before is refused, too: intent feature "
         "backfill\n"
         "--switch-in fills them in and then puts it in force; --allow-late decides by them as they are.\n"
+        "doc: what a policy's folder decides, as a page: who is eligible, what counts how much and what can be "
+        "reached, the "
+        "journey with a\n"
+        "diagram (Mermaid), routes in their order, offers. No daemon is needed.\n"
         "\n"
-        "  intent policy reload --data data",
+        "  intent policy reload --data data\n"
+        "  intent policy doc policies/b2b_saas --html b2b_saas.html",
     .run = run,
 };
