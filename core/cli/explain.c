@@ -1,5 +1,6 @@
 // intent explain: why a decision is what it is, and whether it can be computed again.
 #include "cli/connect.h"
+#include "cli/explain_story.h"
 #include "cli/field.h"
 #include "cli/grid.h"
 #include "cli/show.h"
@@ -7,12 +8,16 @@
 #include <stdio.h>
 
 static const struct option options[] = {
-    {"all", NULL, "show conditions that were not reached, and features that are zero or unknown, too"}, {0}};
+    {"trace", NULL, "show each rule: fired or why not, where it stands, and what it costs"},
+    {"all", NULL, "show all conditions, all that did not happen, and features that are zero or unknown, too"},
+    {0}};
+
+#define NEAR_MAX 6 // near misses, unless all are asked for
 
 struct page {
   struct bytes decision, answer;
   unsigned width;
-  bool all;
+  bool all, trace;
   struct buf *out;
 };
 
@@ -343,21 +348,50 @@ static void put_proof(const struct page *p) {
                     "directory");
 }
 
-static void put_page(struct bytes answer, bool all, struct buf *out) {
+// What the reader called the lead; a decision's or a lead's id is no name.
+static struct bytes name_of(const struct args *args, const struct page *p) {
+  struct bytes said = bytes_str(args->operand[0]), lead = field_text(p->decision, "lead");
+  bool is_id = said.n >= lead.n && memcmp(said.p, lead.p, lead.n) == 0;
+  return is_id ? (struct bytes){0} : said;
+}
+
+static void put_page(const struct args *args, struct bytes answer, struct buf *out) {
   static const char *const combined[] = {"model", "fit", "engagement", "constant", "adjust", "cap", "rounding", NULL};
   static const char *const intent[] = {"evidence", "channel_cap", NULL};
-  struct page page = {
-      .answer = answer, .decision = field(answer, "decision"), .width = show_width(), .all = all, .out = out};
+  struct page page = {.answer = answer, .decision = field(answer, "decision"), .width = show_width(), .out = out};
+  page.all = args_flag(args, "all"), page.trace = args_flag(args, "trace");
   put_head(&page);
+  buf_append_u8(out, '\n');
+  story_put(answer, name_of(args, &page), page.width, out);
   put_sum(&page, "score", combined, "scores.combined");
   put_parts(&page);
   put_sum(&page, "evidence", intent, "scores.intent");
   put_moves(&page);
   put_suppressed(&page);
-  put_conditions(&page);
+  story_put_near(answer, page.all ? 0 : NEAR_MAX, page.width, out);
+  if (page.trace) story_put_rules(answer, page.width, out);
+  if (page.all || !field(answer, "trace").n) put_conditions(&page);
   put_features(&page);
   put_shapley(&page);
   put_proof(&page);
+}
+
+static int ask(const struct args *args, struct client *client, struct buf *answer) {
+  struct buf params = {0};
+  struct error err = {0};
+  bool times = args_flag(args, "trace");
+  mp_put_array(&params, 2);
+  mp_put_cstr(&params, args->operand[0]);
+  mp_put_map(&params, 1u + times);
+  mp_put_cstr(&params, "trace");
+  mp_put_bool(&params, true);
+  if (times) {
+    mp_put_cstr(&params, "times");
+    mp_put_bool(&params, true);
+  }
+  int status = client_call(client, "decision.explain", buf_bytes(&params), answer, &err);
+  buf_deinit(&params);
+  return status < 0 ? connect_fail(args, client, status, &err) : 0;
 }
 
 static int run(const struct args *args) {
@@ -365,12 +399,12 @@ static int run(const struct args *args) {
   struct buf answer = {0}, out = {0};
   int code = connect_daemon(args, &client);
   if (code) return code;
-  code = connect_ask(args, client, "decision.explain", args->operand[0], &answer);
+  code = ask(args, client, &answer);
   if (code == 0) {
     if (args_flag(args, "json"))
       show_json(buf_bytes(&answer));
     else
-      put_page(buf_bytes(&answer), args_flag(args, "all"), &out);
+      put_page(args, buf_bytes(&answer), &out);
     show_print(&out);
     bool is_tried = !field_is_nil(buf_bytes(&answer), "reproduced");
     if (is_tried && !field_is(buf_bytes(&answer), "reproduced")) code = COMMAND_NO;
@@ -389,10 +423,11 @@ const struct command command_explain = {
     .uses = USES_DAEMON,
     .summary = "why a decision is what it is, row by row, and that it can be computed again",
     .help =
-        "A decision_id, or a lead as for intent lead: then its last decision. Shows the ledger (its rows sum to the "
-        "score),\n"
-        "the moves with their reasons, which conditions fired and which did not, with file and line of the policy,\n"
-        "and computes the decision again from the journal: when that gives another one, the exit code is 1.\n"
+        "A decision_id, or a lead as for intent lead: then its last decision. Tells what happened and why, shows the\n"
+        "ledger (its rows sum to the score) and what nearly happened, the nearest first; with --trace each rule of "
+        "the\n"
+        "policy, with file and line and what it costs. Computes the decision again from the journal: when that gives\n"
+        "another one, the exit code is 1.\n"
         "\n"
         "  intent explain maria@acme.example",
     .options = options,

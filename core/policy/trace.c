@@ -233,15 +233,15 @@ static double distance_to(const struct tracer *t, struct bytes shape, bool wante
   if (is_leaf(t, shape, &n)) return leaf_distance(t, n, wanted);
   bool each = is_kind(shape, "all") || is_kind(shape, "none") ? wanted : !wanted; // each item must come out so
   bool item = is_kind(shape, "none") ? !wanted : wanted;
-  double sum = 0, least = INFINITY;
+  double most = 0, least = INFINITY;
   uint32_t count;
   struct mp m = items_of(shape, &count);
   for (uint32_t i = 0; i < count; i++) {
     double one = distance_to(t, mp_take(&m), item);
-    sum += one;
+    most = fmax(most, one);
     least = fmin(least, one);
   }
-  return each ? sum : least;
+  return each ? most : least;
 }
 
 // ---- in words ----

@@ -15,8 +15,8 @@ void trace_put_read(const struct policy_vm *vm, const struct policy_state *befor
 // computed. kind: custom, evidence, channel, gate, adjust, cap, floor, eligible, transition, route, offer, limits. step: of a transition that was tried,
 // from 1. outcome: "fired", "no", "not_reached". value: points in thousandths of evidence, adjust, cap and floor, and of what a channel's cap
 // took; an offer's utility; what a custom function gave; else nil. distance: how far it was from firing, where that is a
-// matter of numbers: for one number the part of its bound that was missing (0.05: 71 of 75 is 4/75), summed over what all
-// must hold; nil: no number tells. looked: [{name, holds (nil: not reached), value, needs, unit, features {name: value}}].
+// matter of numbers: for one number the part of its bound that was missing (0.05: 71 of 75 is 4/75), the most of what all
+// must hold, the least of what any may; nil: no number tells. looked: [{name, holds (nil: not reached), value, needs, unit, features {name: value}}].
 // A personal feature's value is true where it is known. ITD_ECORRUPT: `read` is not of this policy; ITD_ENOTFOUND: the policy
 // was compiled by a version that wrote no trace; ITD_ESTOPPED.
 int trace_put(struct policy_vm *vm, struct bytes read, struct buf *out, struct error *err) ITD_MUST_USE;
