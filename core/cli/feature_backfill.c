@@ -83,18 +83,21 @@ static void put_row(struct grid *t, const struct row *row) {
   grid_end(t);
 }
 
+// Features that something was filled in of: most of a set are owed nothing.
 static void put_filled(struct bytes status, struct buf *out) {
   struct bytes list = field(status, "features");
   struct mp m = mp_of(list);
   struct grid t;
   put_head(&t, "leads filled");
-  uint32_t count = list.n ? mp_next(&m).count : 0;
+  uint32_t count = list.n ? mp_next(&m).count : 0, shown = 0;
   for (uint32_t i = 0; i < count; i++) {
     struct bytes one = mp_take(&m);
     struct row row = {field_text(one, "name"), field_text(one, "definition"), (uint64_t)field_int(one, "leads", 0)};
+    if (!row.leads) continue;
     put_row(&t, &row);
+    shown++;
   }
-  grid_put(&t, show_width(), out);
+  if (shown) grid_put(&t, show_width(), out), buf_append_u8(out, '\n');
   grid_deinit(&t);
 }
 
@@ -118,7 +121,7 @@ static void show_page(struct bytes status, struct buf *out) {
     return;
   }
   put_filled(status, out);
-  buf_printf(out, "\n%lld leads looked at, %lld owed something, %lld filled in, %lld gone meanwhile",
+  buf_printf(out, "%lld leads looked at, %lld owed something, %lld filled in, %lld gone meanwhile",
              (long long)field_int(status, "leads", 0), (long long)field_int(status, "owed", 0),
              (long long)field_int(status, "filled", 0), (long long)field_int(status, "gone", 0));
   if (is_running(status))

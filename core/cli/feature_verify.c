@@ -39,9 +39,10 @@ struct figure {
 
 #define FIGURES(r)                                                                                                     \
   {                                                                                                                    \
-    {"leads", "leads of the sample", (r)->refold.leads}, {"frames", "frames folded", (r)->refold.frames},              \
+    {"leads", "leads of the sample", (r)->refold.leads},                                                               \
+        {"frames", "frames folded, the digest of each compared", (r)->refold.frames},                                  \
         {"states", "leads held against LMDB", (r)->states}, {"bases", "leads held against a base", (r)->bases},        \
-        {"features", "values compared", (r)->features},                                                                \
+        {"features", "values of those compared", (r)->features},                                                       \
         {"from_base", "leads that begin with a base", (r)->refold.from_base},                                          \
         {"unreached", "leads whose beginning is not kept", (r)->refold.unreached},                                     \
         {"unmet", "leads whose state is of a frame that is not there", (r)->unmet},                                    \
