@@ -35,7 +35,7 @@ static int run(const struct args *args) {
 
 static const struct option options[] = {
     {"data", "DIR", "the data directory, or a copy of it (default ./data)"},
-    {"policy", "DIR", "list, show, lineage: of a policy's files instead of the directory's newest version"},
+    {"policy", "DIR", "list, show, lineage: of a policy's files instead of the directory's version in force"},
     {"at", "WHAT", "export: decisions, or labels (the same rows with labels)"},
     {"label", "EVENT",
      "export: a column: did this event come within --horizon? Several times: several; default: the set's labels"},
@@ -68,7 +68,8 @@ const struct command command_feature = {
         "Work on a data directory's files, of a running daemon too, and write nothing to it (backfill has the daemon "
         "write;\n"
         "docs/feature-store.md).\n\n"
-        "list, show NAME, lineage NAME: of the newest version in the directory, or of the files of --policy DIR: what "
+        "list, show NAME, lineage NAME: of the version in force in the directory, or of the files of --policy DIR: "
+        "what "
         "each\n"
         "feature is, its definition's hash and cost; which events feed it; which models, rules and derived features "
         "read\n"

@@ -10,11 +10,11 @@
 #include "cli/show.h"
 #include "store/datadir.h"
 #include "store/ids.h"
+#include "store/in_force.h"
 #include "store/outcomes.h"
 #include "store/refold.h"
 #include "store/store.h"
 #include "store/table.h"
-#include "store/versions.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -265,14 +265,12 @@ static int take_labels(struct exporting *e, struct error *err) {
   return 0;
 }
 
-// The newest version's features are the columns.
+// The features of the version in force are the columns.
 static int export_with(struct exporting *e, struct versions *versions, struct error *err) {
-  size_t count = versions_count(versions);
-  e->format.policy = count ? versions_get(versions, versions_number(versions, count - 1)) : NULL;
-  if (!e->format.policy)
-    return error_set(err, count ? ITD_ECORRUPT : ITD_ENOTFOUND, "%s: no policy version in it can be read",
-                     feature_data(e->args));
-  int rc = take_labels(e, err);
+  struct policy *policy = NULL;
+  int rc = in_force_policy(feature_data(e->args), versions, &policy, err);
+  e->format.policy = policy;
+  if (rc == 0) rc = take_labels(e, err);
   if (rc) return rc;
   e->rows = rows_new(&e->format);
   rc = e->format.label_count ? walk(e, "looking for labels", take_label, err) : 0;

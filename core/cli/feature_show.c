@@ -9,11 +9,12 @@
 #include "cli/grid.h"
 #include "cli/progress.h"
 #include "cli/show.h"
+#include "store/in_force.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-// The policy that is asked about: of files (--policy), else the newest version of a data directory.
+// The policy that is asked about: of files (--policy), else the version in force in a data directory.
 struct asked {
   const struct args *args;
   struct policy *policy; // retained
@@ -36,12 +37,18 @@ static int load_folder(struct asked *a, const char *dir, struct error *err) {
   return rc;
 }
 
+// The one in force; where that is not known or does not read, the newest that does.
 static int load_version(struct asked *a, struct error *err) {
-  for (size_t i = a->history.count; i-- > 0;) {
-    if (!a->history.version[i].policy) continue;
-    policy_retain(a->policy = a->history.version[i].policy);
-    return 0;
+  uint32_t number;
+  int rc = in_force_number(feature_data(a->args), &number, err);
+  for (size_t i = 0; i < a->history.count && rc == 0; i++) {
+    const struct version_history *v = &a->history.version[i];
+    if (!v->policy) continue;
+    a->policy = v->policy;
+    if (v->number == number) break;
   }
+  if (a->policy) policy_retain(a->policy);
+  if (a->policy || rc) return rc;
   return error_set(err, ITD_ENOTFOUND, "%s: no policy version in it can be read", feature_data(a->args));
 }
 

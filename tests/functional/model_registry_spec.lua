@@ -128,6 +128,12 @@ describe("a directory's models, by its files", function()
       local text, code = intent("show", "b2b_fit", "3", "--data", daemon.data, "--models", policies .. "/models")
       assert.equal(0, code, text)
       assert.is_truthy(text:find "page_views_7d%s+%x+%s+yes", text)
+      local pipe = io.popen(("'%s/intent' feature list --data '%s' 2>&1"):format(harness.bin, daemon.data))
+      assert.equal(hash, pipe:read("*a"):match "page_views_7d .-(%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x) ")
+      pipe:close()
+      pipe = io.popen(("'%s/intent' feature export --at decisions --data '%s' 2>&1"):format(harness.bin, daemon.data))
+      holds(pipe:read "*a", "page_views_7d=" .. hash)
+      pipe:close()
       if not daemon:wait_exit() then daemon:stop() end
     end
     assert.is_truthy(intent("list", "b2b_fit", "--data", daemon.data, "--models", policies .. "/models"):find "b2b_fit%s+3%s+scorecard%s+new%s+%-%s+%-%s+t%s*\n")
