@@ -305,8 +305,8 @@ describe("HTTP", function()
       assert.is_true(math.abs(samples.intentd_start_time_seconds - os.time()) < 3600)
       assert.equal(1, samples.intentd_ready)
       local status = client:must "policy.status"
-      local info = 'intentd_release_info{policy="b2b_saas",version="%s",signals="%s",mode="act"}'
-      assert.equal(1, samples[info:format(status.version, status.signals)])
+      local info = 'intentd_release_info{policy="b2b_saas",version="%s",data="%s",signals="%s",mode="act"}'
+      assert.equal(1, samples[info:format(status.version, status.data, status.signals)])
     end)
 
     it("show the recovery of the last start", function()
