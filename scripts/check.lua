@@ -21,7 +21,7 @@ local names_of, find, called, show_limit = naming.all, naming.find, naming.calle
 -- ---- what each rule may read, and what it reads ----
 
 -- Things are computed in this order; a rule reads only what stands before it.
-local RANK = { intent = 2, channels = 2, gate = 3, combined = 5 }
+local RANK = { intent = 2, channels = 2, gate = 3, combined = 5, at = 7, entered = 8 }
 
 -- Marks nodes as used; reports what is computed later than the rule itself and thresholds that can't be met.
 local function visit_rule(entry, node, rank)
@@ -104,19 +104,19 @@ local function check_reads()
   if tree.policy and tree.policy.eligible then visit_rule(tree.policy, tree.policy.eligible, 6) end
   for _, stage in ipairs(tree.stages) do
     for _, go in ipairs(stage.transitions or {}) do
-      visit_rule(go, go.when, 6)
+      visit_rule(go, go.when, 7)
     end
   end
   for _, rule in ipairs(tree.routes) do
-    visit_rule(rule, rule.when, 6)
+    visit_rule(rule, rule.when, 8)
   end
   for _, offer in ipairs(tree.offers) do
-    visit_rule(offer, offer.when, 6)
-    visit_rule(offer, offer.consent, 6)
-    visit_rule(offer, offer.utility, 6)
+    visit_rule(offer, offer.when, 8)
+    visit_rule(offer, offer.consent, 8)
+    visit_rule(offer, offer.utility, 8)
   end
   for _, way in ipairs(tree.ways) do
-    visit_rule(way, way.consent, 6)
+    visit_rule(way, way.consent, 8)
   end
   if tree.mix then
     visit_rule({ kind = "score.combined", name = "mix", path = tree.mix.path, line = tree.mix.line }, tree.mix.node, 6)
@@ -303,6 +303,7 @@ function check.run()
   check_belief()
   check_mix()
   retrain.check()
+  check_journey.link()
   check_reads()
   check_made()
   check_journey.run()

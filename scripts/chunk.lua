@@ -5,7 +5,7 @@
 local freeze = require "frozen"
 local numbers = require "numbers"
 
-local chunk = { BLOCKS_A_FUNCTION = 32, STEPS_MAX = 8, REJECTS = 3 }
+local chunk = { BLOCKS_A_FUNCTION = 32, STEPS_MAX = 8, NOTES_MAX = 16, REJECTS = 3 }
 local literal, milli = numbers.literal, numbers.milli
 
 --- A place of the arrays that come in and go out, by its name and its number in a run.
@@ -58,6 +58,8 @@ function chunk.condition(e, node)
   if kind == "compare" then return chunk.traced(e, node, comparison(e, node)) end
   if kind == "test" then return chunk.traced(e, node, chunk.input(e, "tests", node.test) .. " == 1") end
   if kind == "gate" then return ("(%s == 1)"):format(chunk.output(e, "gates", e.plan.gate_number[node.gate])) end
+  if kind == "at" then return chunk.traced(e, node, e.plan.at_stage(e, node.stage)) end
+  if kind == "entered" then return chunk.traced(e, node, e.plan.entered_stage(e, node.stage)) end
   if kind == "known" then
     local text = chunk.expression(e, node.value)
     return chunk.traced(e, node, ("%s == %s"):format(text, text))

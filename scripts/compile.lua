@@ -113,6 +113,7 @@ local function lay_out(plan)
       { "events", #plan.events },
       { "draws", #plan.draws },
       { "barred", chunk.REJECTS },
+      { "places", #plan.places },
     }
   )
   local out, count = sequence({
@@ -138,10 +139,19 @@ local function lay_out(plan)
     { "evidence", #tree.evidence },
     { "channel_caps", #tree.channels },
     { "conditions", #plan.conditions },
+    { "regions", #plan.machines - 1 },
+    { "notes", #plan.notes > 0 and 1 + chunk.NOTES_MAX or 0 },
   })
   plan.output, plan.scratch = out, {}
-  local runs = { { "channels", 1 }, { "entered", 1 }, { "gates", #tree.gates }, { "customs", #tree.customs } }
-  runs[#runs + 1] = { "best_held", 2 } -- of the offers held back by themselves: the best one's utility, and why
+  local runs = {
+    { "channels", 1 },
+    { "entered", 1 },
+    { "gates", #tree.gates },
+    { "customs", #tree.customs },
+    { "histories", #plan.histories },
+    { "flags", #plan.entered },
+    { "best_held", 2 }, -- of the offers held back by themselves: the best one's utility, and why
+  }
   local notes
   notes, plan.log_room = tracing.runs(plan)
   for _, list in ipairs { runs, notes } do
@@ -317,6 +327,7 @@ local function rest()
   %s = 0
   %s = 0
   %s = 1
+%s
 end]]):format(
     output(e, "stage"),
     input(e, "stage"),
@@ -333,7 +344,8 @@ end]]):format(
     literal(e.plan.rest_utility),
     output(e, "held"),
     output(e, "explored"),
-    output(e, "propensity")
+    output(e, "propensity"),
+    compile_journey.rest(e)
   )
 end
 
@@ -483,6 +495,7 @@ local function artifact(plan)
     bands = tree.bands or {},
     stages = compile_journey.rows(plan),
     was = compile_journey.was_rows(plan),
+    notes = compile_journey.note_rows(plan),
     transitions = rows(
       plan.transitions,
       function(go) return compile_journey.transition_row(plan, go) end

@@ -157,7 +157,7 @@ function compile_action.emit_offers(e)
   for i, offer in ipairs(tree.offers) do
     local open = {}
     for j, name in ipairs(offer.stages) do
-      open[j] = ("%s == %d"):format(output(e, "stage"), e.plan.stage_number[name])
+      open[j] = e.plan.at_stage(e, name)
     end
     local guard = "(" .. table.concat(open, " or ") .. ")" .. guard_of(e, offer)
     blocks[#blocks + 1] =

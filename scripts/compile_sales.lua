@@ -12,9 +12,8 @@ local input, output = chunk.input, chunk.output
 function compile_sales.emit(e)
   local entered = {}
   for i, entry in ipairs(tree.entries) do
-    entered[i] = ("  if %s == %d then %s = %d end"):format(
-      output(e, "stage"),
-      e.plan.stage_number[entry.name],
+    entered[i] = ("  if %s then %s = %d end"):format(
+      e.plan.at_stage(e, entry.name),
       output(e, "entered"),
       i
     )

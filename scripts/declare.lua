@@ -58,6 +58,10 @@ function kinds.texts(x)
   if #list == 0 then return nil, "at least one text" end
   return list
 end
+function kinds.truth(x)
+  if type(x) == "boolean" then return x end
+  return nil, "true or false"
+end
 function kinds.table(x)
   if type(x) == "table" and not value.open(x) then return x end
   return nil, "a table { … }"

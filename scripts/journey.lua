@@ -22,13 +22,14 @@ end
 --- journey.go "stage" { when?, on?, after?, at?, calendar?, why }: fires when everything given holds. `on`: this event's name
 --- is it (or one of a list); `after`: so long in the stage ("21d", "4 business hours", "2 business days"); `at`: the next time
 --- that the clock shows it ("09:00", "mon 09:00", "business day 09:00"); both by a durable timer. `calendar`: whose hours and
---- zone, when not those of the policy's head.
+--- zone, when not those of the policy's head. `resume`: the stage has others inside it, and the lead goes back to the one it was in last.
 ---@param name string
----@return fun(body: {when?: Condition, on?: string|string[], after?: string, at?: string, calendar?: string, why: string}): table
+---@return fun(body: {when?: Condition, on?: string|string[], after?: string, at?: string, calendar?: string, resume?: boolean, why: string}): table
 journey.go = declare.named(
   "go",
-  { when = "condition", on = "texts", after = "wait", at = "clock", calendar = "text", why = "text!" },
+  { when = "condition", on = "texts", after = "wait", at = "clock", calendar = "text", resume = "truth", why = "text!" },
   function(entry, fields)
+    entry.resume = fields.resume or nil
     entry.when, entry.on, entry.why = fields.when, fields.on, fields.why
     entry.after, entry.at, entry.calendar = fields.after, fields.at, fields.calendar
     entry.timer = entry.after or entry.at
@@ -49,38 +50,123 @@ journey.go = declare.named(
   end
 )
 
-local function is_go(x) return type(x) == "table" and not value.open(x) and x.kind == "go" end
+local function is_of(x, kind) return type(x) == "table" and not value.open(x) and x.kind == kind end
 
---- journey.stage "engaged" { go "mql" { … }, go "nurture" { … } }: transitions in the order in which they are tried.
+-- What is done when a stage is entered or left: a list of journey.note and journey.clear.
+local function read_effects(entry, key, list)
+  local out = {}
+  for i, member in ipairs(type(list) == "table" and not value.open(list) and list or { list }) do
+    if is_of(member, "note") or is_of(member, "clear") then
+      out[#out + 1] = member
+      member.is_used = true
+    else
+      tree.problem(
+        entry,
+        "%s '%s': %s takes a list of journey.note \"…\" and journey.clear \"…\"; entry %d is neither",
+        entry.kind,
+        entry.name,
+        key,
+        i
+      )
+    end
+  end
+  return out
+end
+
+local STAGE_KEYS =
+  { inside = "text", start = "text", entry = "condition", exit = "condition", on_entry = "table", on_exit = "table" }
+
+-- A stage's body: transitions in their order, and keys.
+local function read_body(entry, body, keys)
+  local named = {}
+  entry.transitions = {}
+  for key, member in pairs(body) do
+    if type(key) ~= "number" then
+      named[key] = member
+    elseif is_of(member, "go") then
+      member.from = entry.name
+      entry.transitions[#entry.transitions + 1] = member
+    else
+      tree.problem(entry, "stage '%s': entry %d is no go \"next\" { … }", entry.name, key)
+    end
+  end
+  local fields = declare.fields(entry, keys, named)
+  entry.inside, entry.start, entry.entry, entry.exit = fields.inside, fields.start, fields.entry, fields.exit
+  entry.on_entry = read_effects(entry, "on_entry", fields.on_entry or {})
+  entry.on_exit = read_effects(entry, "on_exit", fields.on_exit or {})
+end
+
+--- journey.stage "engaged" { go "mql" { … }, go "nurture" { … } }: transitions in the order in which they are tried; those of the stage
+--- around it come after. Keys: `inside = "open"` (lies inside that stage), `start = "engaged"` (has stages inside it, and begins there),
+--- `entry`, `exit` (conditions without which no transition leads in, or its own and those inside it out), `on_entry`, `on_exit` (what is
+--- done then).
 ---@param name string
----@return fun(transitions: table[])
+---@return fun(body: table)
 function journey.stage(name)
   local entry = declare.entry("stage", name)
   tree.pending[#tree.pending + 1] = entry
-  return function(list)
+  return function(body)
     entry.has_body = true
-    entry.transitions = {}
-    if type(list) ~= "table" then error(("stage '%s' takes a list { go \"next\" { … }, … }"):format(name), 2) end
-    for key, member in pairs(list) do
-      if type(key) ~= "number" then
-        tree.problem(entry, "stage '%s': no key '%s'; it takes a list of go \"next\" { … }", name, tostring(key))
-      elseif is_go(member) then
-        member.from = name
-        entry.transitions[#entry.transitions + 1] = member
-      else
-        tree.problem(entry, "stage '%s': entry %d is no go \"next\" { … }", name, key)
-      end
+    if type(body) ~= "table" or value.open(body) then
+      error(("stage '%s' takes a list { go \"next\" { … }, … }"):format(name), 2)
     end
+    read_body(entry, body, STAGE_KEYS)
     declare.add(tree.stages, entry)
   end
 end
 
---- A stage that leads nowhere, on purpose.
+--- journey.region "consent" { start = "unasked", why = "…" }: a machine of its own beside the main one, of the stages that lie inside
+--- it. A lead is in one stage of each.
 ---@param name string
+---@return fun(body: {start: string, why: string})
+journey.region = declare.named("region", { start = "text!", why = "text!" }, function(entry, fields)
+  entry.is_region, entry.transitions, entry.on_entry, entry.on_exit = true, {}, {}, {}
+  entry.start, entry.why = fields.start, fields.why
+  declare.add(tree.stages, entry)
+end)
+
+--- In on_entry and on_exit: a word in the decision, for whoever acts on it.
+---@param name string
+function journey.note(name)
+  local entry = declare.entry("note", name)
+  tree.effects[#tree.effects + 1] = entry
+  return entry
+end
+
+--- In on_entry and on_exit: what is left of evidence with a half-life is forgotten, from the next event on.
+---@param name string
+function journey.clear(name)
+  local entry = declare.entry("clear", name)
+  tree.effects[#tree.effects + 1] = entry
+  return entry
+end
+
+local function asked(kind, words)
+  return function(name)
+    if type(name) ~= "string" then error(("journey.%s takes a stage's name in quotes"):format(kind), 2) end
+    return value.make_condition { kind = kind, stage = name, label = ("%s %s"):format(words, name) }
+  end
+end
+
+--- The lead is in this stage now, or in one inside it; also of a region. For transitions, routes and offers.
+---@type fun(name: string): Condition
+journey.at = asked("at", "in stage")
+--- The lead entered this stage in this decision. For routes and offers.
+---@type fun(name: string): Condition
+journey.entered = asked("entered", "entered")
+
+--- A stage that leads nowhere, on purpose. It may have a body without transitions: { inside = "open", on_entry = { … } }.
+---@param name string
+---@return fun(body: table)
 function journey.final(name)
   local entry = declare.entry("stage", name)
-  entry.final, entry.transitions = true, {}
+  entry.final, entry.transitions, entry.on_entry, entry.on_exit = true, {}, {}, {}
   declare.add(tree.stages, entry)
+  return function(body)
+    if type(body) ~= "table" then error(("journey.final '%s' takes a table { … }"):format(name), 2) end
+    read_body(entry, body, { inside = "text", entry = "condition", on_entry = "table" })
+    if #entry.transitions > 0 then tree.problem(entry, "stage '%s' is final and has a transition", name) end
+  end
 end
 
 --- journey.was "engaged" { now = "visitor", why = "…" }: a stage of a version before that is gone, and where its leads are now. It

@@ -5,7 +5,7 @@ local tree = require "tree"
 local lineage = {}
 
 -- Conditions that look at a value; those that put others together have no name of their own.
-local LEAF = { compare = true, test = true, known = true, truth = true }
+local LEAF = { compare = true, test = true, known = true, truth = true, at = true, entered = true }
 
 -- Calls `visit(feature, condition)` for each feature below a node; condition: what looks at it, nil: a reckoning.
 local function each_feature(node, condition, visit)

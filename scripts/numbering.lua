@@ -41,7 +41,7 @@ local function add_age(plan, node)
   plan.age_asked[name] = math.min(least or node.bound, node.bound)
 end
 
-local LEAF = { compare = true, test = true, known = true, truth = true }
+local LEAF = { compare = true, test = true, known = true, truth = true, at = true, entered = true }
 
 --- Numbers a rule's conditions; entry.uses lists them.
 function numbering.rule(plan, entry, node)

@@ -38,6 +38,9 @@ local EXPECT_KEYS = {
   "band",
   "sales",
   "transitions",
+  "notes",
+  "inside",
+  "regions",
   "min_combined",
   "max_combined",
   "min_fit",
@@ -140,6 +143,9 @@ end
 
 local function read_expect(report, where, expect)
   report.keys(where, expect, EXPECT_KEYS)
+  for _, key in ipairs { "transitions", "notes", "regions" } do
+    if expect[key] ~= nil and type(expect[key]) ~= "table" then report.add(where, "%s is a table { … }", key) end
+  end
   local suppressed = expect.suppressed
   if suppressed ~= nil and type(suppressed) ~= "table" and suppressed ~= "none" then
     report.add(where, 'suppressed is "none", or a map such as { call = "per_lead" }: offers, and why each was held back')
@@ -208,6 +214,13 @@ local function at_most(key)
   end
 end
 
+local function same_list(key)
+  return function(wanted, got)
+    local text = table.concat(got[key], ", ")
+    if text ~= table.concat(wanted, ", ") then return ("%s are %s"):format(key, text == "" and "none" or text) end
+  end
+end
+
 local JUDGES = {
   stage = equals "stage",
   owner = equals "owner",
@@ -239,9 +252,19 @@ local JUDGES = {
     local said = table.concat(got.sales or {}, ", ")
     if said ~= table.concat(wanted, ", ") then return ("sales says %s"):format(said == "" and "nothing" or said) end
   end,
-  transitions = function(wanted, got)
-    local took = table.concat(got.transitions, ", ")
-    if took ~= table.concat(wanted, ", ") then return ("transitions are %s"):format(took == "" and "none" or took) end
+  transitions = same_list "transitions",
+  notes = same_list "notes",
+  inside = function(wanted, got)
+    if not known(got.inside, wanted) then
+      return ("the stage lies inside of %s, not '%s'"):format(#got.inside > 0 and table.concat(got.inside, ", ") or "no other", tostring(wanted))
+    end
+  end,
+  regions = function(wanted, got)
+    for region, stage in pairs(wanted) do
+      if got.regions[region] ~= stage then
+        return ("region '%s' is at %s, not %s"):format(tostring(region), quote(got.regions[region]), quote(stage))
+      end
+    end
   end,
 }
 for _, key in ipairs { "combined", "fit", "engagement", "intent" } do

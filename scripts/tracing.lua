@@ -49,6 +49,7 @@ end
 
 -- What a leaf asks for, and of which features.
 local function ask(node)
+  if node.stage then return { kind = "other" } end -- where the lead is: the label says it all
   local value = node.value
   local of = value and (value.kind == "age" and "age of " .. value.feature.name or value.label) or node.feature and node.feature.name
   return {
@@ -62,7 +63,7 @@ local function ask(node)
   }
 end
 
-local LEAF = { compare = true, test = true, known = true, truth = true }
+local LEAF = { compare = true, test = true, known = true, truth = true, at = true, entered = true }
 
 -- Every leaf below a rule, once, by its number.
 local function gather(plan, node)
@@ -87,7 +88,9 @@ end
 
 local function transition(plan, go)
   local items = {}
-  local ms = go.after and go.after.ms -- of business time and of the clock no number tells
+  -- Of business time and of the clock no number tells; nor of a stage around others, or of a region, since when the lead is there.
+  local is_plain = not go.source.initial and not go.source.top
+  local ms = is_plain and go.after and go.after.ms
   local asks = ms and { kind = "timer", bound = ms, ms = true, from = plan.stage_number[go.from] } or { kind = "event" }
   if go.on_node then
     items[1] = go.on_node.number

@@ -17,7 +17,7 @@ function tree.begin(input)
   tree.customs = {}
   tree.channels, tree.evidence, tree.gates = {}, {}, {}
   tree.mix, tree.adjustments, tree.bands = nil, {}, nil
-  tree.start, tree.stages, tree.goes, tree.was = nil, {}, {}, {}
+  tree.start, tree.stages, tree.goes, tree.was, tree.effects = nil, {}, {}, {}, {}
   tree.entries, tree.routes = {}, {}
   tree.offers, tree.otherwise, tree.limits, tree.ways = {}, nil, nil, {} -- ways: channels of offers
 end

@@ -342,6 +342,16 @@ end
 
 value.all, value.any, value.none = combiner("all", "all of"), combiner("any", "any of"), combiner("none", "none of")
 
+--- The node that holds when all of `items` (nodes) do; it stands where `place` does, and is no condition that a policy wrote.
+function value.all_of(items, place)
+  local labels = {}
+  for i, item in ipairs(items) do
+    labels[i] = item.label
+  end
+  local label = "all of (" .. table.concat(labels, "; ") .. ")"
+  return { class = "condition", kind = "all", items = items, label = label, path = place.path, line = place.line }
+end
+
 --- Calls `visit` for a node and everything below it, top down.
 function value.walk(node, visit)
   visit(node)

@@ -50,6 +50,8 @@ struct actor {
   struct buf last;  // the last decision
   struct buf taken; // transitions of the entry at hand, packed texts
   uint32_t taken_count;
+  struct buf notes; // likewise
+  uint32_t note_count;
   int64_t entry;
 };
 
@@ -67,6 +69,7 @@ static void trial_clear(struct trial *t) {
     lead_free(t->actor[i].lead);
     buf_deinit(&t->actor[i].last);
     buf_deinit(&t->actor[i].taken);
+    buf_deinit(&t->actor[i].notes);
     t->actor[i] = (struct actor){0};
   }
   buf_clear(&t->outcomes);
@@ -95,9 +98,11 @@ static void take_decision(struct trial *t, struct actor *a, struct bytes answer)
   buf_append_bytes(&a->last, answer);
   struct bytes reason;
   for (struct each each = each_of(field(answer, "reasons")); each_next(&each, &reason);) {
-    if (!bytes_is(field_text(reason, "kind"), "transition")) continue;
-    mp_put_str(&a->taken, field_text(reason, "name"));
-    a->taken_count++;
+    bool is_step = bytes_is(field_text(reason, "kind"), "transition"),
+         is_note = bytes_is(field_text(reason, "kind"), "note");
+    if (is_step || is_note) mp_put_str(is_step ? &a->taken : &a->notes, field_text(reason, "name"));
+    a->taken_count += is_step;
+    a->note_count += is_note;
   }
   if (bytes_is(field_text(answer, "held"), "hold_out")) t->is_held_out = true;
 }
@@ -168,12 +173,23 @@ static void put_sales(struct buf *out, struct bytes decision) {
   buf_deinit(&names);
 }
 
+// Empty where the decision has none.
+static void put_value(struct buf *out, const char *key, struct bytes value, bool is_list) {
+  mp_put_cstr(out, key);
+  if (value.n)
+    mp_put_raw(out, value);
+  else if (is_list)
+    mp_put_array(out, 0);
+  else
+    mp_put_map(out, 0);
+}
+
 // `asked`: an expectation of scripts/cli/life.lua looks at it, and wants to say why.
 static void put_outcome(struct trial *t, struct actor *a, bool asked, int64_t at_ms) {
   struct bytes d = buf_bytes(&a->last);
   static const char *const texts[] = {"stage", "owner", "action", "ineligible", "held", "band"};
   static const char *const scores[] = {"combined", "fit", "engagement", "intent"};
-  mp_put_map(&t->outcomes, 14u + (asked ? 4 : 0));
+  mp_put_map(&t->outcomes, 17u + (asked ? 4 : 0));
   for (size_t i = 0; i < 6; i++) put_text(&t->outcomes, texts[i], d);
   for (size_t i = 0; i < 4; i++) {
     char path[32];
@@ -193,6 +209,11 @@ static void put_outcome(struct trial *t, struct actor *a, bool asked, int64_t at
   mp_put_cstr(&t->outcomes, "transitions");
   mp_put_array(&t->outcomes, a->taken_count);
   buf_append_bytes(&t->outcomes, buf_bytes(&a->taken));
+  mp_put_cstr(&t->outcomes, "notes");
+  mp_put_array(&t->outcomes, a->note_count);
+  buf_append_bytes(&t->outcomes, buf_bytes(&a->notes));
+  put_value(&t->outcomes, "inside", field(d, "inside"), true);
+  put_value(&t->outcomes, "regions", field(d, "regions"), false);
   if (!asked) return;
   mp_put_cstr(&t->outcomes, "decision");
   if (d.n)
@@ -224,6 +245,8 @@ static int run_step(struct trial *t, struct bytes read, struct bytes step, int t
   if (field_int(step, "entry", 0) != a->entry) {
     buf_clear(&a->taken);
     a->taken_count = 0;
+    buf_clear(&a->notes);
+    a->note_count = 0;
     a->entry = field_int(step, "entry", 0);
   }
   int status = say_account(policy, a, field(step, "account"), at_ms, err);

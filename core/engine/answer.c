@@ -168,6 +168,8 @@ static void add_events(struct ledger *ledger, const struct answer_facts *f) {
     const struct policy_entry *entry = policy_entry(f->policy, POLICY_TRANSITIONS, (size_t)o->step[i]);
     add(ledger, "transition", entry->name)->why = entry->why;
   }
+  for (int i = 0; i < o->note_count; i++)
+    add(ledger, "note", policy_entry(f->policy, POLICY_NOTES, (size_t)o->note[i])->name);
   if (o->route >= 0) {
     const struct policy_entry *entry = policy_entry(f->policy, POLICY_ROUTES, (size_t)o->route);
     add(ledger, "route", entry->name)->why = entry->why;
@@ -288,6 +290,42 @@ static const char *why_left_out(const struct answer_facts *f) {
   return f->outcome->eligible ? NULL : name_of(f->policy, POLICY_ELIGIBILITY, f->outcome->ineligible);
 }
 
+// How many stages lie around one.
+static uint32_t depth_of(const struct policy *policy, int stage) {
+  uint32_t depth = 0;
+  while ((stage = policy_entry(policy, POLICY_STAGES, (size_t)stage)->stage_parent) >= 0) depth++;
+  return depth;
+}
+
+static void put_around(const struct policy *policy, int stage, struct buf *out) { // the outermost first
+  int around = policy_entry(policy, POLICY_STAGES, (size_t)stage)->stage_parent;
+  if (around < 0) return;
+  put_around(policy, around, out);
+  mp_put_cstr(out, name_of(policy, POLICY_STAGES, around));
+}
+
+uint32_t answer_places(const struct policy *policy, int stage) {
+  int region[POLICY_REGIONS_MAX];
+  return (depth_of(policy, stage) > 0 ? 1u : 0) + (policy_regions(policy, region) > 0 ? 1u : 0);
+}
+
+void answer_put_places(const struct policy *policy, int stage, const int *leaves, struct buf *out) {
+  int region[POLICY_REGIONS_MAX];
+  size_t count = policy_regions(policy, region);
+  if (depth_of(policy, stage) > 0) {
+    mp_put_cstr(out, "inside");
+    mp_put_array(out, depth_of(policy, stage));
+    put_around(policy, stage, out);
+  }
+  if (count == 0) return;
+  mp_put_cstr(out, "regions");
+  mp_put_map(out, (uint32_t)count);
+  for (size_t i = 0; i < count; i++) {
+    mp_put_cstr(out, name_of(policy, POLICY_STAGES, region[i]));
+    mp_put_cstr(out, name_of(policy, POLICY_STAGES, leaves[i]));
+  }
+}
+
 // The head of the map: who, when, what was decided.
 static void put_verdict(const struct answer_facts *f, struct buf *out) {
   const struct policy_outcome *o = f->outcome;
@@ -312,6 +350,7 @@ static void put_verdict(const struct answer_facts *f, struct buf *out) {
   mp_put_float(out, probability_of(f));
   put_text_or_nil(out, "stage", name_of(f->policy, POLICY_STAGES, o->stage));
   put_text_or_nil(out, "stage_before", name_of(f->policy, POLICY_STAGES, o->stage_before));
+  answer_put_places(f->policy, o->stage, o->region, out);
   put_text_or_nil(out, "band", name_of(f->policy, POLICY_BANDS, o->band));
   put_text_or_nil(out, "owner", owner_of(f));
   put_offers(f->policy, o, out);
@@ -329,7 +368,7 @@ uint64_t answer_put(const struct answer_facts *facts, uint64_t inputs_hash, stru
   add_events(&ledger, facts);
 
   size_t start = out->n;
-  mp_put_map(out, 24);
+  mp_put_map(out, 24 + answer_places(facts->policy, facts->outcome->stage));
   put_verdict(facts, out);
   mp_put_cstr(out, "reasons");
   put_rows(&ledger, out);

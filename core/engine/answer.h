@@ -19,10 +19,14 @@ struct answer_facts {
   const char *cause; // "event", "timer", "merge"
 };
 
-#define ANSWER_ROWS_MAX 640
+#define ANSWER_ROWS_MAX 656
 
 // Appends the map. `inputs_hash` goes, with the bytes of the map so far, into the decision's hash, which the map then
 // shows.
 uint64_t answer_put(const struct answer_facts *facts, uint64_t inputs_hash, struct buf *out);
 // A feature's value as a reader may see it: number, text, nil when unknown, true for a personal value that is known.
 void answer_put_value(const struct feature_info *info, double value, struct bytes text, struct buf *out);
+// Where a lead is beside its stage: `inside` (the stages around it, the outermost first) where there are any, and `regions` (of each its
+// innermost stage; `leaves` are those, in the order of policy_regions) where there are any. answer_places: how many pairs that is.
+uint32_t answer_places(const struct policy *policy, int stage);
+void answer_put_places(const struct policy *policy, int stage, const int *leaves, struct buf *out);

@@ -771,7 +771,9 @@ void engine_show(const struct policy *policy, const struct lead *lead, struct bu
   feature_read(set, lead_feature_state(l), lead->now_ms, values, texts);
   char id[LEAD_ID_TEXT];
   lead_id_format(lead->id, id);
-  mp_put_map(out, 13);
+  int region[POLICY_REGIONS_MAX];
+  for (size_t i = 0, n = policy_regions(policy, region); i < n; i++) region[i] = policy_state_region(policy, state, i);
+  mp_put_map(out, 13 + answer_places(policy, state->stage));
   mp_put_cstr(out, "lead");
   mp_put_cstr(out, id);
   mp_put_cstr(out, "known");
@@ -786,6 +788,7 @@ void engine_show(const struct policy *policy, const struct lead *lead, struct bu
   mp_put_cstr(out, policy_entry(policy, POLICY_STAGES, state->stage)->name);
   mp_put_cstr(out, "stage_since");
   mp_put_int(out, state->stage_since_ms);
+  answer_put_places(policy, state->stage, region, out);
   mp_put_cstr(out, "owner");
   const char *owner = policy_owner_name(policy, state);
   if (owner)

@@ -2,6 +2,7 @@
 // every number that points into a table or an array is checked against it, so that what runs later (decide.c) needs to
 // check only the outcome. Uses wire/mp; pure, any thread.
 #include "policy/artifact.h"
+#include "policy/journey.h"
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -161,6 +162,7 @@ static const struct {
     [POLICY_CONDITIONS] = {"conditions", 0, ARTIFACT_NAMES_MAX},
     [POLICY_ELIGIBILITY] = {"eligibility", 0, ARTIFACT_NAMES_MAX},
     [POLICY_WAS] = {"was", 0, ARTIFACT_WAS_MAX},
+    [POLICY_NOTES] = {"notes", 0, ARTIFACT_STAGES_MAX},
 };
 
 static const char *transition_name(struct parse *p, const struct policy_entry *e) {
@@ -198,7 +200,15 @@ static void parse_transition(struct parse *p, struct bytes value, const char *at
   e->stage_from = (int)get_whole(p, value, at, "from", -1, 0, last);
   e->stage_to = (int)get_whole(p, value, at, "to", -1, 0, last);
   e->wait = parse_wait(p, value, at);
+  e->resumes = get_bool(p, value, at, "resume");
   if (p->status == 0) e->name = transition_name(p, e);
+}
+
+static void parse_stage(struct parse *p, struct bytes value, const char *at, struct policy_entry *e) {
+  e->is_final = get_bool(p, value, at, "final");
+  e->is_region = get_bool(p, value, at, "region");
+  e->stage_parent = (int)get_whole(p, value, at, "parent", -1, -1, ARTIFACT_STAGES_MAX - 1);
+  e->stage_start = (int)get_whole(p, value, at, "start", -1, -1, ARTIFACT_STAGES_MAX - 1);
 }
 
 static void parse_uses(struct parse *p, struct bytes value, const char *at, struct policy_entry *e) {
@@ -221,6 +231,7 @@ static void parse_uses(struct parse *p, struct bytes value, const char *at, stru
 static void parse_entry(struct parse *p, enum policy_table table, struct bytes value, const char *at,
                         struct policy_entry *e) {
   e->why = e->path = "";
+  e->stage_parent = e->stage_start = -1;
   if (!is_map(value)) { // a name alone
     if (table == POLICY_TRANSITIONS || table == POLICY_BANDS || table == POLICY_WAS) fail(p, "%s is no map", at);
     e->name = as_text(p, value, at, "");
@@ -234,7 +245,7 @@ static void parse_entry(struct parse *p, enum policy_table table, struct bytes v
   e->path = get_text(p, value, at, "path", "");
   e->line = (int)get_whole(p, value, at, "line", 0, 0, INT32_MAX);
   parse_uses(p, value, at, e);
-  if (table == POLICY_STAGES) e->is_final = get_bool(p, value, at, "final");
+  if (table == POLICY_STAGES) parse_stage(p, value, at, e);
   if (table == POLICY_WAS)
     e->stage_to = (int)get_whole(p, value, at, "to", -1, 0, (int64_t)p->a->count[POLICY_STAGES] - 1);
   if (table == POLICY_EVIDENCE) {
@@ -289,21 +300,18 @@ static void check_bands(struct parse *p) {
   }
 }
 
-static void gather_timers(struct parse *p) {
-  if (p->status != 0) return;
-  struct artifact *a = p->a;
-  a->timers = take(p, a->count[POLICY_STAGES], sizeof *a->timers);
-  for (size_t t = 0; t < a->count[POLICY_TRANSITIONS]; t++) {
-    const struct policy_entry *e = &a->entry[POLICY_TRANSITIONS][t];
-    if (e->wait.kind == POLICY_WAITS_NOT) continue;
-    struct artifact_timers *timers = &a->timers[e->stage_from];
-    if (timers->count == POLICY_TIMERS_MAX) {
-      p->status = error_set(p->err, ITD_EPOLICY, "%s:%d: stage '%s' has more than %d transitions with a time", e->path,
-                            e->line, a->entry[POLICY_STAGES][e->stage_from].name, POLICY_TIMERS_MAX);
-      return;
-    }
-    timers->transition[timers->count++] = (uint16_t)t;
+static void gather_chart(struct parse *p) {
+  size_t stage = 0;
+  const char *what = p->status == 0 ? chart_gather(p->a, &stage) : NULL;
+  if (what) fail(p, "stages[%zu] %s", stage, what);
+  for (size_t t = 0; p->status == 0 && t < p->a->count[POLICY_TRANSITIONS]; t++) {
+    const struct policy_entry *e = &p->a->entry[POLICY_TRANSITIONS][t];
+    const struct artifact_stage *from = &p->a->stage[e->stage_from], *to = &p->a->stage[e->stage_to];
+    if (from->machine != to->machine || from->is_region || to->is_region)
+      fail(p, "transitions[%zu] leads from one region to another, or is a region's", t);
+    if (e->resumes && to->start < 0) fail(p, "transitions[%zu] resumes a stage with none inside it", t);
   }
+  if (p->status == 0) p->status = chart_gather_timers(p->a, p->err);
 }
 
 // ---- text tests ----
@@ -526,7 +534,7 @@ static const char *const in_names[IN_SLOTS] = {
     [IN_TESTS] = "tests",   [IN_AGES] = "ages",         [IN_DRAWS] = "draws",
     [IN_EVENTS] = "events", [IN_FEATURES] = "features", [IN_ENGAGEMENT] = "engagement",
     [IN_MODEL] = "model",   [IN_SALES] = "sales",       [IN_SWITCH] = "switch",
-    [IN_BARRED] = "barred"};
+    [IN_BARRED] = "barred", [IN_PLACES] = "places"};
 static const char *const out_names[OUT_SLOTS] = {[OUT_ELIGIBLE] = "eligible",
                                                  [OUT_INELIGIBLE] = "ineligible",
                                                  [OUT_STAGE] = "stage",
@@ -547,7 +555,9 @@ static const char *const out_names[OUT_SLOTS] = {[OUT_ELIGIBLE] = "eligible",
                                                  [OUT_ADJUSTMENTS] = "adjustments",
                                                  [OUT_EVIDENCE] = "evidence",
                                                  [OUT_CHANNEL_CAPS] = "channel_caps",
-                                                 [OUT_CONDITIONS] = "conditions"};
+                                                 [OUT_CONDITIONS] = "conditions",
+                                                 [OUT_REGIONS] = "regions",
+                                                 [OUT_NOTES] = "notes"};
 
 const char *artifact_out_name(enum artifact_out slot) { return out_names[slot]; }
 
@@ -568,6 +578,14 @@ static void check_layout_keys(struct parse *p, struct bytes map, const char *at,
   }
 }
 
+// Runs that an older archive does not know, or of which there is nothing.
+static bool may_lack(const char *name) {
+  static const char *const later[] = {"ages", "model", "places", "regions", "notes"};
+  for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+    if (strcmp(name, later[i]) == 0) return true;
+  return false;
+}
+
 // Places of `count` spans of `size` doubles in an array of `total`: inside it, and none on another.
 static void parse_layout(struct parse *p, const char *key, const char *const *names, const uint32_t *size, size_t count,
                          uint32_t total, uint32_t *offset) {
@@ -580,7 +598,7 @@ static void parse_layout(struct parse *p, const char *key, const char *const *na
   }
   check_layout_keys(p, map, at, names, count);
   for (size_t i = 0; i < count && p->status == 0; i++) {
-    bool is_optional = size[i] == 0 && (strcmp(names[i], "ages") == 0 || strcmp(names[i], "model") == 0); // or older
+    bool is_optional = size[i] == 0 && may_lack(names[i]);
     offset[i] = (uint32_t)get_whole(p, map, at, names[i], is_optional ? 0 : -1, 0, total);
     if (p->status == 0 && size[i] > total - offset[i]) {
       fail(p, "%s.%s takes %u doubles from %u on, and there are %u", at, names[i], size[i], offset[i], total);
@@ -608,6 +626,9 @@ static void parse_layouts(struct parse *p) {
   in_size[IN_EVENTS] = (uint32_t)a->event_count;
   in_size[IN_DRAWS] = (uint32_t)a->draw_count;
   in_size[IN_BARRED] = POLICY_REJECTS;
+  in_size[IN_PLACES] = (uint32_t)a->place_count;
+  out_size[OUT_REGIONS] = (uint32_t)a->region_count;
+  out_size[OUT_NOTES] = a->count[POLICY_NOTES] ? 1 + POLICY_NOTES_MAX : 0;
   out_size[OUT_STEPS] = POLICY_STEPS_MAX + 2;
   out_size[OUT_OFFERS] = out_size[OUT_OFFERS_HELD] = (uint32_t)a->count[POLICY_ACTIONS] - 1; // all but `otherwise`
   out_size[OUT_ADJUSTMENTS] = (uint32_t)a->count[POLICY_ADJUSTMENTS];
@@ -726,7 +747,7 @@ static void parse_all(struct parse *p) {
   check_unique_entries(p, POLICY_OWNERS);
   check_unique_entries(p, POLICY_ACTIONS);
   check_bands(p);
-  gather_timers(p);
+  gather_chart(p);
   parse_tests(p);
   parse_reads(p);
   parse_texts(p, "ages", FEATURES_MAX, &a->ages, &a->age_count);

@@ -30,11 +30,14 @@
 //                 {split = …}: one model for both
 //   mix           {fit = 0.3, engagement = 0.7, constant = 0}, of a split model {fit = 0, engagement = 0, model = 1, constant = 0}
 //   bands         [{name, from (points)}]  ascending
-//   stages        [{name, final (bool), path, line}]; stage 0 is the start
+//   stages        [{name, final (bool), path, line, parent (the stage around it), start (the stage inside it that is entered with it),
+//     region (bool: a machine of its own; its stages lie inside it)}]; stage 0 is where a lead begins
+//   notes         [{name, path, line}]  words of on_entry and on_exit
 //   was           [{name, to (stage number), why, path, line}]: stages that are gone, and where their leads are (absent: none)
-//   transitions   [{from, to (stage numbers), why, path, line}] in the order in which they are tried, each with one timer at
+//   transitions   [{from, to (stage numbers), why, path, line}] in the order of their stages, each with one timer at
 //     most: after_ms, or of a calendar (a number) open_ms, open_days, or at_day (0: Sunday, CALENDAR_ANY_DAY, CALENDAR_OPEN_DAY)
-//     with at_minute
+//     with at_minute.
+//     `from` may be a stage around the lead's. resume: `to` has stages inside it, and the last one there is entered
 //   calendars     [{name, zone, week, dates}] as policy/calendars.h has them (absent or empty: none); others name them by number
 //   owners        [name]
 //   routes        [{name, why, path, line}]
@@ -68,7 +71,8 @@
 //   not capped; else absent), sales (enum sales_order of policy/parts.h: 0 free, 1 routes choose anew in the stage in which the
 //   lead stays, 2 the stage was set by hand: no transition, but its routes, 3 disqualified: only scores), switch (0 act, 1
 //   score: no action, 2 collect: no stage either), and the first of each run: features tests ages (optional where there are
-//   none) events draws barred (POLICY_REJECTS owners that no route may choose, those that are first; -1: none)
+//   none) events draws barred (POLICY_REJECTS owners that no route may choose, those that are first; -1: none) places
+//   (of each stage with a start, in their order: a region's innermost stage, or the one that the lead is or was last in; -1: none)
 // layout.output  eligible ineligible (index, -1) stage steps (count, then 8 transition numbers, then 1 when cut)
 //   combined (thousandths, after the cap) cap (thousandths that the cap added) band intent (thousandths) owner (-1
 //   none; unchanged: the one that came in) route (-1) action utility held (enum policy_held) explored (0/1) propensity
@@ -76,7 +80,8 @@
 //   worth more than `otherwise`, else NaN) offers_held (why it, and not all, was held back: enum policy_held; else NaN)
 //   adjustments (thousandths, NaN when it did not apply) evidence
 //   (thousandths, after ageing and reliability) channel_caps (thousandths that the channel's cap took, 0 mostly)
-//   conditions (1, 0, NaN not reached; tracing variant only); behind the last run, up to output_count, lies scratch and the trace
+//   conditions (1, 0, NaN not reached; tracing variant only) regions (the innermost stage of each)
+//   notes (count, then up to 16 numbers; absent where there are none, as places and regions in older archives); behind the last run, up to output_count, lies scratch and the trace
 //   without a name that only the chunk uses
 //
 // Arithmetic of the compiled chunk: + - * / and comparisons, math.floor, and exp2 from base/pmath; round to thousandths
@@ -95,8 +100,8 @@
 //   - an action that is not `otherwise` is one of the offers, has their utility, and nothing holds it or all back; each offer
 //     that would have gone before (worth more; of equals the first) is held back by itself, by `held` when that holds all
 //     of a lead's back, or because of `explored`
-//   - eligible 1 has ineligible -1, eligible 0 has an index; the steps lead from the input's stage to the output's, one
-//     after the other
+//   - eligible 1 has ineligible -1, eligible 0 has an index; each step begins where those
+//     before it left its machine, and they end in the output's stage and regions
 // What breaks one of these is ITD_ESTOPPED and names it. The plain and the tracing variant give the same outcome, bit
 // for bit.
 //
@@ -116,6 +121,7 @@ enum {
   ARTIFACT_TRANSITIONS_MAX = 512, // and at most POLICY_TIMERS_MAX with a timer in one stage
   ARTIFACT_NAMES_MAX = 4096,      // owners, routes, actions, gates, conditions, eligibility: each
   ARTIFACT_WAS_MAX = 256,
+  ARTIFACT_DEPTH_MAX = 4,
   ARTIFACT_LABELS_MAX = 16,
   ARTIFACT_SAID_MAX = 64, // events of sales, of each kind
   ARTIFACT_RETRAINS_MAX = 64,
@@ -146,6 +152,7 @@ enum artifact_in {
   IN_EVENTS,
   IN_DRAWS,
   IN_BARRED,
+  IN_PLACES,
   IN_SLOTS
 };
 enum artifact_out {
@@ -170,9 +177,11 @@ enum artifact_out {
   OUT_EVIDENCE,
   OUT_CHANNEL_CAPS,
   OUT_CONDITIONS,
+  OUT_REGIONS,
+  OUT_NOTES,
   OUT_SLOTS
 };
-#define POLICY_TABLES (POLICY_WAS + 1)
+#define POLICY_TABLES (POLICY_NOTES + 1)
 
 // A set of texts, hashed with open addressing; an empty place has p NULL. `mask` + 1 places, at least one of them
 // empty.
@@ -199,6 +208,12 @@ struct artifact_said { // an event by which sales has its say
 struct artifact_timers { // transitions with a timer of one stage
   uint16_t count, transition[POLICY_TIMERS_MAX];
 };
+struct artifact_stage {
+  int16_t parent, start; // -1: none
+  int16_t machine;       // the region that it lies in, or is; -1: the main one
+  int16_t place;         // among the state's places; -1: nothing lies inside it
+  bool is_region;
+};
 struct artifact {
   const char *name, *owner, *rationale, *boundary, *mode, *signals, *signal_set;
   struct bytes declarations;
@@ -212,7 +227,10 @@ struct artifact {
   double mix_fit, mix_engagement, mix_model, mix_constant;
   struct policy_entry *entry[POLICY_TABLES];
   size_t count[POLICY_TABLES];
-  struct artifact_timers *timers; // of each stage
+  struct artifact_stage *stage;   // of each stage
+  struct artifact_timers *timers; // likewise
+  size_t place_count, region_count;
+  int16_t region[POLICY_REGIONS_MAX]; // stages
   struct policy_label *labels;
   size_t label_count;
   struct policy_retrain *retrains;

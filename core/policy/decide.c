@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/pmath.h"
-#include "policy/parts.h"
+#include "policy/journey.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -112,6 +112,8 @@ static void fill_input(const struct policy *policy, const struct policy_input *i
   in[at[IN_SALES]] = order;
   in[at[IN_SWITCH]] = input->switched;
   sales_barred(policy, state, input->now_ms, in + at[IN_BARRED]);
+  const struct policy_place *places = state_places(policy, state);
+  for (size_t i = 0; i < a->place_count; i++) in[at[IN_PLACES] + i] = places[i].stage;
 }
 
 // ---- output ----
@@ -157,25 +159,40 @@ static void read_eligible(struct reading *r, struct policy_outcome *o) {
   }
 }
 
-// Every step begins where the one before it ended, and the last one ends in the stage.
-static void read_steps(struct reading *r, struct policy_outcome *o) {
-  const struct policy_entry *transitions = r->a->entry[POLICY_TRANSITIONS];
+// Takes the steps on `state`; where they end is where the outcome says.
+static void read_steps(struct reading *r, const struct policy *policy, int64_t now_ms, struct policy_state *state,
+                       struct policy_outcome *o) {
   o->stage = (int)whole(r, OUT_STAGE, 0, (int64_t)r->a->count[POLICY_STAGES] - 1);
   o->step_count = (int)whole(r, OUT_STEPS, 0, POLICY_STEPS_MAX);
   o->steps_cut = whole_at(r, OUT_STEPS, POLICY_STEPS_MAX + 1, 0, 1) == 1;
-  int stage = o->stage_before;
   for (int i = 0; i < o->step_count && r->status == 0; i++) {
     size_t at = (size_t)i + 1;
     o->step[i] = (int)whole_at(r, OUT_STEPS, at, 0, (int64_t)r->a->count[POLICY_TRANSITIONS] - 1);
     if (r->status != 0) return;
-    if (transitions[o->step[i]].stage_from != stage) {
+    if (!state_step(policy, (uint16_t)o->step[i], now_ms, state))
       disbelieve(r, artifact_out_name(OUT_STEPS), at, o->step[i], "a transition from another stage");
-    }
-    stage = transitions[o->step[i]].stage_to;
   }
-  if (r->status == 0 && o->stage != stage) {
+  if (r->status == 0 && o->stage != state->stage)
     disbelieve(r, artifact_out_name(OUT_STAGE), 0, o->stage, "not where the steps lead");
+}
+
+static void read_regions(struct reading *r, const struct policy *policy, const struct policy_state *state,
+                         struct policy_outcome *o) {
+  o->region_count = (int)r->a->region_count;
+  for (size_t i = 0; i < r->a->region_count && r->status == 0; i++) {
+    o->region[i] = (int)whole_at(r, OUT_REGIONS, i, 0, (int64_t)r->a->count[POLICY_STAGES] - 1);
+    if (r->status == 0 && o->region[i] != state_leaf(policy, state, r->a->region[i]))
+      disbelieve(r, artifact_out_name(OUT_REGIONS), i, o->region[i], "not where the steps lead");
   }
+}
+
+static void read_notes(struct reading *r, struct policy_outcome *o) {
+  o->note_count = 0;
+  if (r->a->count[POLICY_NOTES] == 0) return;
+  int count = (int)whole(r, OUT_NOTES, 0, POLICY_NOTES_MAX);
+  for (int i = 0; i < count && r->status == 0; i++)
+    o->note[i] = (int)whole_at(r, OUT_NOTES, (size_t)i + 1, 0, (int64_t)r->a->count[POLICY_NOTES] - 1);
+  o->note_count = r->status == 0 ? count : 0;
 }
 
 // Rows of a run that say something: not NaN where that may be, not 0 where that says nothing. Returns their sum.
@@ -247,8 +264,6 @@ static void read_trace(struct reading *r, int8_t *fired) {
 
 static void apply(const struct policy *policy, const struct policy_input *input, const struct policy_outcome *o,
                   const double *memory, struct policy_state *state) {
-  state_drop_timer(state, input->timer_transition);
-  if (o->step_count > 0) state_enter(policy, (uint16_t)o->stage, input->now_ms, state);
   if (o->owner != state->owner) sales_drop_owner(policy, state); // given by a rule
   state->owner = (int16_t)o->owner;
   state->action = (int16_t)o->action;
@@ -286,7 +301,10 @@ int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct
 
   struct reading r = {.a = a, .out = out, .err = err};
   read_eligible(&r, o);
-  read_steps(&r, o);
+  state_drop_timer(vm->state, input->timer_transition);
+  read_steps(&r, policy, input->now_ms, vm->state, o);
+  read_regions(&r, policy, vm->state, o);
+  read_notes(&r, o);
   read_scores(&r, o);
   read_evidence(&r, o);
   read_owner(&r, o);
@@ -330,6 +348,9 @@ bool policy_outcome_same(const struct policy_outcome *a, const struct policy_out
   bool journey = a->eligible == b->eligible && a->ineligible == b->ineligible && a->stage_before == b->stage_before &&
                  a->stage == b->stage && a->step_count == b->step_count && a->steps_cut == b->steps_cut;
   for (int i = 0; journey && i < a->step_count; i++) journey = a->step[i] == b->step[i];
+  journey = journey && a->region_count == b->region_count && a->note_count == b->note_count;
+  for (int i = 0; journey && i < a->region_count; i++) journey = a->region[i] == b->region[i];
+  for (int i = 0; journey && i < a->note_count; i++) journey = a->note[i] == b->note[i];
   bool scores = a->fit_milli == b->fit_milli && a->engagement_milli == b->engagement_milli &&
                 a->combined_milli == b->combined_milli && a->cap_fit_milli == b->cap_fit_milli &&
                 a->cap_engagement_milli == b->cap_engagement_milli && a->cap_milli == b->cap_milli &&

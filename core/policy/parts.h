@@ -35,11 +35,17 @@ struct policy_vm {
 
 static inline size_t policy_stage_count(const struct policy *p) { return p->artifact->count[POLICY_STAGES]; }
 
-// state.c: arms the timers of `stage` as of `entered_ms`, after cancelling all, and makes it the state's stage.
+// journey.c: puts the lead into `stage` of its machine (or where that begins), as of `entered_ms`: what lies around it is entered as well,
+// and the machine's timers are cancelled before.
 void state_enter(const struct policy *policy, uint16_t stage, int64_t entered_ms, struct policy_state *state);
 // The stage of `to` that leads of that stage of `from` are in: by its name, or as journey.was says in `to`, or else, for a way back, in `from`; -1: nothing is said. `is_merged`:
 // it is one that `from` knew already.
 int state_stage_now(const struct policy *from, const struct policy *to, int stage, bool *is_merged);
+// Likewise, a part each: makes a leaf the one of its machine; cancels a machine's timers (-1: the main one's).
+void state_set_leaf(const struct policy *policy, int leaf, int64_t since_ms, struct policy_state *state);
+void state_drop_machine(const struct policy *policy, int machine, struct policy_state *state);
+// state.c: arms the timers of one stage that was entered then; those that go by the clock, from `now_ms` on.
+void state_arm(const struct policy *policy, int stage, int64_t entered_ms, int64_t now_ms, struct policy_state *state);
 // Takes away the timer of a transition, if there is one.
 void state_drop_timer(struct policy_state *state, int transition);
 

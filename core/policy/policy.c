@@ -486,7 +486,8 @@ static void describe(struct policy *policy) {
   for (size_t i = 0; i < policy->personal.count; i++) hash = hash_mix(hash, hash64(policy->personal.path[i]));
   if (schema_count(policy->schemas)) hash = hash_mix(hash, hash64(a->schemas));
   info->signals_hash = hash;
-  policy->state_size = sizeof(struct policy_state) + a->memory_count * sizeof(double) + sizeof(struct policy_sales);
+  policy->state_size = sizeof(struct policy_state) + a->memory_count * sizeof(double) +
+                       a->place_count * sizeof(struct policy_place) + sizeof(struct policy_sales);
 }
 
 static bool is_among(const char *const *names, size_t count, const char *name) {

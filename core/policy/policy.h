@@ -170,7 +170,8 @@ enum policy_table {
   POLICY_GATES,
   POLICY_CONDITIONS,
   POLICY_ELIGIBILITY,
-  POLICY_WAS // stages of versions before that are gone; stage_to: where their leads are now
+  POLICY_WAS, // stages of versions before that are gone; stage_to: where their leads are now
+  POLICY_NOTES
 };
 enum policy_wait_kind { POLICY_WAITS_NOT, POLICY_WAITS, POLICY_WAITS_OPEN, POLICY_WAITS_DAYS, POLICY_WAITS_AT };
 struct policy_wait { // when a transition's timer is due, counted from the entry of its stage
@@ -184,12 +185,14 @@ struct policy_entry {
   const char *why;  // "" when none
   const char *path;
   int line;
-  int stage_from, stage_to; // transitions; stage_to of POLICY_WAS, too
-  struct policy_wait wait;  // transitions
-  bool is_final;            // stages
-  int channel;              // evidence: its channel
-  int64_t from_milli;       // bands
-  const uint16_t *uses;     // conditions that it rests on, in POLICY_CONDITIONS
+  int stage_from, stage_to;      // transitions; stage_to of POLICY_WAS, too
+  struct policy_wait wait;       // transitions
+  bool resumes;                  // transitions: to the stage that the lead was in last inside stage_to
+  bool is_final, is_region;      // stages
+  int stage_parent, stage_start; // stages: the one around it, and the one inside it that is entered with it; -1: none
+  int channel;                   // evidence: its channel
+  int64_t from_milli;            // bands
+  const uint16_t *uses;          // conditions that it rests on, in POLICY_CONDITIONS
   size_t use_count;
 };
 // A feature's value as a reader may see it: number, text, nil when unknown, true for a personal value that is known. trace.c.
@@ -243,7 +246,8 @@ const char *policy_feature_file(const struct policy *policy, size_t feature); //
 int policy_feature_line(const struct policy *policy, size_t feature);         // in it, from 1; 0: not known
 
 // ---- a lead's policy state: stage, owner, memory, timers ----
-// Flat bytes, like a feature state: policy_state_size bytes, little-endian, no pointers; begins with this head.
+// Flat bytes, like a feature state: policy_state_size bytes, little-endian, no pointers; begins with this head; behind the memory a
+// policy_place for each stage with others inside it, and each region, in the order of their numbers.
 #define POLICY_TIMERS_MAX 4
 struct policy_timer {
   int64_t due_ms;
@@ -253,15 +257,24 @@ struct policy_timer {
 struct policy_state {
   int64_t stage_since_ms;
   int64_t acted_ms; // last action that was not to wait; 0: never
-  uint16_t stage;   // index in POLICY_STAGES
+  uint16_t stage;   // index in POLICY_STAGES: the innermost one of the main machine
   int16_t owner;    // index in POLICY_OWNERS; -1: none
   int16_t action;   // the last decision's action
   uint8_t owner_is_manual, timer_count;
   struct policy_timer timer[POLICY_TIMERS_MAX]; // sorted by (due, transition's name); what is not in use is 0
   double memory[];                              // evidence strengths, action counters: the compiled policy's business
 };
-// What sales said of a lead, which outranks rules (docs/policy-guide.md#sales); all zero: nothing. It stands behind the
-// memory. Texts end with a 0 byte and have nothing behind it; what does not fit is cut at a character.
+struct policy_place {
+  int64_t entered_ms; // a stage: when it was entered last; a region: when its innermost stage was
+  int16_t
+      stage; // a stage: the one inside it that the lead is in, or was last in, -1: none; a region: the innermost one
+  uint16_t pad[3]; // 0
+};
+#define POLICY_REGIONS_MAX 4
+// The regions, as stages; and the innermost stage of each, of a state.
+size_t policy_regions(const struct policy *policy, int region[POLICY_REGIONS_MAX]);
+int policy_state_region(const struct policy *policy, const struct policy_state *state, size_t index);
+// What sales said of a lead, which outranks rules (docs/policy-guide.md#sales); all zero: nothing. It stands last. Texts end with a 0 byte and have nothing behind it; what does not fit is cut at a character.
 #define POLICY_SALES_NAME 40 // bytes of a person who is not among the policy's
 #define POLICY_SALES_WHO  24
 #define POLICY_SALES_WHY  48
@@ -288,7 +301,7 @@ void policy_state_take(struct policy_state *state, size_t size, struct bytes eff
 void policy_state_init(const struct policy *policy, int64_t now_ms, struct policy_state *state);
 // Whether bytes that were read from somewhere can be a state of this policy, or effects. ITD_ECORRUPT: what is out of range.
 int policy_state_check(const struct policy *policy, struct bytes state, struct error *err) ITD_MUST_USE;
-// Carries stage, owner, last action, timers and memory over by their names. A stage that is gone becomes the one that
+// Carries stages, owner, last action, timers and memory over by their names. A stage that is gone becomes the one that
 // journey.was says (of `to`; or, on the way back to a version before, of `from`). Where `from` knew that one already, the lead enters it now; else it is the same stage under a new name,
 // in which the lead has been since it was. One of which nothing is said becomes the start stage, entered now
 // (policy_check_stages refuses such a version). A timer keeps the time it was promised, and goes with its transition; a
@@ -301,7 +314,7 @@ void policy_state_migrate(const struct policy *from, const struct policy_state *
 // is gone. Findings go to `report`; `as` says in them which version that was. Returns how many there are: all are errors.
 size_t policy_check_stages(const struct policy *policy, const struct policy *was, const char *as,
                            struct policy_report *report);
-// Takes another lead's state of the same policy in (docs/features.md#merging). Stage: the one that is declared further
+// Takes another lead's state of the same policy in (docs/features.md#merging). Stage, of each machine: the one that is declared further
 // on, with the time it was entered and its timers; of the same stage the earlier entry, whose timers go on. Owner: a manual
 // one before one by rule, of two manual ones the later, then `into`'s own. Disqualified or not: what was said later. Who gave
 // either back: the latest of both. Memory and the last action are times of what happened: the later one, and of
@@ -327,6 +340,7 @@ struct policy_input {
   struct model_output whole; // of a split model
 };
 #define POLICY_STEPS_MAX      8
+#define POLICY_NOTES_MAX      16
 #define POLICY_ROWS_MAX       64
 #define POLICY_CHANNELS_MAX   16
 #define POLICY_SUPPRESSED_MAX 16
@@ -375,8 +389,11 @@ struct policy_outcome {
   int ineligible; // POLICY_ELIGIBILITY entry that failed; -1
   int stage_before, stage;
   int step_count;
-  int step[POLICY_STEPS_MAX]; // transitions taken, in order
-  bool steps_cut;             // stopped at the bound: more would have fired
+  int step[POLICY_STEPS_MAX];                   // transitions taken, in order
+  bool steps_cut;                               // stopped at the bound: more would have fired
+  int region_count, region[POLICY_REGIONS_MAX]; // the innermost stage of each region, after
+  int note_count,
+      note[POLICY_NOTES_MAX]; // words of stages that were left and entered, in their order; those beyond are not kept
   // combined = constant + weights * scores + adjustments, then caps; of a split model weight_model is 1 and the model's own
   // points, not capped, stand in place of the scores
   double weight_fit, weight_engagement, weight_model, constant_points;

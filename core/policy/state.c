@@ -1,12 +1,14 @@
 // A lead's policy state: begin, enter a stage, timers, carry over to another version. Pure; any thread.
 #include "base/check.h"
-#include "policy/parts.h"
+#include "policy/journey.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 _Static_assert(sizeof(struct policy_state) == 24 + 16 * POLICY_TIMERS_MAX,
                "the head has no padding: it is compared as bytes");
+
+_Static_assert(sizeof(struct policy_place) == 16, "nor has a place");
 
 size_t policy_state_size(const struct policy *policy) { return policy->state_size; }
 
@@ -59,15 +61,12 @@ void state_drop_timer(struct policy_state *state, int index) {
   }
 }
 
-void state_enter(const struct policy *policy, uint16_t stage, int64_t entered_ms, struct policy_state *state) {
-  memset(state->timer, 0, sizeof state->timer);
-  state->timer_count = 0;
-  state->stage = stage;
-  state->stage_since_ms = entered_ms;
+void state_arm(const struct policy *policy, int stage, int64_t entered_ms, int64_t now_ms, struct policy_state *state) {
   const struct artifact_timers *timers = &policy->artifact->timers[stage];
   for (size_t i = 0; i < timers->count; i++) {
     uint16_t index = timers->transition[i];
-    arm(policy, state, index, due_of(policy, index, entered_ms));
+    bool is_clock = transition(policy, index)->wait.kind == POLICY_WAITS_AT;
+    arm(policy, state, index, due_of(policy, index, is_clock ? now_ms : entered_ms));
   }
 }
 
@@ -78,7 +77,19 @@ void policy_state_init(const struct policy *policy, int64_t now_ms, struct polic
   state->owner = state->action = -1;
   const struct artifact *a = policy->artifact;
   if (a->memory_count > 0) memcpy(state->memory, a->memory_initial, a->memory_count * sizeof *state->memory);
+  for (size_t i = 0; i < a->place_count; i++) state_places(policy, state)[i] = (struct policy_place){.stage = -1};
   state_enter(policy, 0, now_ms, state);
+  for (size_t i = 0; i < a->region_count; i++) state_enter(policy, (uint16_t)a->region[i], now_ms, state);
+}
+
+size_t policy_regions(const struct policy *policy, int region[POLICY_REGIONS_MAX]) {
+  const struct artifact *a = policy->artifact;
+  for (size_t i = 0; i < a->region_count; i++) region[i] = a->region[i];
+  return a->region_count;
+}
+
+int policy_state_region(const struct policy *policy, const struct policy_state *state, size_t index) {
+  return state_leaf(policy, state, policy->artifact->region[index]);
 }
 
 static int corrupt(struct error *err, const char *what) {
@@ -88,6 +99,7 @@ static int corrupt(struct error *err, const char *what) {
 static int check_timers(const struct policy *policy, const struct policy_state *s, struct error *err) {
   if (s->timer_count > POLICY_TIMERS_MAX) return corrupt(err, "more timers than there may be");
   static const struct policy_timer none;
+  const struct artifact *a = policy->artifact;
   for (size_t i = 0; i < POLICY_TIMERS_MAX; i++) {
     const struct policy_timer *timer = &s->timer[i];
     if (i >= s->timer_count) {
@@ -96,10 +108,48 @@ static int check_timers(const struct policy *policy, const struct policy_state *
     }
     if (timer->transition >= policy->artifact->count[POLICY_TRANSITIONS])
       return corrupt(err, "a timer of no transition");
-    if (transition(policy, timer->transition)->stage_from != s->stage) return corrupt(err, "a timer of another stage");
+    int from = transition(policy, timer->transition)->stage_from;
+    if (!chart_within(a, state_leaf(policy, s, a->stage[from].machine), from))
+      return corrupt(err, "a timer of another stage");
     if (timer->pad[0] || timer->pad[1] || timer->pad[2]) return corrupt(err, "bytes that are in no use");
     if (i > 0 && !fires_before(policy, timer - 1, timer)) return corrupt(err, "timers out of order");
   }
+  return 0;
+}
+
+// A region's place names a leaf of it; a stage's, one inside it, and that is the one where the lead is when it is there.
+static int check_places(const struct policy *policy, const struct policy_state *s, struct error *err) {
+  const struct artifact *a = policy->artifact;
+  for (int i = 0; i < (int)a->count[POLICY_STAGES]; i++) {
+    const struct artifact_stage *stage = &a->stage[i];
+    if (stage->place < 0) continue;
+    const struct policy_place *place = &state_places(policy, s)[stage->place];
+    int at = place->stage;
+    if (at < -1 || at >= (int)a->count[POLICY_STAGES]) return corrupt(err, "a place in no stage");
+    if (place->pad[0] || place->pad[1] || place->pad[2]) return corrupt(err, "bytes that are in no use");
+    bool is_inside =
+        at >= 0 && (stage->is_region ? a->stage[at].start < 0 && a->stage[at].machine == i : a->stage[at].parent == i);
+    if (!is_inside && (stage->is_region || at >= 0)) return corrupt(err, "a place in a stage that is not inside it");
+  }
+  for (int i = 0; i < (int)a->count[POLICY_STAGES]; i++) {
+    const struct artifact_stage *stage = &a->stage[i];
+    if (stage->place < 0 || stage->is_region) continue;
+    int leaf = state_leaf(policy, s, stage->machine), at = state_places(policy, s)[stage->place].stage;
+    if (chart_within(a, leaf, i) && !(at >= 0 && chart_within(a, leaf, at)))
+      return corrupt(err, "a place that is not on the way to the stage");
+  }
+  return 0;
+}
+
+static int check_head(const struct artifact *a, const struct policy_state *head, struct error *err) {
+  if (head->stage >= a->count[POLICY_STAGES]) return corrupt(err, "no such stage");
+  if (a->stage[head->stage].start >= 0 || a->stage[head->stage].machine >= 0)
+    return corrupt(err, "a stage that is none of the innermost of the main ones");
+  if (head->owner < -1 || head->owner >= (int64_t)a->count[POLICY_OWNERS]) return corrupt(err, "no such owner");
+  if (head->action < -1 || head->action >= (int64_t)a->count[POLICY_ACTIONS]) return corrupt(err, "no such action");
+  if (head->owner_is_manual > 1) return corrupt(err, "owner_is_manual");
+  for (size_t i = 0; i < a->memory_count; i++)
+    if (!isfinite(head->memory[i])) return corrupt(err, "memory that is no finite number");
   return 0;
 }
 
@@ -108,22 +158,15 @@ int policy_state_check(const struct policy *policy, struct bytes bytes, struct e
   if (bytes.n != policy->state_size && bytes.n != least) {
     return error_set(err, ITD_ECORRUPT, "policy state: %zu bytes, %zu in this version", bytes.n, policy->state_size);
   }
-  const struct artifact *a = policy->artifact;
-  struct policy_state head;
-  memcpy(&head, bytes.p, sizeof head); // the bytes may lie at any address
-  if (head.stage >= a->count[POLICY_STAGES]) return corrupt(err, "no such stage");
-  if (head.owner < -1 || head.owner >= (int64_t)a->count[POLICY_OWNERS]) return corrupt(err, "no such owner");
-  if (head.action < -1 || head.action >= (int64_t)a->count[POLICY_ACTIONS]) return corrupt(err, "no such action");
-  if (head.owner_is_manual > 1) return corrupt(err, "owner_is_manual");
-  for (size_t i = 0; i < a->memory_count; i++) {
-    double x;
-    memcpy(&x, bytes.p + sizeof head + i * sizeof x, sizeof x);
-    if (!isfinite(x)) return corrupt(err, "memory that is no finite number");
-  }
-  struct policy_sales sales = {0};
-  if (bytes.n > least) memcpy(&sales, bytes.p + least, sizeof sales);
-  const char *wrong = sales_check(policy, &head, &sales);
-  return wrong ? corrupt(err, wrong) : check_timers(policy, &head, err);
+  struct policy_state *state = xcalloc(1, policy->state_size);
+  memcpy(state, bytes.p, bytes.n); // the bytes may lie at any address
+  int status = check_head(policy->artifact, state, err);
+  if (status == 0) status = check_places(policy, state, err);
+  const char *wrong = status == 0 ? sales_check(policy, state, policy_sales(policy, state)) : NULL;
+  if (wrong) status = corrupt(err, wrong);
+  if (status == 0) status = check_timers(policy, state, err);
+  free(state);
+  return status;
 }
 
 // ---- carry over ----
@@ -200,16 +243,81 @@ static enum timer_past timer_past(const struct policy *from, const struct policy
   return TIMER_GONE; // it has fired: not a second time
 }
 
-static void carry_timers(const struct policy *from, const struct policy_state *old, const struct policy *to,
-                         int64_t now_ms, struct policy_state *state) {
-  const struct artifact_timers *timers = &to->artifact->timers[state->stage];
+// Of one stage that the lead is in, entered then.
+static void carry_timers(const struct policy *from, const struct policy_state *old, const struct policy *to, int stage,
+                         int64_t entered_ms, int64_t now_ms, struct policy_state *state) {
+  const struct artifact_timers *timers = &to->artifact->timers[stage];
   for (size_t i = 0; i < timers->count; i++) {
     uint16_t index = timers->transition[i];
     bool is_clock =
         transition(to, index)->wait.kind == POLICY_WAITS_AT; // its next time lies ahead, whenever the lead came
-    int64_t due_ms = due_of(to, index, is_clock ? now_ms : state->stage_since_ms);
+    int64_t due_ms = due_of(to, index, is_clock ? now_ms : entered_ms);
     if (due_ms < now_ms) due_ms = now_ms;
     if (timer_past(from, old, to, index, &due_ms) != TIMER_GONE) arm(to, state, index, due_ms);
+  }
+}
+
+// The stage of `from` that is the same as one of `to`; -1: it is new.
+static int same_before(const struct policy *from, const struct policy *to, int stage) {
+  for (int i = 0; i < (int)from->artifact->count[POLICY_STAGES]; i++)
+    if (is_same_stage(from, i, to, stage)) return i;
+  return -1;
+}
+
+// When the lead entered a stage around its own: as it was, where it was in the same one; else with its own.
+static int64_t entered_before(const struct policy *from, const struct policy_state *old, const struct policy *to,
+                              int stage, int64_t leaf_since_ms) {
+  int before = same_before(from, to, stage);
+  if (before < 0 || from->artifact->stage[before].place < 0) return leaf_since_ms;
+  if (!chart_within(from->artifact, state_leaf(from, old, from->artifact->stage[before].machine), before))
+    return leaf_since_ms;
+  return state_places(from, old)[from->artifact->stage[before].place].entered_ms;
+}
+
+// Puts the lead where it was in a machine of `from`, if that is in `machine` of `to`; else it stays where that begins.
+static void carry_machine(const struct policy *from, const struct policy_state *old, int before,
+                          const struct policy *to, int machine, int64_t now_ms, struct policy_state *state) {
+  bool is_merged;
+  int stage = state_stage_now(from, to, state_leaf(from, old, before), &is_merged);
+  if (stage < 0 || to->artifact->stage[stage].machine != machine || to->artifact->stage[stage].is_region) return;
+  int leaf = chart_leaf(to->artifact, stage);
+  state_enter(to, (uint16_t)leaf, now_ms, state);
+  if (is_merged || leaf != stage) return;
+  int64_t since_ms = state_leaf_since(from, old, before);
+  state_drop_machine(to, machine, state);
+  for (int s = leaf; s >= 0; s = to->artifact->stage[s].parent) {
+    const struct artifact_stage *at = &to->artifact->stage[s];
+    int64_t entered_ms = s == leaf ? since_ms : entered_before(from, old, to, s, since_ms);
+    if (at->place >= 0) state_places(to, state)[at->place].entered_ms = entered_ms;
+    carry_timers(from, old, to, s, entered_ms, now_ms, state);
+  }
+  state_set_leaf(to, leaf, since_ms, state);
+}
+
+// Where the lead was last in stages in which it is not.
+static void carry_histories(const struct policy *from, const struct policy_state *old, const struct policy *to,
+                            struct policy_state *state) {
+  const struct artifact *a = to->artifact;
+  for (int i = 0; i < (int)a->count[POLICY_STAGES]; i++) {
+    const struct artifact_stage *stage = &a->stage[i];
+    if (stage->place < 0 || stage->is_region || chart_within(a, state_leaf(to, state, stage->machine), i)) continue;
+    int before = same_before(from, to, i);
+    if (before < 0 || from->artifact->stage[before].place < 0) continue;
+    const struct policy_place *place = &state_places(from, old)[from->artifact->stage[before].place];
+    bool is_merged;
+    int last = place->stage < 0 ? -1 : state_stage_now(from, to, place->stage, &is_merged);
+    if (last < 0 || a->stage[last].parent != i) continue;
+    state_places(to, state)[stage->place] =
+        (struct policy_place){.entered_ms = place->entered_ms, .stage = (int16_t)last};
+  }
+}
+
+static void carry_regions(const struct policy *from, const struct policy_state *old, const struct policy *to,
+                          int64_t now_ms, struct policy_state *state) {
+  for (size_t r = 0; r < to->artifact->region_count; r++) {
+    int region = to->artifact->region[r], before = same_before(from, to, region);
+    if (before >= 0 && from->artifact->stage[before].is_region)
+      carry_machine(from, old, before, to, region, now_ms, state);
   }
 }
 
@@ -230,25 +338,30 @@ void policy_state_migrate(const struct policy *from, const struct policy_state *
   sales_migrate(from, old, to, state);
   state->action = carry(from, to, POLICY_ACTIONS, old->action);
   carry_memory(from->artifact, old, to->artifact, state);
-  bool is_merged;
-  int stage = state_stage_now(from, to, old->stage, &is_merged);
-  if (stage >= 0 && is_merged) state_enter(to, (uint16_t)stage, now_ms, state);
-  if (stage < 0 || is_merged) return;
-  memset(state->timer, 0, sizeof state->timer);
-  state->timer_count = 0;
-  state->stage = (uint16_t)stage;
-  state->stage_since_ms = old->stage_since_ms;
-  carry_timers(from, old, to, now_ms, state);
+  carry_machine(from, old, -1, to, -1, now_ms, state);
+  carry_regions(from, old, to, now_ms, state);
+  carry_histories(from, old, to, state);
 }
 
 // ---- merge ----
-static void merge_journey(struct policy_state *into, const struct policy_state *other) {
-  bool is_further = other->stage > into->stage;
-  if (!is_further && (other->stage < into->stage || other->stage_since_ms >= into->stage_since_ms)) return;
-  into->stage = other->stage;
-  into->stage_since_ms = other->stage_since_ms;
-  into->timer_count = other->timer_count;
-  memcpy(into->timer, other->timer, sizeof into->timer);
+static void merge_machine(const struct policy *policy, int machine, struct policy_state *into,
+                          const struct policy_state *other) {
+  const struct artifact *a = policy->artifact;
+  int mine = state_leaf(policy, into, machine), theirs = state_leaf(policy, other, machine);
+  int64_t since_ms = state_leaf_since(policy, other, machine);
+  if (theirs < mine || (theirs == mine && since_ms >= state_leaf_since(policy, into, machine))) return;
+  state_drop_machine(policy, machine, into);
+  for (size_t i = 0; i < a->count[POLICY_STAGES]; i++) {
+    const struct artifact_stage *stage = &a->stage[i];
+    if (stage->machine == machine && stage->place >= 0)
+      state_places(policy, into)[stage->place] = state_places(policy, other)[stage->place];
+  }
+  state_set_leaf(policy, theirs, since_ms, into);
+  for (size_t i = 0; i < other->timer_count; i++) {
+    const struct policy_timer *timer = &other->timer[i];
+    if (a->stage[transition(policy, timer->transition)->stage_from].machine == machine)
+      add_timer(policy, into, timer->transition, timer->due_ms);
+  }
 }
 
 // Times of actions, the latest first, are cells of the memory that follow on each other (scripts/compile_action.lua): "offer
@@ -310,5 +423,6 @@ void policy_state_merge(const struct policy *policy, struct policy_state *into, 
   merge_actions(a, into, other);
   merge_memory(a, into, other);
   sales_merge(policy, into, other);
-  merge_journey(into, other);
+  merge_machine(policy, -1, into, other);
+  for (size_t i = 0; i < a->region_count; i++) merge_machine(policy, a->region[i], into, other);
 }

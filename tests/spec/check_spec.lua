@@ -48,6 +48,95 @@ local CASES = {
     },
     { ["policies/t/data/hours.csv"] = "day,open,close,zone\nmon,09:00,17:00,UTC\n" },
   },
+  -- stages inside of stages, regions, what is done on the way
+  {
+    "a stage inside of none",
+    { ['journey.stage "mql" {'] = 'journey.stage "mql" { inside = "opn",', ['journey.final "won"'] = 'journey.stage "open" { start = "mql" }\njourney.final "won"' },
+    {
+      "policy.lua:25: stage 'mql': no stage 'opn' to be inside of; did you mean 'open'?",
+      "policy.lua:30: stage 'open' can't be reached from 'visitor'",
+      "policy.lua:30: stage 'open' has no way out; write journey.final \"open\" when that is meant",
+      "policy.lua:30: stage 'open': start is 'mql', which is not inside it",
+    },
+  },
+  {
+    "a stage with others inside it and no start",
+    { ['journey.stage "mql" {'] = 'journey.stage "mql" { inside = "visitor",' },
+    {
+      "policy.lua:22: stage 'visitor' has stages inside it and no start: in which of them does a lead begin that comes here? start = \"mql\"",
+      "policy.lua:23: stage 'visitor' goes to itself; only with on, after or at, which fire once, is that of use", -- it is in mql
+    },
+  },
+  {
+    "stages inside of each other",
+    {
+      ['journey.stage "mql" {'] = 'journey.stage "mql" { inside = "visitor", start = "visitor",',
+      ['journey.stage "visitor" {'] = 'journey.stage "visitor" { inside = "mql", start = "mql",',
+    },
+    { "policy.lua:22: stage 'visitor' lies inside of more than 3 others, or inside of itself" },
+  },
+  {
+    "a transition that an inner one forestalls in each stage inside, and one only in one",
+    {
+      ['journey.stage "mql" {'] = 'journey.stage "open" { start = "mql",\n  go "lost" { on = "crm.opportunity_won", why = "W." },\n  go "lost" { on = "crm.lead_rejected", why = "W." },\n}\njourney.stage "mql" { inside = "open",\n  go "won" { on = "crm.lead_rejected", why = "W." },',
+    },
+    {
+      "policy.lua:26: open -> lost never fires: 'mql -> won' in line 31 always does first",
+      "policy.lua:27: open -> lost never fires: 'mql -> won' in line 30 always does first",
+    },
+  },
+  {
+    "a region that another machine leads into",
+    {
+      ['journey.final "won"'] = 'journey.region "mail" { start = "asked", why = "W." }\njourney.final "asked" { inside = "mail" }\njourney.final "won"',
+      ['go "won"'] = 'go "asked" { on = "crm.lead_rejected", why = "W." },\n  go "mail" { on = "crm.opportunity_lost", why = "W." },\n  go "won"',
+    },
+    {
+      "policy.lua:26: mql -> asked: 'asked' is of another region, which moves by itself: ask for it with journey.at",
+      "policy.lua:27: mql -> mail: 'mail' is a region; name a stage inside it",
+    },
+  },
+  {
+    "a region whose stage is never reached",
+    { ['journey.final "won"'] = 'journey.region "mail" { start = "no", why = "W." }\njourney.final "no" { inside = "mail" }\njourney.final "yes" { inside = "mail" }\njourney.final "won"' },
+    { "policy.lua:32: stage 'yes' can't be reached from 'no'" },
+  },
+  {
+    "resume of a stage with none inside it",
+    { ['go "won" { on'] = 'go "won" { resume = true, on' },
+    { "policy.lua:26: mql -> won: resume goes to the stage that the lead was in last inside 'won', and nothing lies inside it" },
+  },
+  {
+    "more timers than can run at once",
+    {
+      ['journey.stage "mql" {'] = 'journey.stage "open" { start = "mql", go "won" { after = "1d", why = "W." }, go "won" { after = "2d", why = "W." } }\njourney.stage "mql" { inside = "open", go "won" { after = "3d", why = "W." }, go "won" { after = "4d", why = "W." },',
+    },
+    { "policy.lua:26: 5 timers can run at once (in stage 'mql', those around it, and the other regions); at most 4" },
+  },
+  {
+    "what is done on the way, misspelt",
+    {
+      ['journey.stage "mql" {'] = 'journey.clear "pricing"\njourney.stage "mql" { on_entry = { journey.clear "pricin", "note" }, on_exit = { journey.clear "quiet" }, entri = 1,',
+    },
+    {
+      "policy.lua:25: journey.clear 'pricing' stands in no on_entry or on_exit",
+      "policy.lua:26: journey.clear: evidence 'quiet' has no half_life: it keeps nothing that could be cleared",
+      "policy.lua:26: journey.clear: no evidence 'pricin'; did you mean 'pricing'?",
+      "policy.lua:26: stage 'mql': no key 'entri'; did you mean 'entry'?",
+      "policy.lua:26: stage 'mql': on_entry takes a list of journey.note \"…\" and journey.clear \"…\"; entry 2 is neither",
+    },
+  },
+  {
+    "where a lead is, asked for wrongly",
+    {
+      ['when = f.region:is_known(), utility'] = 'when = all { f.region:is_known(), journey.at "visiter", journey.entered "mql" }, utility',
+      ['none { belief.passed "two", f.is_known } }'] = 'none { belief.passed "two", f.is_known }, journey.entered "mql" }',
+    },
+    {
+      "policy.lua:27: mql -> visitor can't read 'entered mql': that is computed after it, and partly from it",
+      "policy.lua:36: journey.at: no stage 'visiter'; did you mean 'visitor'?",
+    },
+  },
   -- names
   {
     "a misspelt feature",
@@ -294,7 +383,7 @@ local CASES = {
   {
     "a stage that goes to itself",
     { ['go "visitor" {'] = 'go "mql" {' },
-    { "policy.lua:27: stage 'mql' goes to itself" },
+    { "policy.lua:27: stage 'mql' goes to itself; only with on, after or at, which fire once, is that of use" },
   },
   {
     "a journey that enters and leaves a stage at the same bound",
