@@ -1,7 +1,7 @@
 --- `intent repl`: what it says of an expression is what the policy makes of it; nothing leaks, and nothing is changed.
 local harness = require "harness"
 local intent = require "intent"
-local run, has, lacks = intent.run, intent.has, intent.lacks
+local run, has = intent.run, intent.has
 
 local COUNTS = { "pricing_views_7d", "docs_views_30d", "case_studies_30d", "invites_30d", "talks_30d", "email_clicks_7d" }
 local EVENTS = { "Pricing Viewed", "Docs Viewed", "Case Study Downloaded", "Teammate Invited", "crm.call_logged", "Email Link Clicked" }
@@ -65,8 +65,8 @@ describe("intent repl", function()
     local daemon = harness.start { policies = policies, policy = "tried", clock = "event", seed = harness.SEED }
     local client, seen = daemon:connect(), { yes = 0, no = 0 }
     for lead = 1, 4 do
-      local user, at, decision = "u" .. lead .. "@acme.example", 1767603600000, nil
-      decision = client:must("event.ingest", { type = "identify", userId = user, timestamp = at, traits = { region = REGIONS[lead % 3 + 1], email = user } })
+      local user, at = "u" .. lead .. "@acme.example", 1767603600000
+      local decision = client:must("event.ingest", { type = "identify", userId = user, timestamp = at, traits = { region = REGIONS[lead % 3 + 1], email = user } })
       for _ = 1, math.random(4, 14) do
         at = at + math.random(1, 2880) * 60000
         decision = client:must("event.ingest", { type = "track", event = EVENTS[math.random(#EVENTS)], userId = user, timestamp = at, channel = "web" })
