@@ -1,6 +1,6 @@
 --- Actions: what to do next. Of the offers that are open in the lead's stage the one of highest utility wins, when
 --- that is above what `otherwise` is worth. What may hold an offer back by itself (consent, how often it or its channel
---- was used, quiet hours) lets the next best pass; limits on the lead as a whole and the hold-out hold back all. The
+--- was used) lets the next best pass; limits on the lead as a whole and the hold-out hold back all. The
 --- decision says which was held back, and why.
 local freeze = require "frozen"
 local declare = require "declare"
@@ -87,6 +87,27 @@ action.otherwise = declare.named("otherwise", { utility = "number", why = "text!
   end
   tree.otherwise = entry
 end)
+
+-- "2%" as a share; nil: reported.
+local function read_rate(place, text)
+  local percent = tonumber(text:match "^%s*(%d+%.?%d*)%%%s*$")
+  if percent and percent > 0 and percent <= 100 then return percent / 100 end
+  tree.problem(place, "action.explore: rate is \"2%%\" (above 0, at most 100 %%), not '%s'", text)
+  return nil
+end
+
+--- action.explore { rate = "2%", among = { "demo_invite", "case_study" }, why }: where the best offer is one of `among` and
+--- others of them could be taken as well, in this share of decisions one of these is drawn, each as likely as the others.
+---@param body {rate: string, among: string[], why: string}
+function action.explore(body)
+  local place = tree.place()
+  local entry = { kind = "action.explore", name = tree.input.policy, path = place.path, line = place.line }
+  local fields = declare.fields(entry, { rate = "text!", among = "texts!", why = "text!" }, body)
+  if tree.explore then tree.problem(place, "action.explore is declared twice; first in line %d", tree.explore.line) end
+  entry.rate = fields.rate and read_rate(place, fields.rate)
+  entry.among, entry.why = fields.among or {}, fields.why
+  tree.explore = entry
+end
 
 local function read_hold_out(place, text)
   local percent, salt = text:match "^%s*(%d+%.?%d*)%%%s+salt%s+([%w_.%-]+)%s*$"

@@ -12,6 +12,8 @@ local check_action = {}
 
 -- Times of past actions that are kept of a lead, all limits together (8 bytes each).
 local TIMES_MAX = 256
+-- Offers that one exploration chooses from.
+local EXPLORE_MAX = 16
 
 -- ---- offers that can never win ----
 
@@ -222,8 +224,49 @@ local function check_way(way)
   check_limits(way, way.limits, outer_limits(way))
 end
 
+-- ---- exploration ----
+
+local function share_a_stage(offer, other)
+  for _, name in ipairs(offer.stages) do
+    if is_within({ name }, other.stages) then return true end
+  end
+  return false
+end
+
+local function check_explore(explore)
+  local offers, seen = {}, {}
+  for _, name in ipairs(explore.among) do
+    local offer = find(tree.offers, name)
+    if seen[name] then
+      tree.problem(explore, "action.explore: '%s' stands in among twice", name)
+    elseif offer then
+      offers[#offers + 1] = offer
+    else
+      tree.problem(explore, "action.explore: no offer '%s'%s", name, tree.hint(name, names_of(tree.offers)))
+    end
+    seen[name] = true
+  end
+  if #explore.among > EXPLORE_MAX then tree.problem(explore, "action.explore: at most %d offers", EXPLORE_MAX) end
+  if #explore.among == 1 then tree.problem(explore, "action.explore: among one offer there is nothing to choose") end
+  if #offers < 2 or #offers ~= #explore.among then return end
+  local alone = {}
+  for _, offer in ipairs(offers) do
+    local has_company = false
+    for _, other in ipairs(offers) do
+      has_company = has_company or (other ~= offer and share_a_stage(offer, other))
+    end
+    if not has_company then alone[#alone + 1] = offer.name end
+  end
+  if #alone == #offers then
+    tree.problem(explore, "action.explore: of %s no two are ever open in one stage", table.concat(alone, ", "))
+  elseif #alone > 0 then
+    tree.warn(explore, "action.explore: '%s' is never open together with another of them", alone[1])
+  end
+end
+
 --- Reports into the tree.
 function check_action.run()
+  if tree.explore then check_explore(tree.explore) end
   for number, offer in ipairs(tree.offers) do
     check_offer(number, offer)
   end

@@ -369,7 +369,7 @@ local function emit_main(e, name)
     lines[#lines + 1] = stops:format(switch, 2, held)
     lines[#lines + 1] = ("  %s\n  routes()"):format(journey)
     lines[#lines + 1] = mode == "score" and ("  %s = 4"):format(held)
-      or stops:format(switch, 1, held) .. "\n  offers() limits() remember()" .. tracing.done(e, e.plan.limits)
+      or stops:format(switch, 1, held) .. "\n  offers() limits() explore() remember()" .. tracing.done(e, e.plan.limits)
   end
   lines[#lines + 1] = "end"
 end
@@ -390,6 +390,7 @@ local function emit_variant(plan, lines, name, is_traced)
   compile_route.emit(e)
   compile_action.emit_offers(e)
   compile_action.emit_limits(e)
+  compile_action.emit_explore(e)
   compile_action.emit_memory(e)
   emit_main(e, name)
   lines[#lines + 1] = "end"
@@ -397,7 +398,7 @@ end
 
 local PRELUDE = [[
 local I, O, M, custom, host = ...
-local round, exp2 = host.round_even, host.exp2
+local round, exp2, floor = host.round_even, host.exp2, host.floor
 local plain, tracing
 local function holds(x) return x == x and x ~= 0 end
 local function known_or(x, otherwise)

@@ -74,6 +74,7 @@ function compile_action.number_draws(plan)
     plan.hold_out_draw =
       numbering.draw(plan, { salt = "hold_out " .. hold_out.salt, by = "lead", hold_out = hold_out.share })
   end
+  if tree.explore then plan.explore_draw = numbering.draw(plan, { salt = "explore", by = "event" }) end
 end
 
 -- ---- offers ----
@@ -218,6 +219,64 @@ function compile_action.emit_limits(e)
     literal(hold_out and hold_out.share or 1),
     propensity,
     literal(1 - (hold_out and hold_out.share or 0))
+  )
+end
+
+-- ---- exploration ----
+
+local EXPLORE = [[
+local function explore()
+  if not (%s) then return end
+  local best, count = %s, 0
+%s
+  if count < 2 then return end
+  local draw, chance = %s, %s / count
+  if draw < %s then
+    local which = floor(draw / %s * count)
+    if which >= count then which = count - 1 end
+    %s = 1
+%s
+  end
+  if %s == best then chance = chance + %s end
+  %s = %s * chance
+end]]
+
+-- One draw says both whether and which: below the rate it is spread evenly over those that could be taken.
+function compile_action.emit_explore(e)
+  local explore, action = tree.explore, output(e, "action")
+  if not explore then
+    e.lines[#e.lines + 1] = "local function explore() end"
+    return
+  end
+  local is_one, counts, picks, rate = {}, {}, {}, literal(explore.rate)
+  for i, name in ipairs(explore.among) do
+    local _, number = naming.find(tree.offers, name)
+    local utility, own = output(e, "offers", number - 1), output(e, "offers_held", number - 1)
+    local is_free = ("%s == %s and %s ~= %s"):format(utility, utility, own, own)
+    is_one[i] = ("%s == %d"):format(action, number)
+    counts[i] = ("  if %s then count = count + 1 end"):format(is_free)
+    picks[i] = ("    if %s then\n      if which == 0 then\n        %s = %d\n        %s = %s\n      end\n      which = which - 1\n    end"):format(
+      is_free,
+      action,
+      number,
+      output(e, "utility"),
+      utility
+    )
+  end
+  e.lines[#e.lines + 1] = EXPLORE:format(
+    table.concat(is_one, " or "),
+    action,
+    table.concat(counts, "\n"),
+    input(e, "draws", e.plan.explore_draw),
+    rate,
+    rate,
+    rate,
+    output(e, "explored"),
+    table.concat(picks, "\n"),
+    action,
+    literal(1 - explore.rate),
+    output(e, "propensity"),
+    output(e, "propensity")
   )
 end
 

@@ -5,7 +5,7 @@
 local numbers = require "numbers"
 local parse_time = require("times").parse
 
-local CASE_KEYS = { "name", "clock", "hold_out", "events", "expect", "expect_each" }
+local CASE_KEYS = { "name", "clock", "hold_out", "explore", "events", "expect", "expect_each" }
 local ENTRY_KEYS = {
   "at",
   "after",
@@ -177,7 +177,7 @@ local function read_case(report, case, number)
   if steps[1] and not steps[1].event then
     report.add(where, "the first entry is an event: without one there is no lead")
   end
-  return { name = case.name, hold_out = case.hold_out or false, steps = steps, entries = #case.events }
+  return { name = case.name, hold_out = case.hold_out or false, explore = case.explore or false, steps = steps, entries = #case.events }
 end
 
 -- ---- judging ----
@@ -292,7 +292,7 @@ local function judge_case(case, steps, outcomes)
   return failures
 end
 
---- input {spec = "b2b_saas.policy_spec", path = "policies/…"} -> {problems, cases = {{name, hold_out, entries, steps =
+--- input {spec = "b2b_saas.policy_spec", path = "policies/…"} -> {problems, cases = {{name, hold_out, explore, entries, steps =
 --- {{at_ms, event, entry, is_last}…}}…}}. A case that is not a hold-out's is run for a lead that no hold-out takes.
 --- input {…, case = number, outcomes = {…}} -> {failures = {{where, text}…}}.
 --- For specs that are written another way (scripts/cli/life.lua): input {words = true} -> the words of `expect`;

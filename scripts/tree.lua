@@ -19,7 +19,7 @@ function tree.begin(input)
   tree.mix, tree.adjustments, tree.bands = nil, {}, nil
   tree.start, tree.stages, tree.goes, tree.was, tree.effects = nil, {}, {}, {}, {}
   tree.entries, tree.routes = {}, {}
-  tree.offers, tree.otherwise, tree.limits, tree.ways = {}, nil, nil, {} -- ways: channels of offers
+  tree.offers, tree.otherwise, tree.limits, tree.ways, tree.explore = {}, nil, nil, {}, nil -- ways: channels of offers
 end
 
 --- Where the policy's own code stands now.

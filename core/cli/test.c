@@ -61,7 +61,7 @@ struct trial {
   struct actor actor[ACTORS_MAX];
   struct buf outcomes; // packed maps, as scripts/spec.lua wants them
   struct buf fired;    // of the last decision, a sign a condition
-  bool is_held_out;
+  bool is_held_out, is_explored;
 };
 
 static void trial_clear(struct trial *t) {
@@ -74,7 +74,7 @@ static void trial_clear(struct trial *t) {
   }
   buf_clear(&t->outcomes);
   buf_clear(&t->fired);
-  t->is_held_out = false;
+  t->is_held_out = t->is_explored = false;
 }
 
 static void trial_deinit(struct trial *t) {
@@ -105,6 +105,7 @@ static void take_decision(struct trial *t, struct actor *a, struct bytes answer)
     a->note_count += is_note;
   }
   if (bytes_is(field_text(answer, "held"), "hold_out")) t->is_held_out = true;
+  if (field_is(answer, "explored")) t->is_explored = true;
 }
 
 static int decide(struct trial *t, struct actor *a, struct bytes map, int64_t at_ms, struct error *err) {
@@ -268,16 +269,17 @@ static int run_steps(struct trial *t, struct bytes read, int try, struct error *
   return status;
 }
 
-// A lead that the hold-outs take, or that they do not, as the case wants: the first of some that behaves so.
+// A lead that the hold-outs take, or for which something is explored, or neither, as the case wants: the first of some that
+// behaves so.
 static int run_case(struct trial *t, struct bytes read, struct error *err) {
-  bool wants_hold_out = field_is(read, "hold_out");
+  bool wants_hold_out = field_is(read, "hold_out"), wants_explored = field_is(read, "explore");
   struct coverage *coverage = t->testing->coverage;
   size_t mark = coverage ? coverage_mark(coverage) : 0;
   int status = 0;
   for (int try = 0; try < TRIES_MAX && status == 0; try++) {
     if (coverage) coverage_back(coverage, mark);
     status = run_steps(t, read, try, err);
-    if (t->is_held_out == wants_hold_out) return status;
+    if (t->is_held_out == wants_hold_out && t->is_explored == wants_explored) return status;
   }
   if (status == 0 && coverage) coverage_back(coverage, mark);
   return status < 0 ? status : run_steps(t, read, 0, err);

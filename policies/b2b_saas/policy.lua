@@ -96,8 +96,12 @@ route.otherwise "inbound" { pick = "weighted", why = "Nobody stays without an ow
 action.limits { per_lead = "1 in 3d", hold_out = "5% salt 2026q4" }
 action.offer "call" { stages = { "sql" }, utility = 0.8 * belief.intent + 0.3 * score.combined,
   why = "Dear, and what was asked for." }
-action.offer "demo_invite" { stages = { "mql" }, when = none { f.demo_attended, f.unsubscribed },
+action.channel "mail" { consent = all { f.is_known, none { f.unsubscribed } }, at_most = "4 in 30d",
+  why = "To whoever gave us the address and did not take it back, and not every week." }
+action.offer "demo_invite" { stages = { "mql" }, channel = "mail", when = none { f.demo_attended }, cool_down = "14d",
   utility = 0.8 * belief.intent - 20, why = "Shows more than a mail." }
-action.offer "case_study" { stages = { "engaged", "nurture" }, when = none { f.unsubscribed },
+action.offer "case_study" { stages = { "engaged", "mql", "nurture" }, channel = "mail",
   utility = 0.3 * belief.intent, why = "Cheap, and of their trade." }
+action.explore { rate = "2%", among = { "demo_invite", "case_study" },
+  why = "To learn which of them works, with the odds in the decision." }
 action.otherwise "wait" { utility = 5, why = "By default, leave people alone." }

@@ -296,9 +296,9 @@ local lead_meta = {
 
 -- ---- the words of a spec ----
 
-local LEAD_KEYS = { "userId", "anonymousId", "at", "channel", "hold_out" }
+local LEAD_KEYS = { "userId", "anonymousId", "at", "channel", "hold_out", "explore" }
 
---- A new lead: lead(), lead { userId, anonymousId, at = "2026-01-05T09:00:00Z", channel = "web", hold_out = true }.
+--- A new lead: lead(), lead { userId, anonymousId, at = "2026-01-05T09:00:00Z", channel = "web", hold_out = true, explore = true }.
 local function lead(about)
   if not scene then fail "a lead lives within it(…)" end
   about = about or {}
@@ -312,6 +312,7 @@ local function lead(about)
   if scene.leads >= LEADS_MAX then fail("at most %d leads in a case", LEADS_MAX) end
   scene.leads = scene.leads + 1
   if about.hold_out then scene.hold_out = true end
+  if about.explore then scene.explore = true end
   return setmetatable({
     number = scene.leads,
     entry = 1,
@@ -463,11 +464,11 @@ function life.has_cases() return #suite.list > 0 end
 function life.cases()
   local cases = {}
   for i, case in ipairs(suite.list) do
-    local out = { name = case.name, line = case.line, pending = case.pending or false, steps = {}, hold_out = false }
+    local out = { name = case.name, line = case.line, pending = case.pending or false, steps = {}, hold_out = false, explore = false }
     if not case.pending then
       local played, why = play(case)
       if played then
-        out.steps, out.hold_out = played.steps, played.hold_out or false
+        out.steps, out.hold_out, out.explore = played.steps, played.hold_out or false, played.explore or false
       else
         out.broken = why
       end

@@ -115,6 +115,67 @@ action.otherwise "wait" { utility = 5, why = "W." }
 end)
 
 
+describe("exploration", function()
+  local OFFERS = [[
+action.offer "call" { stages = { "a" }, utility = 1 * f.usage_7d, why = "W." }
+action.offer "mail" { stages = { "a" }, consent = f.is_known, utility = 20, why = "W." }
+action.offer "case" { stages = { "a" }, utility = 10, why = "W." }
+action.offer "gift" { stages = { "a" }, when = f.demo_attended, utility = 15, why = "W." }
+action.otherwise "wait" { utility = 5, why = "W." }
+action.limits { per_lead = "1 in 1d", hold_out = "5% salt x" }
+action.explore { rate = "30%", among = { "mail", "case", "gift" }, why = "To learn." }
+]]
+  -- What comes out for draws spread evenly over [0, 1), with how probable each said that it was.
+  local function spread(lead, values, now)
+    local shares, said, count = {}, {}, 4000
+    for i = 0, count - 1 do
+      lead.acted = 0
+      local got = lead.decide(now or 1e12, values, { draw = (i + 0.5) / count, hold_out = 0.5 })
+      shares[got.action] = (shares[got.action] or 0) + 1 / count
+      assert.is_true(said[got.action] == nil or said[got.action] == got.propensity)
+      said[got.action] = got.propensity
+    end
+    return shares, said
+  end
+  local function agree(lead, values, wanted)
+    local shares, said = spread(lead, values)
+    local sum = 0.05 -- of the hold-out
+    for action, propensity in pairs(said) do
+      sum = sum + propensity
+      assert.is_true(math.abs(shares[action] * 0.95 - propensity) < 1e-3, action)
+      assert.is_true(math.abs(wanted[action] - propensity) < 1e-12, action)
+    end
+    assert.is_true(math.abs(sum - 1) < 1e-12)
+  end
+
+  it("gives each offer that could be taken the probability that the decision says", function()
+    local lead = open(OFFERS)
+    agree(lead, { is_known = 1, demo_attended = 1 }, { mail = 0.95 * 0.8, gift = 0.95 * 0.1, case = 0.95 * 0.1 })
+    agree(lead, { is_known = 1 }, { mail = 0.95 * 0.85, case = 0.95 * 0.15 })
+    agree(lead, { demo_attended = 1 }, { gift = 0.95 * 0.85, case = 0.95 * 0.15 }) -- mail lacks consent
+    agree(lead, {}, { case = 0.95 }) -- nothing to choose from
+    agree(lead, { usage_7d = 30, is_known = 1 }, { call = 0.95 }) -- no trial takes the place of a call
+  end)
+
+  it("says what was worth more", function()
+    local lead = open(OFFERS)
+    local got = lead.decide(1e12, { is_known = 1, demo_attended = 1 }, { draw = 0.15, hold_out = 0.5 })
+    assert.are.same({ "case", 10, true }, { got.action, got.utility, got.explored })
+    assert.are.same({ mail = "explored", gift = "explored" }, got.suppressed)
+    lead.acted = 0
+    got = lead.decide(1e12, { demo_attended = 1 }, { draw = 0.16, hold_out = 0.5 })
+    assert.are.same({ mail = "consent" }, got.suppressed)
+    assert.are.same({ "gift", true }, { got.action, got.explored }) -- drawn, and the best anyway
+  end)
+
+  it("waits for the limits of the lead", function()
+    local lead = open(OFFERS)
+    lead.acted = 1e12 - 3600000
+    local got = lead.decide(1e12, { is_known = 1, demo_attended = 1 }, { draw = 0.01, hold_out = 0.5 })
+    assert.are.same({ "wait", "per_lead", 1, false }, { got.action, got.held, got.propensity, got.explored })
+  end)
+end)
+
 -- ---- against a reckoning of the test's own ----
 
 -- A list of what holds back, written once for the policy and once for the reckoning.

@@ -690,6 +690,35 @@ local CASES = {
     { "policy.lua:36: offer 'call': at_most is \"1 in 3d\" (1 to 16 actions in a duration), not '17 in 90d'" },
   },
   {
+    "an exploration of offers that are not there",
+    { ['action.offer "call" {'] = 'action.offer "mail" { stages = { "mql" }, when = f.is_known, utility = 20, why = "W." } action.explore { rate = "2%", among = { "call", "maill" }, why = "W." } action.offer "call" {' },
+    { "policy.lua:36: action.explore: no offer 'maill'; did you mean 'mail'?" },
+  },
+  {
+    "an exploration of offers that never meet",
+    { ['action.offer "call" {'] = 'action.offer "gift" { stages = { "visitor" }, when = f.is_known, utility = 20, why = "W." } action.explore { rate = "2%", among = { "call", "gift" }, why = "W." } action.offer "call" {' },
+    { "policy.lua:36: action.explore: of call, gift no two are ever open in one stage" },
+  },
+  {
+    "an exploration of which one offer never meets another",
+    { ['action.offer "call" {'] = 'action.offer "mail" { stages = { "mql" }, when = f.is_known, utility = 20, why = "W." } action.offer "gift" { stages = { "visitor" }, when = f.is_known, utility = 20, why = "W." } action.explore { rate = "2%", among = { "call", "gift", "mail" }, why = "W." } action.offer "call" {' },
+    { "policy.lua:36: warning: action.explore: 'gift' is never open together with another of them" },
+  },
+  {
+    "an exploration that explores nothing",
+    { ['action.offer "call" {'] = 'action.explore { rate = "0%", among = "call" } action.offer "call" {' },
+    {
+      "policy.lua:36: action.explore 't' has no why: a rule says what it is for",
+      "policy.lua:36: action.explore: among one offer there is nothing to choose",
+      "policy.lua:36: action.explore: rate is \"2%\" (above 0, at most 100 %), not '0%'",
+    },
+  },
+  {
+    "an exploration that is one",
+    { ['action.offer "call" {'] = 'action.offer "mail" { stages = { "mql" }, when = f.is_known, utility = 20, why = "W." } action.explore { rate = "2%", among = { "call", "mail" }, why = "W." } action.offer "call" {' },
+    {},
+  },
+  {
     "limits that say nothing",
     { ['"1 in 3d"'] = '"once a day"' },
     { "policy.lua:35: action.limits: per_lead is \"1 in 3d\" (1 to 16 actions in a duration), not 'once a day'" },

@@ -194,7 +194,8 @@ function methods:fill(now, event, timer, order)
     I[at.events + i - 1] = event and (event.event or event.name) == name and 1 or 0
   end
   for i, d in ipairs(artifact.draws) do
-    I[at.draws + i - 1] = d.hold_out and (self.options.hold_out and 0 or 0.999) or draw(self.options.id .. d.salt)
+    local by_chance = d.by == "event" and 0.999 or draw(self.options.id .. d.salt) -- nothing is explored here
+    I[at.draws + i - 1] = d.hold_out and (self.options.hold_out and 0 or 0.999) or by_chance
   end
 end
 

@@ -380,6 +380,54 @@ static void one_decision_takes(void **unused) {
   policy_release(policy);
 }
 
+// Every action that b2b_saas could have taken of one lead, by many draws of the hold-out and of the exploration: each as often as
+// it says, and all together surely.
+static void actions_are_as_probable_as_they_say(void **unused) {
+  (void)unused;
+  enum { DRAWS = 40000, ACTIONS = 16 };
+  struct policy *policy = load("b2b_saas");
+  struct policy_vm *vm = open_vm(policy);
+  size_t size = policy_state_size(policy);
+  struct policy_state *begin_state = xmalloc(size), *state = xmalloc(size);
+  struct lead *l = xcalloc(1, sizeof *l);
+  policy_state_init(policy, 1767225600000, begin_state);
+  state_enter(policy, 2, 1767225600000, begin_state);
+  assert_string_equal(policy_entry(policy, POLICY_STAGES, 2)->name, "mql");
+  make_lead(policy, begin_state, 1767225600000, l);
+  const struct feature_set *set = policy_features(policy);
+  for (size_t i = 0; i < feature_count(set); i++) l->values[i] = 0, l->texts[i] = (struct bytes){0};
+  static const struct {
+    const char *name;
+    double value;
+  } known[] = {{"pricing_views_7d", 3}, {"invites_30d", 2}, {"integrations", 1}, {"is_known", 1}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    l->values[feature_find(set, bytes_str(known[i].name))] = known[i].value;
+  l->input.event = NULL, l->input.timer_transition = -1, l->input.now_ms = 1767225600000;
+  l->input.has_fit = l->input.has_engagement = false;
+  double times[ACTIONS] = {0}, said[ACTIONS] = {0};
+  for (int i = 0; i < DRAWS; i++) {
+    struct policy_outcome o;
+    struct error err = {0};
+    memcpy(state, begin_state, size);
+    l->input.lead_hash = roll(UINT64_MAX), l->input.event_hash = roll(UINT64_MAX);
+    if (policy_decide(vm, &l->input, state, &o, NULL, &err) != 0) fail_msg("%s", err.text);
+    assert_true(o.action < ACTIONS && (said[o.action] <= 0 || fabs(said[o.action] - o.propensity) < 1e-15));
+    said[o.action] = o.propensity;
+    times[o.action]++;
+  }
+  double sum = 0, taken = 0;
+  for (int a = 0; a < ACTIONS; a++) {
+    sum += said[a], taken += said[a] > 0;
+    // five standard deviations
+    assert_true(fabs(times[a] - DRAWS * said[a]) <= 5 * sqrt(DRAWS * said[a] * (1 - said[a])) + 1e-9);
+  }
+  assert_true(fabs(sum - 1) < 1e-12);
+  assert_int_equal((int)taken, 3); // left alone, the best, the one beside it
+  free(begin_state), free(state), free(l);
+  policy_vm_close(vm);
+  policy_release(policy);
+}
+
 int main(void) {
   const char *given = getenv("SEED");
   seed = given ? strtoull(given, NULL, 10) : 20260108;
@@ -388,6 +436,7 @@ int main(void) {
       cmocka_unit_test(the_policies_of_this_house_load_and_decide),
       cmocka_unit_test_setup_teardown(a_custom_function_runs_and_a_raised_error_stops_the_call, begin, end),
       cmocka_unit_test_setup_teardown(a_fault_in_the_text_names_its_line, begin, end),
+      cmocka_unit_test(actions_are_as_probable_as_they_say),
       cmocka_unit_test(one_decision_takes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
