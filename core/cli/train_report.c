@@ -223,6 +223,23 @@ static void put_parts_table(struct bytes report, unsigned width, struct buf *out
   grid_deinit(&g);
 }
 
+static void put_left_out(struct bytes report, struct buf *out) {
+  static const struct {
+    const char *key, *why;
+  } kinds[] = {{"data.without_label", "without a label yet"},
+               {"data.later_rows_of_earlier_leads", "behind the end of the part in which their lead began"},
+               {"data.in_the_gap", "in the gap"}};
+  size_t said = 0;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    uint64_t n = (uint64_t)field_int(report, kinds[i].key, 0);
+    if (!n) continue;
+    buf_append_str(out, said++ ? ", " : "rows left out: ");
+    show_count(out, n);
+    buf_printf(out, " %s", kinds[i].why);
+  }
+  if (said) buf_append_u8(out, '\n');
+}
+
 static void put_metrics_table(struct bytes report, unsigned width, struct buf *out) {
   struct bytes models = field(report, "models"), model;
   char layout[TRAIN_MODELS + 2] = "l";
@@ -286,6 +303,7 @@ static void put_differences_lines(struct bytes report, struct buf *out) {
 void train_tables(struct bytes report, unsigned width, struct buf *out) {
   struct bytes model;
   put_parts_table(report, width, out);
+  put_left_out(report, out);
   buf_append_u8(out, '\n');
   put_metrics_table(report, width, out);
   buf_append_u8(out, '\n');

@@ -200,6 +200,7 @@ describe("training (SEED=" .. SEED .. ")", function()
     end)
     local trained = train(csv(rows))
     assert.equal(unlabelled, tonumber(file(trained, "report.json"):match '"without_label":(%d+)'))
+    assert.is_truthy(trained.out:find(("rows left out: %d without a label yet, "):format(unlabelled), 1, true), trained.out)
   end)
 
   with_plugin("passes over what says nothing, and says why", function()
