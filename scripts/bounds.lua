@@ -126,6 +126,10 @@ function bounds.of(node)
   if kind == "number" then return node.number, node.number end
   if kind == "feature" then return of_declaration(node.index) end
   if kind == "age" then return 0, INFINITE end
+  if kind == "memory" then
+    if node.is_duration then return 0, INFINITE end
+    return node.options and 0 or node.field.least, node.field.most
+  end
   if kind == "intent" then return bounds.intent() end
   if kind == "channels" then return of_channels() end
   if kind == "fit" or kind == "engagement" then return of_model(kind) end

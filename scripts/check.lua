@@ -6,6 +6,7 @@ local calendar = require "calendar"
 local check_action = require "check_action"
 local check_dead = require "check_dead"
 local check_journey = require "check_journey"
+local check_memory = require "check_memory"
 local check_route = require "check_route"
 local check_sales = require "check_sales"
 local naming = require "naming"
@@ -155,7 +156,7 @@ local function check_loose()
     end
   end
   for _, node in ipairs(tree.made) do
-    if node.class == "value" and not node.used and not node.is_named and not is_excused(node) then
+    if node.class == "value" and node.kind ~= "memory" and not node.used and not node.is_named and not is_excused(node) then
       tree.warn(node, "feature '%s' is named, but no rule uses it", node.label)
     end
   end
@@ -309,6 +310,7 @@ function check.run()
   check_journey.run()
   check_route.run()
   check_action.run()
+  check_memory.run(visit_rule)
   check_sales.run()
   check_dead.run()
   check_loose()

@@ -28,6 +28,11 @@ function chunk.expression(e, node)
   if kind == "feature" then return chunk.input(e, "features", node.index) end
   if kind == "age" then return chunk.input(e, "ages", e.plan.age_number[node.feature.name]) end
   if POINTS_OF[kind] then return ("(%s / 1000)"):format(POINTS_OF[kind](e)) end
+  if kind == "memory" then
+    local place, type_of = ("M[%d]"):format(node.field.slot), node.field.type
+    if type_of == "time" then return ("(%s - some(%s))"):format(chunk.input(e, "now"), place) end
+    return type_of == "choice" and ("some(%s)"):format(place) or place
+  end
   if kind == "channels" then return chunk.output(e, "channels") end
   if kind == "custom" then return chunk.output(e, "customs", node.number - 1) end
   if kind == "default" then return ("known_or(%s, %s)"):format(chunk.expression(e, node.value), literal(node.number)) end

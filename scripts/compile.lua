@@ -6,6 +6,7 @@ local calendar = require "calendar"
 local chunk = require "chunk"
 local compile_action = require "compile_action"
 local compile_journey = require "compile_journey"
+local compile_memory = require "compile_memory"
 local compile_route = require "compile_route"
 local compile_sales = require "compile_sales"
 local freeze = require "frozen"
@@ -48,6 +49,7 @@ local function flatten_eligible(node, must, out)
 end
 
 local function number_conditions(plan)
+  compile_memory.number_conditions(plan)
   for _, evidence in ipairs(tree.evidence) do
     numbering.rule(plan, evidence, evidence.when)
   end
@@ -74,6 +76,7 @@ local function number_conditions(plan)
 end
 
 local function number_memory(plan)
+  compile_memory.number(plan)
   for _, evidence in ipairs(tree.evidence) do
     if evidence.half_life_ms then
       evidence.memory = #plan.memory
@@ -351,7 +354,7 @@ end
 
 local MAIN = [[
 %s = function()
-  %scustoms() evidence() channels() gates() scores() eligibility() rest()%s]]
+  %sremember() customs() evidence() channels() gates() scores() eligibility() rest()%s]]
 
 local function emit_main(e, name)
   local lines, mode = e.lines, tree.policy.mode
@@ -378,6 +381,7 @@ local function emit_variant(plan, lines, name, is_traced)
   local e = { plan = plan, tracing = is_traced, lines = lines }
   lines[#lines + 1] = "do"
   tracing.emit(e)
+  compile_memory.emit(e)
   emit_customs(e)
   emit_evidence(e)
   emit_channels(e)
@@ -400,6 +404,10 @@ local PRELUDE = [[
 local I, O, M, custom, host = ...
 local round, exp2, floor = host.round_even, host.exp2, host.floor
 local plain, tracing
+local function some(x)
+  if x >= 0 then return x end
+  return 0 / 0
+end
 local function holds(x) return x == x and x ~= 0 end
 local function known_or(x, otherwise)
   if x == x then return x end
@@ -519,6 +527,7 @@ local function artifact(plan)
     draws = plan.draws,
     memory = plan.memory,
     trace = tracing.tables(plan),
+    fields = compile_memory.rows(),
     custom = #tree.customs,
     layout = {
       input = plan.input,
@@ -556,6 +565,7 @@ function compile.run()
   plan.route_number = numbering.by_name(tree.routes)
   plan.rest_utility = tree.otherwise and tree.otherwise.utility or 0
   compile_journey.number(plan)
+  compile_memory.number_events(plan)
   number_conditions(plan)
   tracing.number(plan)
   number_memory(plan)

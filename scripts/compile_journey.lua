@@ -1,6 +1,7 @@
 --- The journey's part of a compiled policy: stages and transitions by number, and the function that steps through them.
 local chart = require "chart"
 local chunk = require "chunk"
+local compile_memory = require "compile_memory"
 local freeze = require "frozen"
 local naming = require "naming"
 local numbering = require "numbering"
@@ -287,11 +288,11 @@ local MOVE = [[
       O[%d + count] = taken_%d
       count = count + 1
       stage_%d = to_%d
-      %s = to_%d%s
+      %s = to_%d%s%s
     end]]
 
 local function emit_loop(e)
-  local steps, machines = e.plan.output.steps, e.plan.machines
+  local steps, machines, assigns = e.plan.output.steps, e.plan.machines, compile_memory.emit_transitions(e)
   local begin, pick, fired, leave, move = {}, {}, {}, {}, {}
   for i, m in ipairs(machines) do
     local n = m.number
@@ -307,6 +308,7 @@ local function emit_loop(e)
       n,
       leaf_slot(e, m),
       n,
+      assigns and ("\n      assign(taken_%d)"):format(n) or "",
       m.enters and ("\n      enter_%d(taken_%d, to_%d)"):format(n, n, n) or ""
     )
   end

@@ -24,15 +24,15 @@ end
 --- that the clock shows it ("09:00", "mon 09:00", "business day 09:00"); both by a durable timer. `calendar`: whose hours and
 --- zone, when not those of the policy's head. `resume`: the stage has others inside it, and the lead goes back to the one it was in last.
 ---@param name string
----@return fun(body: {when?: Condition, on?: string|string[], after?: string, at?: string, calendar?: string, resume?: boolean, why: string}): table
+---@return fun(body: {when?: Condition, on?: string|string[], after?: string, at?: string, calendar?: string, resume?: boolean, set?: table, add?: table<string, number>, why: string}): table
 journey.go = declare.named(
   "go",
-  { when = "condition", on = "texts", after = "wait", at = "clock", calendar = "text", resume = "truth", why = "text!" },
+  { when = "condition", on = "texts", after = "wait", at = "clock", calendar = "text", resume = "truth", set = "table", add = "table", why = "text!" },
   function(entry, fields)
     entry.resume = fields.resume or nil
     entry.when, entry.on, entry.why = fields.when, fields.on, fields.why
     entry.after, entry.at, entry.calendar = fields.after, fields.at, fields.calendar
-    entry.timer = entry.after or entry.at
+    entry.timer, entry.set, entry.add = entry.after or entry.at, fields.set, fields.add
     entry.broken = fields.when_wrong or fields.on_wrong or fields.after_wrong or fields.at_wrong
     if entry.on and entry.timer then
       tree.problem(

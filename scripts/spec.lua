@@ -37,6 +37,7 @@ local EXPECT_KEYS = {
   "suppressed",
   "band",
   "sales",
+  "memory",
   "transitions",
   "notes",
   "inside",
@@ -248,6 +249,13 @@ local JUDGES = {
     end
   end,
   band = equals "band",
+  memory = function(wanted, got)
+    for name, x in pairs(wanted) do
+      local kept = (got.memory or {})[name]
+      if kept == nil then kept = "none" end
+      if kept ~= x then return ("what is kept as '%s' is %s, not %s"):format(tostring(name), quote(kept), quote(x)) end
+    end
+  end,
   sales = function(wanted, got)
     local said = table.concat(got.sales or {}, ", ")
     if said ~= table.concat(wanted, ", ") then return ("sales says %s"):format(said == "" and "nothing" or said) end
@@ -279,7 +287,7 @@ local function judge(expect, got, failures, where)
 end
 
 --- outcomes: one a step: {stage, owner ("none"), action, eligible, ineligible ("none"), held ("none"), band ("none"),
---- suppressed = {{action, why}…}, sales = {"owner_set"}, transitions = {"a -> b"} (of the whole entry), combined, fit,
+--- suppressed = {{action, why}…}, sales = {"owner_set"}, memory = {name = value}, transitions = {"a -> b"} (of the whole entry), combined, fit,
 --- engagement, intent (points)}. Returns {{where, text}…}, empty when all is well.
 local function judge_case(case, steps, outcomes)
   local failures, last = {}, nil

@@ -2,7 +2,7 @@
 --- and conditions (comparisons of values, and all, any, none of them). Policies hold opaque handles; the library opens
 --- them to plain nodes:
 ---   value      {class = "value", kind = feature | intent | channels | fit | engagement | combined | number |
----              arith | default | custom | age | unknown}
+---              arith | default | custom | age | memory | unknown}
 ---   condition  {class = "condition", kind = compare | test | known | truth | gate | all | any | none | unknown}
 --- "unknown" stands for something already reported, and is accepted everywhere, so that one mistake gives one problem.
 local freeze = require "frozen"
@@ -30,7 +30,7 @@ end
 function value.make(node)
   node.class = "value"
   place_in(node)
-  if node.kind == "feature" then tree.made[#tree.made + 1] = node end
+  if node.kind == "feature" or node.kind == "memory" then tree.made[#tree.made + 1] = node end
   return new(node, value_meta)
 end
 
@@ -54,6 +54,10 @@ function value.as_condition(x)
   local node = value.open(x)
   if not node or node.class == "condition" then return node end
   if node.kind == "unknown" then return { class = "condition", kind = "unknown", label = "?" } end
+  if node.options then
+    tree.problem(nil, "'%s' is a choice: as a condition write :is(…) or :is_known()", node.name)
+    return { class = "condition", kind = "unknown", label = "?" }
+  end
   if node.is_text then
     tree.problem(nil, "'%s' is text: as a condition write :is(…), :in_list(…) or :is_known()", node.name)
     return { class = "condition", kind = "unknown", label = "?" }
@@ -68,6 +72,10 @@ function value.as_value(x)
   if numbers.is_finite(x) then return { class = "value", kind = "number", number = x, label = numbers.show(x) } end
   local node = value.open(x)
   if not node or node.class ~= "value" then return nil end
+  if node.options then
+    tree.problem(nil, "'%s' is a choice and can't be reckoned with", node.name)
+    return { class = "value", kind = "unknown", label = "?" }
+  end
   if node.is_text then
     tree.problem(nil, "'%s' is text and can't be reckoned with", node.name)
     return { class = "value", kind = "unknown", label = "?" }
@@ -78,6 +86,10 @@ end
 -- ---- comparisons ----
 
 local function threshold(node, method, bound)
+  if node.options then
+    tree.problem(nil, "'%s' is a choice: :%s compares numbers; write :is(…)", node.name, method)
+    return nil
+  end
   if node.is_text then
     tree.problem(nil, "'%s' is text: :%s compares numbers; write :is(…) or :in_list(…)", node.name, method)
     return nil
@@ -157,6 +169,30 @@ function methods.within(handle, low, high)
   }
 end
 
+--- Of a choice: it is this option.
+function value.is_option(node, what)
+  for i, option in ipairs(node.options) do
+    if option == what then
+      return value.make_condition {
+        kind = "compare",
+        op = "is",
+        value = node,
+        bound = i - 1,
+        label = ("%s is %s"):format(node.name, what),
+      }
+    end
+  end
+  tree.problem(
+    nil,
+    "'%s' is one of %s, not '%s'%s",
+    node.name,
+    table.concat(node.options, ", "),
+    tostring(what),
+    tree.hint(what, node.options)
+  )
+  return unknown_condition()
+end
+
 ---@param what number|string
 ---@return Condition
 function methods.is(handle, what)
@@ -174,6 +210,7 @@ function methods.is(handle, what)
     end
     return value.make_condition { kind = "test", feature = node, any = { what }, label = node.name .. " is " .. what }
   end
+  if node.options then return value.is_option(node, what) end
   local number, shown = threshold(node, "is", what)
   if not number then return unknown_condition() end
   return value.make_condition {
@@ -220,7 +257,7 @@ end
 function methods.default(handle, number)
   local node = called_on(handle, "default")
   if node.kind == "unknown" then return value.unknown() end
-  if node.is_text or not numbers.is_finite(number) then
+  if node.is_text or node.options or not numbers.is_finite(number) then
     tree.problem(nil, "'%s': default gives a number for a number that is not known", node.label)
     return value.unknown()
   end

@@ -46,6 +46,7 @@ void compare_stages(const struct policy *policy, const struct policy *was, const
   if (strcmp(policy_info(was)->name, policy_info(policy)->name) != 0) return;
   if (policy_entries(policy, POLICY_STAGES) == 0 || policy_entries(was, POLICY_STAGES) == 0) return; // a signal set
   policy_check_stages(policy, was, as, report);
+  policy_check_fields(policy, was, as, report);
   drop_said(report, known);
 }
 

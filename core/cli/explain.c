@@ -75,6 +75,19 @@ static void signals_row(struct grid *t, struct bytes answer) {
   grid_end(t);
 }
 
+static void memory_rows(struct grid *t, struct bytes kept) {
+  if (mp_value_of(kept).type != MP_MAP) return;
+  struct mp m = mp_of(kept);
+  for (uint32_t i = 0, count = mp_next(&m).count; i < count; i++) {
+    struct bytes name;
+    grid_add_str(t, i ? "" : "keeps");
+    if (mp_as_str(mp_take(&m), &name)) show_text(grid_cell(t), name);
+    buf_append_u8(grid_cell(t), ' ');
+    show_value(grid_cell(t), mp_take(&m), NULL);
+    grid_end(t);
+  }
+}
+
 static void put_head(const struct page *p) {
   struct grid t;
   grid_init(&t, "ll");
@@ -90,6 +103,7 @@ static void put_head(const struct page *p) {
   text_row(&t, "action", field_text(p->decision, "action"));
   text_row(&t, "held back", field_text(p->decision, "held"));
   text_row(&t, "left out", field_text(p->decision, "ineligible"));
+  memory_rows(&t, field(p->decision, "memory"));
   grid_add_str(&t, "versions");
   struct buf *cell = grid_cell(&t);
   static const char *const versions[] = {"policy", "fit_model", "model"};

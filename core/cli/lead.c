@@ -100,6 +100,20 @@ static void owner_row(struct grid *t, struct bytes lead) {
   grid_end(t);
 }
 
+// What the policy keeps, by its fields' names.
+static void memory_rows(struct grid *t, struct bytes kept) {
+  if (mp_value_of(kept).type != MP_MAP) return;
+  struct mp m = mp_of(kept);
+  for (uint32_t i = 0, count = mp_next(&m).count; i < count; i++) {
+    struct bytes name;
+    grid_add_str(t, i ? "" : "keeps");
+    if (mp_as_str(mp_take(&m), &name)) show_text(grid_cell(t), name);
+    buf_append_u8(grid_cell(t), ' ');
+    show_value(grid_cell(t), mp_take(&m), NULL);
+    grid_end(t);
+  }
+}
+
 static void decision_rows(struct grid *t, struct bytes decision) {
   if (!decision.n) return;
   scores_row(t, decision);
@@ -139,6 +153,7 @@ static void put_head(struct bytes answer, unsigned width, struct buf *out) {
   sales_rows(&t, lead);
   decision_rows(&t, decision);
   timers_rows(&t, lead);
+  memory_rows(&t, field(lead, "memory"));
   grid_add_str(&t, "seen");
   struct buf *cell = grid_cell(&t);
   show_time(cell, field_int(lead, "first", 0));

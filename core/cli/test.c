@@ -190,7 +190,7 @@ static void put_outcome(struct trial *t, struct actor *a, bool asked, int64_t at
   struct bytes d = buf_bytes(&a->last);
   static const char *const texts[] = {"stage", "owner", "action", "ineligible", "held", "band"};
   static const char *const scores[] = {"combined", "fit", "engagement", "intent"};
-  mp_put_map(&t->outcomes, 17u + (asked ? 4 : 0));
+  mp_put_map(&t->outcomes, 18u + (asked ? 4 : 0));
   for (size_t i = 0; i < 6; i++) put_text(&t->outcomes, texts[i], d);
   for (size_t i = 0; i < 4; i++) {
     char path[32];
@@ -207,6 +207,11 @@ static void put_outcome(struct trial *t, struct actor *a, bool asked, int64_t at
   else
     mp_put_array(&t->outcomes, 0);
   put_sales(&t->outcomes, d);
+  mp_put_cstr(&t->outcomes, "memory");
+  if (field(d, "memory").n)
+    mp_put_raw(&t->outcomes, field(d, "memory"));
+  else
+    mp_put_map(&t->outcomes, 0);
   mp_put_cstr(&t->outcomes, "transitions");
   mp_put_array(&t->outcomes, a->taken_count);
   buf_append_bytes(&t->outcomes, buf_bytes(&a->taken));

@@ -368,8 +368,13 @@ uint64_t answer_put(const struct answer_facts *facts, uint64_t inputs_hash, stru
   add_events(&ledger, facts);
 
   size_t start = out->n;
-  mp_put_map(out, 24 + answer_places(facts->policy, facts->outcome->stage));
+  bool keeps = policy_fields(facts->policy) > 0;
+  mp_put_map(out, 24u + keeps + answer_places(facts->policy, facts->outcome->stage));
   put_verdict(facts, out);
+  if (keeps) {
+    mp_put_cstr(out, "memory");
+    policy_fields_put(facts->policy, lead_policy_state((struct lead *)(uintptr_t)facts->lead), out); // read only
+  }
   mp_put_cstr(out, "reasons");
   put_rows(&ledger, out);
   put_policy(out, policy_info(facts->policy));

@@ -773,7 +773,7 @@ void engine_show(const struct policy *policy, const struct lead *lead, struct bu
   lead_id_format(lead->id, id);
   int region[POLICY_REGIONS_MAX];
   for (size_t i = 0, n = policy_regions(policy, region); i < n; i++) region[i] = policy_state_region(policy, state, i);
-  mp_put_map(out, 13 + answer_places(policy, state->stage));
+  mp_put_map(out, 14 + answer_places(policy, state->stage));
   mp_put_cstr(out, "lead");
   mp_put_cstr(out, id);
   mp_put_cstr(out, "known");
@@ -796,6 +796,7 @@ void engine_show(const struct policy *policy, const struct lead *lead, struct bu
   else
     mp_put_nil(out);
   put_sales(policy, state, out);
+  mp_put_cstr(out, "memory"), policy_fields_put(policy, state, out);
   mp_put_cstr(out, "timers");
   mp_put_array(out, state->timer_count);
   for (unsigned i = 0; i < state->timer_count; i++) {

@@ -525,6 +525,47 @@ static void parse_memory(struct parse *p) {
   p->a->memory_count = count;
 }
 
+// Which of some words a key holds.
+static int get_word(struct parse *p, struct bytes map, const char *at, const char *key, const char *const *words,
+                    size_t count) {
+  const char *text = get_text(p, map, at, key, NULL);
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(text, words[i]) == 0) return (int)i;
+  fail(p, "%s.%s is '%s'", at, key, text);
+  return 0;
+}
+
+static void parse_field(struct parse *p, struct bytes map, const char *at, struct policy_field *f) {
+  static const char *const types[] = {"number", "flag", "time", "choice"}, *const merges[] = {"max", "sum", "latest"};
+  f->name = get_text(p, map, at, "name", NULL);
+  f->why = get_text(p, map, at, "why", "");
+  f->path = get_text(p, map, at, "path", "");
+  f->line = (int)get_whole(p, map, at, "line", 0, 0, INT32_MAX);
+  f->type = (enum field_type)get_word(p, map, at, "type", types, 4);
+  f->merge = (enum field_merge)get_word(p, map, at, "merge", merges, 3);
+  int64_t room = (int64_t)p->a->memory_count - 1 - (f->merge == FIELD_LATEST);
+  f->slot = (size_t)get_whole(p, map, at, "slot", -1, 0, room);
+  f->least = get_number(p, map, at, "least", 0, 1e16);
+  f->most = get_number(p, map, at, "most", 0, 1e16);
+  f->options = take_names(p, map, at, "options", POLICY_OPTIONS_MAX, &f->option_count);
+}
+
+static void parse_fields(struct parse *p) {
+  size_t count;
+  struct bytes *list = get_list(p, p->root, "", "fields", POLICY_FIELDS_MAX, &count);
+  struct policy_field *fields = take(p, count, sizeof *fields);
+  const char **names = take(p, count, sizeof *names);
+  for (size_t i = 0; i < count && p->status == 0; i++) {
+    char at[32];
+    snprintf(at, sizeof at, "fields[%zu]", i);
+    parse_field(p, list[i], at, &fields[i]);
+    names[i] = fields[i].name;
+  }
+  check_unique(p, "fields", names, count);
+  p->a->fields = fields;
+  p->a->field_count = count;
+}
+
 // ---- layout ----
 
 static const char *const in_names[IN_SLOTS] = {
@@ -755,6 +796,7 @@ static void parse_all(struct parse *p) {
   parse_sales(p);
   parse_draws(p);
   parse_memory(p);
+  parse_fields(p);
   a->custom = (size_t)get_whole(p, p->root, "", "custom", 0, 0, ARTIFACT_NAMES_MAX);
   parse_layouts(p);
   parse_trace(p);

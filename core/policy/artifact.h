@@ -60,6 +60,9 @@
 //   events        [name]: names of `track` events that transitions wait for: 1 when this event is it
 //   draws         [{salt, by = "lead" | "event", hold_out (share, only where it is one)}]: numbers in [0,1) from a hash
 //   memory        [{name, initial}]: doubles kept per lead between decisions, carried over to a new version by name
+//   fields        [{name, why, type ("number" | "flag" | "time" | "choice"), slot (in memory), merge ("max" | "sum" | "latest": then
+//                 the slot behind it says when), least, most, options = [text], path, line}]: what the policy keeps of a lead
+//                 and declares (optional)
 //   trace         how the tracing variant's notes are told (optional): {rules, asks (one a condition), seen, truths, log (offsets
 //                 behind the last run of the output; they lie last), log_room}; scripts/tracing.lua, policy/trace.h
 //   custom        how many custom functions (0: the vm needs no modules)
@@ -250,6 +253,8 @@ struct artifact {
   int64_t not_again_ms; // whoever gave a lead back is not chosen again for so long
   struct artifact_draw *draws;
   size_t draw_count;
+  struct policy_field *fields;
+  size_t field_count;
   const char **memory_name;
   double *memory_initial;
   size_t memory_count;

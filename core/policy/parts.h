@@ -54,6 +54,12 @@ void state_drop_timer(struct policy_state *state, int transition);
 int offers_read(const struct artifact *artifact, const double *out, struct policy_outcome *outcome,
                 struct error *err) ITD_MUST_USE;
 
+// memory.c: what the policy keeps of a lead, where names and doubles alone do not say what becomes of it.
+void fields_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to,
+                    struct policy_state *state);
+void fields_merge(const struct policy *policy, const struct policy_state *mine, const struct policy_state *theirs,
+                  struct policy_state *into);
+
 // sales.c: what sales said, behind the memory of a state.
 struct policy_sales *state_sales(const struct policy *policy, struct policy_state *state);
 // What rules may still decide, after an event's word: the chunk's input `sales`.

@@ -291,6 +291,27 @@ struct policy_sales {
   char judged_who[POLICY_SALES_WHO], judged_why[POLICY_SALES_WHY];
 };
 size_t policy_state_size(const struct policy *policy);
+// What the policy keeps of a lead (scripts/memory.lua), in the order of its declarations.
+enum field_type { FIELD_NUMBER, FIELD_FLAG, FIELD_TIME, FIELD_CHOICE };
+enum field_merge { FIELD_MAX, FIELD_SUM, FIELD_LATEST };
+struct policy_field {
+  const char *name, *why, *path;
+  int line;
+  enum field_type type;
+  enum field_merge merge;
+  size_t slot;                // in a state's memory; of LATEST the next one says when it changed
+  double least, most;         // of numbers
+  const char *const *options; // of a choice; in memory is an option's number
+  size_t option_count;
+};
+#define POLICY_FIELDS_MAX  64
+#define POLICY_OPTIONS_MAX 64
+size_t policy_fields(const struct policy *policy);
+const struct policy_field *policy_field(const struct policy *policy, size_t index);
+const char *policy_field_type(const struct policy_field *field); // "number"
+// A value as people see it: a number, true or false, ms since 1970 or an option's name; nil: never, none. And all of them, a map.
+void policy_field_put(const struct policy_field *field, const struct policy_state *state, struct buf *out);
+void policy_fields_put(const struct policy *policy, const struct policy_state *state, struct buf *out);
 const struct policy_sales *policy_sales(const struct policy *policy, const struct policy_state *state);
 // The owner's name, whether a rule chose or somebody's hand; NULL: none.
 const char *policy_owner_name(const struct policy *policy, const struct policy_state *state);
@@ -314,11 +335,14 @@ void policy_state_migrate(const struct policy *from, const struct policy_state *
 // is gone. Findings go to `report`; `as` says in them which version that was. Returns how many there are: all are errors.
 size_t policy_check_stages(const struct policy *policy, const struct policy *was, const char *as,
                            struct policy_report *report);
+// Fields that `was` kept under another type, or with options that are gone: warnings. Returns how many.
+size_t policy_check_fields(const struct policy *policy, const struct policy *was, const char *as,
+                           struct policy_report *report);
 // Takes another lead's state of the same policy in (docs/features.md#merging). Stage, of each machine: the one that is declared further
 // on, with the time it was entered and its timers; of the same stage the earlier entry, whose timers go on. Owner: a manual
 // one before one by rule, of two manual ones the later, then `into`'s own. Disqualified or not: what was said later. Who gave
-// either back: the latest of both. Memory and the last action are times of what happened: the later one, and of
-// the actions before it the latest of both.
+// either back: the latest of both. What the policy keeps: as it declares. Other memory and the last action are times of what
+// happened: the later one, and of the actions before it the latest of both.
 void policy_state_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other);
 
 // ---- one decision ----

@@ -338,6 +338,7 @@ void policy_state_migrate(const struct policy *from, const struct policy_state *
   sales_migrate(from, old, to, state);
   state->action = carry(from, to, POLICY_ACTIONS, old->action);
   carry_memory(from->artifact, old, to->artifact, state);
+  fields_migrate(from, old, to, state);
   carry_machine(from, old, -1, to, -1, now_ms, state);
   carry_regions(from, old, to, now_ms, state);
   carry_histories(from, old, to, state);
@@ -419,9 +420,12 @@ static void merge_memory(const struct artifact *a, struct policy_state *into, co
 
 void policy_state_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other) {
   const struct artifact *a = policy->artifact;
+  struct policy_state *mine = memcpy(xmalloc(policy->state_size), into, policy->state_size);
   if (other->acted_ms > into->acted_ms) into->action = other->action;
   merge_actions(a, into, other);
   merge_memory(a, into, other);
+  fields_merge(policy, mine, other, into);
+  free(mine);
   sales_merge(policy, into, other);
   merge_machine(policy, -1, into, other);
   for (size_t i = 0; i < a->region_count; i++) merge_machine(policy, a->region[i], into, other);

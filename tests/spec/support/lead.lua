@@ -270,6 +270,14 @@ function methods:decide(now, event, timer)
   end
   self.owner = O[at.owner]
   outcome.owner = self.stranger or outcome.owner
+  outcome.memory = {}
+  for _, field in ipairs(self.artifact.fields or {}) do
+    local x = self.vm.M[field.slot]
+    if field.type == "flag" then x = x ~= 0 end
+    if field.type == "choice" then x = field.options[x + 1] end
+    if field.type == "time" and x < 0 then x = nil end
+    outcome.memory[field.name] = x
+  end
   outcome.sales = { said }
   if self.manual and said ~= "owner_set" then outcome.sales[#outcome.sales + 1] = "owner_set" end
   if self.out and said ~= "disqualified" then outcome.sales[#outcome.sales + 1] = "disqualified" end

@@ -359,6 +359,75 @@ static void a_stage_that_goes_without_a_word_is_found(void **unused) {
   policy_release(from), policy_release(to), policy_release(declared);
 }
 
+#define FIELDS                                                                                                         \
+  "\"memory\": [{\"name\": \"memory number calls\", \"initial\": 0}, {\"name\": \"memory choice plan\", \"initial\": " \
+  "-1},"                                                                                                               \
+  " {\"name\": \"memory choice plan at\", \"initial\": -1}, {\"name\": \"memory flag quiet\", \"initial\": 0}],"       \
+  " \"fields\": [{\"name\": \"calls\", \"type\": \"number\", \"slot\": 0, \"merge\": \"sum\", \"least\": 0, "          \
+  "\"most\": 9},"                                                                                                      \
+  " {\"name\": \"plan\", \"type\": \"choice\", \"slot\": 1, \"merge\": \"latest\", \"least\": -1, \"most\": 1, "       \
+  "\"options\": "                                                                                                      \
+  "[\"free\", \"pro\"]},"                                                                                              \
+  " {\"name\": \"quiet\", \"type\": \"flag\", \"slot\": 3, \"merge\": \"max\", \"least\": 0, \"most\": 1}]"
+#define NO_FIELDS "\"memory\": [{\"name\": \"m1\", \"initial\": 0.5}, {\"name\": \"m2\"}]"
+
+static void what_is_kept_goes_over_by_name_and_type(void **unused) {
+  (void)unused;
+  char *a = with(sample_json, NO_FIELDS, FIELDS);
+  char *b = with(a, "\"most\": 9", "\"most\": 3"); // other bounds, other options, another type
+  char *c = with(b, "[\"free\", \"pro\"]", "[\"trial\", \"pro\", \"free\"]");
+  char *d = with(c, "memory flag quiet", "memory time quiet"), *e = with(d, "\"flag\"", "\"time\"");
+  struct policy *from = load(a), *to = load(e);
+  struct policy_state *old = new_state(from, 1000), *now = new_state(to, 0);
+  old->memory[0] = 7, old->memory[1] = 1, old->memory[2] = 500, old->memory[3] = 1;
+  policy_state_migrate(from, old, to, 9000, now);
+  assert_state(to, now);
+  assert_true(now->memory[0] == 3 && now->memory[1] == 1 && now->memory[2] == 500 && now->memory[3] == 0);
+  old->memory[1] = 0;
+  policy_state_migrate(from, old, to, 9000, now);
+  assert_true(now->memory[1] == 2);
+  policy_state_migrate(to, now, from, 9000, old);
+  assert_true(old->memory[1] == 0);
+  now->memory[1] = 0; // an option that the other has not
+  policy_state_migrate(to, now, from, 9000, old);
+  assert_true(old->memory[1] == -1);
+  struct policy_report report = {0};
+  assert_int_equal(policy_check_fields(to, from, "at v1", &report), 1);
+  assert_string_equal(report.problem[0].text, "'quiet' was a flag at v1: it begins anew for every lead");
+  policy_report_deinit(&report);
+  assert_int_equal(policy_check_fields(from, to, "at v1", &report), 2);
+  assert_string_equal(report.problem[0].text,
+                      "'plan' was also trial at v1: for leads of which it was kept it is none now");
+  policy_report_deinit(&report);
+  free(a), free(b), free(c), free(d), free(e), free(old), free(now);
+  policy_release(from), policy_release(to);
+}
+
+// Of two leads, as it was declared.
+static void what_is_kept_is_merged_as_declared(void **unused) {
+  (void)unused;
+  char *json = with(sample_json, NO_FIELDS, FIELDS);
+  struct policy *policy = load(json);
+  for (int round = 0; round < 200; round++) {
+    struct policy_state *a = new_state(policy, 1000), *b = new_state(policy, 1000);
+    for (int i = 0; i < 2; i++) {
+      struct policy_state *s = i ? b : a;
+      s->memory[0] = (double)roll(10), s->memory[3] = (double)roll(2);
+      if (roll(3)) s->memory[1] = (double)roll(2), s->memory[2] = (double)roll(100);
+    }
+    double sum = a->memory[0] + b->memory[0], quiet = a->memory[3] != 0 || b->memory[3] != 0;
+    double plan = b->memory[2] > a->memory[2] ? b->memory[1] : a->memory[1];
+    double at = b->memory[2] > a->memory[2] ? b->memory[2] : a->memory[2];
+    policy_state_merge(policy, a, b);
+    assert_state(policy, a);
+    assert_true(a->memory[0] == (sum > 9 ? 9 : sum) && a->memory[1] == plan && a->memory[2] == at &&
+                a->memory[3] == quiet);
+    free(a), free(b);
+  }
+  free(json);
+  policy_release(policy);
+}
+
 static void states_from_elsewhere_are_judged(void **unused) {
   (void)unused;
   struct policy *policy = load(sample_json);
@@ -479,6 +548,8 @@ int main(void) {
       CASE(a_stage_under_a_new_name_keeps_its_time_and_timers),
       CASE(a_stage_put_into_another_is_entered_now),
       CASE(a_stage_that_goes_without_a_word_is_found),
+      CASE(what_is_kept_goes_over_by_name_and_type),
+      CASE(what_is_kept_is_merged_as_declared),
       CASE(states_from_elsewhere_are_judged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
