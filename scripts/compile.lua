@@ -354,7 +354,7 @@ end
 
 local MAIN = [[
 %s = function()
-  %sremember() customs() evidence() channels() gates() scores() eligibility() rest()%s]]
+  %sby_events() customs() evidence() channels() gates() scores() eligibility() rest()%s]]
 
 local function emit_main(e, name)
   local lines, mode = e.lines, tree.policy.mode

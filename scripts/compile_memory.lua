@@ -60,7 +60,7 @@ local function statements(e, assigns)
   return table.concat(lines, "\n")
 end
 
---- remember(): what the event changes.
+--- by_events(): what the event changes.
 function compile_memory.emit(e)
   local blocks = {}
   for i, entry in ipairs(tree.remembers) do
@@ -71,7 +71,7 @@ function compile_memory.emit(e)
     local guard = "(" .. table.concat(events, " or ") .. ")" .. (entry.when and " and " .. condition(e, entry.when) or "")
     blocks[i] = ("  if %s then\n%s\n  end"):format(guard, statements(e, entry.assigns))
   end
-  chunk.section(e, "remember", blocks)
+  chunk.section(e, "by_events", blocks)
 end
 
 --- assign(taken): what a transition changes. False, and there is none: none changes anything.

@@ -23,11 +23,32 @@ end
 --- is it (or one of a list); `after`: so long in the stage ("21d", "4 business hours", "2 business days"); `at`: the next time
 --- that the clock shows it ("09:00", "mon 09:00", "business day 09:00"); both by a durable timer. `calendar`: whose hours and
 --- zone, when not those of the policy's head. `resume`: the stage has others inside it, and the lead goes back to the one it was in last.
+--- `set` and `add`: what is kept of the lead from then on (scripts/memory.lua).
 ---@param name string
----@return fun(body: {when?: Condition, on?: string|string[], after?: string, at?: string, calendar?: string, resume?: boolean, set?: table, add?: table<string, number>, why: string}): table
+---@class Go
+---@field when? Condition
+---@field on? string|string[]
+---@field after? string
+---@field at? string
+---@field calendar? string
+---@field resume? boolean
+---@field set? table<string, number|boolean|string>
+---@field add? table<string, number>
+---@field why string
+---@return fun(body: Go): table
 journey.go = declare.named(
   "go",
-  { when = "condition", on = "texts", after = "wait", at = "clock", calendar = "text", resume = "truth", set = "table", add = "table", why = "text!" },
+  {
+    when = "condition",
+    on = "texts",
+    after = "wait",
+    at = "clock",
+    calendar = "text",
+    resume = "truth",
+    set = "table",
+    add = "table",
+    why = "text!",
+  },
   function(entry, fields)
     entry.resume = fields.resume or nil
     entry.when, entry.on, entry.why = fields.when, fields.on, fields.why

@@ -107,3 +107,46 @@ describe("what sales says of a lead", function()
     assert.are.equal(NIL, decision.ineligible)
   end)
 end)
+
+describe("what a policy keeps of a lead", function()
+  after_each(harness.finish)
+
+  local KEEPS = [[
+local memory = require "memory"
+local calls = memory.number "calls_made" { at_most = 100, merge = "sum", why = "How often we rang." }
+local plan = memory.choice "plan" { of = { "free", "pro" }, why = "What they pay for." }
+memory.on "crm.call_logged" { add = { calls_made = 1 }, why = "Every call counts." }
+journey.start "visitor"]]
+
+  it("is shown, goes over to a new version, and comes out again in explanation and replay", function()
+    local policies = harness.policies()
+    local file = policies .. "/b2b_saas/policy.lua"
+    harness.edit(file, 'journey.start "visitor"', KEEPS)
+    harness.edit(file, 'when = any { belief.intent:at_least(20), f.is_known }', 'set = { plan = "pro" }, when = f.is_known')
+    harness.edit(file, 'utility = 0.3 * belief.intent,', 'utility = 0.3 * belief.intent - calls + 0 * calls,')
+    harness.edit(file, 'go "nurture" { after = "21d",', 'go "nurture" { after = "21d", when = plan:is "pro",')
+    local daemon = harness.start { shards = 2, partitions = 4, clock = "wall", policies = policies }
+    local client = daemon:connect()
+    local function call() return client:must("event.ingest", event { userId = "u1", event = "crm.call_logged" }) end
+    client:must("event.ingest", event { userId = "u1", type = "identify", traits = { email = "a@acme.example" } })
+    assert.are.same({ calls_made = 1, plan = "pro" }, call().memory)
+    daemon:kill()
+    daemon:restart()
+    client = daemon:connect()
+    harness.edit(file, '{ "free", "pro" }', '{ "trial", "free", "pro" }')
+    daemon:admin():must("policy.reload")
+    local second = call()
+    assert.are.same({ calls_made = 2, plan = "pro" }, second.memory)
+    assert.are.same({ calls_made = 2, plan = "pro" }, client:must("lead.get", "u1").lead.memory)
+    holds(intent("lead", "u1", "--data", daemon.data), "keeps", "calls_made 2", "plan pro")
+    holds(intent("explain", "u1", "--data", daemon.data), "calls_made 2")
+    assert.is_true(client:must("decision.explain", second.decision_id).reproduced)
+    -- A lead that is merged into it brings its own.
+    client:must("event.ingest", event { userId = false, anonymousId = "a1", event = "crm.call_logged" })
+    client:must("event.ingest", event { userId = "u1", anonymousId = "a1", type = "identify" })
+    harness.wait("the merge", function() return client:must("lead.get", "u1").lead.memory.calls_made == 3 end)
+    daemon:stop()
+    local text, code = intent("replay", "--data", daemon.data)
+    assert.are.equal(0, code, text)
+  end)
+end)
