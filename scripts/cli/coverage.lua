@@ -1,5 +1,6 @@
 --- Which outcomes of a policy's rules its specs have seen: for each rule whether its condition was ever true and ever
 --- false. Asked by `intent test --coverage` with what each decision saw.
+local chart = require "chart"
 local outline = require "outline"
 
 local tree = outline.tree
@@ -12,29 +13,46 @@ local function stage_of(name)
   end
 end
 
-local function goes_by(stage, taken)
-  for _, go in ipairs(stage and stage.transitions or {}) do
+local function has_go(list, taken)
+  for _, go in ipairs(list) do
     if go.number == taken then return true end
   end
   return false
 end
 
--- Of one stage, transitions are tried from top to bottom until one is taken; nil: none was. One that is not the stage's own
--- says nothing of it: sales had moved the lead.
-local function try_stage(stage, taken, note)
-  if taken and not goes_by(stage, taken) then return nil end
-  for _, go in ipairs(stage and stage.transitions or {}) do
+-- In one leaf, transitions are tried in their order until one is taken. Returns the leaf that it leads to; nil: none was taken,
+-- or where it leads hangs on what was before.
+local function try_leaf(leaf, taken, note)
+  for _, go in ipairs(chart.tried(leaf)) do
     note(go, go.number == taken)
-    if go.number == taken then return stage_of(go.name) end
+    if go.number == taken then return not go.resume and chart.leaf(go.target) or nil end
   end
 end
 
+-- Steps of the main machine one after the other; a step that is not from the leaf at hand is a region's, or sales had moved the lead.
 local function try_journey(row, note)
-  local stage = stage_of(row.before)
+  local leaf, is_lost = stage_of(row.before), false
   for _, taken in ipairs(row.steps) do
-    stage = try_stage(stage, taken, note)
+    if leaf and not is_lost and has_go(chart.tried(leaf), taken) then
+      leaf = try_leaf(leaf, taken, note)
+      is_lost = leaf == nil
+    else
+      for _, go in ipairs(tree.goes) do
+        if go.number == taken then note(go, true) end
+      end
+    end
   end
-  if not row.cut then try_stage(stage, nil, note) end
+  if not row.cut and not is_lost and leaf then try_leaf(leaf, nil, note) end
+end
+
+-- What was looked at of a region's transitions and did not hold.
+local function try_regions(rules, row)
+  for _, rule in ipairs(rules) do
+    local stage = rule.kind == "transition" and stage_of(rule.entry.from)
+    if stage and (stage.is_region or stage.top) and #rule.parts > 0 and outline.holds(rule, row.fired) == false then
+      rule.no = rule.no + 1
+    end
+  end
 end
 
 -- The rules of the stage that was entered, up to the one that chose.
@@ -81,6 +99,7 @@ local function see(rules, by_entry, row)
       if by_entry[entry] then count(by_entry[entry], holds) end
     end
     try_journey(row, note)
+    try_regions(rules, row)
     try_routes(row, note)
   end
   for _, rule in ipairs(rules) do
