@@ -1,0 +1,40 @@
+---@meta action
+
+local action = {}
+
+--- action.channel "email" { consent = f.mail_consent, at_most = "2 in 7d", why }: what offers go out by. No offer of it
+--- is made without consent, which is what the lead is known to have given.
+---@param name string
+---@return fun(body: {consent?: Condition, at_most?: string|string[], why: string})
+function action.channel(name) end
+
+--- action.offer "call" { stages = { "sql" }, utility = 1.2 * belief.intent - 40, when?, channel?, consent?,
+---   cool_down? = "14d", at_most? = "2 in 90d", why }
+---@param name string
+---@class OfferBody
+---@field stages string|string[] where it is open
+---@field utility Value|number what it is worth
+---@field when? Condition
+---@field channel? string an action.channel
+---@field consent? Condition beside the channel's
+---@field cool_down? string "14d": at least so long between two of them
+---@field at_most? string|string[] "2 in 90d"
+---@field why string
+---@return fun(body: OfferBody)
+function action.offer(name) end
+
+--- action.otherwise "wait" { utility = 5, why }: done when nothing is worth more.
+---@param name string
+---@return fun(body: {utility?: number, why: string})
+function action.otherwise(name) end
+
+--- action.explore { rate = "2%", among = { "demo_invite", "case_study" }, why }: where the best offer is one of `among` and
+--- others of them could be taken as well, in this share of decisions one of these is drawn, each as likely as the others.
+---@param body {rate: string, among: string[], why: string}
+function action.explore(body) end
+
+--- action.limits { per_lead = "1 in 3d", hold_out = "5% salt 2026q4" }; per_lead may be several: { "1 in 1d", "3 in 7d" }
+---@param body {per_lead?: string|string[], hold_out?: string}
+function action.limits(body) end
+
+return action
