@@ -8,7 +8,7 @@
 
 static const struct option options[] = {{"data", "DIR", "the data directory (default ./data)"},
                                         {"threads", "N", "leads are dealt out over them (default 1)"},
-                                        {"guard", "auto|hook", "hook: with the JIT off (default auto)"},
+                                        {"guard", "jit|hook", "hook: with the JIT off (default jit)"},
                                         {0}};
 
 static int read_options(const struct args *args, struct replay_options *o, struct error *err) {
@@ -18,8 +18,8 @@ static int read_options(const struct args *args, struct replay_options *o, struc
   if (status < 0) return status;
   *o = (struct replay_options){.dir = args_text(args, "data"), .threads = (unsigned)threads, .vm = VM_LIMITS_DEFAULT};
   if (!o->dir) o->dir = "data";
-  if (guard && strcmp(guard, "auto") != 0 && strcmp(guard, "hook") != 0)
-    return error_set(err, ITD_EINVAL, "--guard: \"%.40s\" is not allowed; allowed: auto, hook", guard);
+  if (guard && strcmp(guard, "jit") != 0 && strcmp(guard, "hook") != 0)
+    return error_set(err, ITD_EINVAL, "--guard: \"%.40s\" is not allowed; allowed: jit, hook", guard);
   o->vm.hook = guard && strcmp(guard, "hook") == 0;
   return 0;
 }

@@ -530,10 +530,14 @@ int engine_refold_merge(struct lead **lead, const struct policy *from, const str
 
 void engine_trace_all(struct engine *e, bool all) { e->traces_all = all; }
 
+#define EXPLAIN_TIMES 10 // the deadline of a decision
+
 static int explain_vm(struct engine *e, struct policy *policy, struct error *err) {
   if (e->explained == policy) return 0;
   struct policy_vm *vm = NULL;
-  int status = policy_vm_open(policy, &e->limits, &vm, err);
+  struct vm_limits limits = e->limits;
+  limits.deadline_us *= EXPLAIN_TIMES; // the call was in time when it was made, and a trace costs more
+  int status = policy_vm_open(policy, &limits, &vm, err);
   if (status < 0) return status;
   policy_vm_close(e->explain_vm);
   if (e->explained) policy_release(e->explained);

@@ -31,8 +31,7 @@ int lua_build(const struct lua_module *modules, size_t count, const char *entry,
   if (rc != 0) return rc;
   struct sandbox_limits sandbox_limits = {.memory_max = limits->memory_max,
                                           .instructions_max = limits->instructions_max,
-                                          .cpu_ms_max = limits->cpu_ms_max ? limits->cpu_ms_max : BUILD_CPU_MS,
-                                          .hook = true};
+                                          .cpu_ms_max = limits->cpu_ms_max ? limits->cpu_ms_max : BUILD_CPU_MS};
   struct sandbox *sb;
   rc = sandbox_open(modules, count, &sandbox_limits, &sb, err);
   if (rc != 0) return rc;

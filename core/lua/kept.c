@@ -63,8 +63,7 @@ static int open_kept(lua_State *L) {
 static int open_state(struct kept *kept, struct buf *about, struct error *err) {
   struct sandbox_limits limits = {.memory_max = kept->limits.memory_max,
                                   .instructions_max = LUA_LIMITS_DEFAULT.instructions_max,
-                                  .cpu_ms_max = OPEN_CPU_MS,
-                                  .hook = true};
+                                  .cpu_ms_max = OPEN_CPU_MS};
   struct sandbox *sb;
   int rc = sandbox_open(kept->modules, kept->module_count, &limits, &sb, err);
   if (rc != 0) return rc;

@@ -2,7 +2,6 @@
 // seed.
 #include "base/bytes.h"
 #include "lua/sandbox.h"
-#include <stdlib.h>
 
 struct key {
   const char *text; // NULL: a number
@@ -10,11 +9,32 @@ struct key {
   double number;
 };
 
-static int compare_keys(const void *left, const void *right) {
-  const struct key *a = left, *b = right;
+static int compare_keys(const struct key *a, const struct key *b) {
   if (!a->text != !b->text) return a->text ? 1 : -1;
   if (a->text) return bytes_compare(bytes_of(a->text, a->n), bytes_of(b->text, b->n));
   return a->number < b->number ? -1 : a->number > b->number;
+}
+
+static void sift(struct key *keys, size_t at, size_t count) {
+  for (size_t child; (child = 2 * at + 1) < count; at = child) {
+    if (child + 1 < count && compare_keys(&keys[child], &keys[child + 1]) < 0) child++;
+    if (compare_keys(&keys[at], &keys[child]) >= 0) return;
+    struct key other = keys[at];
+    keys[at] = keys[child];
+    keys[child] = other;
+  }
+}
+
+// By a heap: libc's qsort allocates, and a call that is stopped in there would leave the allocator locked. No two keys are
+// the same, so that any way of sorting gives the same.
+static void sort_keys(struct key *keys, size_t count) {
+  for (size_t i = count / 2; i-- > 0;) sift(keys, i, count);
+  while (count > 1) {
+    struct key last = keys[--count];
+    keys[count] = keys[0];
+    keys[0] = last;
+    sift(keys, 0, count);
+  }
 }
 
 static size_t count_keys(lua_State *L, int index) {
@@ -37,7 +57,7 @@ size_t keys_push(lua_State *L, int index) {
     else
       luaL_error(L, "only numbers and strings have an order as keys; here a key is a %s", luaL_typename(L, -2));
   }
-  if (count > 1) qsort(keys, count, sizeof *keys, compare_keys);
+  sort_keys(keys, count);
   lua_createtable(L, (int)count, 0);
   for (i = 0; i < count; i++) {
     if (keys[i].text)

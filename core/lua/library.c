@@ -224,7 +224,7 @@ static int tool_frozen_target(lua_State *L) {
   return 1;
 }
 
-static int tool_proxy(lua_State *L) {
+int sandbox_proxy(lua_State *L) {
   lua_settop(L, 1);
   lua_newuserdata(L, 1);
   lua_insert(L, 1);
@@ -329,7 +329,7 @@ void library_push(lua_State *L) {
       {"host.exp2", lib_exp2},
       {"host.round_even", lib_round_even},
       {"frozen_target", tool_frozen_target},
-      {"proxy", tool_proxy},
+      {"proxy", sandbox_proxy},
       {"spend", tool_spend},
       {"fail", tool_fail},
       {"load", tool_load},
@@ -348,4 +348,5 @@ void library_push(lua_State *L) {
   put_over(L, "table", "sort", lib_sort);
   host_push(L);
   pattern_push(L);
+  bits_push(L);
 }

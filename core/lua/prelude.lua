@@ -128,6 +128,27 @@ ours.assert = function(...)
   fail(message)
 end
 
+-- LuaJIT compiles math.min and math.max to other results for NaN than it interprets. Ours give the interpreter's either way, and are in
+-- Lua so that they are compiled too.
+local function number(x, name)
+  if type(x) == 'number' then return x end
+  local converted = raw.tonumber(x)
+  if type(x) ~= 'string' or not converted then fail(name .. ': a number is expected, not a ' .. ours.type(x)) end
+  return converted
+end
+local function extreme(name, second_wins)
+  return function(x, ...)
+    x = number(x, name)
+    for i = 1, select('#', ...) do
+      local y = number((select(i, ...)), name)
+      if second_wins(x, y) then x = y end
+    end
+    return x
+  end
+end
+ours['math.min'] = extreme('math.min', function(x, y) return not (x < y) end)
+ours['math.max'] = extreme('math.max', function(x, y) return not (x > y) end)
+
 local policy_env, library_env, loaded, begun = {}, {}, {}, {}
 ours.require = function(name)
   if type(name) ~= 'string' then fail('require: the name of a module is expected') end

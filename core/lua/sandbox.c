@@ -64,7 +64,7 @@ static void spend(lua_State *L, struct sandbox *sb, uint64_t instructions) {
     if (now < sb->look_at_ns) return;
     sb->look_at_ns = now + LOOK_NS;
     if (cpu_ns() - sb->cpu_start_ns < (uint64_t)sb->limits.cpu_ms_max * 1000000u) return;
-    sb->stop = STOP_CPU;
+    sb->stop = STOP_DEADLINE;
   }
   note_where(L, sb);
   raise_stop(L);
@@ -77,7 +77,7 @@ static void on_count(lua_State *L, lua_Debug *ar) {
 
 void sandbox_spend(lua_State *L, size_t instructions) {
   struct sandbox *sb = sandbox_of(L);
-  if (sb->limits.hook) spend(L, sb, instructions);
+  if (!sb->is_compiled) spend(L, sb, instructions);
 }
 
 // LuaJIT bounds the depth of Lua's calls, not of C's; so the stack itself is measured.
@@ -93,44 +93,85 @@ void sandbox_check_size(lua_State *L, const char *what, double bytes) {
 }
 
 // ---- running ----
-void sandbox_enter(struct sandbox *sb) {
+static void enter(struct sandbox *sb) {
   sb->stack_start = (uintptr_t)__builtin_frame_address(0);
   sb->stop = STOP_NONE;
-  if (!sb->limits.hook) return;
+  if (sb->is_compiled) return;
   sb->instructions = 0;
   sb->cpu_start_ns = cpu_ns();
   sb->look_at_ns = clock_mono_ns() + LOOK_NS;
   lua_sethook(sb->L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
 }
 
-int sandbox_explain(struct sandbox *sb, int status, int code, struct error *err) {
+// The error on the top of the stack as text of one line.
+static void explain_error(struct sandbox *sb, int code, struct error *err) {
   lua_State *L = sb->L;
+  if (lua_type(L, -1) != LUA_TSTRING) {
+    error_set(err, code, "an error was raised whose value is a %s, not text", luaL_typename(L, -1));
+    return;
+  }
+  char text[sizeof err->text];
+  snprintf(text, sizeof text, "%s", lua_tostring(L, -1));
+  for (char *c = text; *c; c++)
+    if ((unsigned char)*c < ' ' || *c == 0x7f) *c = ' '; // one line, whatever a policy puts into its errors
+  error_set(err, code, "%s", text);
+}
+
+static int explain(struct sandbox *sb, int status, int code, struct error *err) {
   if (sb->stop == STOP_INSTRUCTIONS) {
     error_set(err, code, "%sstopped after %llu instructions; is there a loop without an end?", sb->where,
               (unsigned long long)sb->limits.instructions_max);
-  } else if (sb->stop == STOP_CPU) {
+  } else if (sb->stop == STOP_DEADLINE) {
     error_set(err, code, "%sstopped after %u ms of computing", sb->where, sb->limits.cpu_ms_max);
   } else if (status == LUA_ERRMEM) {
+    sb->stop = STOP_MEMORY;
     error_set(err, code, "not enough memory: the limit is %zu KiB in all, %zu KiB for one string or table",
               sb->memory.cap >> 10, sb->memory.single_max >> 10);
-  } else if (lua_type(L, -1) == LUA_TSTRING) {
-    char text[sizeof err->text];
-    snprintf(text, sizeof text, "%s", lua_tostring(L, -1));
-    for (char *c = text; *c; c++)
-      if ((unsigned char)*c < ' ' || *c == 0x7f) *c = ' '; // one line, whatever a policy puts into its errors
-    error_set(err, code, "%s", text);
   } else {
-    error_set(err, code, "an error was raised whose value is a %s, not text", luaL_typename(L, -1));
+    sb->stop = STOP_ERROR;
+    explain_error(sb, code, err);
   }
-  lua_pop(L, 1);
+  lua_pop(sb->L, 1);
   return code;
 }
 
 int sandbox_run(struct sandbox *sb, lua_CFunction fn, void *user, int code, struct error *err) {
-  sandbox_enter(sb);
+  CHECK(!sb->is_compiled);
+  enter(sb);
   int status = lua_cpcall(sb->L, fn, user);
-  sandbox_leave(sb);
-  return status == 0 ? 0 : sandbox_explain(sb, status, code, err);
+  sb->stack_start = 0;
+  return status == 0 ? 0 : explain(sb, status, code, err);
+}
+
+// The state is in the middle of something: it can't be asked where.
+static int explain_stopped(struct sandbox *sb, enum guard_end end, int code, struct error *err) {
+  if (end == GUARD_STACK) {
+    sb->stop = STOP_STACK;
+    return error_set(err, code, "stopped at the end of the stack: functions that call back are nested too deeply");
+  }
+  sb->stop = STOP_DEADLINE;
+  return error_set(err, code, "stopped after %llu \u00b5s of computing; is there a loop without an end?",
+                   (unsigned long long)sb->limits.deadline_us);
+}
+
+int sandbox_call(struct sandbox *sb, int code, struct error *err) {
+  enter(sb);
+  int status;
+  enum guard_end end = GUARD_RETURNED;
+  if (sb->is_compiled)
+    end = guard_pcall(&sb->guard, sb->L, 0, 0, sb->limits.deadline_us, &status);
+  else
+    status = lua_pcall(sb->L, 0, 0, 0);
+  sb->stack_start = 0;
+  if (end != GUARD_RETURNED) return explain_stopped(sb, end, code, err);
+  return status == 0 ? 0 : explain(sb, status, code, err);
+}
+
+void sandbox_compile(struct sandbox *sb) {
+  CHECK(guard_is_there());
+  lua_sethook(sb->L, NULL, 0, 0);
+  luaJIT_setmode(sb->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
+  sb->is_compiled = true;
 }
 
 // ---- opening ----
@@ -172,7 +213,6 @@ static void push_names(lua_State *L) {
 }
 
 static int open_state(lua_State *L) {
-  const struct sandbox *sb = lua_touserdata(L, 1);
   open_library(L, luaopen_base, "");
   open_library(L, luaopen_table, LUA_TABLIBNAME);
   open_library(L, luaopen_string, LUA_STRLIBNAME);
@@ -180,7 +220,7 @@ static int open_state(lua_State *L) {
   open_library(L, luaopen_bit, LUA_BITLIBNAME);
   open_library(L, luaopen_debug, LUA_DBLIBNAME);
   open_library(L, luaopen_jit, LUA_JITLIBNAME);
-  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | (sb->limits.hook ? LUAJIT_MODE_OFF : LUAJIT_MODE_ON));
+  luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
   if (luaL_loadbufferx(L, lua_prelude, strlen(lua_prelude), "=(sandbox)", "t") != 0) lua_error(L);
   library_push(L);
   lua_pushvalue(L, LUA_GLOBALSINDEX);
@@ -220,10 +260,8 @@ done:
 
 void sandbox_close(struct sandbox *sb) {
   if (!sb) return;
-  if (sb->L) {
-    lua_sethook(sb->L, NULL, 0, 0);
-    lua_close(sb->L);
-  }
+  guard_discard(
+      &sb->guard); // and not lua_close: the state may be in the middle of anything, and all it has is in its memory
   memory_close(&sb->memory);
   free(sb);
 }

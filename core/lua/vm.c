@@ -7,9 +7,14 @@
 #include "lua/sandbox.h"
 #include <lualib.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
-#define VM_CPU_MS 1000 // when vm_limits names none
+#define OPEN_CPU_MS 20000 // for loading
+#define HOOK_TIMES  50    // what runs interpreted under a hook takes up to this many times as long
+#define HOOK_CPU_MS 5000  // at most
+#define REBUILD_SHARE                                                                                                  \
+  2 // of the memory: with more handed out the state is built anew, so that no call meets another's leavings
 
 struct vm {
   struct arena copies; // of what a rebuild needs
@@ -18,24 +23,25 @@ struct vm {
   const char *entry;
   struct bytes input, source;
   struct vm_limits limits;
-  bool hook;
   struct sandbox *sandbox; // NULL: to be rebuilt
   double *in, *out, *memory;
   const struct bytes *texts;
   size_t text_count;
   uint64_t *times_ns, tick_ns; // of the tracing variant's rules; NULL: they are not asked for
   size_t time_count;
+  enum stop stop; // of the last call
   int plain_ref, trace_ref;
 };
 
 // The two functions lie at the bottom of the state's stack.
 enum { PLAIN_INDEX = 1, TRACE_INDEX };
 
-// The arrays as FFI pointers, and host's mathematics in a form that the JIT compiles. round_even: adding and taking
-// away 2^52 rounds, ties to even, in the processor's default mode; a zero keeps the sign of what was rounded.
+// The arrays as FFI pointers, and host's functions in a form that the JIT compiles. round_even: adding and taking away
+// 2^52 rounds, ties to even, in the processor's default mode; a zero keeps the sign of what was rounded.
 static const char binder[] = //
-    "local ffi, i, o, m, exp2, host, vm, tick = ...\n"
+    "local ffi, i, o, m, exp2, proxy, host, vm, tick = ...\n"
     "local call_exp2 = ffi.cast('double (*)(double)', exp2)\n"
+    "local numbers_in = ffi.cast('double *', i)\n"
     "function host.exp2(x) return call_exp2(x) end\n"
     "local this, call_tick = ffi.cast('void *', vm), ffi.cast('void (*)(void *, double)', tick)\n"
     "function host.tick(rule) call_tick(this, rule) end\n"
@@ -47,10 +53,24 @@ static const char binder[] = //
     "  if rounded == 0 then return x * 0 end\n"
     "  return rounded\n"
     "end\n"
-    "return ffi.cast('double *', i), ffi.cast('double *', o), ffi.cast('double *', m)\n";
+    "local text, unknown, refuse = host.text, host.unknown, host.refuse\n"
+    "host.unknown, host.refuse = nil, nil\n"
+    "function host.view(numbers, texts)\n"
+    "  local function read(_, name)\n"
+    "    local place = numbers[name]\n"
+    "    if place then return numbers_in[place] end\n"
+    "    place = texts[name]\n"
+    "    if place then return text(place) end\n"
+    "    unknown(name)\n"
+    "  end\n"
+    "  return proxy({ __index = read, __newindex = refuse, __metatable = false })\n"
+    "end\n"
+    "return numbers_in, ffi.cast('double *', o), ffi.cast('double *', m)\n";
 
 // ---- host ----
-static int push_text(lua_State *L, const struct vm *vm, lua_Number number) {
+static int host_text(lua_State *L) { // upvalue: the vm
+  const struct vm *vm = lua_touserdata(L, lua_upvalueindex(1));
+  lua_Number number = luaL_checknumber(L, 1);
   bool is_there = number >= 0 && number < (lua_Number)vm->text_count && vm->texts[(size_t)number].n > 0;
   if (is_there)
     lua_pushlstring(L, (const char *)vm->texts[(size_t)number].p, vm->texts[(size_t)number].n);
@@ -59,55 +79,25 @@ static int push_text(lua_State *L, const struct vm *vm, lua_Number number) {
   return 1;
 }
 
-static int host_text(lua_State *L) { // upvalue: the vm
-  return push_text(L, lua_touserdata(L, lua_upvalueindex(1)), luaL_checknumber(L, 1));
+static int view_unknown(lua_State *L) {
+  sandbox_push_where(L);
+  lua_pushfstring(L, "the function does not read %s; name it in reads",
+                  lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : luaL_typename(L, 1));
+  lua_concat(L, 2);
+  return lua_error(L);
 }
 
-static int view_index(lua_State *L) { // upvalues: the vm, numbers, texts
-  const struct vm *vm = lua_touserdata(L, lua_upvalueindex(1));
-  lua_settop(L, 2);
-  lua_pushvalue(L, 2);
-  lua_rawget(L, lua_upvalueindex(2));
-  if (lua_type(L, -1) == LUA_TNUMBER) {
-    lua_pushnumber(L, vm->in[(size_t)lua_tonumber(L, -1)]);
-    return 1;
-  }
-  lua_pushvalue(L, 2);
-  lua_rawget(L, lua_upvalueindex(3));
-  if (lua_type(L, -1) == LUA_TNUMBER) return push_text(L, vm, lua_tonumber(L, -1));
-  return luaL_error(L, "the function does not read %s; name it in reads",
-                    lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2));
-}
-
-static int view_newindex(lua_State *L) { return luaL_error(L, "no modification allowed: a view is read-only"); }
-
-static int host_view(lua_State *L) { // upvalue: the vm
-  luaL_checktype(L, 1, LUA_TTABLE);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 2);
-  lua_newuserdata(L, 1);
-  lua_newtable(L);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushvalue(L, 1);
-  lua_pushvalue(L, 2);
-  lua_pushcclosure(L, view_index, 3);
-  lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, view_newindex);
-  lua_setfield(L, -2, "__newindex");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_setmetatable(L, -2);
-  return 1;
-}
+static int view_refuse(lua_State *L) { return luaL_error(L, "no modification allowed: a view is read-only"); }
 
 static void push_host(lua_State *L, struct vm *vm) {
   lua_newtable(L);
   lua_pushlightuserdata(L, vm);
   lua_pushcclosure(L, host_text, 1);
   lua_setfield(L, -2, "text");
-  lua_pushlightuserdata(L, vm);
-  lua_pushcclosure(L, host_view, 1);
-  lua_setfield(L, -2, "view");
+  lua_pushcfunction(L, view_unknown);
+  lua_setfield(L, -2, "unknown");
+  lua_pushcfunction(L, view_refuse);
+  lua_setfield(L, -2, "refuse");
   lua_getfield(L, LUA_GLOBALSINDEX, "math"); // LuaJIT's floor is exact, and compiled
   lua_getfield(L, -1, "floor");
   lua_setfield(L, -3, "floor");
@@ -182,13 +172,14 @@ static int open_vm(lua_State *L) {
   void *exp2_address;
   memcpy(&exp2_address, &exp2, sizeof exp2_address);
   lua_pushlightuserdata(L, exp2_address);
+  lua_pushcfunction(L, sandbox_proxy);
   lua_pushvalue(L, host);
   lua_pushlightuserdata(L, vm);
   void (*ticks)(void *, double) = tick;
   void *tick_address;
   memcpy(&tick_address, &ticks, sizeof tick_address);
   lua_pushlightuserdata(L, tick_address);
-  lua_call(L, 8, 3); // I, O, M
+  lua_call(L, 9, 3); // I, O, M
   lua_pushvalue(L, custom);
   lua_pushvalue(L, host);
   lua_call(L, 5, 2);
@@ -200,11 +191,16 @@ static int open_vm(lua_State *L) {
   return 0;
 }
 
+static uint32_t hook_cpu_ms(uint64_t deadline_us) {
+  uint64_t ms = deadline_us < UINT64_MAX / HOOK_TIMES ? deadline_us * HOOK_TIMES / 1000 + 1 : HOOK_CPU_MS;
+  return ms < HOOK_CPU_MS ? (uint32_t)ms : HOOK_CPU_MS;
+}
+
 static int open_sandbox(struct vm *vm, struct error *err) {
   struct sandbox_limits limits = {.memory_max = vm->limits.memory_max,
                                   .instructions_max = LUA_LIMITS_DEFAULT.instructions_max,
-                                  .cpu_ms_max = 20 * VM_CPU_MS,
-                                  .hook = vm->hook};
+                                  .cpu_ms_max = OPEN_CPU_MS,
+                                  .deadline_us = vm->limits.deadline_us};
   struct sandbox *sb;
   int rc = sandbox_open(vm->modules, vm->module_count, &limits, &sb, err);
   if (rc != 0) return rc;
@@ -215,10 +211,11 @@ static int open_sandbox(struct vm *vm, struct error *err) {
   }
   sb->is_sealed = true;
   sb->limits.instructions_max = vm->limits.instructions_max;
-  sb->limits.cpu_ms_max = vm->limits.cpu_ms_max ? vm->limits.cpu_ms_max : VM_CPU_MS;
+  sb->limits.cpu_ms_max = hook_cpu_ms(vm->limits.deadline_us);
   lua_settop(sb->L, 0); // rawgeti allocates nothing, so it cannot raise
   lua_rawgeti(sb->L, LUA_REGISTRYINDEX, vm->plain_ref);
   lua_rawgeti(sb->L, LUA_REGISTRYINDEX, vm->trace_ref);
+  if (!vm->limits.hook) sandbox_compile(sb);
   vm->sandbox = sb;
   return 0;
 }
@@ -240,7 +237,7 @@ int vm_open(const struct lua_module *modules, size_t count, const char *entry, s
   struct vm *vm = xcalloc(1, sizeof *vm);
   arena_init(&vm->copies);
   vm->limits = *limits;
-  vm->hook = limits->hook || modules;
+  vm->limits.hook = limits->hook || !guard_is_there();
   if (modules) {
     copy_modules(vm, modules, count);
     vm->entry = arena_str(&vm->copies, bytes_str(entry));
@@ -282,7 +279,17 @@ void vm_time(struct vm *vm, uint64_t *times_ns, size_t count) {
   vm->time_count = count;
 }
 
+static _Atomic uint64_t stops[STOP_END];
+
+uint64_t vm_stops(enum stop why) { return atomic_load_explicit(&stops[why], memory_order_relaxed); }
+bool vm_has_guard(void) { return guard_is_there(); }
+
+void vm_thread_create(pthread_t *thread, void *(*run)(void *), void *context) {
+  guard_thread_create(thread, run, context);
+}
+
 int vm_call(struct vm *vm, bool trace, struct error *err) {
+  vm->stop = STOP_ERROR;
   if (!vm->sandbox && open_sandbox(vm, err) != 0) {
     error_prefix(err, "the policy's state could not be rebuilt");
     if (err) err->code = ITD_ESTOPPED;
@@ -290,14 +297,14 @@ int vm_call(struct vm *vm, bool trace, struct error *err) {
   }
   struct sandbox *sb = vm->sandbox;
   lua_pushvalue(sb->L, trace ? TRACE_INDEX : PLAIN_INDEX);
-  sandbox_enter(sb);
-  int status = lua_pcall(sb->L, 0, 0, 0);
-  sandbox_leave(sb);
-  if (status == 0) return 0;
-  sandbox_explain(sb, status, ITD_ESTOPPED, err);
+  int rc = sandbox_call(sb, ITD_ESTOPPED, err);
+  vm->stop = sb->stop;
+  if (rc == 0 && sb->memory.top <= sb->memory.cap / REBUILD_SHARE) return 0;
+  if (rc != 0) atomic_fetch_add_explicit(&stops[sb->stop], 1, memory_order_relaxed);
   sandbox_close(sb);
   vm->sandbox = NULL;
-  return ITD_ESTOPPED;
+  return rc;
 }
 
+enum stop vm_stop(const struct vm *vm) { return vm->stop; }
 size_t vm_memory_used(const struct vm *vm) { return vm->sandbox ? vm->sandbox->memory.used : 0; }

@@ -15,22 +15,37 @@
 // It returns two functions without parameters: the plain and the tracing variant.
 //
 // No cdata is within a policy's reach: only that chunk touches the arrays, through an FFI pointer. Custom functions are
-// checked as host.pure does, and what they hold on to is frozen, so that nothing is kept between two calls. The JIT is
-// on when there is no custom function and limits.hook is false. Else the whole state runs with the JIT off, a count
-// hook and a CPU deadline, so that a loop in a custom function is stopped (`policy.guard = "hook"`).
+// checked as host.pure does, and what they hold on to is frozen, so that nothing is kept between two calls.
+//
+// Each call is bounded by memory, by CPU time and by the stack; what it gives is bounded by the shape. The state is opened
+// with the JIT off, under the limits of a build. Then, under `policy.guard = "jit"`, calls run with the JIT on below the
+// guard (lua/guard.h): stopped after deadline_us, wherever they are. Under "hook", and in builds without the guard, the JIT
+// stays off and a hook counts instructions; CPU time is a net behind it, for what instructions do not measure. A call that
+// is stopped by time would not be in another run: who plays a journal again takes such a call as recorded.
 #pragma once
 #include "lua/build.h"
+#include "lua/stop.h"
+#include <pthread.h>
 
 struct vm_shape {
   uint32_t in_count, out_count, memory_count; // doubles
 };
 struct vm_limits {
   size_t memory_max;         // policy.memory, default 32 MiB
-  uint64_t instructions_max; // policy.call_instructions, default 1 million a call; only the hook guard counts
+  uint64_t instructions_max; // policy.call_instructions, default 1 million a call; only the hook counts
+  uint64_t deadline_us;      // policy.deadline_us; the hook's net is 50 times as long, at most 5 s
   bool hook;                 // policy.guard = "hook"
-  uint32_t cpu_ms_max; // of computing a call, for what instructions do not measure; 0: 1,000; only the hook guard looks
 };
-#define VM_LIMITS_DEFAULT ((struct vm_limits){.memory_max = 32u << 20, .instructions_max = 1000000})
+// For tools: a call that a daemon has let pass must pass, also where everything is slower.
+#define VM_LIMITS_DEFAULT                                                                                              \
+  ((struct vm_limits){.memory_max = 32u << 20, .instructions_max = 1000000, .deadline_us = 1000000})
+#define VM_DEADLINE_US 2000 // a daemon's
+
+bool vm_has_guard(void);          // this build can run calls with the JIT on
+uint64_t vm_stops(enum stop why); // calls of this process that `why` has stopped
+
+// pthread_create for a thread that calls policies: the end of its stack is watched over.
+void vm_thread_create(pthread_t *thread, void *(*run)(void *), void *context);
 
 struct vm;
 
@@ -53,7 +68,8 @@ void vm_texts(struct vm *vm, const struct bytes *texts, size_t count);
 // memory until it is taken back by NULL. A tick itself takes some tens of nanoseconds, of which few count.
 void vm_time(struct vm *vm, uint64_t *times_ns, size_t count);
 // Runs the plain (trace = false) or the tracing variant. 0, or ITD_ESTOPPED with why (an error's text with place,
-// instructions, memory): the outcome is void, and the state is rebuilt before the next call (which is stopped too when
-// that fails). Nothing is kept between two calls. Allocates nothing once the JIT has warmed up; needs 1 MiB of stack.
+// instructions, CPU time, memory, the stack): the outcome is void, and the state is rebuilt before the next call (which is
+// stopped too when that fails). Nothing is kept between two calls. Allocates nothing once the JIT has warmed up; needs 1 MiB of stack.
 int vm_call(struct vm *vm, bool trace, struct error *err) ITD_MUST_USE;
+enum stop vm_stop(const struct vm *vm);     // what stopped the last call
 size_t vm_memory_used(const struct vm *vm); // bytes of the Lua state, 0 while it waits to be rebuilt

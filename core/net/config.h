@@ -40,7 +40,8 @@ struct config {
       base_keep, retention_age_ms, retention_bytes, quarantine_bytes, outbox_bytes;
   int64_t track_interval_ms;
   int64_t policy_memory, policy_build_memory, policy_build_instructions, policy_call_instructions;
-  int64_t policy_guard; // 0 auto, 1 hook
+  int64_t policy_deadline_us;
+  int64_t policy_guard; // 0 jit, 1 hook
   int64_t policy_late;  // 0 refuse, 1 allow
   int64_t source_memory, source_instructions, source_cpu_ms, source_queue;
   char *public_url; // how others call the HTTP server, "https://hooks.example.com"; "": https and the Host header

@@ -387,6 +387,7 @@ static void setup(struct daemon *daemon, const struct config *config) {
                                            .account_active_ms = config->account_active_ms};
   daemon->intake.vm = (struct vm_limits){.memory_max = (size_t)config->policy_memory,
                                          .instructions_max = (uint64_t)config->policy_call_instructions,
+                                         .deadline_us = (uint64_t)config->policy_deadline_us,
                                          .hook = config->policy_guard == 1};
   pthread_mutex_init(&daemon->lock, NULL);
   daemon->source_counts = source_counts_new();

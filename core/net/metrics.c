@@ -1,5 +1,6 @@
 // GET /metrics: what all threads count, summed, and what the daemon is set to. Reads the others' numbers by relaxed
 // loads only.
+#include "lua/vm.h"
 #include "net/backfill.h"
 #include "net/baseline_watch.h"
 #include "net/daemon.h"
@@ -319,6 +320,20 @@ static void put_release(struct daemon *daemon, struct buf *out) {
   put_models(daemon, out);
 }
 
+// Calls, where intentd_stopped_total counts events: dry runs and explanations too, and both tries of one that was made twice.
+static void put_stops(const struct config *config, struct buf *out) {
+  prometheus_family(out, "intentd_policy_guard_info", "gauge", "what bounds the policy's calls; always 1");
+  const char *guard = config->policy_guard == 0 && vm_has_guard() ? "jit" : "hook";
+  prometheus_count(out, "intentd_policy_guard_info", (const char *const[]){"guard", guard, NULL}, 1);
+  prometheus_family(out, "intentd_policy_calls_stopped_total", "counter",
+                    "calls of policies that were stopped, by cause");
+#define XX(name, label)                                                                                                \
+  prometheus_count(out, "intentd_policy_calls_stopped_total", (const char *const[]){"cause", label, NULL},             \
+                   vm_stops(STOP_##name));
+  STOPS(XX)
+#undef XX
+}
+
 static void put_backfill(struct daemon *daemon, struct buf *out) {
   struct backfill_figures b = backfill_figures(daemon);
   prometheus_family(out, "intentd_backfill_running", "gauge", "1: features are being filled in from the journal");
@@ -415,6 +430,7 @@ static void put_daemon(struct daemon *daemon, struct buf *out) {
   XX("policy.build_memory", policy_build_memory, "bytes", 1)                                                           \
   XX("policy.build_instructions", policy_build_instructions, "", 1)                                                    \
   XX("policy.call_instructions", policy_call_instructions, "", 1)                                                      \
+  XX("policy.deadline_us", policy_deadline_us, "seconds", 1e6)                                                         \
   XX("source.memory", source_memory, "bytes", 1)                                                                       \
   XX("source.instructions", source_instructions, "", 1)                                                                \
   XX("source.cpu", source_cpu_ms, "seconds", 1000)                                                                     \
@@ -485,6 +501,7 @@ void daemon_metrics(struct daemon *daemon, struct buf *out) {
   put_backfill(daemon, out);
   put_trouble(daemon, out);
   put_release(daemon, out);
+  put_stops(daemon->config, out);
   put_quality(daemon, out);
   put_counters(daemon, out);
   put_errors(daemon, out);

@@ -605,7 +605,7 @@ struct shard_thread *shard_start(struct daemon *daemon, unsigned index) {
   if (!t->wake || !t->timer) out_of_memory(0);
   event_add(t->wake, NULL);
   keep_time(t);
-  CHECK(pthread_create(&t->thread, NULL, run, t) == 0);
+  vm_thread_create(&t->thread, run, t);
   return t;
 }
 

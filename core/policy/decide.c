@@ -277,6 +277,15 @@ static bool is_other_owner(const struct policy *policy, const struct policy_stat
          memcmp(policy_sales(policy, a)->owner_name, policy_sales(policy, b)->owner_name, POLICY_SALES_NAME) != 0;
 }
 
+static int call(struct policy_vm *vm, const struct policy_state *state, bool trace, struct error *err) {
+  const struct artifact *a = vm->policy->artifact;
+  double *out = vm_out(vm->vm);
+  size_t written = trace ? a->shape.out_count : a->plain_count;
+  for (size_t i = 0; i < written; i++) out[i] = NAN; // what the call does not write is not believed
+  if (a->memory_count > 0) memcpy(vm_memory(vm->vm), state->memory, a->memory_count * sizeof(double));
+  return vm_call(vm->vm, trace, err);
+}
+
 int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct policy_state *state,
                   struct policy_outcome *outcome, struct policy_trace *trace, struct error *err) {
   const struct policy *policy = vm->policy;
@@ -284,7 +293,7 @@ int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct
   CHECK(state->stage < a->count[POLICY_STAGES] && state->owner < (int64_t)a->count[POLICY_OWNERS]);
   CHECK(input->timer_transition >= -1 && input->timer_transition < (int64_t)a->count[POLICY_TRANSITIONS]);
   struct policy_outcome *o = &vm->outcome;
-  double *out = vm_out(vm->vm), *memory = vm_memory(vm->vm);
+  const double *out = vm_out(vm->vm), *memory = vm_memory(vm->vm);
   memcpy(vm->state, state, policy->state_size);
   o->fit_milli = capped(input->has_fit, input->fit.points, &o->cap_fit_milli);
   o->engagement_milli = capped(input->has_engagement, input->engagement.points, &o->cap_engagement_milli);
@@ -292,11 +301,13 @@ int policy_decide(struct policy_vm *vm, const struct policy_input *input, struct
   enum sales_order order = sales_hear(policy, input->event, input->now_ms, vm->state, o);
   o->stage_before = vm->state->stage; // where the rules begin
   fill_input(policy, input, vm->state, o, order, vm_in(vm->vm));
-  size_t written = trace ? a->shape.out_count : a->plain_count;
-  for (size_t i = 0; i < written; i++) out[i] = NAN; // what the call does not write is not believed
-  if (a->memory_count > 0) memcpy(memory, state->memory, a->memory_count * sizeof *memory);
   vm_texts(vm->vm, input->texts, a->feature_count);
-  int status = vm_call(vm->vm, trace != NULL, err);
+  int status = call(vm, state, trace != NULL, err);
+  // Once more: where a virtual machine stands still for a moment, that counts as time of the call. Nothing is left of it.
+  if (status != 0 && vm_stop(vm->vm) == STOP_DEADLINE) {
+    if (err) *err = (struct error){0};
+    status = call(vm, state, trace != NULL, err);
+  }
   if (status != 0) return status;
 
   struct reading r = {.a = a, .out = out, .err = err};

@@ -402,7 +402,7 @@ int store_replay(const struct replay_options *options, struct replay_result *res
                                  .store = store,
                                  .rounds = rounds < SLOTS ? (unsigned)rounds : SLOTS,
                                  .of_slot = of_slot};
-    CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0);
+    vm_thread_create(&workers[i].thread, work, &workers[i]);
   }
   for (unsigned i = 0; i < threads; i++) {
     pthread_join(workers[i].thread, NULL);

@@ -1,42 +1,10 @@
 --- The attacks of tests/hostile/scripts as custom functions of a policy that a running daemon serves: each stops its
 --- own event and nothing else.
-local lfs = require "lfs"
-
 local attacks = require "attacks"
 local harness = require "harness"
 
 local event = harness.event
-local FOLDER = attacks.folder
-local FIRST = 1000 -- attacks are called by numbers that no self-test of a policy tries
-
-local function policies_with(list)
-  local policies = harness.policies()
-  lfs.mkdir(policies .. "/b2b_saas/attacks")
-  local lines = { "local attacks = {" }
-  for i, attack in ipairs(list) do
-    harness.copy(FOLDER .. "/" .. attack.name .. ".lua", policies .. "/b2b_saas/attacks/" .. attack.name .. ".lua")
-    lines[#lines + 1] = ('  [%d] = require "b2b_saas.attacks.%s",'):format(FIRST + i, attack.name)
-  end
-  lines[#lines + 1] = [[
-}
-local odd = signal.custom("odd", { reads = { f.attack }, why = "A hatch that was left open." }, function(view)
-  local attack = attacks[view.attack]
-  return attack and attack(view) or 0
-end)
-belief.channel "web"]]
-  harness.edit(
-    policies .. "/signals/b2b/features/web.lua",
-    "return {\n",
-    'return {\n  { name = "attack", op = "last", on = { "Attack" }, of = "properties.attack", description = "Which attack." },\n'
-  )
-  harness.edit(policies .. "/b2b_saas/policy.lua", 'belief.channel "web"', table.concat(lines, "\n"))
-  harness.edit(
-    policies .. "/b2b_saas/policy.lua",
-    "f.docs_views_30d:at_least(5)",
-    "any { f.docs_views_30d:at_least(5), odd:at_least(1) }"
-  )
-  return policies
-end
+local FIRST, policies_with = attacks.FIRST, attacks.policies
 
 local function ends_as(expected, detail)
   for part in (expected .. "|"):gmatch "(.-)|" do
@@ -52,7 +20,7 @@ describe("an attacking policy on a running daemon", function()
     local list = attacks.list()
     assert.is_true(#list > 60)
     local policies = policies_with(list)
-    local daemon = harness.start { policies = policies, shards = 2 }
+    local daemon = harness.start { policies = policies, shards = 2, ["policy.deadline_us"] = 20000 }
     local client, neighbour = daemon:connect(), daemon:connect()
     local start = daemon:resident()
 

@@ -1,5 +1,6 @@
 -- Everything that is allowed, with everything that is odd.
 -- ends: contained
+-- call: contained|stopped after
 return function(view)
   local values = { nil, true, -1, 0, 1.5, 1e308, -1e308, 0 / 0, 1 / 0, '', 'x', '%', '[', ('x'):rep(300), {}, { 1, 2 }, function() end, math, tostring }
   local groups = { bit = bit, math = math, string = string, table = table,

@@ -1,5 +1,6 @@
 -- The C stack, by comparisons.
 -- ends: nested too deeply
+-- call: nested too deeply|stopped after
 return function(view)
   local function again()
     local t = { 3, 1, 2 }

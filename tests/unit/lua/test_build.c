@@ -99,6 +99,23 @@ static void test_numbers(void **state) {
         "\"nannannan|7|nan\"");
 }
 
+// Fractions are rounded, ties to even; beyond 32 bits the number counts modulo 2^32; what is no number is 0.
+static void test_bits(void **state) {
+  (void)state;
+  gives("local out = {} for i, x in ipairs {0.5, 1.5, 2.5, -0.5, -106.5, 2147483648, 4294967301.5, 2251799813685247.5, "
+        "1e300, "
+        "0/0, 1/0} do out[i] = bit.tobit(x) end return out",
+        "[0,2,2,0,-106,-2147483648,6,0,0,0,0]");
+  gives("return {bit.band(7, 14, 12), bit.bor(1, 2, 8), bit.bxor(5, 1, 1), bit.bnot(0), bit.bswap(1)}",
+        "[4,11,5,-1,16777216]");
+  gives("return {bit.lshift(1, 31), bit.lshift(1, 32), bit.rshift(-1, 28), bit.arshift(-256, 4), bit.rol(1, 33), "
+        "bit.ror(1, 1)}",
+        "[-2147483648,1,15,-16,2,-2147483648]");
+  gives("return bit.tohex(255) .. bit.tohex(255, -4) .. bit.tohex(-1, 0) .. bit.tohex(-1, 99)",
+        "\"000000ff00FFffffffff\"");
+  gives("return {math.max(0/0, 1), math.min(2, '1', 3), math.max(-1)}", "[1,1,-1]");
+}
+
 static void test_tables(void **state) {
   (void)state;
   gives("local t = {} t.b = 1 t.a = 2 t[10] = 3 t[2] = 4 return t", "{\"2\":4,\"10\":3,\"a\":2,\"b\":1}");
@@ -313,6 +330,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_data_round_trip),
       cmocka_unit_test(test_numbers),
+      cmocka_unit_test(test_bits),
       cmocka_unit_test(test_tables),
       cmocka_unit_test(test_no_addresses),
       cmocka_unit_test(test_errors_name_their_place),

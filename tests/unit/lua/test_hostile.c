@@ -1,5 +1,5 @@
 // Each script in tests/hostile/scripts returns a function that attacks: it is run as a policy's build and as a custom function
-// in a call. Its first lines say how that must end:
+// in a call, under the guard with the JIT on, and under the hook. Its first lines say how that must end:
 //   -- ends: TEXT | TEXT   the error has one of the texts (build: and call: say it for one way only)
 //   -- build: same         the build succeeds, with the same bytes in five states
 //   -- build: -            not run this way
@@ -22,7 +22,7 @@
 
 static const struct lua_limits build_limits = {
     .memory_max = 16u << 20, .instructions_max = 5000000, .output_max = 1u << 20, .cpu_ms_max = 800};
-static const struct vm_limits call_limits = {.memory_max = 16u << 20, .instructions_max = 1000000, .cpu_ms_max = 400};
+static const struct vm_limits call_limits = {.memory_max = 16u << 20, .instructions_max = 1000000, .deadline_us = 8000};
 
 static const char build_text[] = "local attack = require 'attack' return function(input) return attack(input) end";
 static const char call_text[] = "local attack = require 'attack' return function() return { custom = { attack } } end";
@@ -98,12 +98,14 @@ static void run_build(const char *name, struct bytes script, const char *expecte
   buf_deinit(&first);
 }
 
-static void run_call(const char *name, struct bytes script, const char *expected) {
+static void run_call(const char *name, struct bytes script, const char *expected, bool hook) {
   struct modules m = modules_of(call_text, script);
   struct vm_shape shape = {1, 1, 1};
+  struct vm_limits limits = call_limits;
+  limits.hook = hook;
   struct error err = {0};
   struct vm *vm;
-  int rc = vm_open(m.list, 3, "main", NIL, bytes_str(chunk), &shape, &call_limits, &vm, &err);
+  int rc = vm_open(m.list, 3, "main", NIL, bytes_str(chunk), &shape, &limits, &vm, &err);
   if (rc != 0) {
     check_end(name, "open", expected, rc, ITD_EPOLICY, err.text);
     return;
@@ -113,7 +115,7 @@ static void run_call(const char *name, struct bytes script, const char *expected
   for (int i = 0; i < 2; i++) { // the second time in the rebuilt state
     err = (struct error){0};
     rc = vm_call(vm, i == 1, &err);
-    check_end(name, "call", expected, rc, ITD_ESTOPPED, err.text);
+    check_end(name, hook ? "call under the hook" : "call", expected, rc, ITD_ESTOPPED, err.text);
   }
   vm_close(vm);
 }
@@ -147,7 +149,8 @@ static void test_scripts(void **state) {
     assert_true(expectation((const char *)script.p, "build", expected, sizeof expected));
     if (strcmp(expected, "-") != 0) run_build(names[i], text, expected);
     assert_true(expectation((const char *)script.p, "call", expected, sizeof expected));
-    if (strcmp(expected, "-") != 0) run_call(names[i], text, expected);
+    for (int hook = !vm_has_guard(); hook < 2; hook++)
+      if (strcmp(expected, "-") != 0) run_call(names[i], text, expected, hook);
     buf_deinit(&script);
     check_honest();
     run++;
