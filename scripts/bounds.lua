@@ -89,17 +89,41 @@ end
 
 local function clamp(x) return math.max(0, math.min(100, x)) end
 
-local function of_combined()
+local function of_mix()
   local mix = tree.mix_terms
-  if not mix or mix.model then return 0, 100 end
+  if not mix or mix.model then return -INFINITE, INFINITE end
   local low, high = mix.constant, mix.constant
   for _, role in ipairs { "fit", "engagement" } do
     local _, most = of_model(role)
     low, high = low + math.min(0, mix[role] * most), high + math.max(0, mix[role] * most)
   end
+  return low, high
+end
+
+-- What the adjustments above `before` (nil: all) make of it. What holds or not is not known: each may.
+local function adjusted(low, high, before)
   for _, adjust in ipairs(tree.adjustments) do
-    low, high = low + math.min(0, adjust.points), high + math.max(0, adjust.points)
+    if adjust == before then break end
+    if adjust.kind == "cap" then
+      low = math.min(low, adjust.bound)
+    elseif adjust.kind == "floor" then
+      high = math.max(high, adjust.bound)
+    else
+      low, high = low + math.min(0, adjust.points), high + math.max(0, adjust.points)
+    end
   end
+  return low, high
+end
+
+--- Between which points the sum lies where a cap or floor is tried.
+function bounds.before(entry)
+  local low, high = of_mix()
+  return adjusted(low, high, entry)
+end
+
+local function of_combined()
+  local low, high = of_mix()
+  low, high = adjusted(low, high)
   return clamp(low), clamp(high)
 end
 
@@ -135,6 +159,12 @@ function bounds.of(node)
   if kind == "fit" or kind == "engagement" then return of_model(kind) end
   if kind == "combined" then return of_combined() end
   if kind == "arith" then return of_arithmetic(node) end
+  if kind == "least" or kind == "most" then
+    local pick = kind == "least" and math.min or math.max
+    local a, b = bounds.of(node.left)
+    local c, d = bounds.of(node.right)
+    return pick(a, c), pick(b, d)
+  end
   if kind == "default" then
     local low, high = bounds.of(node.value)
     return math.min(low, node.number), math.max(high, node.number)

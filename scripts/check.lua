@@ -10,6 +10,7 @@ local check_memory = require "check_memory"
 local check_route = require "check_route"
 local check_sales = require "check_sales"
 local naming = require "naming"
+local numbers = require "numbers"
 local retrain = require "retrain"
 local tree = require "tree"
 local value = require "value"
@@ -84,6 +85,17 @@ local function check_threshold(node)
   end
 end
 
+-- A cap that nothing reaches, a floor that nothing is below.
+local function check_bound(entry)
+  if not entry.bound or entry.is_outside then return end
+  local low, high = bounds.before(entry)
+  if entry.kind == "cap" and high <= entry.bound then
+    tree.problem(entry, "cap '%s' can never take anything: the score reaches at most %s here", entry.name, numbers.show(high))
+  elseif entry.kind == "floor" and low >= entry.bound then
+    tree.problem(entry, "floor '%s' can never give anything: the score is at least %s here", entry.name, numbers.show(low))
+  end
+end
+
 local function check_reads()
   for _, evidence in ipairs(tree.evidence) do
     visit_rule(evidence, evidence.when, 1)
@@ -101,6 +113,7 @@ local function check_reads()
   end
   for _, adjust in ipairs(tree.adjustments) do
     visit_rule(adjust, adjust.when, 4)
+    check_bound(adjust)
   end
   if tree.policy and tree.policy.eligible then visit_rule(tree.policy, tree.policy.eligible, 6) end
   for _, stage in ipairs(tree.stages) do

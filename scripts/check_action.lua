@@ -32,7 +32,7 @@ end
 local ALWAYS_KNOWN = { number = true, intent = true, channels = true, fit = true, engagement = true, combined = true, default = true }
 
 local function is_always_known(node)
-  if node.kind == "arith" then return is_always_known(node.left) and is_always_known(node.right) end
+  if node.left then return is_always_known(node.left) and is_always_known(node.right) end
   return ALWAYS_KNOWN[node.kind] or false
 end
 

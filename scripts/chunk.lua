@@ -36,6 +36,9 @@ function chunk.expression(e, node)
   if kind == "channels" then return chunk.output(e, "channels") end
   if kind == "custom" then return chunk.output(e, "customs", node.number - 1) end
   if kind == "default" then return ("known_or(%s, %s)"):format(chunk.expression(e, node.value), literal(node.number)) end
+  if kind == "least" or kind == "most" then
+    return ("%s(%s, %s)"):format(kind, chunk.expression(e, node.left), chunk.expression(e, node.right))
+  end
   return ("(%s %s %s)"):format(chunk.expression(e, node.left), node.op, chunk.expression(e, node.right))
 end
 

@@ -261,6 +261,14 @@ local function emit_gates(e)
   section(e, "gates", blocks)
 end
 
+-- What a row gives: its points, or what is above a cap or below a floor. All are whole thousandths, so sums are exact.
+local function points_of(adjust, combined)
+  local bound = adjust.bound and literal(milli(adjust.bound))
+  if adjust.kind == "cap" then return ("least(%s - %s, 0)"):format(bound, combined) end
+  if adjust.kind == "floor" then return ("most(%s - %s, 0)"):format(bound, combined) end
+  return literal(milli(adjust.points))
+end
+
 -- combined first holds the sum; adjustments add to it; the last block caps it and finds the band.
 local function emit_scores(e)
   local mix, combined = tree.mix_terms, output(e, "combined")
@@ -271,14 +279,14 @@ local function emit_scores(e)
   if mix.model then terms[#terms + 1] = input(e, "model") end
   local blocks = { ("  %s = %s"):format(combined, table.concat(terms, " + ")) }
   for i, adjust in ipairs(tree.adjustments) do
-    local points = literal(milli(adjust.points))
+    local row = output(e, "adjustments", i - 1)
     blocks[#blocks + 1] = ("  if %s then\n    %s = %s\n    %s = %s + %s\n  end"):format(
       tracing.tried(e, adjust, condition(e, adjust.when)),
-      output(e, "adjustments", i - 1),
-      points,
+      row,
+      points_of(adjust, combined),
       combined,
       combined,
-      points
+      row
     ) .. tracing.done(e, adjust)
   end
   local lines = {
@@ -413,6 +421,14 @@ local function known_or(x, otherwise)
   if x == x then return x end
   return otherwise
 end
+local function least(a, b)
+  if a < b then return a end
+  return a == a and b or a
+end
+local function most(a, b)
+  if a > b then return a end
+  return a == a and b or a
+end
 local function number(x)
   if x == true then return 1 end
   if x == false or x == nil then return 0 end
@@ -513,7 +529,7 @@ local function artifact(plan)
     owners = tree.owners,
     routes = rows(tree.routes),
     actions = rows(compile_action.list()),
-    adjustments = rows(tree.adjustments),
+    adjustments = rows(tree.adjustments, function(entry) return { kind = entry.kind } end),
     evidence = rows(tree.evidence, function(entry) return { channel = plan.channel_number[entry.channel] } end),
     channels = names(tree.channels),
     gates = rows(tree.gates),

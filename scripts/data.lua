@@ -72,13 +72,23 @@ function data.rows(name, place)
   return rows
 end
 
---- The first column of data/NAME.csv, without its header.
-function data.list(name)
+-- Where a column stands; nil: there is none of that name, reported where the policy's code stands.
+local function column_of(name, header, column)
+  if column == nil then return 1 end
+  for i, title in ipairs(header) do
+    if title == column then return i end
+  end
+  tree.problem(nil, "data/%s.csv has no column '%s'%s", name, tostring(column), tree.hint(column, header))
+end
+
+--- A column of data/NAME.csv without its header, each text once; the first one unless `column` names another.
+function data.list(name, column)
   local rows = data.rows(name)
-  if not rows then return nil end
+  local at = rows and column_of(name, rows[1].fields, column)
+  if not at then return nil end
   local list, seen = {}, {}
   for i = 2, #rows do
-    local text = rows[i].fields[1]
+    local text = rows[i].fields[at]
     if text ~= "" and not seen[text] then
       seen[text] = true
       list[#list + 1] = text

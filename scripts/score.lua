@@ -43,6 +43,28 @@ score.adjust = declare.named(
   end
 )
 
+-- A cap or a floor: a row of the ledger like an adjustment, of as many points as it takes or gives.
+local function bound(kind, key)
+  return declare.named("score." .. kind, { when = "condition!", [key] = "number!", why = "text!" }, function(entry, fields)
+    entry.kind, entry.when, entry.why, entry.points = kind, fields.when, fields.why, 0
+    entry.bound = fields[key] or 50
+    entry.is_outside = not fields[key] or entry.bound < 0 or entry.bound > 100
+    if entry.is_outside and fields[key] then
+      tree.problem(entry, "%s '%s': %s lies between 0 and 100", kind, entry.name, key)
+    end
+    declare.add(tree.adjustments, entry)
+  end)
+end
+
+--- score.cap "no_budget" { when, at_most, why }: while it holds the score is at_most at most, whatever the adjustments
+--- above it gave. Adjustments, caps and floors count in the order in which they are written.
+---@type fun(name: string): fun(body: {when: Condition, at_most: number, why: string})
+score.cap = bound("cap", "at_most")
+
+--- score.floor "asked_for_us" { when, at_least, why }: the reverse.
+---@type fun(name: string): fun(body: {when: Condition, at_least: number, why: string})
+score.floor = bound("floor", "at_least")
+
 --- score.bands { { "cold", 0 }, { "warm", 50 } }: a band reaches up to the next one.
 ---@param list {[1]: string, [2]: number}[]
 function score.bands(list)

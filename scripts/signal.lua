@@ -56,6 +56,30 @@ function signal.features(ref)
   })
 end
 
+--- The lesser of two values, the greater of them: signal.least(2 * f.visits, 20). Not known while one is not.
+---@param a Value|number
+---@param b Value|number
+---@return Value
+function signal.least(a, b) return value.pick("least", a, b) end
+---@param a Value|number
+---@param b Value|number
+---@return Value
+function signal.most(a, b) return value.pick("most", a, b) end
+
+--- A value kept within two numbers: signal.clamp(f.cart_value / 10, 0, 30).
+---@param x Value
+---@param low number
+---@param high number
+---@return Value
+function signal.clamp(x, low, high)
+  if not numbers.is_finite(low) or not numbers.is_finite(high) then error("signal.clamp(value, low, high) takes two numbers", 2) end
+  if low > high then
+    tree.problem(nil, "signal.clamp: the first bound, %s, is above the second, %s", numbers.show(low), numbers.show(high))
+    return value.unknown()
+  end
+  return value.pick("most", value.pick("least", x, high), low)
+end
+
 -- The age that is asked for: of the call, or of the declaration. nil: reported.
 local function asked_age(node, age)
   local ms = numbers.duration_ms(age == nil and node.max_age or age)

@@ -2,7 +2,7 @@
 --- and conditions (comparisons of values, and all, any, none of them). Policies hold opaque handles; the library opens
 --- them to plain nodes:
 ---   value      {class = "value", kind = feature | intent | channels | fit | engagement | combined | number |
----              arith | default | custom | age | memory | unknown}
+---              arith | least | most | default | custom | age | memory | unknown}
 ---   condition  {class = "condition", kind = compare | test | known | truth | gate | all | any | none | unknown}
 --- "unknown" stands for something already reported, and is accepted everywhere, so that one mistake gives one problem.
 local freeze = require "frozen"
@@ -222,22 +222,23 @@ function methods.is(handle, what)
   }
 end
 
---- `name` is a csv file in the policy's data folder; its first column is the list.
+--- `name` is a csv file in the policy's data folder; its first column is the list, or the one that `column` names.
 ---@param name string
+---@param column? string a header
 ---@return Condition
-function methods.in_list(handle, name)
+function methods.in_list(handle, name, column)
   local node = called_on(handle, "in_list")
   if node.kind == "unknown" then return unknown_condition() end
   if not node.is_text then
     tree.problem(nil, "'%s' is no text: :in_list looks for a text in a list", node.label)
     return unknown_condition()
   end
-  local list = data.list(name)
+  local list = data.list(name, column)
   if not list then
     node.is_named = true -- reported where the list is broken
     return unknown_condition()
   end
-  local label = ("%s in %s"):format(node.name, name)
+  local label = ("%s in %s%s"):format(node.name, name, column and "." .. column or "")
   return value.make_condition { kind = "test", feature = node, any = list, label = label }
 end
 
@@ -314,6 +315,14 @@ local function arithmetic(op)
       label = ("(%s %s %s)"):format(left.label, op, right.label),
     }
   end
+end
+
+--- The lesser or the greater of two values; not known while one of them is not. `kind`: "least" or "most".
+function value.pick(kind, a, b)
+  local left, right = value.as_value(a), value.as_value(b)
+  if not left or not right then error(("signal.%s takes two numbers or features"):format(kind), 3) end
+  if left.kind == "unknown" or right.kind == "unknown" then return value.unknown() end
+  return value.make { kind = kind, left = left, right = right, label = ("%s of (%s, %s)"):format(kind, left.label, right.label) }
 end
 
 local function refused(text)

@@ -370,7 +370,8 @@ static struct bytes name_of(const struct args *args, const struct page *p) {
 }
 
 static void put_page(const struct args *args, struct bytes answer, struct buf *out) {
-  static const char *const combined[] = {"model", "fit", "engagement", "constant", "adjust", "cap", "rounding", NULL};
+  static const char *const combined[] = {"model", "fit",   "engagement", "constant", "adjust",
+                                         "cap",   "floor", "rounding",   NULL};
   static const char *const intent[] = {"evidence", "channel_cap", NULL};
   struct page page = {.answer = answer, .decision = field(answer, "decision"), .width = show_width(), .out = out};
   page.all = args_flag(args, "all"), page.trace = args_flag(args, "trace");

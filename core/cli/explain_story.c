@@ -127,13 +127,14 @@ static void say_scores(const struct story *s) {
     say(s, band);
   }
   say_points(s, "adjust", " (of which ");
+  say_points(s, "cap", " (capped by ");
+  say_points(s, "floor", " (lifted by ");
   buf_append_str(s->out, "; intent is ");
   show_score(s->out, field_int(s->decision, "scores.intent", 0));
   say_points(s, "evidence", " (");
   struct bytes rule;
   for (struct each each = each_of(s->trace); each_next(&each, &rule);) {
-    bool is_cap = (is_kind(rule, "channel") || is_kind(rule, "cap") || is_kind(rule, "floor")) && fired(rule);
-    if (!is_cap) continue;
+    if (!is_kind(rule, "channel") || !fired(rule)) continue;
     buf_append_str(s->out, "; ");
     say(s, field_text(rule, "name"));
     buf_append_u8(s->out, ' ');

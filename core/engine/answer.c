@@ -113,7 +113,7 @@ static void add_score(struct ledger *ledger, const struct answer_facts *f) {
   add_points(ledger, "constant", "score.combined", pm_milli(o->constant_points));
   for (int i = 0; i < o->row_count; i++) {
     const struct policy_entry *entry = policy_entry(f->policy, POLICY_ADJUSTMENTS, o->row[i].index);
-    struct row *row = add_points(ledger, "adjust", entry->name, o->row[i].milli);
+    struct row *row = add_points(ledger, entry->kind, entry->name, o->row[i].milli);
     if (row) row->why = entry->why;
   }
   struct row *cap = add_points(ledger, "cap", "combined", o->cap_milli);

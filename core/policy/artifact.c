@@ -235,6 +235,7 @@ static void parse_entry(struct parse *p, enum policy_table table, struct bytes v
   if (!is_map(value)) { // a name alone
     if (table == POLICY_TRANSITIONS || table == POLICY_BANDS || table == POLICY_WAS) fail(p, "%s is no map", at);
     e->name = as_text(p, value, at, "");
+    e->kind = "adjust";
     return;
   }
   if (table == POLICY_TRANSITIONS)
@@ -250,6 +251,11 @@ static void parse_entry(struct parse *p, enum policy_table table, struct bytes v
     e->stage_to = (int)get_whole(p, value, at, "to", -1, 0, (int64_t)p->a->count[POLICY_STAGES] - 1);
   if (table == POLICY_EVIDENCE) {
     e->channel = (int)get_whole(p, value, at, "channel", -1, 0, (int64_t)p->a->count[POLICY_CHANNELS] - 1);
+  }
+  if (table == POLICY_ADJUSTMENTS) {
+    e->kind = get_text(p, value, at, "kind", "adjust");
+    bool is_known = strcmp(e->kind, "adjust") == 0 || strcmp(e->kind, "cap") == 0 || strcmp(e->kind, "floor") == 0;
+    if (!is_known) fail(p, "%s.kind is '%s', not 'adjust', 'cap' or 'floor'", at, e->kind);
   }
   if (table == POLICY_BANDS) e->from_milli = pm_milli(get_number(p, value, at, "from", 0, 1e6));
 }

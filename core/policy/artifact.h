@@ -42,7 +42,7 @@
 //   owners        [name]
 //   routes        [{name, why, path, line}]
 //   actions       [{name, why, path, line}]; action 0 is `otherwise`
-//   adjustments   [{name, why, path, line}]
+//   adjustments   [{name, why, path, line, kind ("adjust", as without it; "cap", "floor": of as many points as it took, gave)}]
 //   evidence      [{name, channel (number), why, path, line}]
 //   channels      [name]
 //   gates         [{name, why, …}]

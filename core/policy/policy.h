@@ -192,6 +192,7 @@ struct policy_entry {
   int stage_parent, stage_start; // stages: the one around it, and the one inside it that is entered with it; -1: none
   int channel;                   // evidence: its channel
   int64_t from_milli;            // bands
+  const char *kind;              // adjustments: "adjust", "cap", "floor"
   const uint16_t *uses;          // conditions that it rests on, in POLICY_CONDITIONS
   size_t use_count;
 };

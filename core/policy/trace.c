@@ -502,6 +502,7 @@ static bool has_fired(const struct tracer *t, size_t r, bool came_out) {
   if (is_kind(rule, "channel")) return value < 0 || value > 0;
   if (is_kind(rule, "custom")) return value < 0 || value > 0;
   if (is_kind(rule, "limits")) return held > 0;
+  if (is_kind(rule, "cap") || is_kind(rule, "floor")) return came_out && (value < 0 || value > 0);
   if (is_kind(rule, "evidence")) return value < 0 || value > 0;
   if (is_kind(rule, "route")) return came_out && told(t, OUT_ROUTE) == number_of(rule, "place");
   if (is_kind(rule, "offer")) return came_out && told(t, OUT_ACTION) == number_of(rule, "place");
@@ -535,6 +536,11 @@ static void say_why(const struct tracer *t, size_t r, bool came_out, bool is_fir
     buf_append_str(out, out->n > start ? "; still counts: " : "");
     say_points(value, out);
   }
+  if (came_out && (is_kind(rule, "cap") || is_kind(rule, "floor")))
+    buf_printf(out, "%s%s", out->n > start ? "; " : "",
+               value < 0   ? "takes what is above"
+               : value > 0 ? "gives what is missing"
+                           : "the score is within it anyway");
   if (is_kind(rule, "route") && came_out && !has_fired(t, r, came_out))
     buf_printf(out, "%snobody of the team is there for this lead", out->n > start ? "; " : "");
   if (is_kind(rule, "offer")) {

@@ -192,6 +192,8 @@ local function add_scores()
   say("The combined score is %s, with the adjustments below, kept within 0 and 100. It reaches %s to %s.",
     mix or "the model's", points(low), points(high))
   add_table(of_kind "adjust", "adjustment")
+  add_table(of_kind "cap", "cap")
+  add_table(of_kind "floor", "floor")
   local rows = {}
   for i, band in ipairs(tree.bands or {}) do
     local next_one = tree.bands[i + 1]

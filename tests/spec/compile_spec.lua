@@ -218,6 +218,77 @@ describe("a compiled condition", function()
   end)
 end)
 
+describe("caps, floors and picks", function()
+  local function score_of(rules, values)
+    local vm = open(sample.build_text(head() .. rules .. JOURNEY))
+    for name, x in pairs(values) do
+      vm.set(name, x)
+    end
+    vm.call(false)
+    local rows = {}
+    for i = 0, vm.layout.output.evidence - vm.layout.output.adjustments - 1 do
+      rows[i + 1] = vm.get("adjustments", i)
+    end
+    return vm.get "combined", rows, vm.get "cap"
+  end
+
+  it("are rows of the ledger, in the order in which they are written", function()
+    local rules = [[
+score.combined { 50 }
+score.adjust "up" { when = f.is_known, points = 45, why = "W." }
+score.cap "no_budget" { when = f.unsubscribed, at_most = 60, why = "W." }
+score.adjust "down" { when = f.is_employee, points = -58, why = "W." }
+score.floor "asked" { when = f.demo_requested_30d, at_least = 10.5, why = "W." }
+]]
+    local combined, rows, cap = score_of(rules, { is_known = 1, unsubscribed = 1, is_employee = 1, demo_requested_30d = 1 })
+    assert.are.same({ 45000, -35000, -58000, 8500 }, rows)
+    assert.are.equal(10500, combined)
+    assert.are.equal(0, cap)
+    combined, rows = score_of(rules, { unsubscribed = 1, demo_requested_30d = 1 }) -- neither has anything to do
+    assert.are.equal(50000, combined)
+    assert.are.same({ 0, 0 }, { rows[2], rows[4] })
+    combined, rows = score_of(rules, { is_known = 1 })
+    assert.are.equal(95000, combined)
+    assert.is_true(rows[2] ~= rows[2] and rows[4] ~= rows[4]) -- did not apply
+  end)
+
+  it("are checked against what the score reaches", function()
+    local function problems(rule)
+      local text = head() .. 'score.combined { 50 }\nscore.adjust "up" { when = f.is_known, points = 5, why = "W." }\n' .. rule
+      local lines = sample.lines(sample.build_text(text .. "\n" .. JOURNEY))
+      return lines[1] and table.concat(lines, "\n")
+    end
+    assert.is_truthy(problems('score.cap "c" { when = f.is_employee, at_most = 55, why = "W." }'):find("cap 'c' can never take anything: the score reaches at most 55 here", 1, true))
+    assert.is_truthy(problems('score.floor "c" { when = f.is_employee, at_least = 50, why = "W." }'):find("floor 'c' can never give anything: the score is at least 50 here", 1, true))
+    assert.is_truthy(problems('score.cap "c" { when = f.is_employee, at_most = 155, why = "W." }'):find("at_most lies between 0 and 100", 1, true))
+    assert.is_truthy(problems('score.cap "c" { when = f.is_employee, at_least = 5, why = "W." }'):find("no key 'at_least'", 1, true))
+    assert.is_nil(problems('score.cap "c" { when = f.is_employee, at_most = 52, why = "W." }'))
+    -- And what stands on it knows them.
+    local twice = problems('score.floor "c" { when = f.is_employee, at_least = 80, why = "W." }\njourney.stage "x" { go "b" { when = score.combined:at_least(81), why = "W." } }')
+    assert.is_truthy(twice:find("needs 81, 'score' reaches at most 80", 1, true), twice)
+  end)
+
+  it("pick the lesser and the greater, and know their bounds", function()
+    local rules = [[
+score.combined { 50 }
+score.adjust "least" { when = signal.least(2 * f.usage_7d, 9):at_least(8), points = 1, why = "W." }
+score.adjust "most" { when = signal.most(f.usage_7d, f.sessions):is(7), points = 2, why = "W." }
+score.adjust "clamp" { when = signal.clamp(f.usage_7d - 10, -2, 3):is(-2), points = 4, why = "W." }
+]]
+    for _, case in ipairs { { 4, 7, 7 }, { 3, 7, 6 }, { 9, 2, 1 }, { 7, NAN, 5 }, { NAN, 7, 0 } } do
+      local combined = score_of(rules, { usage_7d = case[1], sessions = case[2] })
+      local most = case[1] == case[1] and case[2] == case[2]
+      local want = case[3]
+      if not most and case[1] == 7 then want = 1 + 4 end -- `most` of what is not known is not known
+      assert.are.equal(50000 + 1000 * want, combined)
+    end
+    local lines = sample.lines(sample.build_text(head() .. 'score.combined { 50 }\nscore.adjust "a" { when = signal.clamp(f.usage_7d, 0, 5):at_least(6), points = 1, why = "W." }\n' .. JOURNEY))
+    assert.is_truthy(lines[1]:find("reaches at most 5", 1, true), lines[1])
+    lines = sample.lines(sample.build_text(head() .. 'score.combined { 50 }\nscore.adjust "a" { when = signal.clamp(f.usage_7d, 6, 5):at_least(6), points = 1, why = "W." }\n' .. JOURNEY))
+    assert.is_truthy(lines[1]:find("the first bound, 6, is above the second, 5", 1, true), lines[1])
+  end)
+end)
+
 describe("belief", function()
   it("counts in full while it holds, and is halved by each half-life afterwards", function()
     local vm = open(sample.build())
