@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 const char *entity_kind_name(unsigned kind) {
-  static const char *const names[ENTITY_KIND_END] = {"lead", "tally", "nobody", "account", "view"};
+  static const char *const names[ENTITY_KIND_END] = {"lead", "tally", "nobody", "account", "view", "pool"};
   return kind < ENTITY_KIND_END ? names[kind] : "unknown";
 }
 

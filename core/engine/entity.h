@@ -10,6 +10,7 @@ enum entity_kind {
   ENTITY_NOBODY = 2,
   ENTITY_ACCOUNT = 3, // engine/account.h
   ENTITY_VIEW = 4,    // likewise: a copy of an account, in a slot of its leads
+  ENTITY_POOL = 5,    // engine/pool.h
   ENTITY_KIND_END     // one more than the last
 };
 

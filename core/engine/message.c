@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "engine/account.h"
+#include "engine/pool.h"
 #include "engine/tally.h"
 
 static const struct message_kind kinds[] = {
@@ -18,6 +19,11 @@ static const struct message_kind kinds[] = {
     {MESSAGE_ACCOUNT_FLUSH, "account.flush", ENTITY_ACCOUNT, account_flush},
     {MESSAGE_ACCOUNT_COPY, "account.copy", ENTITY_VIEW, account_copy},
     {MESSAGE_ACCOUNT_TRAITS, "account.traits", ENTITY_ACCOUNT, account_traits},
+    {MESSAGE_POOL_ASK, "pool.ask", ENTITY_POOL, pool_ask},
+    {MESSAGE_POOL_BACK, "pool.back", ENTITY_POOL, pool_back},
+    {MESSAGE_POOL_TEAM, "pool.team", ENTITY_POOL, pool_team},
+    {MESSAGE_POOL_WAKE, "pool.wake", ENTITY_POOL, pool_wake},
+    {MESSAGE_POOL_GRANT, "pool.grant", ENTITY_LEAD, NULL},
 };
 
 const struct message_kind *message_kind_of(unsigned number) {

@@ -33,6 +33,8 @@ struct message_effects {
   struct buf answer;   // one MessagePack map for whoever asked, or nothing
   struct message_hits {
     uint32_t evicted, dropped, idle, traits;
+    uint32_t granted, waits,
+        full; // of a pool (engine/pool.h): turns given, leads that begin to wait, and that found nobody
   } hits; // of an account's bounds (engine/account.h): people no longer told apart, slots with active people beyond the
           // fan-out, slots without any that are active, traits; for metrics alone, no part of what a frame records
   bool is_refused; // nothing changes, nothing is sent; the answer is {code, message}
@@ -61,7 +63,12 @@ enum {
   MESSAGE_ACCOUNT_LEAVE = 17,
   MESSAGE_ACCOUNT_FLUSH = 18,
   MESSAGE_ACCOUNT_COPY = 19,
-  MESSAGE_ACCOUNT_TRAITS = 20
+  MESSAGE_ACCOUNT_TRAITS = 20,
+  MESSAGE_POOL_ASK = 24, // these: engine/pool.h
+  MESSAGE_POOL_BACK = 25,
+  MESSAGE_POOL_TEAM = 26,
+  MESSAGE_POOL_WAKE = 27,
+  MESSAGE_POOL_GRANT = 28
 };
 const struct message_kind *message_kind_of(unsigned number); // NULL: this program has none of that number
 
