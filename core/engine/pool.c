@@ -10,10 +10,10 @@
 #define SHOWN_MAX 100u
 
 struct person {
-  struct bytes name, leave; // leave: a packed list, or empty
-  uint64_t id;              // pool_person
-  int64_t weight, capacity; // capacity -1: any number
-  bool is_gone;             // of the team no more
+  struct bytes name, leave, skills; // the last two: packed lists, or empty
+  uint64_t id;                      // pool_person
+  int64_t weight, capacity;         // capacity -1: any number
+  bool is_gone;                     // of the team no more
   int64_t lag, seats, grants;
 };
 
@@ -21,7 +21,7 @@ struct waiting {
   struct lead_id lead;
   uint32_t ask;
   int64_t pick;
-  uint64_t not_him;
+  uint64_t not_him, skill;
   int64_t since_ms;
 };
 
@@ -35,7 +35,7 @@ struct pool {
 };
 
 _Static_assert(POOL_PEOPLE_MAX *(POOL_NAME_BYTES + POOL_LEAVES_MAX * 19 + 64) +
-                       (POOL_GONE_MAX + 1) * (POOL_NAME_BYTES + 64) + POOL_QUEUE_MAX * 48 + 64 <
+                       (POOL_GONE_MAX + 1) * (POOL_NAME_BYTES + 64) + POOL_QUEUE_MAX * 57 + 64 <
                    ENTITY_STATE_MAX,
                "a pool has room");
 _Static_assert((POOL_LAG_MAX + 1) * UNIT_MAX < INT64_MAX / POOL_WEIGHT_MAX, "lags compare without overflow");
@@ -70,24 +70,34 @@ static bool is_leave(struct bytes list) {
   return ok;
 }
 
-// The part that teams and states share: name, weight, capacity, leave.
+static bool are_skills(struct bytes list) {
+  struct mp in = mp_of(list);
+  uint32_t count;
+  uint64_t skill;
+  bool ok = take_list(&in, 0, POOL_SKILLS_MAX, &count);
+  for (uint32_t i = 0; ok && i < count; i++) ok = take_u64(&in, &skill);
+  return ok;
+}
+
+// The part that teams and states share: name, weight, capacity, leave, skills.
 static bool take_person(struct mp *in, struct person *p) {
   if (!mp_take_str(in, &p->name) || p->name.n < 1 || p->name.n > POOL_NAME_BYTES ||
       !take_int(in, 0, POOL_WEIGHT_MAX, &p->weight) || !take_int(in, -1, INT32_MAX, &p->capacity))
     return false;
   p->leave = mp_take(in);
+  p->skills = mp_take(in);
   p->id = pool_person(p->name);
-  return is_leave(p->leave);
+  return is_leave(p->leave) && are_skills(p->skills);
 }
 
 // False: it is no team. Points into `team`.
 static bool read_team(struct bytes team, struct person *people, uint32_t *count) {
   struct mp in = mp_of(team);
-  uint32_t four;
+  uint32_t parts;
   bool ok = take_list(&in, 0, POOL_PEOPLE_MAX, count);
   for (uint32_t i = 0; ok && i < *count; i++) {
     people[i] = (struct person){0};
-    ok = take_list(&in, 4, 4, &four) && take_person(&in, &people[i]);
+    ok = take_list(&in, 5, 5, &parts) && take_person(&in, &people[i]);
     for (uint32_t k = 0; ok && k < i; k++) ok = people[k].id != people[i].id;
   }
   return ok;
@@ -104,7 +114,7 @@ static void read_queue(struct mp *in, struct pool *p) {
     CHECK(id.type == MP_BIN && id.s.n == sizeof w->lead.b);
     memcpy(w->lead.b, id.s.p, sizeof w->lead.b);
     CHECK(take_int(in, 0, UINT32_MAX, &ask) && take_int(in, 0, POOL_PICK_END, &w->pick) && take_u64(in, &w->not_him) &&
-          take_int(in, INT64_MIN, INT64_MAX, &w->since_ms));
+          take_u64(in, &w->skill) && take_int(in, INT64_MIN, INT64_MAX, &w->since_ms));
     w->ask = (uint32_t)ask;
   }
 }
@@ -132,9 +142,9 @@ static void read_pool(struct bytes state, struct pool *p) {
   CHECK(take_int(&in, 0, INT64_MAX, &p->full));
 }
 
-static void put_leave(struct bytes leave, struct buf *out) {
-  if (leave.n)
-    mp_put_raw(out, leave);
+static void put_list(struct bytes list, struct buf *out) {
+  if (list.n)
+    mp_put_raw(out, list);
   else
     mp_put_array(out, 0);
 }
@@ -146,11 +156,12 @@ static void put_pool(const struct pool *p, struct buf *out) {
   mp_put_array(out, p->count);
   for (uint32_t i = 0; i < p->count; i++) {
     const struct person *one = &p->people[i];
-    mp_put_array(out, 8);
+    mp_put_array(out, 9);
     mp_put_str(out, one->name);
     mp_put_int(out, one->weight);
     mp_put_int(out, one->capacity);
-    put_leave(one->leave, out);
+    put_list(one->leave, out);
+    put_list(one->skills, out);
     mp_put_bool(out, one->is_gone);
     mp_put_int(out, one->lag);
     mp_put_int(out, one->seats);
@@ -159,11 +170,12 @@ static void put_pool(const struct pool *p, struct buf *out) {
   mp_put_array(out, p->waits);
   for (uint32_t i = 0; i < p->waits; i++) {
     const struct waiting *w = &p->queue[i];
-    mp_put_array(out, 5);
+    mp_put_array(out, 6);
     mp_put_bin(out, bytes_of(w->lead.b, sizeof w->lead.b));
     mp_put_uint(out, w->ask);
     mp_put_int(out, w->pick);
     mp_put_uint(out, w->not_him);
+    mp_put_uint(out, w->skill);
     mp_put_int(out, w->since_ms);
   }
   mp_put_int(out, p->full);
@@ -204,6 +216,15 @@ static bool can(const struct person *one, int64_t now_ms) {
          away_until(one, now_ms) == INT64_MIN;
 }
 
+static bool knows(const struct person *one, uint64_t skill) {
+  uint64_t his;
+  if (!skill) return true;
+  struct mp in = mp_of(one->skills);
+  for (uint32_t left = one->skills.n ? mp_next(&in).count : 0; left; left--)
+    if (take_u64(&in, &his) && his == skill) return true;
+  return false;
+}
+
 // ---- whose turn it is ----
 // Lags in another unit, towards zero.
 static void use_unit(struct pool *p, int64_t unit) {
@@ -232,14 +253,14 @@ static bool is_before(const struct pool *p, const struct person *a, const struct
 }
 
 // One lead's turn: the person who gets it, or NULL: nobody can.
-static struct person *take_turn(struct pool *p, int64_t now_ms, int64_t pick, uint64_t not_him, uint64_t rather) {
+static struct person *take_turn(struct pool *p, int64_t now_ms, const struct pool_asked *a) {
   bool may[POOL_PEOPLE_MAX + POOL_GONE_MAX], is_there = false;
   int64_t unit = 0;
   struct person *best = NULL;
   for (uint32_t i = 0; i < p->count; i++) {
-    may[i] = can(&p->people[i], now_ms);
+    may[i] = can(&p->people[i], now_ms) && knows(&p->people[i], a->skill);
     if (may[i]) unit += FINENESS * p->people[i].weight;
-    is_there |= may[i] && p->people[i].id != not_him;
+    is_there |= may[i] && p->people[i].id != a->not_him;
   }
   if (!is_there) return NULL;
   use_unit(p, unit);
@@ -249,8 +270,8 @@ static struct person *take_turn(struct pool *p, int64_t now_ms, int64_t pick, ui
   }
   for (uint32_t i = 0; i < p->count; i++) {
     struct person *one = &p->people[i];
-    if (!may[i] || one->id == not_him) continue;
-    if (!best || (best->id != rather && (one->id == rather || is_before(p, one, best, pick)))) best = one;
+    if (!may[i] || one->id == a->not_him) continue;
+    if (!best || (best->id != a->rather && (one->id == a->rather || is_before(p, one, best, a->pick)))) best = one;
   }
   best->lag = kept_within(best->lag - unit, unit);
   best->seats++;
@@ -284,7 +305,8 @@ static void serve(struct pool *p, int64_t now_ms, struct message_effects *effect
   bool is_open = p->waits > 0 && has_room(p, now_ms);
   for (uint32_t i = 0; i < p->waits; i++) {
     struct waiting w = p->queue[i];
-    struct person *one = is_open ? take_turn(p, now_ms, w.pick, w.not_him, 0) : NULL;
+    struct pool_asked a = {.pick = (enum pool_pick)w.pick, .not_him = w.not_him, .skill = w.skill};
+    struct person *one = is_open ? take_turn(p, now_ms, &a) : NULL;
     if (one) {
       put_grant(w.lead, w.ask, one, effects);
       is_open = has_room(p, now_ms);
@@ -333,7 +355,7 @@ static void use_team(struct pool *p, struct person *team, uint32_t count) {
     struct person *one = &p->people[p->count++];
     *one = was[k];
     one->is_gone = true;
-    one->leave = (struct bytes){0};
+    one->leave = one->skills = (struct bytes){0};
     one->lag = 0;
     drop_gone(p);
   }
@@ -346,7 +368,7 @@ static bool take_asked(struct mp *in, struct pool_asked *a) {
   if (!take_int(in, 1, UINT32_MAX, &ask) || !take_int(in, 1, POOL_PICK_END - 1, &pick)) return false;
   struct mp_value refuse = mp_next(in);
   *a = (struct pool_asked){.ask = (uint32_t)ask, .pick = (enum pool_pick)pick, .may_refuse = refuse.b};
-  return refuse.type == MP_BOOL && take_u64(in, &a->not_him) && take_u64(in, &a->rather);
+  return refuse.type == MP_BOOL && take_u64(in, &a->not_him) && take_u64(in, &a->rather) && take_u64(in, &a->skill);
 }
 
 void pool_ask(const struct entity *before, const struct message *m, struct message_effects *effects) {
@@ -355,8 +377,8 @@ void pool_ask(const struct entity *before, const struct message *m, struct messa
   struct mp in = mp_of(m->body);
   uint32_t parts, count = 0;
   struct person *team = xcalloc(POOL_PEOPLE_MAX, sizeof *team);
-  if (!take_list(&in, 6, 6, &parts) || !take_asked(&in, &a) || !read_team(mp_take(&in), team, &count)) {
-    message_refuse(effects, ITD_EINVAL, "a pool.ask is [ask, pick, may_refuse, not, rather, team]");
+  if (!take_list(&in, 7, 7, &parts) || !take_asked(&in, &a) || !read_team(mp_take(&in), team, &count)) {
+    message_refuse(effects, ITD_EINVAL, "a pool.ask is [ask, pick, may_refuse, not, rather, skill, team]");
     free(team);
     return;
   }
@@ -364,7 +386,7 @@ void pool_ask(const struct entity *before, const struct message *m, struct messa
   use_team(&p, team, count);
   free(team);
   serve(&p, m->at_ms, effects); // who asked before comes first
-  struct person *one = take_turn(&p, m->at_ms, a.pick, a.not_him, a.rather);
+  struct person *one = take_turn(&p, m->at_ms, &a);
   if (!one) {
     p.full++;
     effects->hits.full++;
@@ -373,7 +395,7 @@ void pool_ask(const struct entity *before, const struct message *m, struct messa
     put_grant(m->from, a.ask, one, effects);
   } else {
     p.queue = xrealloc(p.queue, (p.waits + 1) * sizeof *p.queue);
-    p.queue[p.waits++] = (struct waiting){m->from, a.ask, a.pick, a.not_him, m->at_ms};
+    p.queue[p.waits++] = (struct waiting){m->from, a.ask, a.pick, a.not_him, a.skill, m->at_ms};
     effects->hits.waits++;
   }
   finish(&p, effects);
@@ -426,12 +448,13 @@ void pool_wake(const struct entity *before, const struct message *m, struct mess
 
 // ---- for senders ----
 void pool_put_ask(struct buf *body, const struct pool_asked *a, struct bytes team) {
-  mp_put_array(body, 6);
+  mp_put_array(body, 7);
   mp_put_uint(body, a->ask);
   mp_put_int(body, a->pick);
   mp_put_bool(body, a->may_refuse);
   mp_put_uint(body, a->not_him);
   mp_put_uint(body, a->rather);
+  mp_put_uint(body, a->skill);
   mp_put_raw(body, team);
 }
 

@@ -2,19 +2,19 @@
 // lets the lead wait until somebody has room; who leaves an owner gives the seat back. Pure (docs/decisions/pools.md).
 //
 // Messages, all bodies MessagePack:
-//   pool.ask   [ask, pick, may_refuse, not, rather, team], from a lead: wants an owner. `ask` is the running number of the
+//   pool.ask   [ask, pick, may_refuse, not, rather, skill, team], from a lead: wants an owner. `ask` is the running number of the
 //              decision that asks, and comes back with the grant. `not` and `rather` are people (pool_person), 0: nobody: one
-//              who is not to get the lead, and one who is to get it if he can. may_refuse: where nobody has room, say so;
+//              who is not to get the lead, and one who is to get it if he can. skill: what he must know, 0: nothing. may_refuse: where nobody has room, say so;
 //              else the lead waits in the pool.
 //   pool.back  [ask, person], from a lead: gives its seat back; with person 0: it wants no owner any more
 //   pool.team  [team], from outside: these are the people now
 //   pool.wake  [], from outside: a leave is over
 //   pool.grant [ask, name or nil], to the lead: its owner, or nil: nobody has room
-// A team is [[name, weight, capacity, [[from, until], …]], …]: weight in thousandths, 0: gets none; capacity: seats at most,
-// -1: any number; times of leave in ms. So a pool knows no declarations: of which people it is says the latest message,
+// A team is [[name, weight, capacity, [[from, until], …], [skill, …]], …]: weight in thousandths, 0: gets none; capacity: seats at most,
+// -1: any number; times of leave in ms; skills as pool_person has them. So a pool knows no declarations: of which people it is says the latest message,
 // and journals are folded with what their messages say.
 //
-// Who gets it. Of those who can (weight above 0, not on leave, a free seat, not the one who must not) the one who is rather to
+// Who gets it. Of those who can (weight above 0, not on leave, a free seat, the skill, not the one who must not) the one who is rather to
 // get it; else by `pick`:
 //   POOL_ROUND_ROBIN  whom the shares are due to. Each has a lag: how much of a lead his weight has earned him, less what he got.
 //                     Per grant each who can earns his share of one lead; of those who lag the one whose next lead is due first
@@ -24,7 +24,7 @@
 //   POOL_LEAST_BUSY   who has the fewest seats for his weight; of equals whom the shares are due to
 // Leads that wait are served in the order in which they asked.
 //
-// State: [1, unit, [[name, weight, capacity, leave, is_gone, lag, seats, grants], …], [[lead, ask, pick, not, since], …], times
+// State: [1, unit, [[name, weight, capacity, leave, skills, is_gone, lag, seats, grants], …], [[lead, ask, pick, not, skill, since], …], times
 // that nobody had room]; people in the team's order, behind them those who are gone and have seats yet. Lags are in parts of a
 // lead, `unit` of which make one: so many that the shares of those who can are whole numbers, and nothing is rounded while
 // these stay the same.
@@ -34,7 +34,8 @@
 
 #define POOL_PEOPLE_MAX 512u // of a team
 #define POOL_NAME_BYTES 128u
-#define POOL_LEAVES_MAX 16u   // of a person
+#define POOL_LEAVES_MAX 16u // of a person
+#define POOL_SKILLS_MAX 16u
 #define POOL_GONE_MAX   256u  // people who left the team and have seats; the one with the fewest is dropped
 #define POOL_QUEUE_MAX  8192u // leads that wait; beyond that one is told that nobody has room
 #define POOL_LAG_MAX    4
@@ -58,7 +59,7 @@ struct pool_asked {
   uint32_t ask;
   enum pool_pick pick;
   bool may_refuse;
-  uint64_t not_him, rather;
+  uint64_t not_him, rather, skill;
 };
 void pool_put_ask(struct buf *body, const struct pool_asked *asked, struct bytes team);
 void pool_put_back(struct buf *body, uint32_t ask, uint64_t person);

@@ -26,20 +26,24 @@ static uint64_t next(uint64_t *state) { return *state = hash_mix(*state, 0x9e377
 struct member {
   char name[16];
   int64_t weight, capacity, from, until; // from < until: one leave
+  const char *skill;                     // NULL: none
 };
 
 static void put_team(struct buf *out, const struct member *m, unsigned count) {
   mp_put_array(out, count);
   for (unsigned i = 0; i < count; i++) {
-    mp_put_array(out, 4);
+    mp_put_array(out, 5);
     mp_put_cstr(out, m[i].name);
     mp_put_int(out, m[i].weight);
     mp_put_int(out, m[i].capacity);
     mp_put_array(out, m[i].from < m[i].until);
-    if (m[i].from >= m[i].until) continue;
-    mp_put_array(out, 2);
-    mp_put_int(out, m[i].from);
-    mp_put_int(out, m[i].until);
+    if (m[i].from < m[i].until) {
+      mp_put_array(out, 2);
+      mp_put_int(out, m[i].from);
+      mp_put_int(out, m[i].until);
+    }
+    mp_put_array(out, m[i].skill != NULL);
+    if (m[i].skill) mp_put_uint(out, pool_person(bytes_str(m[i].skill)));
   }
 }
 
@@ -299,7 +303,7 @@ static void nobody_gets_more_than_he_has_room_for(void **state) {
 static void who_is_wished_gets_it_and_who_must_not_does_not(void **state) {
   (void)state;
   struct world w;
-  struct member m[] = {{"ann", 1000, 2, 0, 0}, {"bob", 1000, -1, 0, 0}};
+  struct member m[] = {{"ann", 1000, 2, 0, 0, NULL}, {"bob", 1000, -1, 0, 0, NULL}};
   uint64_t ann = pool_person(BYTES_LIT("ann")), bob = pool_person(BYTES_LIT("bob"));
   begin(&w);
   set_team(&w, m, 2);
@@ -327,7 +331,7 @@ static void who_is_wished_gets_it_and_who_must_not_does_not(void **state) {
 static void the_least_busy_has_the_fewest_for_his_weight(void **state) {
   (void)state;
   struct world w;
-  struct member m[] = {{"ann", 2000, -1, 0, 0}, {"bob", 1000, -1, 0, 0}};
+  struct member m[] = {{"ann", 2000, -1, 0, 0, NULL}, {"bob", 1000, -1, 0, 0, NULL}};
   begin(&w);
   set_team(&w, m, 2);
   unsigned anns = 0;
@@ -344,10 +348,29 @@ static void the_least_busy_has_the_fewest_for_his_weight(void **state) {
   end(&w);
 }
 
+static void a_skill_is_asked_for(void **state) {
+  (void)state;
+  struct world w;
+  struct member m[] = {{"ann", 1000, -1, 0, 0, NULL}, {"bob", 1000, 2, 0, 0, "german"}};
+  begin(&w);
+  set_team(&w, m, 2);
+  for (uint32_t i = 1; i <= 2; i++) {
+    ask(&w, i, (struct pool_asked){.skill = pool_person(BYTES_LIT("german"))});
+    assert_true(bytes_is(only_grant(&w), "bob"));
+  }
+  ask(&w, 3, (struct pool_asked){.skill = pool_person(BYTES_LIT("german"))});
+  assert_int_equal(w.effects.messages.n, 0);
+  ask(&w, 4, (struct pool_asked){0});
+  assert_true(bytes_is(only_grant(&w), "ann"));
+  back(&w, 1, pool_person(BYTES_LIT("bob")));
+  assert_true(bytes_is(only_grant(&w), "bob"));
+  end(&w);
+}
+
 static void who_left_the_team_keeps_what_he_has(void **state) {
   (void)state;
   struct world w;
-  struct member m[] = {{"ann", 1000, 5, 0, 0}, {"bob", 1000, 5, 0, 0}};
+  struct member m[] = {{"ann", 1000, 5, 0, 0, NULL}, {"bob", 1000, 5, 0, 0, NULL}};
   struct buf shown = {0};
   begin(&w);
   set_team(&w, m, 1);
@@ -371,7 +394,7 @@ static void who_left_the_team_keeps_what_he_has(void **state) {
 static void a_pool_wakes_when_a_leave_is_over(void **state) {
   (void)state;
   struct world w;
-  struct member m[] = {{"ann", 1000, -1, 100, 500}};
+  struct member m[] = {{"ann", 1000, -1, 100, 500, NULL}};
   begin(&w);
   set_team(&w, m, 1);
   w.now_ms = 200;
@@ -390,7 +413,7 @@ static void a_pool_wakes_when_a_leave_is_over(void **state) {
 static void what_is_no_message_is_refused(void **state) {
   (void)state;
   struct world w;
-  struct member twice[] = {{"ann", 1000, -1, 0, 0}, {"ann", 1000, -1, 0, 0}};
+  struct member twice[] = {{"ann", 1000, -1, 0, 0, NULL}, {"ann", 1000, -1, 0, 0, NULL}};
   begin(&w);
   mp_put_nil(&w.body);
   for (unsigned kind = MESSAGE_POOL_ASK; kind <= MESSAGE_POOL_TEAM; kind++) {
@@ -411,6 +434,7 @@ int main(void) {
       cmocka_unit_test(nobody_gets_more_than_he_has_room_for),
       cmocka_unit_test(who_is_wished_gets_it_and_who_must_not_does_not),
       cmocka_unit_test(the_least_busy_has_the_fewest_for_his_weight),
+      cmocka_unit_test(a_skill_is_asked_for),
       cmocka_unit_test(who_left_the_team_keeps_what_he_has),
       cmocka_unit_test(a_pool_wakes_when_a_leave_is_over),
       cmocka_unit_test(what_is_no_message_is_refused),
