@@ -87,9 +87,7 @@ local function number_memory(plan)
 end
 
 local function number_draws(plan)
-  for _, rule in ipairs(tree.routes) do
-    rule.draw = numbering.draw(plan, { salt = "team " .. rule.team, by = "lead" })
-  end
+  compile_route.number_draws(plan, numbering.draw)
   compile_action.number_draws(plan)
 end
 
@@ -553,6 +551,7 @@ local function artifact(plan)
     },
     source = source(plan),
   }
+  compile_route.put(plan, out)
   signal_load.put(tree.signals, out)
   out.declarations = declarations(plan)
   return out

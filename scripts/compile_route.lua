@@ -3,6 +3,7 @@ local chunk = require "chunk"
 local compile_sales = require "compile_sales"
 local freeze = require "frozen"
 local numbers = require "numbers"
+local people = require "people"
 local tracing = require "tracing"
 local tree = require "tree"
 
@@ -56,27 +57,86 @@ local function pick_other(e, rule)
   )
 end
 
+-- A rule that asks a pool leaves the owner as it is: the engine asks (core/engine/seat.h).
 function compile_route.emit(e)
   local blocks = {}
   for i, entry in ipairs(tree.entries) do
     for _, rule in ipairs(entry.rules) do
       local when = tracing.tried(e, rule, rule.when and condition(e, rule.when) or "true")
       local guard = when == "true" and "" or " and " .. when
-      blocks[#blocks + 1] = ("  if %s == %d and %s < 0 and %s == 0%s then\n    if %s then\n%s\n    else\n    %s = %d\n%s\n    end\n  end"):format(
+      local matches = ("  if %s == %d and %s < 0 and %s == 0%s then"):format(
         output(e, "entered"),
         i,
         output(e, "route"),
         input(e, "manual"),
-        guard,
-        compile_sales.is_barred(e),
-        pick_other(e, rule),
-        output(e, "route"),
-        e.plan.route_number[rule.name],
-        pick_member(e, rule)
-      ) .. tracing.done(e, rule)
+        guard
+      )
+      local chosen = ("%s = %d"):format(output(e, "route"), e.plan.route_number[rule.name])
+      if rule.turn then
+        blocks[#blocks + 1] = ("%s\n    %s\n  end"):format(matches, chosen) .. tracing.done(e, rule)
+      else
+        blocks[#blocks + 1] = ("%s\n    if %s then\n%s\n    else\n    %s\n%s\n    end\n  end"):format(
+          matches,
+          compile_sales.is_barred(e),
+          pick_other(e, rule),
+          chosen,
+          pick_member(e, rule)
+        ) .. tracing.done(e, rule)
+      end
     end
   end
   chunk.section(e, "routes", blocks)
+end
+
+-- ---- what the engine asks pools ----
+
+--- The draws of rules by weight.
+function compile_route.number_draws(plan, draw)
+  for _, rule in ipairs(tree.routes) do
+    if not rule.turn then rule.draw = draw(plan, { salt = "team " .. rule.team, by = "lead" }) end
+  end
+end
+
+--- Teams whose pools are asked, and their numbers.
+local function teams()
+  local rows, number = {}, {}
+  for _, rule in ipairs(tree.routes) do
+    if rule.turn and not number[rule.team] then
+      number[rule.team], rows[#rows + 1] = #rows, people.row(tree.teams[rule.team])
+    end
+  end
+  return rows, number
+end
+
+local function turn_of(plan, entry, rule, number)
+  local last, accept = entry.rules[#entry.rules], entry.accept
+  local goes_on = rule.full == "otherwise" and last.is_otherwise and last.turn and last ~= rule
+  local turn = {
+    team = number[rule.team],
+    pick = rule.turn,
+    sticky = rule.sticky,
+    skill = rule.skill,
+    full = goes_on and plan.route_number[last.name] or -1,
+  }
+  if accept then
+    turn.accept_ms, turn.accept_tries = accept.ms, accept.tries
+    turn.accept_otherwise = accept.otherwise and plan.route_number[accept.otherwise] or -1
+  end
+  return turn
+end
+
+--- Puts teams and turns into the artifact, whose routes are tree.routes in their order.
+function compile_route.put(plan, made)
+  local rows, number = teams()
+  if #rows > 0 then made.teams = rows end
+  for _, entry in ipairs(tree.entries) do
+    for _, rule in ipairs(entry.rules) do
+      if rule.turn then made.routes[plan.route_number[rule.name] + 1].turn = turn_of(plan, entry, rule, number) end
+    end
+  end
+  for _, stage in ipairs(tree.stages) do
+    if stage.frees_owner then made.stages[plan.stage_number[stage.name] + 1].frees_owner = true end
+  end
 end
 
 return freeze("compile_route", compile_route)

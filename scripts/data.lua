@@ -101,8 +101,25 @@ function data.list(name, column)
   return list
 end
 
---- Rows of data/NAME.csv by column, all of `columns` required: {{name = …, team = …, path, line}…}
-function data.records(name, columns, place)
+-- What the header has beside the columns that are asked for.
+local function check_header(row, columns, more)
+  local all, known = {}, {}
+  for _, list in ipairs { columns, more } do
+    for _, column in ipairs(list) do
+      all[#all + 1], known[column] = column, true
+    end
+  end
+  for _, header in ipairs(row.fields) do
+    if not known[header] then
+      local hint = tree.hint(header, all)
+      tree.problem(row, "no column is called '%s'%s", header, hint ~= "" and hint or "; there are " .. table.concat(all, ", "))
+    end
+  end
+end
+
+--- Rows of data/NAME.csv by column, all of `columns` required: {{name = …, team = …, path, line}…}. `more`: columns that may be
+--- there, and then no others may (nil: any may).
+function data.records(name, columns, place, more)
   local rows = data.rows(name, place)
   if not rows then return nil end
   local at = {}
@@ -115,11 +132,15 @@ function data.records(name, columns, place)
       return nil
     end
   end
+  if more then check_header(rows[1], columns, more) end
   local records = {}
   for i = 2, #rows do
     local record = { path = rows[i].path, line = rows[i].line }
     for _, column in ipairs(columns) do
       record[column] = rows[i].fields[at[column]]
+    end
+    for _, column in ipairs(more or {}) do
+      record[column] = at[column] and rows[i].fields[at[column]]
     end
     records[#records + 1] = record
   end

@@ -58,6 +58,11 @@ function kinds.texts(x)
   if #list == 0 then return nil, "at least one text" end
   return list
 end
+function kinds.feature(x)
+  local node = value.open(x)
+  if node and (node.kind == "feature" or node.kind == "unknown") then return node end
+  return nil, "a feature, such as f.country"
+end
 function kinds.truth(x)
   if type(x) == "boolean" then return x end
   return nil, "true or false"

@@ -60,4 +60,11 @@ function numbers.show_duration(ms)
   return ms == 0 and "0s" or numbers.show(ms) .. "ms"
 end
 
+--- The place of `x` in a list; nil: it is not there.
+function numbers.index_of(list, x)
+  for i, member in ipairs(list) do
+    if member == x then return i end
+  end
+end
+
 return freeze("numbers", numbers)

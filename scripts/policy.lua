@@ -10,6 +10,7 @@ local KEYS = {
   boundary = "text!",
   models = "table",
   team = "text",
+  leave = "text",
   calendar = "text",
   eligible = "condition",
   mode = "text",
@@ -57,6 +58,7 @@ end
 ---@field boundary string what it must never do
 ---@field models? {fit?: string, engagement?: string, split?: string} split: one model, told apart by feature group
 ---@field team? string the csv of people
+---@field leave? string the csv of who is away, and when
 ---@field calendar? string the csv of opening hours (scripts/calendar.lua)
 ---@field eligible? Condition
 ---@field mode? string "act" (default), "score" or "collect"
@@ -72,7 +74,7 @@ return declare.named("policy", KEYS, function(entry, fields)
     tree.problem(entry, "the policy in folder '%s' must have that name, not '%s'", tree.input.policy, entry.name)
   end
   entry.owner, entry.rationale, entry.boundary = fields.owner, fields.rationale, fields.boundary
-  entry.team, entry.calendar = fields.team, fields.calendar
+  entry.team, entry.leave, entry.calendar = fields.team, fields.leave, fields.calendar
   entry.eligible, entry.mode = fields.eligible, fields.mode or "act"
   entry.models = read_models(entry, fields.models)
   entry.sales = sales.read(entry, fields.sales)

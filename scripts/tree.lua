@@ -19,7 +19,7 @@ function tree.begin(input)
   tree.mix, tree.adjustments, tree.bands = nil, {}, nil
   tree.start, tree.stages, tree.goes, tree.was, tree.effects = nil, {}, {}, {}, {}
   tree.fields, tree.remembers = {}, {} -- what is kept of a lead, and the events that change it
-  tree.entries, tree.routes = {}, {}
+  tree.entries, tree.routes, tree.releases = {}, {}, {}
   tree.offers, tree.otherwise, tree.limits, tree.ways, tree.explore = {}, nil, nil, {}, nil -- ways: channels of offers
 end
 

@@ -8,10 +8,11 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-    &command_send,       &command_import, &command_simulate, &command_lead,   &command_account, &command_explain,
-    &command_tail,       &command_check,  &command_test,     &command_policy, &command_replay,  &command_journal,
-    &command_reshard,    &command_backup, &command_restore,  &command_doctor, &command_feature, &command_source,
-    &command_quarantine, &command_model,  &command_train,    &command_switch, &command_new,     &command_repl};
+    &command_send,    &command_import,  &command_simulate, &command_lead,    &command_account,
+    &command_pool,    &command_explain, &command_tail,     &command_check,   &command_test,
+    &command_policy,  &command_replay,  &command_journal,  &command_reshard, &command_backup,
+    &command_restore, &command_doctor,  &command_feature,  &command_source,  &command_quarantine,
+    &command_model,   &command_train,   &command_switch,   &command_new,     &command_repl};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 #define OVERVIEW_COLUMNS 30 // of a command and its operands, before its summary

@@ -18,7 +18,7 @@ int command_fail(const struct args *args, int exit_code, const struct error *err
 // The exit code for what a daemon answered: COMMAND_NO for what is not there, else COMMAND_FAILED.
 int command_exit_of(int status);
 
-extern const struct command command_send, command_import, command_lead, command_account, command_explain, command_tail,
-    command_check, command_test, command_policy, command_switch, command_replay, command_simulate, command_journal,
-    command_reshard, command_backup, command_restore, command_doctor, command_feature, command_source,
+extern const struct command command_send, command_import, command_lead, command_account, command_pool, command_explain,
+    command_tail, command_check, command_test, command_policy, command_switch, command_replay, command_simulate,
+    command_journal, command_reshard, command_backup, command_restore, command_doctor, command_feature, command_source,
     command_quarantine, command_model, command_train, command_new, command_repl;

@@ -301,7 +301,7 @@ static void put_what(struct buf *cell, const struct frame *f) {
     if (field(event, "event").n) buf_append_u8(cell, ' '), show_text(cell, field_text(event, "event"));
   }
   if (f->kind == FRAME_RELEASE) buf_printf(cell, "policy %u", f->policy);
-  if ((f->kind == FRAME_MESSAGE || f->kind == FRAME_MERGE) && event.n)
+  if ((f->kind == FRAME_MESSAGE || f->kind == FRAME_MERGE || f->kind == FRAME_GRANT) && event.n)
     buf_append_str(cell, kind_name((unsigned)field_int(event, "kind", 0)));
   if (f->from_n)
     buf_printf(cell, "%s%llu from partition %u", cell->n ? ", " : "", (unsigned long long)f->from_n, f->from);

@@ -9,6 +9,7 @@
 #include "cli/scripts.h"
 #include "cli/show.h"
 #include "cli/test_coverage.h"
+#include "cli/test_pools.h"
 #include "cli/test_sources.h"
 #include "engine/engine.h"
 #include "feature/account.h"
@@ -62,6 +63,7 @@ struct trial {
   struct buf outcomes; // packed maps, as scripts/spec.lua wants them
   struct buf fired;    // of the last decision, a sign a condition
   bool is_held_out, is_explored;
+  struct test_pools pools;
 };
 
 static void trial_clear(struct trial *t) {
@@ -74,6 +76,7 @@ static void trial_clear(struct trial *t) {
   }
   buf_clear(&t->outcomes);
   buf_clear(&t->fired);
+  test_pools_clear(&t->pools);
   t->is_held_out = t->is_explored = false;
 }
 
@@ -108,6 +111,30 @@ static void take_decision(struct trial *t, struct actor *a, struct bytes answer)
   if (field_is(answer, "explored")) t->is_explored = true;
 }
 
+static struct actor *actor_of(struct trial *t, struct lead_id id) {
+  struct actor *a = t->actor;
+  while (!a->lead || !lead_id_eq(a->lead->id, id)) a++; // pools know the case's leads alone
+  return a;
+}
+
+// What the decisions asked pools comes back as decisions of its own, before time goes on.
+static int take_grants(struct trial *t, struct actor *a, struct engine_result *result, int64_t at_ms,
+                       struct error *err) {
+  struct buf body = {0};
+  struct lead_id to;
+  int status = 0;
+  test_pools_take(&t->pools, result, a->lead);
+  while (status == 0 && test_pools_next(&t->pools, &to, &body)) {
+    a = actor_of(t, to);
+    status = engine_grant(t->testing->engine, &a->lead, buf_bytes(&body), at_ms, result, err);
+    if (status == ITD_ENOTFOUND) status = 0, result->count = 0; // it waits no more
+    for (size_t i = 0; i < result->count; i++) take_decision(t, a, result->decision[i].answer);
+    test_pools_take(&t->pools, result, a->lead);
+  }
+  buf_deinit(&body);
+  return status;
+}
+
 static int decide(struct trial *t, struct actor *a, struct bytes map, int64_t at_ms, struct error *err) {
   const struct event_limits limits = EVENT_LIMITS_DEFAULT;
   struct engine_result result = {0};
@@ -121,7 +148,7 @@ static int decide(struct trial *t, struct actor *a, struct bytes map, int64_t at
     status = engine_timers(t->testing->engine, &a->lead, at_ms, &result, err);
   }
   for (size_t i = 0; i < result.count; i++) take_decision(t, a, result.decision[i].answer);
-  return status;
+  return status == 0 ? take_grants(t, a, &result, at_ms, err) : status;
 }
 
 // What a step says of the lead's account: the engine knows none here, so it stands until another step says otherwise.
@@ -487,6 +514,7 @@ static int open_scripts(struct scripts *scripts, struct error *err) {
 static int test_policy(struct testing *t, struct error *err) {
   const struct vm_limits limits = VM_LIMITS_DEFAULT;
   t->engine = engine_new(ENGINE_CLOCK_EVENT, &limits, no_other_policy, NULL);
+  test_pools_use(t->engine);
   struct release release = {.policy = t->policy, .number = 1};
   int status = engine_prepare(t->engine, &release, err);
   if (status == 0) status = open_scripts(&t->scripts, err);

@@ -352,7 +352,7 @@ static void put_verdict(const struct answer_facts *f, struct buf *out) {
   put_text_or_nil(out, "stage_before", name_of(f->policy, POLICY_STAGES, o->stage_before));
   answer_put_places(f->policy, o->stage, o->region, out);
   put_text_or_nil(out, "band", name_of(f->policy, POLICY_BANDS, o->band));
-  put_text_or_nil(out, "owner", owner_of(f));
+  put_text_or_nil(out, "owner", o->owner_pending ? "pending" : owner_of(f));
   put_offers(f->policy, o, out);
   mp_put_cstr(out, "eligible");
   mp_put_bool(out, o->eligible);

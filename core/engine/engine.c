@@ -26,6 +26,8 @@ struct engine {
   engine_policy_of policy_of;
   void *context;
   struct engine_accounts accounts;
+  struct engine_pools pools;
+  struct seat_orders orders;    // to pools, of the decision at hand
   struct buf account, messages; // of the decision at hand
   struct release release, next;
   struct policy_vm *vm, *next_vm;
@@ -57,6 +59,8 @@ struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limit
 }
 
 void engine_set_accounts(struct engine *e, const struct engine_accounts *accounts) { e->accounts = *accounts; }
+
+void engine_set_pools(struct engine *e, const struct engine_pools *pools) { e->pools = *pools; }
 
 static void release_drop(struct release *release, struct policy_vm **vm) {
   policy_vm_close(*vm);
@@ -161,11 +165,14 @@ static struct policy_input input_of(const struct engine *e, const struct lead *l
                                .whole = e->split.output};
 }
 
-// What a decision's call is for, where there is no event: a transition's timer, or this.
-#define CAUSE_MERGE (-2)
+// What a decision's call is for, where there is no event: a transition's timer, or one of these.
+#define CAUSE_MERGE  (-2)
+#define CAUSE_GRANT  (-3)
+#define CAUSE_ACCEPT (-4) // the timer by which an owner has to accept
 
 static const char *cause_name(const struct event *event, int timer_transition) {
-  return event ? "event" : timer_transition == CAUSE_MERGE ? "merge" : "timer";
+  if (event) return "event";
+  return timer_transition == CAUSE_MERGE ? "merge" : timer_transition == CAUSE_GRANT ? "grant" : "timer";
 }
 
 static struct answer_facts facts_of(const struct engine *e, const struct policy *policy, const struct lead *lead,
@@ -258,6 +265,15 @@ static void tell_account(struct engine *e, const struct policy *policy, struct l
   if (!bytes_eq(before, after)) *shared = after;
 }
 
+static void step_seat(const struct policy *policy, struct lead *lead, int timer_transition,
+                      struct policy_outcome *outcome, struct seat_orders *orders) {
+  struct seat_facts facts = {.policy = policy,
+                             .is_overdue = timer_transition == CAUSE_ACCEPT,
+                             .now_ms = lead->now_ms,
+                             .number = lead->number + 1};
+  seat_step(&facts, lead_policy_state(lead), outcome, orders);
+}
+
 static int64_t account_age(const struct policy *policy, struct lead *lead, int64_t now_ms) {
   int64_t at_ms = feature_account_at(policy_features(policy), lead_feature_state(lead));
   if (at_ms == INT64_MIN) return -1;
@@ -294,10 +310,13 @@ static int decide(struct engine *e, struct lead *lead, const struct event *event
   }
   struct bytes shared = *replayed;
   buf_clear(&e->messages);
+  step_seat(policy, lead, timer_transition, &outcome, &e->orders);
   if (replayed == &LIVE) tell_account(e, policy, lead, event, &outcome, &shared);
+  if (replayed == &LIVE) seat_put(&e->orders, policy, &e->pools, lead->workspace, &e->messages);
+  e->orders = (struct seat_orders){0};
   lead->number++;
   struct decision *d = next_decision(e);
-  *d = (struct decision){.is_timer = timer_transition >= 0,
+  *d = (struct decision){.is_timer = timer_transition >= 0 || timer_transition == CAUSE_ACCEPT,
                          .now_ms = now_ms,
                          .number = lead->number,
                          .account_age_ms = account_age(policy, lead, now_ms)};
@@ -320,6 +339,7 @@ static void begin(struct engine *e) {
   CHECK(e->vm);
   e->count = 0;
   e->timer_stopped = false;
+  e->orders = (struct seat_orders){0};
   buf_clear(&e->bytes);
 }
 
@@ -352,14 +372,24 @@ static int migrate(struct engine *e, struct lead **lead, struct error *err) {
   return migrate_to(e, &e->release, lead, err);
 }
 
-// The transition of the first timer; -1: there is none.
+static struct policy_seat *seat_of(struct lead *lead) {
+  return policy_seat(lead_policy_state(lead), lead->policy_bytes);
+}
+
+// The transition of the first timer, or CAUSE_ACCEPT; of two at one time the transition's. -1: there is none.
 static int first_timer(struct lead *lead) {
   const struct policy_state *state = lead_policy_state(lead);
+  int64_t accept_ms = seat_of(lead)->accept_due_ms;
+  if (accept_ms && (!state->timer_count || accept_ms < state->timer[0].due_ms)) return CAUSE_ACCEPT;
   return state->timer_count ? (int)state->timer[0].transition : -1;
 }
 
 static void drop_first_timer(struct lead *lead) {
   struct policy_state *state = lead_policy_state(lead);
+  if (first_timer(lead) == CAUSE_ACCEPT) {
+    seat_of(lead)->accept_due_ms = 0;
+    return;
+  }
   memmove(&state->timer[0], &state->timer[1], sizeof state->timer[0] * (POLICY_TIMERS_MAX - 1));
   memset(&state->timer[POLICY_TIMERS_MAX - 1], 0, sizeof state->timer[0]);
   state->timer_count--;
@@ -367,8 +397,7 @@ static void drop_first_timer(struct lead *lead) {
 
 static int fire_timers(struct engine *e, struct lead *lead, int64_t until_ms, struct error *err) {
   for (int fired = 0; fired < ENGINE_TIMERS_MAX && engine_due(lead) <= until_ms; fired++) {
-    const struct policy_state *state = lead_policy_state(lead);
-    int64_t now_ms = state->timer[0].due_ms > lead->now_ms ? state->timer[0].due_ms : lead->now_ms;
+    int64_t due_ms = engine_due(lead), now_ms = due_ms > lead->now_ms ? due_ms : lead->now_ms;
     int status = decide(e, lead, NULL, now_ms, first_timer(lead), &LIVE, err);
     if (status < 0) {
       drop_first_timer(lead);
@@ -437,7 +466,7 @@ int engine_replay(struct engine *e, struct lead **lead, const struct event *even
   begin(e);
   int status = migrate(e, lead, err);
   int timer = event || status < 0 ? -1 : first_timer(*lead);
-  if (status == 0 && !event && timer < 0) status = error_set(err, ITD_ENOTFOUND, "the lead has no timer");
+  if (status == 0 && !event && timer == -1) status = error_set(err, ITD_ENOTFOUND, "the lead has no timer");
   if (status == 0) status = decide(e, *lead, event, now_ms, timer, &shared, err);
   finish(e, result);
   return status;
@@ -458,7 +487,9 @@ static int merge(struct engine *e, struct lead *lead, const struct lead *other, 
   struct lead *moved;
   int status = other_of(e, &e->release, other, &moved, err);
   if (status < 0) return status;
+  struct policy_seat before = *seat_of(lead);
   lead_merge(lead, moved, e->release.policy);
+  seat_merged(&before, seat_of(moved), seat_of(lead), &e->orders);
   lead_free(moved);
   return decide(e, lead, NULL, lead->now_ms, CAUSE_MERGE, replayed, err);
 }
@@ -482,14 +513,73 @@ int engine_replay_merge(struct engine *e, struct lead **lead, const struct lead 
   return status;
 }
 
+// ---- pools ----
+static int grant(struct engine *e, struct lead *lead, struct bytes body, int64_t now_ms, const struct bytes *replayed,
+                 struct error *err) {
+  struct pool_granted granted;
+  if (!pool_read_grant(body, &granted) ||
+      !seat_take(e->release.policy, &granted, now_ms, lead_policy_state(lead), &e->orders))
+    return error_set(err, ITD_ENOTFOUND, "the lead does not wait for this grant");
+  return decide(e, lead, NULL, now_ms, CAUSE_GRANT, replayed, err);
+}
+
+// Whether the lead waits for it, of whatever release it is.
+static bool waits_for(struct lead *lead, struct bytes body) {
+  struct pool_granted granted;
+  const struct policy_seat *seat = seat_of(lead);
+  return pool_read_grant(body, &granted) && seat->team && !seat->person && seat->ask == granted.ask;
+}
+
+int engine_grant(struct engine *e, struct lead **lead, struct bytes body, int64_t pool_ms, struct engine_result *result,
+                 struct error *err) {
+  begin(e);
+  finish(e, result);
+  if (!waits_for(*lead, body)) return error_set(err, ITD_ENOTFOUND, "the lead does not wait for this grant");
+  int64_t now_ms = e->clock == ENGINE_CLOCK_WALL && pool_ms > (*lead)->now_ms ? pool_ms : (*lead)->now_ms;
+  int status = migrate(e, lead, err);
+  if (status == 0) status = fire_timers(e, *lead, now_ms, err);
+  if (status == 0) status = grant(e, *lead, body, now_ms, &LIVE, err); // a timer may have ended the waiting
+  finish(e, result);
+  return status;
+}
+
+int engine_replay_grant(struct engine *e, struct lead **lead, struct bytes body, int64_t now_ms, struct bytes shared,
+                        struct engine_result *result, struct error *err) {
+  begin(e);
+  int status = migrate(e, lead, err);
+  if (status == 0) status = grant(e, *lead, body, now_ms, &shared, err);
+  finish(e, result);
+  return status;
+}
+
+void engine_put_undecided(struct engine *e, const struct lead *lead, struct buf *list) {
+  e->orders.asks = false; // the lead's next decision asks
+  seat_put(&e->orders, e->release.policy, &e->pools, lead->workspace, list);
+  e->orders = (struct seat_orders){0};
+}
+
+void engine_put_refused(struct lead_id pool, struct bytes body, struct buf *list) {
+  struct pool_granted granted;
+  struct buf back = {0};
+  if (!pool_read_grant(body, &granted) || !granted.name.n) return;
+  pool_put_back(&back, granted.ask, pool_person(granted.name));
+  message_put(list, pool, MESSAGE_POOL_BACK, buf_bytes(&back));
+  buf_deinit(&back);
+}
+
 void engine_put_leave(const struct engine *e, const struct policy *policy, const struct lead *lead, struct buf *list) {
   member_leave(&e->accounts, policy, lead, list);
+  struct seat_orders orders = {0};
+  seat_leave(seat_of((struct lead *)(uintptr_t)lead), true, &orders); // its owner's seat is handed over
+  seat_put(&orders, policy, &e->pools, lead->workspace, list);
 }
 
 int64_t engine_due(const struct lead *lead) {
   if (lead->flags & LEAD_SEALED) return INT64_MAX;
   const struct policy_state *state = (const struct policy_state *)(const void *)lead->state;
-  return state->timer_count ? state->timer[0].due_ms : INT64_MAX;
+  int64_t accept_ms = seat_of((struct lead *)(uintptr_t)lead)->accept_due_ms; // read only
+  int64_t due_ms = state->timer_count ? state->timer[0].due_ms : INT64_MAX;
+  return accept_ms && accept_ms < due_ms ? accept_ms : due_ms;
 }
 
 // ---- recovery ----
@@ -660,14 +750,19 @@ static int merge_to_explain(struct engine *e, const struct release *release, str
 }
 
 int engine_explain(struct engine *e, const struct release *release, struct lead **lead, const struct event *event,
-                   const struct lead *other, int64_t now_ms, struct bytes shared, struct buf *out, struct error *err) {
+                   const struct lead *other, struct bytes grant, int64_t now_ms, struct bytes shared, struct buf *out,
+                   struct error *err) {
   int status = explain_vm(e, release->policy, err);
   if (status == 0) status = migrate_to(e, release, lead, err);
   if (status == 0 && other) status = merge_to_explain(e, release, *lead, other, err);
   if (status < 0) return status;
   struct lead *l = *lead;
   // Of the release that decided: a migration renumbers.
-  int timer_transition = event ? -1 : other ? CAUSE_MERGE : first_timer(l);
+  struct seat_orders orders = {0};
+  struct pool_granted granted;
+  bool is_grant = pool_read_grant(grant, &granted);
+  if (is_grant) seat_take(release->policy, &granted, now_ms, lead_policy_state(l), &orders);
+  int timer_transition = event ? -1 : other ? CAUSE_MERGE : is_grant ? CAUSE_GRANT : first_timer(l);
   if (!event && timer_transition == -1) return error_set(err, ITD_ENOTFOUND, "the lead has no timer");
   uint64_t before = lead_digest(l);
   l->now_ms = now_ms;
@@ -685,6 +780,7 @@ int engine_explain(struct engine *e, const struct release *release, struct lead 
   remember(e, l);
   status = policy_decide(e->explain_vm, &input, lead_policy_state(l), &outcome, &trace, err);
   if (status == 0) {
+    step_seat(release->policy, l, timer_transition, &outcome, &orders);
     l->number++;
     struct answer_facts facts = facts_of(e, release->policy, l, &outcome, cause_name(event, timer_transition));
     mp_put_map(out, 5);
@@ -795,6 +891,8 @@ void engine_show(const struct policy *policy, const struct lead *lead, struct bu
   answer_put_places(policy, state->stage, region, out);
   mp_put_cstr(out, "owner");
   const char *owner = policy_owner_name(policy, state);
+  const struct policy_seat *seat = seat_of(l);
+  if (seat->team && !seat->person) owner = "pending";
   if (owner)
     mp_put_cstr(out, owner);
   else

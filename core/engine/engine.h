@@ -4,6 +4,7 @@
 #pragma once
 #include "engine/account.h"
 #include "engine/lead.h"
+#include "engine/seat.h"
 
 enum engine_clock { ENGINE_CLOCK_WALL, ENGINE_CLOCK_EVENT };
 
@@ -32,6 +33,7 @@ struct engine *engine_new(enum engine_clock clock, const struct vm_limits *limit
                           void *context);
 void engine_free(struct engine *engine);
 void engine_set_accounts(struct engine *engine, const struct engine_accounts *accounts);
+void engine_set_pools(struct engine *engine, const struct engine_pools *pools); // without them nobody is asked
 // Prepares the Lua state for a release (compiles in a fresh state): ITD_EPOLICY and nothing changed, or ready for
 // engine_use.
 int engine_prepare(struct engine *engine, const struct release *release, struct error *err) ITD_MUST_USE;
@@ -97,6 +99,17 @@ int engine_timers(struct engine *engine, struct lead **lead, int64_t now_ms, str
 // same, undecided.
 int engine_merge(struct engine *engine, struct lead **lead, const struct lead *other, struct engine_result *result,
                  struct error *err) ITD_MUST_USE;
+// Takes a pool's grant (a pool.grant's body, engine/pool.h) and decides, without an event. `pool_ms`: the pool's clock; under clock =
+// event the lead's own counts. ITD_ENOTFOUND: the lead does not wait for it, and nothing happened: whoever calls gives it back
+// (engine_put_refused). ITD_ESTOPPED without result->timer_stopped: it is taken all the same, undecided.
+int engine_grant(struct engine *engine, struct lead **lead, struct bytes grant, int64_t pool_ms,
+                 struct engine_result *result, struct error *err) ITD_MUST_USE;
+int engine_replay_grant(struct engine *engine, struct lead **lead, struct bytes grant, int64_t now_ms,
+                        struct bytes shared, struct engine_result *result, struct error *err) ITD_MUST_USE;
+// What a grant or a merge whose decision was stopped has to give back to pools: appended.
+void engine_put_undecided(struct engine *engine, const struct lead *lead, struct buf *list);
+// What nobody waits for: appends that it goes back. Nothing for a refusal.
+void engine_put_refused(struct lead_id pool, struct bytes grant, struct buf *list);
 // Replay: makes the one decision of a frame, the event's or (NULL) that of the lead's first timer, at the clock that the
 // frame recorded, reading of its account what the frame recorded (`shared`). Nothing else fires, and nothing is sent.
 // ITD_ESTOPPED; ITD_ENOTFOUND: the lead has no timer; ITD_ECORRUPT: `shared` does not fit.
@@ -110,8 +123,8 @@ int engine_replay_merge(struct engine *engine, struct lead **lead, const struct 
 // version store lacks the lead's version.
 int engine_fill(struct engine *engine, struct lead **lead, struct bytes slices, struct buf *taken, size_t *filled,
                 struct error *err) ITD_MUST_USE;
-// Appends what tells the lead's account that it is gone from it; nothing where it told the account nothing. `policy`: of the
-// lead's release.
+// For a lead that is sealed: appends what tells its account that it is gone from it, and a pool that it waits no more. `policy`: of
+// the lead's release.
 void engine_put_leave(const struct engine *engine, const struct policy *policy, const struct lead *lead,
                       struct buf *list);
 // When the lead's next timer is due; INT64_MAX: none.
@@ -135,10 +148,11 @@ int engine_refold_fill(struct lead **lead, const struct policy *from, const stru
 // one MessagePack map: `signals` {name, version, hash}, `decision` (the answer), `features` [{name, value, unit, class,
 // description, freshness, age, max_age, points}] (age: ms since the latest match, nil: none, or not kept; points: its
 // share of the combined score), `conditions` [{name, why, path, line, fired}] (fired: true, false, nil not
-// reached), `inputs` (binary: what the rules and models of trees read, engine/shapley.h). `event` NULL: the decision of the lead's first timer, or of a merge with `other` where that is not NULL.
+// reached), `inputs` (binary: what the rules and models of trees read, engine/shapley.h). `event` NULL: the decision of the lead's first timer, or of a merge with `other` where that is not NULL, or of
+// a `grant` where that is not empty.
 // ITD_ENOTFOUND: it has no timer; ITD_ESTOPPED. docs/protocol.md#decision-explain.
 int engine_explain(struct engine *engine, const struct release *release, struct lead **lead, const struct event *event,
-                   const struct lead *other, int64_t now_ms, struct bytes shared, struct buf *out,
+                   const struct lead *other, struct bytes grant, int64_t now_ms, struct bytes shared, struct buf *out,
                    struct error *err) ITD_MUST_USE;
 // The lead as a map for lead.get: scores are those of its last decision and not here; stage, owner, clock, timers,
 // features by name, and their ages (of those that keep one).

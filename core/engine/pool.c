@@ -21,7 +21,7 @@ struct waiting {
   struct lead_id lead;
   uint32_t ask;
   int64_t pick;
-  uint64_t not_him, skill;
+  uint64_t barred[POOL_BARRED_MAX], skill;
   int64_t since_ms;
 };
 
@@ -35,7 +35,7 @@ struct pool {
 };
 
 _Static_assert(POOL_PEOPLE_MAX *(POOL_NAME_BYTES + POOL_LEAVES_MAX * 19 + 64) +
-                       (POOL_GONE_MAX + 1) * (POOL_NAME_BYTES + 64) + POOL_QUEUE_MAX * 57 + 64 <
+                       (POOL_GONE_MAX + 1) * (POOL_NAME_BYTES + 64) + POOL_QUEUE_MAX * 84 + 64 <
                    ENTITY_STATE_MAX,
                "a pool has room");
 _Static_assert((POOL_LAG_MAX + 1) * UNIT_MAX < INT64_MAX / POOL_WEIGHT_MAX, "lags compare without overflow");
@@ -103,6 +103,27 @@ static bool read_team(struct bytes team, struct person *people, uint32_t *count)
   return ok;
 }
 
+static bool take_barred(struct mp *in, uint64_t barred[POOL_BARRED_MAX]) {
+  uint32_t count;
+  bool ok = take_list(in, 0, POOL_BARRED_MAX, &count);
+  memset(barred, 0, POOL_BARRED_MAX * sizeof *barred);
+  for (uint32_t i = 0; ok && i < count; i++) ok = take_u64(in, &barred[i]) && barred[i];
+  return ok;
+}
+
+static void put_barred(const uint64_t barred[POOL_BARRED_MAX], struct buf *out) {
+  uint32_t count = 0;
+  while (count < POOL_BARRED_MAX && barred[count]) count++;
+  mp_put_array(out, count);
+  for (uint32_t i = 0; i < count; i++) mp_put_uint(out, barred[i]);
+}
+
+static bool is_barred(const uint64_t barred[POOL_BARRED_MAX], uint64_t person) {
+  for (uint32_t i = 0; i < POOL_BARRED_MAX; i++)
+    if (barred[i] == person) return true;
+  return false;
+}
+
 static void read_queue(struct mp *in, struct pool *p) {
   p->waits = mp_next(in).count;
   p->queue = xcalloc(p->waits + 1, sizeof *p->queue);
@@ -113,7 +134,7 @@ static void read_queue(struct mp *in, struct pool *p) {
     struct mp_value id = mp_next(in);
     CHECK(id.type == MP_BIN && id.s.n == sizeof w->lead.b);
     memcpy(w->lead.b, id.s.p, sizeof w->lead.b);
-    CHECK(take_int(in, 0, UINT32_MAX, &ask) && take_int(in, 0, POOL_PICK_END, &w->pick) && take_u64(in, &w->not_him) &&
+    CHECK(take_int(in, 0, UINT32_MAX, &ask) && take_int(in, 0, POOL_PICK_END, &w->pick) && take_barred(in, w->barred) &&
           take_u64(in, &w->skill) && take_int(in, INT64_MIN, INT64_MAX, &w->since_ms));
     w->ask = (uint32_t)ask;
   }
@@ -174,7 +195,7 @@ static void put_pool(const struct pool *p, struct buf *out) {
     mp_put_bin(out, bytes_of(w->lead.b, sizeof w->lead.b));
     mp_put_uint(out, w->ask);
     mp_put_int(out, w->pick);
-    mp_put_uint(out, w->not_him);
+    put_barred(w->barred, out);
     mp_put_uint(out, w->skill);
     mp_put_int(out, w->since_ms);
   }
@@ -260,7 +281,7 @@ static struct person *take_turn(struct pool *p, int64_t now_ms, const struct poo
   for (uint32_t i = 0; i < p->count; i++) {
     may[i] = can(&p->people[i], now_ms) && knows(&p->people[i], a->skill);
     if (may[i]) unit += FINENESS * p->people[i].weight;
-    is_there |= may[i] && p->people[i].id != a->not_him;
+    is_there |= may[i] && !is_barred(a->barred, p->people[i].id);
   }
   if (!is_there) return NULL;
   use_unit(p, unit);
@@ -270,7 +291,7 @@ static struct person *take_turn(struct pool *p, int64_t now_ms, const struct poo
   }
   for (uint32_t i = 0; i < p->count; i++) {
     struct person *one = &p->people[i];
-    if (!may[i] || one->id == a->not_him) continue;
+    if (!may[i] || is_barred(a->barred, one->id)) continue;
     if (!best || (best->id != a->rather && (one->id == a->rather || is_before(p, one, best, a->pick)))) best = one;
   }
   best->lag = kept_within(best->lag - unit, unit);
@@ -305,7 +326,8 @@ static void serve(struct pool *p, int64_t now_ms, struct message_effects *effect
   bool is_open = p->waits > 0 && has_room(p, now_ms);
   for (uint32_t i = 0; i < p->waits; i++) {
     struct waiting w = p->queue[i];
-    struct pool_asked a = {.pick = (enum pool_pick)w.pick, .not_him = w.not_him, .skill = w.skill};
+    struct pool_asked a = {.pick = (enum pool_pick)w.pick, .skill = w.skill};
+    memcpy(a.barred, w.barred, sizeof a.barred);
     struct person *one = is_open ? take_turn(p, now_ms, &a) : NULL;
     if (one) {
       put_grant(w.lead, w.ask, one, effects);
@@ -368,7 +390,7 @@ static bool take_asked(struct mp *in, struct pool_asked *a) {
   if (!take_int(in, 1, UINT32_MAX, &ask) || !take_int(in, 1, POOL_PICK_END - 1, &pick)) return false;
   struct mp_value refuse = mp_next(in);
   *a = (struct pool_asked){.ask = (uint32_t)ask, .pick = (enum pool_pick)pick, .may_refuse = refuse.b};
-  return refuse.type == MP_BOOL && take_u64(in, &a->not_him) && take_u64(in, &a->rather) && take_u64(in, &a->skill);
+  return refuse.type == MP_BOOL && take_barred(in, a->barred) && take_u64(in, &a->rather) && take_u64(in, &a->skill);
 }
 
 void pool_ask(const struct entity *before, const struct message *m, struct message_effects *effects) {
@@ -395,7 +417,9 @@ void pool_ask(const struct entity *before, const struct message *m, struct messa
     put_grant(m->from, a.ask, one, effects);
   } else {
     p.queue = xrealloc(p.queue, (p.waits + 1) * sizeof *p.queue);
-    p.queue[p.waits++] = (struct waiting){m->from, a.ask, a.pick, a.not_him, a.skill, m->at_ms};
+    p.queue[p.waits++] =
+        (struct waiting){.lead = m->from, .ask = a.ask, .pick = a.pick, .skill = a.skill, .since_ms = m->at_ms};
+    memcpy(p.queue[p.waits - 1].barred, a.barred, sizeof a.barred);
     effects->hits.waits++;
   }
   finish(&p, effects);
@@ -452,7 +476,7 @@ void pool_put_ask(struct buf *body, const struct pool_asked *a, struct bytes tea
   mp_put_uint(body, a->ask);
   mp_put_int(body, a->pick);
   mp_put_bool(body, a->may_refuse);
-  mp_put_uint(body, a->not_him);
+  put_barred(a->barred, body);
   mp_put_uint(body, a->rather);
   mp_put_uint(body, a->skill);
   mp_put_raw(body, team);
@@ -475,13 +499,31 @@ bool pool_read_grant(struct bytes body, struct pool_granted *out) {
   struct mp in = mp_of(body);
   uint32_t parts;
   int64_t ask;
-  if (!take_list(&in, 2, 2, &parts) || !take_int(&in, 1, UINT32_MAX, &ask)) return false;
+  if (!body.n || !take_list(&in, 2, 2, &parts) || !take_int(&in, 1, UINT32_MAX, &ask)) return false;
   *out = (struct pool_granted){.ask = (uint32_t)ask};
   if (mp_peek(&in) == MP_NIL) return true;
   return mp_take_str(&in, &out->name) && out->name.n > 0;
 }
 
 // ---- questions ----
+static bool is_same(const struct person *a, const struct person *b) {
+  return bytes_eq(a->name, b->name) && a->weight == b->weight && a->capacity == b->capacity &&
+         bytes_eq(a->leave, b->leave) && bytes_eq(a->skills, b->skills) && a->is_gone == b->is_gone;
+}
+
+bool pool_is_of(const struct entity *e, struct bytes team) {
+  struct pool p;
+  struct person *people = xcalloc(POOL_PEOPLE_MAX, sizeof *people);
+  uint32_t count = 0;
+  read_pool(entity_state(e), &p);
+  bool is = read_team(team, people, &count) && count <= p.count;
+  for (uint32_t i = 0; is && i < count; i++) is = is_same(&people[i], &p.people[i]);
+  for (uint32_t i = count; is && i < p.count; i++) is = p.people[i].is_gone;
+  drop_pool(&p);
+  free(people);
+  return is;
+}
+
 int64_t pool_due(const struct entity *e) {
   struct pool p;
   int64_t due_ms = INT64_MAX;

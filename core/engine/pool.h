@@ -3,8 +3,8 @@
 //
 // Messages, all bodies MessagePack:
 //   pool.ask   [ask, pick, may_refuse, not, rather, skill, team], from a lead: wants an owner. `ask` is the running number of the
-//              decision that asks, and comes back with the grant. `not` and `rather` are people (pool_person), 0: nobody: one
-//              who is not to get the lead, and one who is to get it if he can. skill: what he must know, 0: nothing. may_refuse: where nobody has room, say so;
+//              decision that asks, and comes back with the grant. `not` are people (pool_person) who are not
+//              to get the lead, [] or up to POOL_BARRED_MAX; `rather` one who is to get it if he can, 0: nobody. skill: what he must know, 0: nothing. may_refuse: where nobody has room, say so;
 //              else the lead waits in the pool.
 //   pool.back  [ask, person], from a lead: gives its seat back; with person 0: it wants no owner any more
 //   pool.team  [team], from outside: these are the people now
@@ -36,8 +36,9 @@
 #define POOL_NAME_BYTES 128u
 #define POOL_LEAVES_MAX 16u // of a person
 #define POOL_SKILLS_MAX 16u
+#define POOL_BARRED_MAX 4u
 #define POOL_GONE_MAX   256u  // people who left the team and have seats; the one with the fewest is dropped
-#define POOL_QUEUE_MAX  8192u // leads that wait; beyond that one is told that nobody has room
+#define POOL_QUEUE_MAX  4096u // leads that wait; beyond that one is told that nobody has room
 #define POOL_LAG_MAX    4
 #define POOL_WEIGHT_MAX 1000000 // thousandths
 
@@ -59,7 +60,8 @@ struct pool_asked {
   uint32_t ask;
   enum pool_pick pick;
   bool may_refuse;
-  uint64_t not_him, rather, skill;
+  uint64_t barred[POOL_BARRED_MAX]; // those behind the last are 0
+  uint64_t rather, skill;
 };
 void pool_put_ask(struct buf *body, const struct pool_asked *asked, struct bytes team);
 void pool_put_back(struct buf *body, uint32_t ask, uint64_t person);
@@ -72,6 +74,8 @@ struct pool_granted {
 };
 bool pool_read_grant(struct bytes body, struct pool_granted *out); // views into it; false: it is none
 
+// Whether it knows these people so, and no others.
+bool pool_is_of(const struct entity *pool, struct bytes team);
 // When the pool is to be woken (a leave is over, and leads wait); INT64_MAX: never.
 int64_t pool_due(const struct entity *pool);
 // {pool, clock, people: [{name, weight, capacity, seats, grants, is_gone, on_leave_until}], waiting: [{lead, since}], waits, full}: for people who

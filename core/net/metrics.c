@@ -82,6 +82,9 @@ struct store_sums {
   XX(intake.new_leads, "counter", "new_leads_total", "leads first seen")                                               \
   XX(intake.merges, "counter", "merges_total", "leads that took another one in")                                       \
   XX(intake.went_on, "counter", "went_on_total", "events sent on to the lead that theirs was merged into")             \
+  XX(intake.pool_grants, "counter", "pool_grants_total", "owners' turns that pools gave")                              \
+  XX(intake.pool_waits, "counter", "pool_waits_total", "leads that had to wait in a pool for an owner with room")      \
+  XX(intake.pool_full, "counter", "pool_full_total", "times that a pool was asked and nobody had room")                \
   XX(intake.people_evicted, "counter", "account_people_evicted_total", "people of accounts no longer told apart")      \
   XX(intake.copies_dropped, "counter", "account_copies_dropped_total",                                                 \
      "slots with active people of an account that got no copy: account.fanout")                                        \

@@ -229,6 +229,26 @@ static bool account_get(const struct call *call) {
   return true;
 }
 
+static bool pool_get(const struct call *call) {
+  struct shard *shard = call->conn->shard;
+  struct bytes team;
+  struct error err = {0};
+  if (!mp_as_str(call->param, &team) || team.n == 0 || team.n > shard->daemon->intake.limits.id_max) {
+    error_set(&err, ITD_EINVAL, "pool.get takes one text: the name of a team");
+    call_error(call, &err);
+    return true;
+  }
+  if (!origin_room(shard->origin)) return false;
+  unsigned partition = intake_pool_partition(shard->daemon->store, &shard->daemon->intake, team);
+  shard_submit(shard, call_request(call, 1, call_done_any), 0, TASK_POOL, partition, team);
+  return true;
+}
+
+static bool pool_list(const struct call *call) {
+  if (call_head(call)) intake_pools(call->conn->shard->intake, &call->conn->out);
+  return true;
+}
+
 static bool decision_subscribe(const struct call *call) {
   struct error err = {0};
   if (hub_join(call->conn, call->param, &err) < 0) {
@@ -530,6 +550,8 @@ static const struct method {
     {"event.validate", 1, false, event_validate},
     {"lead.get", 1, false, lead_get},
     {"account.get", 1, false, account_get},
+    {"pool.get", 1, false, pool_get},
+    {"pool.list", 0, false, pool_list},
     {"decision.get", 1, false, decision_get},
     {"decision.explain", 1, false, decision_explain},
     {"decision.subscribe", 1, false, decision_subscribe},
@@ -561,11 +583,11 @@ static const struct method *method_of(const struct conn *conn, struct bytes name
               methods[i].name);
     return NULL;
   }
-  error_set(
-      err, ITD_EMETHOD,
-      "no method \"%.*s\"; there are event.ingest, event.batch, event.validate, lead.get, account.get, "
-      "decision.get, decision.explain, decision.subscribe, policy.status, quarantine.add, server.info and server.ping",
-      (int)(name.n > 60 ? 60 : name.n), (const char *)name.p);
+  error_set(err, ITD_EMETHOD,
+            "no method \"%.*s\"; there are event.ingest, event.batch, event.validate, lead.get, account.get, "
+            "pool.get, pool.list, decision.get, decision.explain, decision.subscribe, policy.status, quarantine.add, "
+            "server.info and server.ping",
+            (int)(name.n > 60 ? 60 : name.n), (const char *)name.p);
   return NULL;
 }
 

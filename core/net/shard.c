@@ -156,6 +156,7 @@ void shard_do(struct shard *shard, struct task *task) {
   case TASK_LEAD: task->status = intake_lead(shard->intake, input, &task->answer, &task->error); break;
   case TASK_DECISION: task->status = intake_decision(shard->intake, input, &task->answer, &task->error); break;
   case TASK_ACCOUNT: task->status = intake_account(shard->intake, input, &task->answer, &task->error); break;
+  case TASK_POOL: task->status = intake_pool(shard->intake, input, &task->answer, &task->error); break;
   case TASK_WHO: task->status = intake_who(shard->intake, input, &task->answer, &task->error); break;
   case TASK_REPLAY: task->status = serve_replay(shard, task, on, &way); break;
   case TASK_EXPLAIN: task->status = intake_explain(shard->intake, input, &task->answer, &task->error); break;

@@ -11,6 +11,7 @@ enum task_kind {
   TASK_EXPLAIN,
   TASK_WHO,
   TASK_ACCOUNT,
+  TASK_POOL,
   TASK_REPLAY,
   TASK_MESSAGES
 };

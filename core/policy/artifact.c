@@ -206,6 +206,7 @@ static void parse_transition(struct parse *p, struct bytes value, const char *at
 
 static void parse_stage(struct parse *p, struct bytes value, const char *at, struct policy_entry *e) {
   e->is_final = get_bool(p, value, at, "final");
+  e->frees_owner = get_bool(p, value, at, "frees_owner");
   e->is_region = get_bool(p, value, at, "region");
   e->stage_parent = (int)get_whole(p, value, at, "parent", -1, -1, ARTIFACT_STAGES_MAX - 1);
   e->stage_start = (int)get_whole(p, value, at, "start", -1, -1, ARTIFACT_STAGES_MAX - 1);
@@ -318,6 +319,115 @@ static void gather_chart(struct parse *p) {
     if (e->resumes && to->start < 0) fail(p, "transitions[%zu] resumes a stage with none inside it", t);
   }
   if (p->status == 0) p->status = chart_gather_timers(p->a, p->err);
+}
+
+// ---- teams, and the routes that ask their pools ----
+#define CAPACITY_MAX INT32_MAX
+#define WEIGHT_MAX   1000000
+
+static void pack_leave(struct parse *p, struct bytes person, const char *at, struct buf *out) {
+  size_t count;
+  struct bytes *list = get_list(p, person, at, "leave", POLICY_TEAM_LEAVES_MAX, &count);
+  mp_put_array(out, (uint32_t)count);
+  for (size_t i = 0; i < count && p->status == 0; i++) {
+    struct mp in = mp_of(list[i]);
+    struct mp_value head = mp_next(&in);
+    double from = NAN, until = NAN;
+    bool is_pair = head.type == MP_ARRAY && head.count == 2 && mp_as_number(mp_take(&in), &from) &&
+                   mp_as_number(mp_take(&in), &until) && from > -9e15 && until < 9e15 && from <= until;
+    if (!is_pair) {
+      fail(p, "%s.leave[%zu] is no [from, until]", at, i);
+      return;
+    }
+    mp_put_array(out, 2);
+    mp_put_int(out, (int64_t)from);
+    mp_put_int(out, (int64_t)until);
+  }
+}
+
+static uint64_t skill_of(const char *text) { // 0 stands for none
+  uint64_t h = hash64(bytes_str(text));
+  return h ? h : 1;
+}
+
+static void pack_skills(struct parse *p, struct bytes person, const char *at, struct buf *out) {
+  size_t count;
+  struct bytes *list = get_list(p, person, at, "skills", POLICY_TEAM_SKILLS_MAX, &count);
+  mp_put_array(out, (uint32_t)count);
+  for (size_t i = 0; i < count && p->status == 0; i++) mp_put_uint(out, skill_of(as_text(p, list[i], at, "skills")));
+}
+
+static void parse_people(struct parse *p, struct bytes value, const char *team_at, struct policy_team *team) {
+  struct buf packed = {0};
+  struct bytes *list = get_list(p, value, team_at, "people", POLICY_TEAM_PEOPLE_MAX, &team->count);
+  uint16_t *owner = take(p, team->count, sizeof *owner);
+  mp_put_array(&packed, (uint32_t)team->count);
+  for (size_t i = 0; i < team->count && p->status == 0; i++) {
+    char at[64];
+    snprintf(at, sizeof at, "%s.people[%zu]", team_at, i);
+    owner[i] = (uint16_t)get_whole(p, list[i], at, "owner", -1, 0, (int64_t)p->a->count[POLICY_OWNERS] - 1);
+    if (p->status != 0) break;
+    const char *name = p->a->entry[POLICY_OWNERS][owner[i]].name;
+    if (!*name || strlen(name) > POLICY_PERSON_BYTES)
+      fail(p, "%s has a name of 1 to %d bytes", at, POLICY_PERSON_BYTES);
+    for (size_t k = 0; k < i; k++)
+      if (owner[k] == owner[i]) fail(p, "%s is in the team twice", at);
+    mp_put_array(&packed, 5);
+    mp_put_cstr(&packed, name);
+    mp_put_int(&packed, get_whole(p, list[i], at, "weight", -1, 0, WEIGHT_MAX));
+    mp_put_int(&packed, get_whole(p, list[i], at, "capacity", -1, -1, CAPACITY_MAX));
+    pack_leave(p, list[i], at, &packed);
+    pack_skills(p, list[i], at, &packed);
+  }
+  team->owner = owner;
+  if (p->status == 0) team->packed = arena_copy(&p->a->arena, buf_bytes(&packed));
+  buf_deinit(&packed);
+}
+
+static void parse_teams(struct parse *p) {
+  size_t count;
+  struct bytes *list = get_list(p, p->root, "", "teams", ARTIFACT_TEAMS_MAX, &count);
+  struct policy_team *teams = take(p, count, sizeof *teams);
+  for (size_t i = 0; i < count && p->status == 0; i++) {
+    char at[32];
+    snprintf(at, sizeof at, "teams[%zu]", i);
+    teams[i].name = get_text(p, list[i], at, "name", NULL);
+    parse_people(p, list[i], at, &teams[i]);
+  }
+  p->a->teams = teams;
+  p->a->team_count = count;
+}
+
+static void parse_turn(struct parse *p, struct bytes value, const char *at, struct policy_turn *turn) {
+  int64_t routes = (int64_t)p->a->count[POLICY_ROUTES];
+  turn->team = (int)get_whole(p, value, at, "team", -1, 0, (int64_t)p->a->team_count - 1);
+  turn->pick = (int)get_whole(p, value, at, "pick", 0, 1, 2);
+  turn->is_sticky = get_bool(p, value, at, "sticky");
+  const char *skill = get_text(p, value, at, "skill", "");
+  if (*skill) turn->skill = skill_of(skill);
+  turn->full = (int)get_whole(p, value, at, "full", -1, -1, routes - 1);
+  turn->accept_ms = get_whole(p, value, at, "accept_ms", 0, 0, AFTER_DAYS_MAX * 86400000ll);
+  turn->accept_tries = (int)get_whole(p, value, at, "accept_tries", 0, 0, 100);
+  turn->accept_otherwise = (int)get_whole(p, value, at, "accept_otherwise", -1, -1, routes - 1);
+}
+
+static void parse_turns(struct parse *p) {
+  size_t count;
+  struct bytes *list = get_list(p, p->root, "", "routes", ARTIFACT_NAMES_MAX, &count), value;
+  struct artifact_turn *turns = take(p, count, sizeof *turns);
+  for (size_t i = 0; i < count && p->status == 0; i++) {
+    char at[32];
+    snprintf(at, sizeof at, "routes[%zu].turn", i);
+    turns[i].is_asked = is_map(list[i]) && find(p, list[i], "turn", &value);
+    if (turns[i].is_asked) parse_turn(p, value, at, &turns[i].turn);
+  }
+  for (size_t i = 0; i < count && p->status == 0; i++) {
+    const struct policy_turn *t = &turns[i].turn;
+    bool is_odd = (t->full >= 0 && !turns[t->full].is_asked) ||
+                  (t->accept_otherwise >= 0 && !turns[t->accept_otherwise].is_asked);
+    if (turns[i].is_asked && is_odd) fail(p, "routes[%zu].turn goes on to a route that asks no pool", i);
+  }
+  p->a->turns = turns;
 }
 
 // ---- text tests ----
@@ -795,6 +905,8 @@ static void parse_all(struct parse *p) {
   check_unique_entries(p, POLICY_ACTIONS);
   check_bands(p);
   gather_chart(p);
+  parse_teams(p);
+  parse_turns(p);
   parse_tests(p);
   parse_reads(p);
   parse_texts(p, "ages", FEATURES_MAX, &a->ages, &a->age_count);

@@ -30,7 +30,7 @@
 //                 {split = …}: one model for both
 //   mix           {fit = 0.3, engagement = 0.7, constant = 0}, of a split model {fit = 0, engagement = 0, model = 1, constant = 0}
 //   bands         [{name, from (points)}]  ascending
-//   stages        [{name, final (bool), path, line, parent (the stage around it), start (the stage inside it that is entered with it),
+//   stages        [{name, final (bool), frees_owner (bool), path, line, parent (the stage around it), start (the stage inside it that is entered with it),
 //     region (bool: a machine of its own; its stages lie inside it)}]; stage 0 is where a lead begins
 //   notes         [{name, path, line}]  words of on_entry and on_exit
 //   was           [{name, to (stage number), why, path, line}]: stages that are gone, and where their leads are (absent: none)
@@ -40,7 +40,11 @@
 //     `from` may be a stage around the lead's. resume: `to` has stages inside it, and the last one there is entered
 //   calendars     [{name, zone, week, dates}] as policy/calendars.h has them (absent or empty: none); others name them by number
 //   owners        [name]
-//   routes        [{name, why, path, line}]
+//   routes        [{name, why, path, line}]; of those that ask a pool also turn = {team (number in teams), pick (1 round_robin, 2
+//                 least_busy), sticky (bool), skill (text, optional), full (route number, optional), accept_ms, accept_tries,
+//                 accept_otherwise (route number, optional)}; their rules leave the owner as it is
+//   teams         [{name, people = [{owner (number in owners), weight (thousandths), capacity (-1: any number), leave =
+//                 [[from, until]], ms, skills = [text]}]}] of the teams whose pools are asked (optional)
 //   actions       [{name, why, path, line}]; action 0 is `otherwise`
 //   adjustments   [{name, why, path, line, kind ("adjust", as without it; "cap", "floor": of as many points as it took, gave)}]
 //   evidence      [{name, channel (number), why, path, line}]
@@ -127,6 +131,7 @@ enum {
   ARTIFACT_DEPTH_MAX = 4,
   ARTIFACT_LABELS_MAX = 16,
   ARTIFACT_SAID_MAX = 64, // events of sales, of each kind
+  ARTIFACT_TEAMS_MAX = 256,
   ARTIFACT_RETRAINS_MAX = 64,
   ARTIFACT_READS_MAX = 1 << 16,
   ARTIFACT_RUN_MAX = 4096,        // tests, events, draws, memory: each
@@ -204,6 +209,10 @@ struct artifact_draw {
   bool is_lead;
   double hold_out; // the share of leads that it holds out; 0: it is for something else
 };
+struct artifact_turn { // of a route
+  bool is_asked;
+  struct policy_turn turn;
+};
 struct artifact_said { // an event by which sales has its say
   struct bytes event;
   enum policy_said said;
@@ -234,6 +243,9 @@ struct artifact {
   struct artifact_timers *timers; // likewise
   size_t place_count, region_count;
   int16_t region[POLICY_REGIONS_MAX]; // stages
+  struct policy_team *teams;
+  size_t team_count;
+  struct artifact_turn *turns; // of each route
   struct policy_label *labels;
   size_t label_count;
   struct policy_retrain *retrains;

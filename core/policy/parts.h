@@ -79,7 +79,8 @@ void sales_barred(const struct policy *policy, const struct policy_state *state,
 const char *sales_check(const struct policy *policy, const struct policy_state *head, const struct policy_sales *sales);
 void sales_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to,
                    struct policy_state *state); // the owner, too
-void sales_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other); // likewise
+// Likewise; true: the owner is the other's now.
+bool sales_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other);
 
 // place.c: gives a problem of a signal set's declaration its line: where the file says `name = "NAME"` (the last one, of one
 // that is declared twice), and of a set's head where the key or text that the problem names stands. It stays 0 when that stands

@@ -487,7 +487,8 @@ static void describe(struct policy *policy) {
   if (schema_count(policy->schemas)) hash = hash_mix(hash, hash64(a->schemas));
   info->signals_hash = hash;
   policy->state_size = sizeof(struct policy_state) + a->memory_count * sizeof(double) +
-                       a->place_count * sizeof(struct policy_place) + sizeof(struct policy_sales);
+                       a->place_count * sizeof(struct policy_place) + sizeof(struct policy_seat) +
+                       sizeof(struct policy_sales);
 }
 
 static bool is_among(const char *const *names, size_t count, const char *name) {
@@ -864,6 +865,19 @@ bool policy_asks_ages(const struct policy *policy) { return policy->artifact->ag
 const struct lua_module *policy_modules(const struct policy *policy, size_t *count) {
   *count = policy->bundle.count;
   return policy->bundle.modules;
+}
+
+size_t policy_teams(const struct policy *policy) { return policy->artifact->team_count; }
+
+const struct policy_team *policy_team(const struct policy *policy, size_t index) {
+  CHECK(index < policy->artifact->team_count);
+  return &policy->artifact->teams[index];
+}
+
+const struct policy_turn *policy_turn(const struct policy *policy, size_t route) {
+  CHECK(route < policy->artifact->count[POLICY_ROUTES]);
+  const struct artifact_turn *turn = &policy->artifact->turns[route];
+  return turn->is_asked ? &turn->turn : NULL;
 }
 
 size_t policy_entries(const struct policy *policy, enum policy_table table) {

@@ -189,6 +189,7 @@ struct policy_entry {
   struct policy_wait wait;       // transitions
   bool resumes;                  // transitions: to the stage that the lead was in last inside stage_to
   bool is_final, is_region;      // stages
+  bool frees_owner;              // stages: who enters it has no owner any more, unless somebody's hand gave it one
   int stage_parent, stage_start; // stages: the one around it, and the one inside it that is entered with it; -1: none
   int channel;                   // evidence: its channel
   int64_t from_milli;            // bands
@@ -198,6 +199,31 @@ struct policy_entry {
 };
 // A feature's value as a reader may see it: number, text, nil when unknown, true for a personal value that is known. trace.c.
 void policy_put_value(const struct feature_info *info, double value, struct bytes text, struct buf *out);
+// The people of a team, as pools are told of them (engine/pool.h).
+#define POLICY_TEAM_PEOPLE_MAX 512
+#define POLICY_TEAM_LEAVES_MAX 16 // of one of them
+#define POLICY_TEAM_SKILLS_MAX 16
+#define POLICY_PERSON_BYTES    128
+struct policy_team {
+  const char *name;
+  const uint16_t *owner; // indexes in POLICY_OWNERS
+  size_t count;
+  struct bytes packed; // [[name, weight, capacity, [[from, until], …], [skill, …]], …]
+};
+// A route whose owner a pool grants.
+struct policy_turn {
+  int team, pick; // of policy_team; enum pool_pick
+  bool is_sticky; // the owner from before keeps the lead if he can
+  uint64_t skill; // hash64 of its name; 0: none is asked for
+  int full;       // the route that is taken where nobody has room; -1: the lead waits
+  // Without the owner's word within so long the lead goes to another one of the team, so often; then to the route
+  // accept_otherwise. 0: nobody waits for a word.
+  int64_t accept_ms;
+  int accept_tries, accept_otherwise; // -1: always the same team
+};
+size_t policy_teams(const struct policy *policy);
+const struct policy_team *policy_team(const struct policy *policy, size_t index);
+const struct policy_turn *policy_turn(const struct policy *policy, size_t route); // NULL: no pool
 size_t policy_entries(const struct policy *policy, enum policy_table table);
 const struct policy_entry *policy_entry(const struct policy *policy, enum policy_table table, size_t index);
 
@@ -275,6 +301,16 @@ struct policy_place {
 // The regions, as stages; and the innermost stage of each, of a state.
 size_t policy_regions(const struct policy *policy, int region[POLICY_REGIONS_MAX]);
 int policy_state_region(const struct policy *policy, const struct policy_state *state, size_t index);
+// What a lead has of a pool, or asked it for (engine/seat.h); all zero: nothing. It stands before
+// what sales said.
+struct policy_seat {
+  uint64_t team, person; // pool_person of the team's name, and of the owner's; person 0: no seat (yet)
+  int64_t accept_due_ms; // until when the owner has to accept; 0: he has, or need not
+  uint32_t ask;          // the running number of the decision that asked
+  uint16_t route;        // index in POLICY_ROUTES + 1; 0: none, or gone with a version
+  uint8_t tries;         // owners of the team who did not accept
+  uint8_t waits;         // 1: where nobody has room, the lead waits
+};
 // What sales said of a lead, which outranks rules (docs/policy-guide.md#sales); all zero: nothing. It stands last. Texts end with a 0 byte and have nothing behind it; what does not fit is cut at a character.
 #define POLICY_SALES_NAME 40 // bytes of a person who is not among the policy's
 #define POLICY_SALES_WHO  24
@@ -292,6 +328,11 @@ struct policy_sales {
   char judged_who[POLICY_SALES_WHO], judged_why[POLICY_SALES_WHY];
 };
 size_t policy_state_size(const struct policy *policy);
+// The seat of a state of `size` bytes.
+static inline struct policy_seat *policy_seat(struct policy_state *state, size_t size) {
+  return (struct policy_seat *)(void *)((uint8_t *)state + size - sizeof(struct policy_sales) -
+                                        sizeof(struct policy_seat));
+}
 // What the policy keeps of a lead (scripts/memory.lua), in the order of its declarations.
 enum field_type { FIELD_NUMBER, FIELD_FLAG, FIELD_TIME, FIELD_CHOICE };
 enum field_merge { FIELD_MAX, FIELD_SUM, FIELD_LATEST };
@@ -316,10 +357,14 @@ void policy_fields_put(const struct policy *policy, const struct policy_state *s
 const struct policy_sales *policy_sales(const struct policy *policy, const struct policy_state *state);
 // The owner's name, whether a rule chose or somebody's hand; NULL: none.
 const char *policy_owner_name(const struct policy *policy, const struct policy_state *state);
-// A state as frames hold it: without what sales said, where that is nothing. `size` is policy_state_size. A view of it.
+// A state as frames hold it: without what sales said, and without the seat before it, where these are nothing. `size` is policy_state_size. A view of it.
 struct bytes policy_state_effects(const struct policy_state *state, size_t size);
 // Puts effects that policy_state_check found sound into a state of `size` bytes.
 void policy_state_take(struct policy_state *state, size_t size, struct bytes effects);
+// Who gave the lead back lately (indexes in POLICY_OWNERS): how many.
+size_t policy_barred(const struct policy *policy, const struct policy_state *state, int64_t now_ms,
+                     uint16_t who[POLICY_REJECTS]);
+void policy_drop_owner(const struct policy *policy, struct policy_state *state); // whoever it is
 void policy_state_init(const struct policy *policy, int64_t now_ms, struct policy_state *state);
 // Whether bytes that were read from somewhere can be a state of this policy, or effects. ITD_ECORRUPT: what is out of range.
 int policy_state_check(const struct policy *policy, struct bytes state, struct error *err) ITD_MUST_USE;
@@ -343,7 +388,8 @@ size_t policy_check_fields(const struct policy *policy, const struct policy *was
 // on, with the time it was entered and its timers; of the same stage the earlier entry, whose timers go on. Owner: a manual
 // one before one by rule, of two manual ones the later, then `into`'s own. Disqualified or not: what was said later. Who gave
 // either back: the latest of both. What the policy keeps: as it declares. Other memory and the last action are times of what
-// happened: the later one, and of the actions before it the latest of both.
+// happened: the later one, and of the actions before it the latest of both. A seat comes with the owner that it is of; where `into` has none and
+// `other` waits for one, it is to ask (a seat without `ask`).
 void policy_state_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other);
 
 // ---- one decision ----
@@ -432,8 +478,8 @@ struct policy_outcome {
   struct policy_row channel_cap[POLICY_CHANNELS_MAX]; // what channels' caps took; index in POLICY_CHANNELS
   int64_t intent_milli;                               // the sum of evidence and channel_cap
   int band, route, owner, action;                     // -1: none; route: the route that chose in this decision
-  bool owner_changed;
-  double utility;   // of what was taken
+  bool owner_changed, owner_pending;                  // pending: a pool was asked for one
+  double utility;                                     // of what was taken
   const char *held; // why nothing was done though an offer was open, or none was looked at (policy_held_name); NULL
   bool explored;    // a draw chose among several offers (action.explore)
   double

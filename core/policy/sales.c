@@ -33,9 +33,11 @@ const char *policy_owner_name(const struct policy *policy, const struct policy_s
 
 struct bytes policy_state_effects(const struct policy_state *state, size_t size) {
   static const struct policy_sales nothing;
-  size_t head = size - sizeof nothing;
+  static const struct policy_seat no_seat;
+  size_t head = size - sizeof nothing, least = head - sizeof no_seat;
   const uint8_t *bytes = (const uint8_t *)state;
-  return bytes_of(bytes, memcmp(bytes + head, &nothing, sizeof nothing) == 0 ? head : size);
+  if (memcmp(bytes + head, &nothing, sizeof nothing) != 0) return bytes_of(bytes, size);
+  return bytes_of(bytes, memcmp(bytes + least, &no_seat, sizeof no_seat) == 0 ? least : head);
 }
 
 void policy_state_take(struct policy_state *state, size_t size, struct bytes effects) {
@@ -117,6 +119,8 @@ void sales_drop_owner(const struct policy *policy, struct policy_state *state) {
   memset(s->owner_who, 0, sizeof s->owner_who);
   memset(s->owner_why, 0, sizeof s->owner_why);
 }
+
+void policy_drop_owner(const struct policy *policy, struct policy_state *state) { sales_drop_owner(policy, state); }
 
 static void set_owner(const struct policy *policy, const struct event *event, const struct words *w, int64_t now_ms,
                       struct policy_state *state, struct policy_outcome *o) {
@@ -204,12 +208,19 @@ enum sales_order sales_hear(const struct policy *policy, const struct event *eve
   return o->is_disqualified ? SALES_OUT : order;
 }
 
-void sales_barred(const struct policy *policy, const struct policy_state *state, int64_t now_ms, double *in) {
+size_t policy_barred(const struct policy *policy, const struct policy_state *state, int64_t now_ms,
+                     uint16_t who[POLICY_REJECTS]) {
   const struct policy_sales *s = policy_sales(policy, state);
   size_t count = 0;
-  for (size_t i = 0; i < POLICY_REJECTS; i++) in[i] = -1;
   for (size_t i = 0; i < POLICY_REJECTS && s->rejected[i]; i++)
-    if (now_ms - s->rejected_at_ms[i] < policy->artifact->not_again_ms) in[count++] = s->rejected[i] - 1;
+    if (now_ms - s->rejected_at_ms[i] < policy->artifact->not_again_ms) who[count++] = (uint16_t)(s->rejected[i] - 1);
+  return count;
+}
+
+void sales_barred(const struct policy *policy, const struct policy_state *state, int64_t now_ms, double *in) {
+  uint16_t who[POLICY_REJECTS];
+  size_t count = policy_barred(policy, state, now_ms, who);
+  for (size_t i = 0; i < POLICY_REJECTS; i++) in[i] = i < count ? who[i] : -1;
 }
 
 // ---- what came from somewhere, another version, another lead ----
@@ -288,13 +299,14 @@ static void merge_rejected(const struct policy_sales *mine, const struct policy_
   }
 }
 
-void sales_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other) {
+bool sales_merge(const struct policy *policy, struct policy_state *into, const struct policy_state *other) {
   struct policy_sales *s = state_sales(policy, into);
   const struct policy_sales mine = *s, *theirs = policy_sales(policy, other);
   const char *owner = policy_owner_name(policy, other);
   bool has_mine = policy_owner_name(policy, into) != NULL;
   bool is_later = other->owner_is_manual && (!into->owner_is_manual || theirs->owner_at_ms > mine.owner_at_ms);
-  if (owner && (!has_mine || is_later)) {
+  bool takes_owner = owner && (!has_mine || is_later);
+  if (takes_owner) {
     into->owner = other->owner;
     into->owner_is_manual = other->owner_is_manual;
     s->owner_at_ms = theirs->owner_at_ms;
@@ -310,4 +322,5 @@ void sales_merge(const struct policy *policy, struct policy_state *into, const s
     memcpy(s->judged_why, theirs->judged_why, sizeof s->judged_why);
   }
   merge_rejected(&mine, theirs, s);
+  return takes_owner;
 }

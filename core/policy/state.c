@@ -117,6 +117,15 @@ static int check_timers(const struct policy *policy, const struct policy_state *
   return 0;
 }
 
+// A lead without a seat has nothing of one.
+static int check_seat(const struct policy *policy, const struct policy_seat *seat, struct error *err) {
+  static const struct policy_seat none;
+  if (!seat->team && memcmp(seat, &none, sizeof none) != 0) return corrupt(err, "a seat in no team");
+  if (seat->route > policy->artifact->count[POLICY_ROUTES]) return corrupt(err, "a seat of no route");
+  if (seat->waits > 1 || seat->accept_due_ms < 0) return corrupt(err, "a seat that cannot be");
+  return 0;
+}
+
 // A region's place names a leaf of it; a stage's, one inside it, and that is the one where the lead is when it is there.
 static int check_places(const struct policy *policy, const struct policy_state *s, struct error *err) {
   const struct artifact *a = policy->artifact;
@@ -154,8 +163,8 @@ static int check_head(const struct artifact *a, const struct policy_state *head,
 }
 
 int policy_state_check(const struct policy *policy, struct bytes bytes, struct error *err) {
-  size_t least = policy->state_size - sizeof(struct policy_sales);
-  if (bytes.n != policy->state_size && bytes.n != least) {
+  size_t least = policy->state_size - sizeof(struct policy_sales) - sizeof(struct policy_seat);
+  if (bytes.n != policy->state_size && bytes.n != least && bytes.n != least + sizeof(struct policy_seat)) {
     return error_set(err, ITD_ECORRUPT, "policy state: %zu bytes, %zu in this version", bytes.n, policy->state_size);
   }
   struct policy_state *state = xcalloc(1, policy->state_size);
@@ -164,6 +173,7 @@ int policy_state_check(const struct policy *policy, struct bytes bytes, struct e
   if (status == 0) status = check_places(policy, state, err);
   const char *wrong = status == 0 ? sales_check(policy, state, policy_sales(policy, state)) : NULL;
   if (wrong) status = corrupt(err, wrong);
+  if (status == 0) status = check_seat(policy, policy_seat(state, policy->state_size), err);
   if (status == 0) status = check_timers(policy, state, err);
   free(state);
   return status;
@@ -330,6 +340,14 @@ static void carry_memory(const struct artifact *from, const struct policy_state 
   }
 }
 
+// What is due to a pool stays, whatever became of its team.
+static void carry_seat(const struct policy *from, const struct policy_state *old, const struct policy *to,
+                       struct policy_state *state) {
+  struct policy_seat *seat = policy_seat(state, to->state_size);
+  *seat = *policy_seat((struct policy_state *)(uintptr_t)old, from->state_size);
+  if (seat->route) seat->route = (uint16_t)(carry(from, to, POLICY_ROUTES, (int16_t)(seat->route - 1)) + 1);
+}
+
 void policy_state_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to,
                           int64_t now_ms, struct policy_state *state) {
   policy_state_init(to, now_ms, state);
@@ -339,6 +357,7 @@ void policy_state_migrate(const struct policy *from, const struct policy_state *
   state->action = carry(from, to, POLICY_ACTIONS, old->action);
   carry_memory(from->artifact, old, to->artifact, state);
   fields_migrate(from, old, to, state);
+  carry_seat(from, old, to, state);
   carry_machine(from, old, -1, to, -1, now_ms, state);
   carry_regions(from, old, to, now_ms, state);
   carry_histories(from, old, to, state);
@@ -363,6 +382,18 @@ static void merge_machine(const struct policy *policy, int machine, struct polic
     if (a->stage[transition(policy, timer->transition)->stage_from].machine == machine)
       add_timer(policy, into, timer->transition, timer->due_ms);
   }
+}
+
+// A seat goes with its owner. Who waited for one waits no more under its name: it asks under the other's.
+static void merge_seat(const struct policy *policy, struct policy_state *into, const struct policy_state *other,
+                       bool takes_owner) {
+  struct policy_seat *mine = policy_seat(into, policy->state_size);
+  const struct policy_seat *theirs = policy_seat((struct policy_state *)(uintptr_t)other, policy->state_size);
+  bool may_ask = !policy_owner_name(policy, into) && !mine->team && theirs->team && !theirs->person && theirs->route;
+  if (takes_owner)
+    *mine = theirs->person ? *theirs : (struct policy_seat){0};
+  else if (may_ask)
+    *mine = (struct policy_seat){.team = theirs->team, .route = theirs->route, .waits = theirs->waits};
 }
 
 // Times of actions, the latest first, are cells of the memory that follow on each other (scripts/compile_action.lua): "offer
@@ -426,7 +457,7 @@ void policy_state_merge(const struct policy *policy, struct policy_state *into, 
   merge_memory(a, into, other);
   fields_merge(policy, mine, other, into);
   free(mine);
-  sales_merge(policy, into, other);
+  merge_seat(policy, into, other, sales_merge(policy, into, other));
   merge_machine(policy, -1, into, other);
   for (size_t i = 0; i < a->region_count; i++) merge_machine(policy, a->region[i], into, other);
 }

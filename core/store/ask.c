@@ -3,6 +3,7 @@
 #include "engine/shapley.h"
 #include "store/intake_private.h"
 #include "store/merge.h"
+#include "store/pools.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,12 +173,18 @@ int intake_decision(struct intake *in, struct bytes decision_id, struct buf *ans
 // ---- explanation ----
 
 static const char *kind_name(uint8_t kind) {
-  return kind == FRAME_TIMER ? "timer" : kind == FRAME_STOPPED ? "stopped" : kind == FRAME_MERGE ? "merge" : "event";
+  switch (kind) {
+  case FRAME_TIMER: return "timer";
+  case FRAME_STOPPED: return "stopped";
+  case FRAME_MERGE: return "merge";
+  case FRAME_GRANT: return "grant";
+  default: return "event";
+  }
 }
 
-// The event of a frame as it was sent; empty for a timer and a merge. ITD_ENOTFOUND when its lead was forgotten.
+// The event of a frame as it was sent; empty for a timer, a merge and a grant. ITD_ENOTFOUND when its lead was forgotten.
 int intake_event_of(struct intake *in, const struct frame *frame, struct buf *map, struct error *err) {
-  if (!frame->event.n || frame->kind == FRAME_MERGE) return 0;
+  if (!frame->event.n || frame->kind == FRAME_MERGE || frame->kind == FRAME_GRANT) return 0;
   buf_clear(&in->secret);
   if (frame->secret.n) {
     int status = store_unseal(in->shard, frame->entity, frame->secret, &in->secret, err);
@@ -224,8 +231,8 @@ static int recompute(struct intake *in, const struct frame *frame, struct lead *
     int status = merge_other(in->shard, frame, &other, err);
     if (status < 0) return status;
   }
-  int status = engine_explain(in->engine, &release, before, map.n ? &event : NULL, other, frame->now_ms, frame->shared,
-                              out, err);
+  int status = engine_explain(in->engine, &release, before, map.n ? &event : NULL, other, pools_grant_of(frame),
+                              frame->now_ms, frame->shared, out, err);
   lead_free(other);
   return status;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "engine/pool.h"
 #include "store/intake.h"
 #include "store/shard.h"
 
@@ -45,11 +46,16 @@ static void add_changed(struct changed_entities *list, struct entity_entry *e) {
   list->entry[list->count++] = e;
 }
 
+void shard_note_pool(struct store_shard *s, const struct entity *e) {
+  if (e->kind == ENTITY_POOL) due_set(&s->due, e->id, pool_due(e));
+}
+
 void store_put_entity(struct store_shard *s, struct entity *entity) {
   struct entity_entry *e = shard_entity_entry(s, entity->id);
   CHECK(!waits(s, e)); // its old state would be lost to the running cycle
   if (!e->entity) count_up(&s->counters.entities);
   e->entity = entity;
+  shard_note_pool(s, entity);
   if (e->round) return;
   e->round = s->round;
   add_changed(&s->dirty_entities, e);

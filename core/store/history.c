@@ -110,7 +110,8 @@ int history_fold(struct store_shard *s, const struct frame *f, uint64_t place, s
 }
 
 bool frame_is_decision(const struct frame *f) {
-  return f->kind == FRAME_EVENT || f->kind == FRAME_TIMER || (f->kind == FRAME_MERGE && f->hash); // or it was stopped
+  return f->kind == FRAME_EVENT || f->kind == FRAME_TIMER ||
+         ((f->kind == FRAME_MERGE || f->kind == FRAME_GRANT) && f->hash); // or it was stopped
 }
 
 int store_read_last(struct store_shard *s, struct lead_id id, struct buf *raw, struct frame *frame, struct error *err) {

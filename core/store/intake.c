@@ -2,6 +2,7 @@
 #include "store/ids.h"
 #include "store/intake_private.h"
 #include "store/merge.h"
+#include "store/pools.h"
 #include "store/shard.h"
 #include "store/switch.h"
 
@@ -36,6 +37,7 @@ struct intake *intake_new(struct store *store, unsigned shard, const struct inta
   in->engine = engine_new(options->clock, &options->vm, policy_of, store);
   in->flaps = flaps_new();
   accounts_init(in);
+  pools_init(in);
   return in;
 }
 
@@ -135,6 +137,7 @@ void intake_use(struct intake *in, const char *why, const char *by) {
     if (lead) store_put(in->shard, lead); // its timers are due again
   }
   in->waiting_count = 0;
+  pools_use(in);
 }
 
 int intake_forget(struct intake *in, struct lead_id id, const char *by,
@@ -178,7 +181,8 @@ struct intake_stats intake_stats(const struct intake *in) {
   return (struct intake_stats){READ(events),         READ(duplicates),     READ(refused),        READ(stopped),
                                READ(timers),         READ(new_leads),      READ(flaps),          READ(merges),
                                READ(went_on),        READ(people_evicted), READ(copies_dropped), READ(copies_idle),
-                               READ(traits_dropped), READ(inputs_kept)};
+                               READ(traits_dropped), READ(inputs_kept),    READ(pool_grants),    READ(pool_waits),
+                               READ(pool_full)};
 #undef READ
 }
 
@@ -740,7 +744,10 @@ int64_t intake_wake(struct intake *in, int64_t now_ms, unsigned limit) {
   struct lead_id id;
   for (unsigned i = 0; i < limit && store_due(in->shard, now_ms, &id); i++) {
     struct lead *lead = store_lead(in->shard, id);
-    if (!lead) continue;
+    if (!lead) {
+      pools_wake(in, id, now_ms);
+      continue;
+    }
     struct engine_result result;
     struct error err = {0};
     int status = engine_timers(in->engine, &lead, now_ms, &result, &err);

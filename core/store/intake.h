@@ -42,7 +42,7 @@ int intake_route(const struct store *store, const struct intake_options *options
 
 struct intake_stats { // relaxed reads from any thread
   uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps, merges, went_on, people_evicted,
-      copies_dropped, copies_idle, traits_dropped, inputs_kept;
+      copies_dropped, copies_idle, traits_dropped, inputs_kept, pool_grants, pool_waits, pool_full;
 };
 struct intake_stats intake_stats(const struct intake *intake);
 
@@ -128,6 +128,11 @@ int intake_lead(struct intake *intake, struct bytes who, struct buf *answer, str
 unsigned intake_account_partition(const struct store *store, const struct intake_options *options,
                                   struct bytes group_id);
 int intake_account(struct intake *intake, struct bytes group_id, struct buf *answer, struct error *err) ITD_MUST_USE;
+// A team's pool, on the shard of its partition: engine/pool.h, pool_show. ITD_ENOTFOUND: nobody asked it yet.
+unsigned intake_pool_partition(const struct store *store, const struct intake_options *options, struct bytes team);
+int intake_pool(struct intake *intake, struct bytes team, struct buf *answer, struct error *err) ITD_MUST_USE;
+void intake_pools(struct intake *intake,
+                  struct buf *answer); // names of the teams of the policy in force that have pools
 // {lead: its id}: which lead is meant.
 int intake_who(struct intake *intake, struct bytes who, struct buf *answer, struct error *err) ITD_MUST_USE;
 // Forgets a lead of this shard's partitions (store_forget); leads that were merged into it are told by messages, and are named to

@@ -9,7 +9,7 @@
 
 struct intake_counters {
   _Atomic uint64_t events, duplicates, refused, stopped, timers, new_leads, flaps, merges, went_on, people_evicted,
-      copies_dropped, copies_idle, traits_dropped, inputs_kept;
+      copies_dropped, copies_idle, traits_dropped, inputs_kept, pool_grants, pool_waits, pool_full;
 };
 
 struct intake {
@@ -45,6 +45,11 @@ struct arrival {
   struct bytes cause;
   int64_t received_ms;
 };
+// A frame of a message that came so; and the {kind, body} that it holds.
+struct frame message_frame(struct intake *in, enum frame_kind kind, struct lead_id entity, const struct arrival *a);
+void put_message(struct buf *out, unsigned kind, struct bytes body);
+// A message came to an address behind which there is nobody; `list`: what is sent all the same.
+void append_nobody(struct intake *in, const struct message *m, const struct arrival *a, struct bytes list);
 void append_timers(struct intake *in, struct lead *lead, const struct engine_result *result, int64_t received_ms);
 void append_stopped_timer(struct intake *in, struct lead *lead, int64_t received_ms, const struct error *why);
 

@@ -13,7 +13,7 @@
 // REFUSED: an event that was refused for its time, so that its duplicate gets the same error. FORGET: the lead is no more. MESSAGE: what
 // another entity sent was applied. MERGE: a lead that was handed over (engine/message.h, MESSAGE_MERGE_HAND) was folded in, and a decision
 // made; its block is in `secret`, whole, sealed under the lead's key. FILL: features took in what the lead's history before their definition
-// gives (store/fill.h); nothing was decided.
+// gives (store/fill.h); nothing was decided. GRANT: a pool gave the lead an owner, or nobody (engine/pool.h), and a decision was made.
 enum frame_kind {
   FRAME_EVENT = 1,
   FRAME_TIMER = 2,
@@ -25,6 +25,7 @@ enum frame_kind {
   FRAME_MESSAGE = 8,
   FRAME_MERGE = 9,
   FRAME_FILL = 10,
+  FRAME_GRANT = 11,
   FRAME_KIND_END // one more than the last
 };
 

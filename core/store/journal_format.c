@@ -237,7 +237,7 @@ size_t record_check(struct bytes in, uint64_t place, size_t *need) {
 
 const char *frame_kind_name(unsigned kind) {
   static const char *const names[FRAME_KIND_END] = {NULL,      "event",  "timer",   "stopped", "release", "commit",
-                                                    "refused", "forget", "message", "merge",   "fill"};
+                                                    "refused", "forget", "message", "merge",   "fill",    "grant"};
   return kind < FRAME_KIND_END && names[kind] ? names[kind] : "unknown";
 }
 

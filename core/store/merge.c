@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "store/dedupe_run.h"
 #include "store/forget.h"
+#include "store/pools.h"
 #include "store/shard.h"
 #include "wire/rpc.h"
 
@@ -61,24 +62,38 @@ struct hand {
   int64_t kind;
   struct lead_id lead;
   struct store_who who;
-  struct bytes sealed; // empty in a MERGE frame
+  struct bytes sealed;   // empty in a MERGE frame
+  struct seat_back seat; // of its owner, for when the block can't be opened any more; person 0: it has none
 };
 static void put_hand(struct buf *out, const struct hand *h) {
-  mp_put_array(out, h->sealed.n ? 5 : 4);
+  mp_put_array(out, (h->sealed.n ? 5u : 4u) + (h->seat.person ? 2u : 0u));
   mp_put_int(out, h->kind);
   mp_put_bin(out, bytes_of(h->lead.b, sizeof h->lead.b));
   put_address(out, h->who.key);
   put_address(out, h->who.last);
   if (h->sealed.n) mp_put_bin(out, h->sealed);
+  if (!h->seat.person) return;
+  mp_put_uint(out, h->seat.team);
+  mp_put_uint(out, h->seat.person);
+}
+
+static bool take_u64(struct mp *in, uint64_t *out) {
+  struct mp_value v = mp_next(in);
+  *out = v.type == MP_UINT ? v.u : (uint64_t)v.i;
+  return v.type == MP_UINT || (v.type == MP_INT && v.i > 0);
 }
 
 static bool read_hand(struct bytes body, bool is_sealed, struct hand *out) {
   struct mp in = mp_of(body);
   struct bytes lead, key, last;
   out->sealed = (struct bytes){0};
-  if (!take_array(&in, is_sealed ? 5 : 4) || !take_int(&in, IDENTITY_USER, IDENTITY_ANONYMOUS, &out->kind) ||
-      !take_bin(&in, 16, &lead) || !take_bin(&in, 8, &key) || !take_bin(&in, 8, &last) ||
-      (is_sealed && !take_bin(&in, 0, &out->sealed)))
+  out->seat = (struct seat_back){0};
+  struct mp_value head = mp_next(&in);
+  bool has_seat = is_sealed && head.count == 7;
+  if (head.type != MP_ARRAY || head.count != (is_sealed ? 5u : 4u) + (has_seat ? 2u : 0u) ||
+      !take_int(&in, IDENTITY_USER, IDENTITY_ANONYMOUS, &out->kind) || !take_bin(&in, 16, &lead) ||
+      !take_bin(&in, 8, &key) || !take_bin(&in, 8, &last) || (is_sealed && !take_bin(&in, 0, &out->sealed)) ||
+      (has_seat && (!take_u64(&in, &out->seat.team) || !take_u64(&in, &out->seat.person))))
     return false;
   memcpy(out->lead.b, lead.p, sizeof out->lead.b);
   out->who = (struct store_who){.key = get64(key.p), .last = get64(last.p)};
@@ -338,7 +353,7 @@ int merge_other(struct store_shard *s, const struct frame *f, struct lead **othe
 }
 
 // ---- staging ----
-static void put_event(struct buf *out, unsigned kind, struct bytes body) {
+void put_message(struct buf *out, unsigned kind, struct bytes body) {
   buf_clear(out);
   mp_put_map(out, 2);
   mp_put_cstr(out, "kind");
@@ -347,7 +362,7 @@ static void put_event(struct buf *out, unsigned kind, struct bytes body) {
   mp_put_raw(out, body);
 }
 
-static struct frame frame_of(struct intake *in, enum frame_kind kind, struct lead_id entity, const struct arrival *a) {
+struct frame message_frame(struct intake *in, enum frame_kind kind, struct lead_id entity, const struct arrival *a) {
   struct frame frame = {.kind = (uint8_t)kind,
                         .entity = entity,
                         .partition = (uint16_t)store_partition_of_lead(in->store, entity),
@@ -361,9 +376,9 @@ static struct frame frame_of(struct intake *in, enum frame_kind kind, struct lea
 }
 
 // A message came to an address behind which there is nobody; `list`: what is sent all the same.
-static void append_nobody(struct intake *in, const struct message *m, const struct arrival *a, struct bytes list) {
-  struct frame frame = frame_of(in, FRAME_MESSAGE, m->to, a);
-  put_event(&in->clear, m->kind, m->body);
+void append_nobody(struct intake *in, const struct message *m, const struct arrival *a, struct bytes list) {
+  struct frame frame = message_frame(in, FRAME_MESSAGE, m->to, a);
+  put_message(&in->clear, m->kind, m->body);
   frame.entity_kind = ENTITY_NOBODY;
   frame.now_ms = m->at_ms;
   frame.number = 0x80000000u | ((uint32_t)a->from << 23 & 0x7f800000u) | ((uint32_t)a->from_n & 0x7fffffu); // its own
@@ -376,8 +391,8 @@ static void append_nobody(struct intake *in, const struct message *m, const stru
 static void append_step(struct intake *in, struct lead *lead, bool is_new, unsigned kind, struct bytes body,
                         const struct outcome *o, const struct arrival *a) {
   struct error err = {0};
-  struct frame frame = frame_of(in, FRAME_MESSAGE, lead->id, a);
-  put_event(&in->clear, kind, body);
+  struct frame frame = message_frame(in, FRAME_MESSAGE, lead->id, a);
+  put_message(&in->clear, kind, body);
   buf_clear(&in->error);
   put_outcome(&in->error, o);
   frame.now_ms = lead->now_ms;
@@ -408,6 +423,7 @@ static void seal_lead(struct intake *in, struct lead *lead, bool is_new, struct 
   lead->into = (struct lead_id){{0}};
   store_seal(in->shard, lead->id, bytes_of(lead, lead_size(lead)), &sealed);
   hand.sealed = buf_bytes(&sealed);
+  hand.seat = pools_seat_of(lead);
   put_hand(&out, &hand);
   buf_clear(&in->list);
   message_put(&in->list, into, MESSAGE_MERGE_HAND, buf_bytes(&out));
@@ -567,10 +583,10 @@ static bool open_hand(struct intake *in, const struct hand *hand, struct lead **
 static void append_merge(struct intake *in, struct lead *lead, const struct message *m, const struct hand *hand,
                          const struct decision *d, const struct error *why, const struct arrival *a) {
   struct buf body = {0};
-  struct frame frame = frame_of(in, FRAME_MERGE, lead->id, a);
+  struct frame frame = message_frame(in, FRAME_MERGE, lead->id, a);
   struct hand shown = {.kind = hand->kind, .lead = hand->lead, .who = hand->who};
   put_hand(&body, &shown);
-  put_event(&in->clear, m->kind, buf_bytes(&body));
+  put_message(&in->clear, m->kind, buf_bytes(&body));
   buf_deinit(&body);
   buf_clear(&in->sealed);
   store_seal(in->shard, lead->id, buf_bytes(&in->block), &in->sealed);
@@ -579,7 +595,10 @@ static void append_merge(struct intake *in, struct lead *lead, const struct mess
   if (!d) error_put(&in->error, why);
   buf_clear(&in->list);
   put_seal(lead, lead->asks - 1, &in->list);
-  if (d) buf_append_bytes(&in->list, d->messages);
+  if (d)
+    buf_append_bytes(&in->list, d->messages);
+  else
+    engine_put_undecided(in->engine, lead, &in->list);
   if (!d && in->list.n) lead->number++; // what is sent names its frame by it
   frame.event = buf_bytes(&in->clear);
   frame.secret = buf_bytes(&in->sealed);
@@ -631,6 +650,7 @@ static void apply_hand(struct intake *in, const struct message *m, const struct 
   if (!lead) { // forgotten meanwhile, and what is part of it with it
     buf_clear(&in->list);
     message_put(&in->list, hand.lead, MESSAGE_MERGE_FORGET, bytes_of(&nil, 1));
+    pools_put_back(in->store, in->options.workspace, &hand.seat, &in->list);
     append_nobody(in, m, a, buf_bytes(&in->list));
     return;
   }
@@ -647,6 +667,7 @@ static void apply_hand(struct intake *in, const struct message *m, const struct 
     o.asks_known -= hand.kind == IDENTITY_USER;
     buf_clear(&in->list);
     put_seal(lead, o.asks, &in->list);
+    pools_put_back(in->store, lead->workspace, &hand.seat, &in->list);
     append_step(in, lead, false, MESSAGE_MERGE_NONE, buf_bytes(&body), &o, a);
     buf_deinit(&body);
   }
@@ -660,6 +681,7 @@ static void add_forget(void *context, struct lead_id merged) {
 
 void merge_put_forgets(struct store_shard *s, const struct lead *lead, struct buf *list, struct frame *frame) {
   buf_clear(list);
+  pools_put_forget(s->store, lead, list);
   store_links(s, lead->id, add_forget, list);
   if (lead->flags & LEAD_WAITS) { // whoever asked for it gets its answer
     struct buf body = {0};
@@ -677,7 +699,7 @@ static void apply_forget(struct intake *in, const struct message *m, const struc
     append_nobody(in, m, a, (struct bytes){0});
     return;
   }
-  struct frame frame = frame_of(in, FRAME_FORGET, m->to, a);
+  struct frame frame = message_frame(in, FRAME_FORGET, m->to, a);
   buf_clear(&in->raw);
   mp_put_map(&in->raw, 1);
   mp_put_cstr(&in->raw, "by");

@@ -9,6 +9,7 @@
 //   ask     [kind of identity, lead, address of its key, sealed]           sealed under its key: [kind, the identity's text]; the lead
 //                                                                          is the asking one, or whose wish it was at first
 //   hand    [kind of identity, lead, address of its key, of its last identity, sealed]   sealed under its key: its block
+//           and, where it has an owner of a pool, whose seat it hands over, two more: team and person (engine/pool.h)
 //   none    [kind of identity, why, the ask's body or nil]                 why: enum merge_none
 //   forget  nil                                                            to a lead that was merged into one that is forgotten
 //   wish    [address, an ask's body]                                       from a lead that is waited for, to who waits: it asks instead

@@ -1,20 +1,12 @@
 // What comes to this shard's entities: messages that others sent, and those from outside. Applying one is a frame.
 #include "store/intake_private.h"
 #include "store/merge.h"
+#include "store/pools.h"
 #include "store/shard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static void put_event(struct buf *out, const struct message *m) {
-  buf_clear(out);
-  mp_put_map(out, 2);
-  mp_put_cstr(out, "kind");
-  mp_put_uint(out, m->kind);
-  mp_put_cstr(out, "body");
-  mp_put_raw(out, m->body);
-}
 
 static void count_more(_Atomic uint64_t *counter, uint64_t n) {
   if (n) atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
@@ -26,6 +18,9 @@ static void count_hits(struct intake *in) {
   count_more(&in->counters.copies_dropped, hits->dropped);
   count_more(&in->counters.copies_idle, hits->idle);
   count_more(&in->counters.traits_dropped, hits->traits);
+  count_more(&in->counters.pool_grants, hits->granted);
+  count_more(&in->counters.pool_waits, hits->waits);
+  count_more(&in->counters.pool_full, hits->full);
 }
 
 // Applies a message and stages its frame. The answer is in in->effects.
@@ -34,7 +29,7 @@ static void apply(struct intake *in, const struct message *message, const struct
   const struct message_kind *kind = message_kind_of(m.kind);
   CHECK(kind);
   if (kind->entity == ENTITY_LEAD) {
-    merge_apply(in, message, arrival);
+    m.kind == MESSAGE_POOL_GRANT ? pools_grant(in, message, arrival) : merge_apply(in, message, arrival);
     return;
   }
   struct entity *e = store_entity(in->shard, m.to);
@@ -42,7 +37,7 @@ static void apply(struct intake *in, const struct message *message, const struct
   if (e->now_ms > m.at_ms) m.at_ms = e->now_ms;
   uint64_t hash = message_apply(&e, &m, &in->effects);
   count_hits(in);
-  put_event(&in->clear, &m);
+  put_message(&in->clear, m.kind, m.body);
   struct frame frame = {.kind = FRAME_MESSAGE,
                         .entity_kind = e->kind,
                         .entity = m.to,

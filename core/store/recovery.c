@@ -142,16 +142,17 @@ static void take_due(void *context, int64_t due_ms, struct lead_id id) {
   due_set(&shard_of(store, store_partition_of_lead(store, id))->due, id, due_ms);
 }
 
-// An account that held copies back at the checkpoint.
-static int take_account(void *context, struct bytes block, struct error *err) {
+// An account that held copies back at the checkpoint, a pool that leads wait for.
+static int take_waiting(void *context, struct bytes block, struct error *err) {
   struct store *store = context;
   struct entity head;
   int rc = entity_check(block, err);
   if (rc) return rc;
   memcpy(&head, block.p, sizeof head);
-  if (head.kind != ENTITY_ACCOUNT) return 0;
+  if (head.kind != ENTITY_ACCOUNT && head.kind != ENTITY_POOL) return 0;
   struct entity *e = memcpy(xmalloc(block.n), block.p, block.n);
   shard_note_account(shard_of(store, store_partition_of_lead(store, e->id)), e, 0);
+  shard_note_pool(shard_of(store, store_partition_of_lead(store, e->id)), e);
   entity_free(e);
   return 0;
 }
@@ -511,7 +512,7 @@ int recover(struct store *store, struct recovery_result *result, struct error *e
   if (rc == 0) rc = take_made(v, err);
   if (rc == 0) rc = take_saved_channels(v, err);
   if (rc == 0) rc = state_each_due(store->shard[0]->state, take_due, store, err);
-  if (rc == 0) rc = state_each_entity(store->shard[0]->state, take_account, store, err);
+  if (rc == 0) rc = state_each_entity(store->shard[0]->state, take_waiting, store, err);
   if (rc == 0) take_messages(v);
   if (rc == 0) rc = segment_list(store->dir.path, &list, &count, err);
   if (rc == 0) rc = take_segments(v, list, count, err);

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "store/base_set.h"
 #include "store/merge.h"
+#include "store/pools.h"
 #include "store/shard.h"
 
 #include <pthread.h>
@@ -214,6 +215,18 @@ static int play_merge(struct player *p, struct played *played, const struct fram
   return 0;
 }
 
+static int play_grant(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
+  (void)err;
+  struct engine_result result;
+  struct error ignored = {0}; // likewise
+  p->result->grants++;
+  if (engine_replay_grant(p->engine, &played->lead, pools_grant_of(frame), frame->now_ms, frame->shared, &result,
+                          &ignored) < 0)
+    result.count = 0, played->lead->number = frame->number;
+  compare(p, played, frame, &result);
+  return 0;
+}
+
 // What a message made of a lead: recorded, and judged by the same hash.
 static int play_step(struct player *p, struct played *played, const struct frame *frame, struct error *err) {
   uint64_t hash;
@@ -311,6 +324,7 @@ static int play(void *context, const struct frame *frame, uint64_t place, struct
   case FRAME_STOPPED: return play_stopped(p, played, frame, err);
   case FRAME_MESSAGE: return play_step(p, played, frame, err);
   case FRAME_MERGE: return play_merge(p, played, frame, err);
+  case FRAME_GRANT: return play_grant(p, played, frame, err);
   case FRAME_FILL: return play_fill(p, played, frame, err);
   default: return play_decision(p, played, frame, err);
   }
@@ -367,6 +381,7 @@ static void add(struct replay_result *sum, const struct replay_result *one) {
   sum->stopped += one->stopped;
   sum->messages += one->messages;
   sum->merges += one->merges;
+  sum->grants += one->grants;
   sum->forgotten += one->forgotten;
   sum->unreached += one->unreached;
   sum->hash = hash_mix(sum->hash, one->hash);

@@ -14,6 +14,7 @@ struct replay_result {
   uint64_t frames, decisions, timers, stopped, fills;
   uint64_t messages;        // applied by entities: counted and compared as decisions are, but no decisions
   uint64_t merges;          // of the decisions: those that leads made that took another in
+  uint64_t grants;          // likewise: those that a pool's grant made
   uint64_t forgotten;       // leads that were forgotten: they are left out
   uint64_t unreached;       // frames that no base reaches: what their leads were before them was let go (retention)
   uint64_t different;       // decisions whose hash is not the recorded one

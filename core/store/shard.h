@@ -143,6 +143,7 @@ uint8_t *shard_copy(struct store_shard *shard, const uint8_t *key, struct lead_i
 // accounts.c: remembers an account that holds copies back.
 void shard_note_account(struct store_shard *shard, const struct entity *entity, int64_t since_ms);
 // entity.c
+void shard_note_pool(struct store_shard *shard, const struct entity *entity); // when it is to be woken; others: nothing
 struct entity_entry *shard_entity_entry(struct store_shard *shard, struct lead_id id);
 void entities_begin(struct store_shard *shard); // a cycle: what changed in the round before waits to be copied
 bool entities_give(struct store_shard *shard, size_t *given, size_t bytes_max); // true: nothing waits

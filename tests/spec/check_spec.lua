@@ -613,7 +613,7 @@ local CASES = {
   {
     "another way to pick",
     { ['pick = "weighted", why = "W." }\naction'] = 'pick = "roundrobin", why = "W." }\naction' },
-    { "policy.lua:34: route.otherwise 'rest': pick is \"weighted\", not 'roundrobin'" },
+    { "policy.lua:34: route.otherwise 'rest': pick is \"weighted\", \"round_robin\" or \"least_busy\", not 'roundrobin'; did you mean 'round_robin'?" },
   },
   {
     "a misspelt channel of an offer",
@@ -739,7 +739,7 @@ local CASES = {
   {
     "a weight that is no number",
     {},
-    { "data/people.csv:3: each row is a name, a team and a weight of 0 or more" },
+    { "data/people.csv:3: weight is 'x'; it takes a number from 0 to 1000" },
     { ["policies/t/data/people.csv"] = "name,team,weight\nann,emea,1\nbob,emea,x\ncleo,rest,1\n" },
   },
   {
@@ -753,6 +753,109 @@ local CASES = {
     {},
     { "data/people.csv:3: 2 fields where the header has 3" },
     { ["policies/t/data/people.csv"] = "name,team,weight\nann,emea,1\ncleo,rest\n" },
+  },
+  {
+    "a misspelt column of people",
+    {},
+    { "data/people.csv:1: no column is called 'capcity'; did you mean 'capacity'?" },
+    { ["policies/t/data/people.csv"] = "name,team,weight,capcity\nann,emea,1,3\ncleo,rest,1,\n" },
+  },
+  {
+    "a capacity that is none",
+    {},
+    {
+      "data/people.csv:2: capacity is '2.5'; it takes a whole number of 0 or more, or nothing where there is no bound",
+      "policy.lua:33: route.to 'emea': no team 'emea' in data/people.csv",
+    },
+    { ["policies/t/data/people.csv"] = "name,team,weight,capacity\nann,emea,1,2.5\ncleo,rest,1,\n" },
+  },
+  {
+    "somebody twice in a team, and somebody with a reserved name",
+    {},
+    {
+      "data/people.csv:3: 'ann' is in team 'emea' twice; first in line 2",
+      "data/people.csv:5: nobody can be called 'pending': that is what decisions say when there is no owner",
+    },
+    { ["policies/t/data/people.csv"] = "name,team,weight\nann,emea,1\nann,emea,2\ncleo,rest,1\npending,rest,1\n" },
+  },
+  {
+    "leaves of nobody, of no day, and that end before they begin",
+    { ['team = "people"'] = 'team = "people", leave = "leave"' },
+    {
+      "data/leave.csv:2: nobody is called 'an'; did you mean 'ann'?",
+      "data/leave.csv:3: '2026-02-30' is no day, such as 2026-12-24",
+      "data/leave.csv:4: the leave ends (2026-01-01) before it begins (2026-01-02)",
+    },
+    {
+      ["policies/t/data/people.csv"] = "name,team,weight\nann,emea,1\ncleo,rest,1\n",
+      ["policies/t/data/leave.csv"] = "name,from,to\nan,2026-01-01,2026-01-02\nann,2026-02-30,2026-03-01\n"
+        .. "cleo,2026-01-02,2026-01-01\n",
+    },
+  },
+  {
+    "what only a pool can do",
+    { ['pick = "weighted", why = "W." }\naction'] = 'sticky = true, skill = "german", why = "W." }\naction' },
+    {
+      "policy.lua:34: route.otherwise 'rest': skill needs somebody who knows what each has: "
+        .. 'pick = "round_robin" or "least_busy"',
+      "policy.lua:34: route.otherwise 'rest': sticky needs somebody who knows what each has: "
+        .. 'pick = "round_robin" or "least_busy"',
+      "policy.lua:34: route.otherwise 'rest': nobody in team 'rest' has the skill 'german'",
+    },
+  },
+  {
+    "a skill that nobody has",
+    { ['pick = "weighted", why = "W." }\naction'] = 'pick = "round_robin", skill = "germen", why = "W." }\naction' },
+    { "policy.lua:34: route.otherwise 'rest': nobody in team 'rest' has the skill 'germen'; did you mean 'german'?" },
+    { ["policies/t/data/people.csv"] = "name,team,weight,skills\nann,emea,1,\ncleo,rest,1,german french\n" },
+  },
+  {
+    "terms of acceptance that say nothing",
+    {
+      ['pick = "weighted", why = "W." }\naction'] = 'pick = "weighted", why = "W." }\n'
+        .. 'route.accept_within "4 hours" { otherwise = "emae", tries = 0.5, why = "W." }\naction',
+    },
+    {
+      "policy.lua:35: route.accept_within '4 hours': it takes a duration such as \"4h\" (units w d h m s ms)",
+      "policy.lua:35: route.accept_within '4 hours': tries is a whole number from 0 to 100",
+      "policy.lua:35: route.accept_within '4 hours': none of these routes deals by turns: "
+        .. 'pick = "round_robin" or "least_busy"',
+      "policy.lua:35: route.accept_within '4 hours': otherwise names no route below on_enter 'mql': 'emae'"
+        .. "; did you mean 'emea'?",
+    },
+  },
+  {
+    "a term of acceptance in a team of one",
+    {
+      ['pick = "weighted", why = "W." }\naction'] = 'pick = "round_robin", why = "W." }\n'
+        .. 'route.accept_within "4h" { why = "W." }\naction',
+    },
+    {
+      "policy.lua:35: warning: route.accept_within '4h': team 'rest' is one person: who gets the lead when they don't "
+        .. "take it? (otherwise)",
+    },
+  },
+  {
+    "an owner who is freed where there is no stage, and where one is chosen",
+    {
+      ['pick = "weighted", why = "W." }\naction'] = 'pick = "weighted", why = "W." }\n'
+        .. 'route.release "mpl" { why = "W." }\nroute.release "mql" { why = "W." }\naction',
+    },
+    {
+      "policy.lua:35: route.release 'mpl': no stage 'mpl'; did you mean 'mql'?",
+      "policy.lua:36: route.release 'mql': the stage has routes: they choose the owner anew",
+    },
+  },
+  {
+    "a table of territories that names a text twice, and a team that is none",
+    {
+      ['route.otherwise "rest"'] = 'route.by_table "lands" { of = f.region, why = "W." }\nroute.otherwise "rest"',
+    },
+    {
+      "data/lands.csv:4: 'de' is there twice; first in line 2",
+      "policy.lua:34: route.by_table 'lands ret': no team 'ret' in data/people.csv; did you mean 'rest'?",
+    },
+    { ["policies/t/data/lands.csv"] = "is,team\nde,ret\nfr,rest\nde,rest\n" },
   },
   { "an empty list", {}, { "data/free.csv:1: the list is empty" }, { ["policies/t/data/free.csv"] = "domain\n\n" } },
 }

@@ -244,8 +244,8 @@ static void refold_and_explain_agree(void **state) {
       assert_true(lead_digest(refolded) == made->digest);
       struct buf out = {0};
       struct bytes again;
-      assert_int_equal(engine_explain(engine, &release, &before, made->is_timer ? NULL : &event, NULL, made->now_ms,
-                                      made->shared, &out, &err),
+      assert_int_equal(engine_explain(engine, &release, &before, made->is_timer ? NULL : &event, NULL,
+                                      (struct bytes){0}, made->now_ms, made->shared, &out, &err),
                        0);
       assert_true(mp_find(buf_bytes(&out), BYTES_LIT("decision"), &again));
       assert_true(bytes_eq(again, made->answer));

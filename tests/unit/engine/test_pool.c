@@ -313,9 +313,9 @@ static void who_is_wished_gets_it_and_who_must_not_does_not(void **state) {
   }
   ask(&w, 3, (struct pool_asked){.rather = ann}); // she is full
   assert_true(bytes_is(only_grant(&w), "bob"));
-  ask(&w, 4, (struct pool_asked){.not_him = bob, .may_refuse = true});
+  ask(&w, 4, (struct pool_asked){.barred = {bob}, .may_refuse = true});
   assert_int_equal(only_grant(&w).n, 0);
-  ask(&w, 5, (struct pool_asked){.not_him = bob});
+  ask(&w, 5, (struct pool_asked){.barred = {bob}});
   assert_int_equal(w.effects.messages.n, 0); // waits
   back(&w, 3, bob);
   assert_int_equal(w.effects.messages.n, 0); // not for him

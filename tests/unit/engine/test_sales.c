@@ -238,8 +238,9 @@ static void check_again(struct lead **refolded, const struct event *event, const
                                  d->number, d->effects, d->shared, &err),
                    0);
   assert_true(lead_digest(*refolded) == d->digest);
-  assert_int_equal(
-      engine_explain(engine, &release, &before, d->is_timer ? NULL : event, NULL, d->now_ms, d->shared, &out, &err), 0);
+  assert_int_equal(engine_explain(engine, &release, &before, d->is_timer ? NULL : event, NULL, (struct bytes){0},
+                                  d->now_ms, d->shared, &out, &err),
+                   0);
   assert_true(mp_find(buf_bytes(&out), BYTES_LIT("decision"), &again) && bytes_eq(again, d->answer));
   buf_deinit(&out);
   lead_free(before);
@@ -338,11 +339,13 @@ static void silence_takes_no_room(void **state) {
   struct lead_id id = {{3}};
   struct lead *lead = lead_new(id, 0, policy, release.number, event.timestamp_ms);
   assert_int_equal(engine_event(engine, &lead, &event, 0, &limits, &result, &err), 0);
-  assert_int_equal(result.decision[0].effects.n, policy_state_size(policy) - sizeof(struct policy_sales));
+  assert_int_equal(result.decision[0].effects.n,
+                   policy_state_size(policy) - sizeof(struct policy_sales) - sizeof(struct policy_seat));
   make(&map, 1767603600000, "crm.lead_accepted", NULL, NULL); // nobody's, so nothing is to be kept
   event = decoded(&map, &digits);
   assert_int_equal(engine_event(engine, &lead, &event, 0, &limits, &result, &err), 0);
-  assert_int_equal(result.decision[0].effects.n, policy_state_size(policy) - sizeof(struct policy_sales));
+  assert_int_equal(result.decision[0].effects.n,
+                   policy_state_size(policy) - sizeof(struct policy_sales) - sizeof(struct policy_seat));
   make(&map, 1767603600000, "crm.lead_disqualified", NULL, NULL);
   event = decoded(&map, &digits);
   assert_int_equal(engine_event(engine, &lead, &event, 0, &limits, &result, &err), 0);

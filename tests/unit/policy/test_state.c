@@ -55,8 +55,8 @@ static void assert_state(const struct policy *policy, const struct policy_state 
 static void a_new_state_is_at_the_start(void **unused) {
   (void)unused;
   struct policy *policy = load(sample_json);
-  assert_int_equal(policy_state_size(policy),
-                   sizeof(struct policy_state) + 2 * sizeof(double) + sizeof(struct policy_sales));
+  assert_int_equal(policy_state_size(policy), sizeof(struct policy_state) + 2 * sizeof(double) +
+                                                  sizeof(struct policy_seat) + sizeof(struct policy_sales));
   struct policy_state *state = new_state(policy, 1234);
   assert_state(policy, state);
   assert_true(state->stage == 0 && state->owner == -1 && state->action == -1 && state->acted_ms == 0 &&

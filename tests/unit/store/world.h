@@ -44,26 +44,29 @@ static inline struct store_options small_options(const char *dir, unsigned shard
 }
 
 static int64_t world_account_interval_ms; // of what opens next
+static struct policy *world_policy;       // likewise; NULL: the shipped one
+// Puts a policy in force on every shard.
+static inline int world_use(struct world *w, struct policy *policy, struct error *err) {
+  struct release release = {.policy = policy, .signals = 1, .models = 1};
+  int rc = store_version_put(w->store, release.policy, &release.number, err);
+  for (unsigned i = 0; rc == 0 && i < w->shards; i++) {
+    rc = intake_prepare(w->intake[i], &release, err);
+    if (rc == 0) intake_use(w->intake[i], "test", NULL);
+    if (rc == 0) rc = store_commit(store_shard(w->store, i), err);
+  }
+  return rc;
+}
+
 static inline int world_open(struct world *w, const struct store_options *options, struct error *err) {
   *w = (struct world){.dir = (char *)(uintptr_t)options->dir, .shards = options->shards, .options = *options};
   int rc = store_open(options, &w->store, &w->recovery, err);
-  if (rc) return rc;
-  struct release release = {.policy = shipped_policy(), .signals = 1, .models = 1};
-  rc = store_version_put(w->store, release.policy, &release.number, err);
   if (rc) return rc;
   struct intake_options in = {.clock = ENGINE_CLOCK_EVENT,
                               .limits = EVENT_LIMITS_DEFAULT,
                               .vm = VM_LIMITS_DEFAULT,
                               .account_interval_ms = world_account_interval_ms};
-  for (unsigned i = 0; i < w->shards; i++) {
-    w->intake[i] = intake_new(w->store, i, &in);
-    rc = intake_prepare(w->intake[i], &release, err);
-    if (rc) return rc;
-    intake_use(w->intake[i], "test", NULL);
-    rc = store_commit(store_shard(w->store, i), err);
-    if (rc) return rc;
-  }
-  return 0;
+  for (unsigned i = 0; i < w->shards; i++) w->intake[i] = intake_new(w->store, i, &in);
+  return world_use(w, world_policy ? world_policy : shipped_policy(), err);
 }
 
 static inline void world_must_open(struct world *w, const struct store_options *options) {
