@@ -109,14 +109,22 @@ static void put_uses(const struct model_places *p, const struct row *row, struct
     mp_put_nil(out);
 }
 
-// Whether it could be put in force: it loads, and its features are those of the policy. Those that are no features of one
-// role are found when it is tried.
+static bool is_read_by(const struct policy *policy, const char *name) {
+  struct policy_model_use use;
+  for (size_t role = 0; policy && role < policy_roles(); role++)
+    if (policy_model_of(policy, role, &use) && strcmp(use.model.name, name) == 0) return true;
+  return false;
+}
+
+// Whether it could be put in force: it loads, and the features of a policy that reads it are its own. Those that are no
+// features of one role are found when it is tried.
 static int judge(const struct model_places *p, const struct row *row, struct model **model, struct error *err) {
   struct buf json = {0}, weights = {0};
   struct model_bound *bound = NULL;
   int status = model_files(p, row->name, row->version, &json, &weights, err);
   if (status == 0) status = model_parse(buf_bytes(&json), buf_bytes(&weights), model, err);
-  if (status == 0 && p->policy) status = model_bind(*model, policy_features(p->policy), &bound, err);
+  if (status == 0 && is_read_by(p->policy, row->name))
+    status = model_bind(*model, policy_features(p->policy), &bound, err);
   model_bound_free(bound);
   buf_deinit(&json), buf_deinit(&weights);
   return status;

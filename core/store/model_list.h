@@ -11,7 +11,7 @@ struct model_places {
 // Appends a list, by name and version, of {name, version, kind, target (nil both when it does not load), in_folder, state
 // ("in_force", "canary", "was_in_force", "new"; of a version that was only ever on canary "was_canary"), share (of a canary, in
 // ten-thousandths of the leads; else nil), roles [text], pinned, since, by, why, how (of the last time that it came into force;
-// nil: never), number (the release's), problem (why it could not be put in force now; nil: nothing is known)}. `only`: that
+// nil: never), number (the release's), problem (why it does not load, or does not fit the policy that reads a model of that name; nil: nothing is known)}. `only`: that
 // model alone (NULL: all). Returns how many there are, or the errors of registry_list.
 int model_list_put(const struct model_places *places, const char *only, struct buf *out,
                    struct error *err) ITD_MUST_USE;
