@@ -76,6 +76,8 @@ end
 function declare.fields(entry, keys, body)
   local called = ("%s '%s'"):format(entry.kind, entry.name)
   local fields, names = {}, {}
+  entry.body = type(body) == "table" and not value.open(body) and body or nil -- as it was written, for those who show it
+  tree.said[#tree.said + 1] = entry
   for key in pairs(keys) do
     names[#names + 1] = key
   end
@@ -147,7 +149,7 @@ function declare.named(kind, keys, accept)
     local entry = declare.entry(kind, name)
     tree.pending[#tree.pending + 1] = entry
     return function(body)
-      entry.has_body, entry.body = true, body -- as it was written, for those who show it
+      entry.has_body = true
       return accept(entry, declare.fields(entry, keys, body))
     end
   end

@@ -10,6 +10,7 @@ function tree.begin(input)
   tree.input = input
   tree.problems = {}
   tree.pending = {} -- declarations whose body has not come
+  tree.said = {} -- those whose body has
   tree.policy = nil -- the policy's own declaration
   tree.signals = nil -- {name, version, declarations, files (of each), by_name, names, personal, events, schemas…}
   tree.calendars, tree.calendar_read = {}, {} -- in the order of their numbers; by name, false where one is broken

@@ -80,7 +80,7 @@ local function add_table(entries, name, title_of, more)
     for _, column in ipairs(more or {}) do
       row[#row + 1] = column[2](entry)
     end
-    row[#row + 1], row[#row + 2] = entry.why or "", place(entry)
+    row[#row + 1], row[#row + 2] = entry.why or type(entry.body) == "table" and entry.body.why or "", place(entry)
     rows[i] = row
   end
   page[#page + 1] = { columns = columns, rows = rows }
@@ -93,9 +93,9 @@ local function of_kind(...)
   for _, kind in ipairs { ... } do
     seen[kind] = true
   end
-  for _, entry in ipairs(tree.pending) do
+  for _, entry in ipairs(tree.said) do
     for _, kind in ipairs { ... } do
-      if entry.kind == kind and entry.has_body then out[#out + 1] = entry end
+      if entry.kind == kind then out[#out + 1] = entry end
     end
   end
   return out
@@ -219,6 +219,22 @@ local function reason_of(go)
   return table.concat(parts, ", ")
 end
 
+-- The stages inside of a stage or of a region.
+local function add_inside(lines, stage, depth)
+  if not stage.children or #stage.children == 0 then return end
+  local indent = ("  "):rep(depth)
+  lines[#lines + 1] = ("%sstate %s {"):format(indent, id_of(stage.name))
+  if stage.initial then lines[#lines + 1] = ("%s  [*] --> %s"):format(indent, id_of(stage.initial.name)) end
+  for _, child in ipairs(stage.children) do
+    if #child.children > 0 then
+      add_inside(lines, child, depth + 1)
+    else
+      lines[#lines + 1] = ("%s  %s"):format(indent, id_of(child.name))
+    end
+  end
+  lines[#lines + 1] = indent .. "}"
+end
+
 local function add_diagram(goes)
   local lines = { "stateDiagram-v2" }
   for _, stage in ipairs(tree.stages) do
@@ -227,6 +243,9 @@ local function add_diagram(goes)
     end
   end
   lines[#lines + 1] = "  [*] --> " .. id_of(tree.start.name)
+  for _, stage in ipairs(tree.stages) do
+    if not stage.parent then add_inside(lines, stage, 1) end
+  end
   for _, go in ipairs(goes) do
     lines[#lines + 1] = ("  %s --> %s: %s"):format(id_of(go.from or "?"), id_of(go.name), plain(reason_of(go)))
   end
@@ -236,12 +255,23 @@ local function add_diagram(goes)
   page[#page + 1] = { mermaid = table.concat(lines, "\n") }
 end
 
+-- Whether a stage's body says anything but its transitions.
+local function next_key(body)
+  for key in pairs(body or {}) do
+    if type(key) == "string" then return true end
+  end
+  return false
+end
+
 local function add_journey()
-  seen.stage = true
-  local goes = of_kind "go"
+  local goes, stages = of_kind "go", {}
+  for _, stage in ipairs(of_kind("stage", "region")) do
+    if next_key(stage.body) then stages[#stages + 1] = stage end
+  end
   heading "The journey"
   say("A lead begins in %s. In each stage transitions are tried from top to bottom, and the first that fires is taken.", tree.start.name)
   add_diagram(goes)
+  add_table(stages, "stage")
   add_table(goes, "from -> to", function(go) return ("%s -> %s"):format(go.from or "?", go.name) end)
 end
 
@@ -268,20 +298,16 @@ local function add_actions()
     end },
   })
   add_table(otherwise, "else")
-  local limits = tree.limits
-  if limits and limits.per_lead and limits.per_lead.count then
-    say("At most %d in %s for a lead.", limits.per_lead.count, numbers.show_duration(limits.per_lead.ms))
-  end
-  if limits and limits.hold_out then
-    say("On %s %% of leads nothing is done, to tell what actions are worth (salt %s).", points(limits.hold_out.share * 100), limits.hold_out.salt)
+  for _, entry in ipairs(tree.said) do
+    if entry.kind:find "^action%." and not seen[entry.kind] then add_table(of_kind(entry.kind), entry.kind) end
   end
 end
 
 -- Declarations of kinds that have no section above.
 local function add_others()
   local kinds, by_kind = {}, {}
-  for _, entry in ipairs(tree.pending) do
-    if not seen[entry.kind] and entry.has_body then
+  for _, entry in ipairs(tree.said) do
+    if not seen[entry.kind] and not (entry.path or ""):find "^policies/signals/" then
       if not by_kind[entry.kind] then
         by_kind[entry.kind], kinds[#kinds + 1] = {}, entry.kind
       end

@@ -116,6 +116,46 @@ print(page.count["table"], page.count["h1"], page.count["pre"])
     has(run { "policy", "doc", dir, "--json" }, '{"markdown":"# small\\n')
   end)
 
+  local NESTED = [[
+local policy, signal, belief = require "policy", require "signal", require "belief"
+local journey, action = require "journey", require "action"
+local go = journey.go
+local f = signal.features "b2b@4"
+policy "nest" { owner = "a@example.com", rationale = "A test of the tool.", boundary = "Nothing." }
+belief.channel "web" {}
+journey.start "open"
+journey.stage "open" { start = "new",
+  go "won" { on = "crm.opportunity_won", why = "Bought." },
+}
+journey.stage "new" { inside = "open", go "warm" { when = f.pricing_views_7d:at_least(2), why = "Looks." } }
+journey.stage "warm" { inside = "open", go "new" { after = "7d", why = "Cooled." } }
+journey.final "won"
+journey.region "consent" { start = "unasked", why = "Beside the journey." }
+journey.stage "unasked" { inside = "consent", go "asked" { on = "Demo Requested", why = "Said so." } }
+journey.stage "asked" { inside = "consent", go "unasked" { on = "Unsubscribed", why = "Took it back." } }
+action.otherwise "wait" { why = "Leave people alone." }
+]]
+
+  it("draws stages inside of stages, and a spec's coverage counts them", function()
+    local dir = harness.policies { ["nest/policy.lua"] = NESTED, ["nest/nest_spec.lua"] = [[
+it("buys", function()
+  lead():views("pricing", 2):expect_stage("warm"):track("Demo Requested"):track("crm.opportunity_won"):expect_stage("won")
+end)
+]] } .. "/nest"
+    local page, code = run { "policy", "doc", dir }
+    assert.are.equal(0, code, page)
+    check_tables(page)
+    has(page, "  state open {\n    [*] --> new\n    new\n    warm\n  }\n  state consent {\n    [*] --> unasked\n")
+    has(page, "\n| warm | open |")
+    has(page, "| consent |  | unasked | Beside the journey. |")
+    lacks(page, "Signal set")
+    local out, ok = run { "test", dir, "--coverage" }
+    assert.are.equal(0, ok, out)
+    has(out, "never true: transition 'warm -> new'\n")
+    has(out, "never true: transition 'asked -> unasked'\n")
+    has(out, "coverage: 9 of 11 outcomes of 6 rules, 81.8 %\n")
+  end)
+
   it("says what is wrong instead", function()
     for _, wrong in ipairs {
       { { "policy", "doc" }, "doc takes a policy's folder" }, { { "policy", "status", "x" }, "status takes options only" },

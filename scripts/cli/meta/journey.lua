@@ -10,8 +10,19 @@ function journey.start(name) end
 --- is it (or one of a list); `after`: so long in the stage ("21d", "4 business hours", "2 business days"); `at`: the next time
 --- that the clock shows it ("09:00", "mon 09:00", "business day 09:00"); both by a durable timer. `calendar`: whose hours and
 --- zone, when not those of the policy's head. `resume`: the stage has others inside it, and the lead goes back to the one it was in last.
+--- `set` and `add`: what is kept of the lead from then on (scripts/memory.lua).
 ---@param name string
----@return fun(body: {when?: Condition, on?: string|string[], after?: string, at?: string, calendar?: string, resume?: boolean, why: string}): table
+---@class Go
+---@field when? Condition
+---@field on? string|string[]
+---@field after? string
+---@field at? string
+---@field calendar? string
+---@field resume? boolean
+---@field set? table<string, number|boolean|string>
+---@field add? table<string, number>
+---@field why string
+---@return fun(body: Go): table
 function journey.go(name) end
 
 --- journey.stage "engaged" { go "mql" { … }, go "nurture" { … } }: transitions in the order in which they are tried; those of the stage

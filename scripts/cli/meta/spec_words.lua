@@ -147,6 +147,9 @@ function Lead:expect_band(wanted) end
 function Lead:expect_sales(wanted) end
 
 ---@return Lead
+function Lead:expect_memory(wanted) end
+
+---@return Lead
 function Lead:expect_notes(wanted) end
 
 ---@return Lead

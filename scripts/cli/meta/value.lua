@@ -63,6 +63,17 @@ function Value:default(number) end
 ---@field sales? PolicySales events by which sales has its say, besides the reserved ones
 ---@field retrain? table[] when a model has aged: { model, why, and age, drift, auc_under or auc_falls }
 
+---@class Go
+---@field when? Condition
+---@field on? string|string[]
+---@field after? string
+---@field at? string
+---@field calendar? string
+---@field resume? boolean
+---@field set? table<string, number|boolean|string>
+---@field add? table<string, number>
+---@field why string
+
 ---@class OfferBody
 ---@field stages string|string[] where it is open
 ---@field utility Value|number what it is worth
