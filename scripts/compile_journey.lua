@@ -283,6 +283,36 @@ local TURN = [[
     first = false
   end]]
 
+-- The same for one machine alone, which most policies are.
+local ALONE = [[
+local function journey()
+  local stage, count = %s, 0
+  local taken, to = pick_0(stage, true)
+  while taken >= 0 and count < %d do
+%s    O[%d + count] = taken
+    count = count + 1
+    stage = to
+    %s = to
+%s    taken, to = pick_0(stage, false)
+  end
+  O[%d] = count
+  if taken >= 0 then O[%d] = 1 end
+end]]
+
+local function emit_alone(e)
+  local steps, machine = e.plan.output.steps, e.plan.machines[1]
+  e.lines[#e.lines + 1] = ALONE:format(
+    output(e, "stage"),
+    chunk.STEPS_MAX,
+    machine.leaves and "    leave_0(taken, stage)\n" or "",
+    steps + 1,
+    output(e, "stage"),
+    machine.enters and "    enter_0(taken, to)\n" or "",
+    steps,
+    steps + 1 + chunk.STEPS_MAX
+  )
+end
+
 local MOVE = [[
     if taken_%d >= 0 then
       O[%d + count] = taken_%d
@@ -337,7 +367,11 @@ function compile_journey.emit(e)
     emit_picks(e, machine)
     emit_effects(e, machine)
   end
-  emit_loop(e)
+  if #e.plan.machines == 1 then
+    emit_alone(e)
+  else
+    emit_loop(e)
+  end
 end
 
 --- What stays as it was unless a transition moves it, as lines of `rest`.

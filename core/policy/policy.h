@@ -377,7 +377,7 @@ int policy_state_check(const struct policy *policy, struct bytes state, struct e
 // said stays; an owner by hand who is not among the people of `to` is kept as text, and becomes one of them where they are.
 void policy_state_migrate(const struct policy *from, const struct policy_state *old, const struct policy *to,
                           int64_t now_ms, struct policy_state *state);
-// Whether each stage that leads of `was` can be in, and each that it says is gone, is a stage of `policy` or one that it says
+// Whether each stage that leads of `was` can be in (but those of a region that is gone as a whole), and each that it says is gone, is a stage of `policy` or one that it says
 // is gone. Findings go to `report`; `as` says in them which version that was. Returns how many there are: all are errors.
 size_t policy_check_stages(const struct policy *policy, const struct policy *was, const char *as,
                            struct policy_report *report);

@@ -31,13 +31,24 @@ static void found(const struct policy *policy, const char *name, const char *as,
   policy_report_add(report, &problem);
 }
 
+// Whether leads that are in a stage would be put where they never were. Nobody is in a stage that has others inside it; and a region that
+// goes takes its stages along.
+static bool is_lost(const struct policy *policy, const struct policy *was, int stage) {
+  const struct artifact_stage *then = &was->artifact->stage[stage];
+  bool is_merged;
+  if (then->start >= 0) return false;
+  int machine = then->machine < 0 ? -1 : state_stage_now(was, policy, then->machine, &is_merged);
+  if (then->machine >= 0 && machine < 0) return false;
+  int now = state_stage_now(was, policy, stage, &is_merged);
+  return now < 0 || policy->artifact->stage[now].machine != machine;
+}
+
 size_t policy_check_stages(const struct policy *policy, const struct policy *was, const char *as,
                            struct policy_report *report) {
   const struct artifact *a = was->artifact;
   size_t count = 0;
-  bool is_merged;
   for (size_t i = 0; i < a->count[POLICY_STAGES]; i++) {
-    if (state_stage_now(was, policy, (int)i, &is_merged) >= 0) continue;
+    if (!is_lost(policy, was, (int)i)) continue;
     found(policy, a->entry[POLICY_STAGES][i].name, as, report);
     count++;
   }

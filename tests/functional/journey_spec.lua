@@ -126,9 +126,11 @@ journey.start]])
 
   it("is what a spec can expect", function()
     start()
-    local pipe = io.popen(("'%s/intent' test '%s/deals' 2>&1"):format(os.getenv "INTENTD_BIN", policies))
+    local pipe = io.popen(("'%s/intent' test '%s/deals' --coverage 2>&1"):format(os.getenv "INTENTD_BIN", policies))
     local out = pipe:read "*a"
     pipe:close()
     assert.is_truthy(out:find("1 passed, 0 failed", 1, true), out)
+    assert.is_nil(out:find("never true: transition 'deal -> visitor'", 1, true), out)
+    assert.is_truthy(out:find("never true: transition 'deal -> paused'", 1, true), out)
   end)
 end)

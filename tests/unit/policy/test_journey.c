@@ -183,6 +183,8 @@ static int load_text(struct bytes text, struct policy **policy, struct error *er
   return policy_load(&source, &limits, policy, NULL, err);
 }
 
+static const char *more_text = ""; // of the policy, behind its journey
+
 static int load(const struct machine *m, struct policy **policy, struct error *err) {
   struct buf text = {0};
   int number = 0;
@@ -194,6 +196,7 @@ static int load(const struct machine *m, struct policy **policy, struct error *e
                         "score.combined { 40 }\naction.otherwise 'wait' { utility = 1, why = 'W.' }\n");
   buf_printf(&text, "journey.start '%s'\n", m->stage[m->start].name);
   for (int i = 0; i < m->count; i++) put_stage(m, i, &number, &text);
+  buf_append_str(&text, more_text);
   int status = load_text(buf_bytes(&text), policy, err);
   buf_deinit(&text);
   return status;
@@ -569,8 +572,73 @@ static void random_machines_go_as_the_algorithm_does(void **unused) {
   assert_true(refused < n && moved > 0);
 }
 
+// ---- from one version to the next ----
+static struct policy *load_case(const char *start, const char *machine, const char *more) {
+  struct journey_case c = {"a version", start, machine, ""};
+  struct machine m;
+  struct policy *policy = NULL;
+  struct error err = {0};
+  read_machine(&c, &m);
+  more_text = more;
+  if (load(&m, &policy, &err) != 0) fail_msg("%s", err.text);
+  more_text = "";
+  return policy;
+}
+
+static void places_after(struct way *w, struct policy *to, const char *wanted) {
+  struct policy_state *next = xcalloc(1, policy_state_size(to));
+  struct error err = {0};
+  policy_state_migrate(w->policy, w->state, to, w->now_ms, next);
+  if (policy_state_check(to, bytes_of((const uint8_t *)next, policy_state_size(to)), &err) != 0)
+    fail_msg("%s", err.text);
+  struct way moved = {.policy = to, .state = next};
+  struct buf got = {0};
+  put_places(&moved, &got);
+  if (!bytes_is(buf_bytes(&got), wanted)) fail_msg("\"%.*s\", not \"%s\"", (int)got.n, (const char *)got.p, wanted);
+  buf_deinit(&got);
+  free(next);
+}
+
+#define BEFORE "x: t>a* / a=b: v>x / b<a: u>c / c<a / r!=p / p<r: u>q / q<r: w>p"
+
+static void leads_are_carried_to_other_trees(void **unused) {
+  (void)unused;
+  static const struct {
+    const char *start, *machine, *more, *places;
+    size_t lost;
+  } versions[] = {
+      {"x", BEFORE, "", "c q", 0},
+      // Without the stage around them, with another, and the other way about.
+      {"x", "x: t>b / b: u>c v>x / c: v>x / r!=p / p<r: u>q / q<r: w>p", "", "c q", 0},
+      {"x", "x: t>n / n=a / a<n=b: v>x / b<a: u>c / c<a / r!=p / p<r: u>q / q<r: w>p", "", "c q", 0},
+      // Under other names.
+      {"x", "x: t>a* / a=b: v>x / b<a: u>d / d<a / s!=p / p<s: u>o / o<s: w>p",
+       "journey.was 'c' { now = 'd', why = 'W.' }\njourney.was 'r' { now = 's', why = 'W.' }\n"
+       "journey.was 'q' { now = 'o', why = 'W.' }\n",
+       "d o", 0},
+      // The region is gone; the stage is gone; the stage has others inside it now; it is of another machine.
+      {"x", "x: t>a / a=b: v>x / b<a: u>c / c<a", "", "c", 0},
+      {"x", "x: t>a / a=b: v>x / b<a / r!=p / p<r: u>q / q<r: w>p", "", "x q", 1},
+      {"x", "x: t>a / a=b: v>x / b<a: u>c / c<a=d / d<c / r!=p / p<r: u>q / q<r: w>p", "", "d q", 0},
+      {"x", "x: t>a / a=b: v>x / b<a: u>q / q<a / r!=p / p<r: u>c / c<r: w>p", "", "x p", 2},
+  };
+  struct policy *from = load_case("x", BEFORE, "");
+  struct way w;
+  way_begin(&w, from);
+  way_event(&w, "t");
+  way_event(&w, "u");
+  for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+    struct policy *to = load_case(versions[i].start, versions[i].machine, versions[i].more);
+    places_after(&w, to, versions[i].places);
+    assert_int_equal(policy_check_stages(to, from, "", NULL), versions[i].lost);
+    policy_release(to);
+  }
+  way_end(&w);
+}
+
 int main(void) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
-  const struct CMUnitTest tests[] = {CASE(published_cases_hold), CASE(random_machines_go_as_the_algorithm_does)};
+  const struct CMUnitTest tests[] = {CASE(published_cases_hold), CASE(random_machines_go_as_the_algorithm_does),
+                                     CASE(leads_are_carried_to_other_trees)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
