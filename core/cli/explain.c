@@ -76,7 +76,7 @@ static void signals_row(struct grid *t, struct bytes answer) {
 }
 
 static void memory_rows(struct grid *t, struct bytes kept) {
-  if (mp_value_of(kept).type != MP_MAP) return;
+  if (!kept.n || mp_value_of(kept).type != MP_MAP) return;
   struct mp m = mp_of(kept);
   for (uint32_t i = 0, count = mp_next(&m).count; i < count; i++) {
     struct bytes name;
