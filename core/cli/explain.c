@@ -39,6 +39,8 @@ static void cause_row(struct grid *t, const struct page *p) {
     buf_append_str(cell, "a timer");
   } else if (bytes_is(cause, "merge")) {
     buf_append_str(cell, "a merge: another lead is part of this one now");
+  } else if (bytes_is(cause, "grant")) {
+    buf_append_str(cell, "a grant: the team's pool said whose turn it is");
   } else {
     struct bytes type = field_text(event, "type");
     if (!name.n) name = field_text(event, "name");

@@ -46,6 +46,10 @@ static void say_cause(const struct story *s, struct bytes event) {
     buf_append_str(s->out, "Another lead became part of this one. ");
     return;
   }
+  if (bytes_is(cause, "grant")) {
+    buf_append_str(s->out, "The team's pool said whose turn it is. ");
+    return;
+  }
   if (!name.n) name = field_text(event, "name");
   buf_append_str(s->out, "After ");
   if (name.n) {

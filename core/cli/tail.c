@@ -35,6 +35,7 @@ static void print_decision(struct bytes d) {
   buf_append_str(&out, "  ");
   show_text(&out, action);
   if (bytes_is(field_text(d, "cause"), "timer")) buf_append_str(&out, "  (timer)");
+  if (bytes_is(field_text(d, "cause"), "grant")) buf_append_str(&out, "  (grant)");
   buf_append_u8(&out, '\n');
   show_print(&out);
   buf_deinit(&out);

@@ -363,7 +363,7 @@ static void parse_people(struct parse *p, struct bytes value, const char *team_a
   uint16_t *owner = take(p, team->count, sizeof *owner);
   mp_put_array(&packed, (uint32_t)team->count);
   for (size_t i = 0; i < team->count && p->status == 0; i++) {
-    char at[64];
+    char at[96];
     snprintf(at, sizeof at, "%s.people[%zu]", team_at, i);
     owner[i] = (uint16_t)get_whole(p, list[i], at, "owner", -1, 0, (int64_t)p->a->count[POLICY_OWNERS] - 1);
     if (p->status != 0) break;
@@ -416,7 +416,7 @@ static void parse_turns(struct parse *p) {
   struct bytes *list = get_list(p, p->root, "", "routes", ARTIFACT_NAMES_MAX, &count), value;
   struct artifact_turn *turns = take(p, count, sizeof *turns);
   for (size_t i = 0; i < count && p->status == 0; i++) {
-    char at[32];
+    char at[64];
     snprintf(at, sizeof at, "routes[%zu].turn", i);
     turns[i].is_asked = is_map(list[i]) && find(p, list[i], "turn", &value);
     if (turns[i].is_asked) parse_turn(p, value, at, &turns[i].turn);
