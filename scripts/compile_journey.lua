@@ -301,13 +301,14 @@ end]]
 
 local function emit_alone(e)
   local steps, machine = e.plan.output.steps, e.plan.machines[1]
+  local assigns = compile_memory.emit_transitions(e)
   e.lines[#e.lines + 1] = ALONE:format(
     output(e, "stage"),
     chunk.STEPS_MAX,
     machine.leaves and "    leave_0(taken, stage)\n" or "",
     steps + 1,
     output(e, "stage"),
-    machine.enters and "    enter_0(taken, to)\n" or "",
+    (assigns and "    assign(taken)\n" or "") .. (machine.enters and "    enter_0(taken, to)\n" or ""),
     steps,
     steps + 1 + chunk.STEPS_MAX
   )
