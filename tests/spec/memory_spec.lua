@@ -146,4 +146,33 @@ describe("what is kept of a lead", function()
       end
     end
   end)
+
+  it("changes by transitions of regions, too", function()
+    local artifact = sample.build_text(text {
+      ['journey.final "c"'] = [[journey.final "c"
+journey.region "mail" { start = "unasked", why = "W." }
+journey.stage "unasked" { inside = "mail", go "said_no" { on = "Unsubscribed", add = { calls_made = 3 }, why = "W." } }
+journey.stage "said_no" { inside = "mail", go "unasked" { on = "Email Link Clicked", why = "W." } }]],
+    })
+    assert.are.same({}, artifact.problems)
+    local vm = sandbox.open(artifact)
+    local at, slot = vm.layout.input, artifact.fields[1].slot
+    for i = 0, vm.layout.input_count - 1 do
+      vm.I[i] = 0
+    end
+    for i = 0, 2 do
+      vm.I[at.barred + i] = -1
+    end
+    for i, stage in ipairs(artifact.stages) do
+      if stage.name == "unasked" then vm.I[at.places] = i - 1 end
+    end
+    for i, name in ipairs(artifact.events) do
+      vm.I[at.events + i - 1] = name == "Unsubscribed" and 1 or 0
+    end
+    vm.I[at.now] = 1e12
+    vm.call()
+    -- The main machine reads in its next turn what the region set: a -> b, which takes one off, and b -> c.
+    assert.are.equal(3, vm.O[vm.layout.output.steps])
+    assert.are.equal(2, vm.M[slot])
+  end)
 end)
