@@ -95,7 +95,7 @@ belief.evidence "fine" { when = f.is_known, points = 1, channel = "web", why = "
   end)
 
   it("finds nothing in the shipped policies, and refuses a contradiction", function()
-    for _, name in ipairs { "b2b_saas", "consumer_loans" } do
+    for _, name in ipairs { "b2b_saas", "consumer_loans", "ecommerce" } do
       lacks(run { "check", harness.root .. "/policies/" .. name }, "warning")
     end
     local out, code = run { "check", odd [[

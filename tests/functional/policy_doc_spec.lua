@@ -24,7 +24,7 @@ describe("intent policy doc", function()
   after_each(harness.finish)
 
   it("tells all that the shipped policies declare, with each reason", function()
-    for _, name in ipairs { "b2b_saas", "consumer_loans" } do
+    for _, name in ipairs { "b2b_saas", "consumer_loans", "ecommerce" } do
       local page, code = run { "policy", "doc", harness.root .. "/policies/" .. name }
       assert.are.equal(0, code)
       assert.is_true(check_tables(page) >= 5)

@@ -9,6 +9,7 @@
 ---@field boundary string what it must never do
 ---@field models? {fit?: string, engagement?: string, split?: string} split: one model, told apart by feature group
 ---@field team? string the csv of people
+---@field leave? string the csv of who is away, and when
 ---@field calendar? string the csv of opening hours (scripts/calendar.lua)
 ---@field eligible? Condition
 ---@field mode? string "act" (default), "score" or "collect"

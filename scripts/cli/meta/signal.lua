@@ -7,6 +7,24 @@ local signal = {}
 ---@return table<string, Value>
 function signal.features(ref) end
 
+--- The lesser of two values, the greater of them: signal.least(2 * f.visits, 20). Not known while one is not.
+---@param a Value|number
+---@param b Value|number
+---@return Value
+function signal.least(a, b) end
+
+---@param a Value|number
+---@param b Value|number
+---@return Value
+function signal.most(a, b) end
+
+--- A value kept within two numbers: signal.clamp(f.cart_value / 10, 0, 30).
+---@param x Value
+---@param low number
+---@param high number
+---@return Value
+function signal.clamp(x, low, high) end
+
 --- True when the feature's latest match, by event time, is no older than `age`; false when there never was one.
 ---@param feature Value|string f.usage_7d, or its name
 ---@param age? string "1d"; default: the declaration's max_age

@@ -38,10 +38,11 @@ function Value:within(low, high) end
 ---@return Condition
 function Value:is(what) end
 
---- `name` is a csv file in the policy's data folder; its first column is the list.
+--- `name` is a csv file in the policy's data folder; its first column is the list, or the one that `column` names.
 ---@param name string
+---@param column? string a header
 ---@return Condition
-function Value:in_list(name) end
+function Value:in_list(name, column) end
 
 ---@return Condition
 function Value:is_known() end
@@ -57,6 +58,7 @@ function Value:default(number) end
 ---@field boundary string what it must never do
 ---@field models? {fit?: string, engagement?: string, split?: string} split: one model, told apart by feature group
 ---@field team? string the csv of people
+---@field leave? string the csv of who is away, and when
 ---@field calendar? string the csv of opening hours (scripts/calendar.lua)
 ---@field eligible? Condition
 ---@field mode? string "act" (default), "score" or "collect"
@@ -73,6 +75,16 @@ function Value:default(number) end
 ---@field set? table<string, number|boolean|string>
 ---@field add? table<string, number>
 ---@field why string
+
+---@class RouteBody
+---@field why string
+---@field team? string
+---@field pick? string "weighted" (default): the lead draws; "round_robin": by turns; "least_busy": who has the fewest for his weight
+---@field sticky? boolean the owner from before keeps the lead if he can (by turns)
+---@field skill? string of those who have it in the column skills (by turns)
+---@field full? string where nobody has room: "otherwise" (default) goes on to the otherwise rule, "wait" waits (by turns)
+---@class RouteRuleBody: RouteBody
+---@field when Condition
 
 ---@class OfferBody
 ---@field stages string|string[] where it is open

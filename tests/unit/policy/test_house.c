@@ -84,7 +84,7 @@ static void make_lead(const struct policy *policy, const struct policy_state *st
   if (policy->artifact->event_count > 0 && roll(2))
     l->event.name = policy->artifact->events[roll(policy->artifact->event_count)];
   bool timer = state->timer_count > 0 && roll(4) == 0;
-  l->input = (struct policy_input){.now_ms = timer ? state->timer[0].due_ms : now_ms,
+  l->input = (struct policy_input){.now_ms = timer && state->timer[0].due_ms > now_ms ? state->timer[0].due_ms : now_ms,
                                    .values = l->values,
                                    .texts = l->texts,
                                    .event = timer ? NULL : &l->event,
@@ -204,6 +204,7 @@ static void live(struct policy *policy, struct policy *archived, size_t decision
     if (i % 40 == 0) policy_state_init(policy, now_ms, state);
     now_ms += (int64_t)roll(86400000);
     make_lead(policy, state, now_ms, l);
+    now_ms = l->input.now_ms; // a lead's clock never goes back
     struct policy_outcome plain, traced, again;
     struct error err = {0};
     memcpy(copy[0], state, size), memcpy(copy[1], state, size), memcpy(before, state, size);
