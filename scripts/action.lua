@@ -1,6 +1,6 @@
 --- Actions: what to do next. Of the offers that are open in the lead's stage the one of highest utility wins, when
 --- that is above what `otherwise` is worth. What may hold an offer back by itself (consent, how often it or its channel
---- was used) lets the next best pass; limits on the lead as a whole and the hold-out hold back all. The
+--- was used, quiet hours) lets the next best pass; limits on the lead as a whole and the hold-out hold back all. The
 --- decision says which was held back, and why.
 local freeze = require "frozen"
 local declare = require "declare"
@@ -33,19 +33,38 @@ local function read_limits(place, called, texts)
   return limits
 end
 
---- action.channel "email" { consent = f.mail_consent, at_most = "2 in 7d", why }: what offers go out by. No offer of it
---- is made without consent, which is what the lead is known to have given.
+--- action.channel "mail" { consent = f.mail_consent, at_most = "2 in 7d", quiet = "20:00-08:00", zone = f.timezone,
+---   default_zone = "Europe/Berlin", why }: what offers go out by. No offer of it is made without consent, which is what the
+--- lead is known to have given, nor in its quiet hours. Those go by the clock of a zone, which a feature of text may name, by
+--- itself or by way of a list with the columns text and zone (zones = "region_zones"); or they are whenever a calendar is closed
+--- (calendar = "office_hours").
 ---@param name string
----@return fun(body: {consent?: Condition, at_most?: string|string[], why: string})
-action.channel = declare.named(
-  "action.channel",
-  { consent = "condition", at_most = "texts", why = "text!" },
-  function(entry, fields)
-    entry.consent, entry.why = fields.consent, fields.why
-    entry.limits = read_limits(entry, ("channel '%s': at_most"):format(entry.name), fields.at_most)
-    declare.add(tree.ways, entry)
+---@class ChannelBody
+---@field consent? Condition
+---@field at_most? string|string[]
+---@field quiet? string "20:00-08:00"
+---@field zone? string|Value
+---@field zones? string a csv
+---@field default_zone? string
+---@field calendar? string a csv of opening hours (scripts/calendar.lua)
+---@field why string
+---@return fun(body: ChannelBody)
+action.channel = declare.named("action.channel", {
+  consent = "condition",
+  at_most = "texts",
+  quiet = "text",
+  zone = "zone",
+  zones = "text",
+  default_zone = "text",
+  calendar = "text",
+  why = "text!",
+}, function(entry, fields)
+  for _, key in ipairs { "consent", "quiet", "zone", "zones", "default_zone", "calendar", "why" } do
+    entry[key] = fields[key]
   end
-)
+  entry.limits = read_limits(entry, ("channel '%s': at_most"):format(entry.name), fields.at_most)
+  declare.add(tree.ways, entry)
+end)
 
 --- action.offer "call" { stages = { "sql" }, utility = 1.2 * belief.intent - 40, when?, channel?, consent?,
 ---   cool_down? = "14d", at_most? = "2 in 90d", why }

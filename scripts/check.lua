@@ -131,6 +131,7 @@ local function check_reads()
   end
   for _, way in ipairs(tree.ways) do
     visit_rule(way, way.consent, 8)
+    if type(way.zone) == "table" then visit_rule(way, way.zone, 8) end
   end
   if tree.mix then
     visit_rule({ kind = "score.combined", name = "mix", path = tree.mix.path, line = tree.mix.line }, tree.mix.node, 6)

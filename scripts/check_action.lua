@@ -1,6 +1,7 @@
 --- What check says of actions: offers that can never win or are always held back, stages and channels that are not there,
 --- limits that say nothing.
 local bounds = require "bounds"
+local check_quiet = require "check_quiet"
 local freeze = require "frozen"
 local naming = require "naming"
 local numbers = require "numbers"
@@ -219,8 +220,9 @@ local function check_way(way)
     is_used = is_used or offer.channel == way.name
   end
   if not is_used then tree.warn(way, "%s: no offer goes out by it", called(way)) end
-  if not way.consent and #way.limits == 0 then tree.warn(way, "%s says nothing but its name", called(way)) end
+  if not way.consent and #way.limits == 0 and not way.quiet and not way.calendar then tree.warn(way, "%s says nothing but its name", called(way)) end
   check_consent(way)
+  check_quiet.run(way)
   check_limits(way, way.limits, outer_limits(way))
 end
 

@@ -115,6 +115,7 @@ local function lay_out(plan)
       { "draws", #plan.draws },
       { "barred", chunk.REJECTS },
       { "places", #plan.places },
+      { "quiet", #plan.quiet },
     }
   )
   local out, count = sequence({
@@ -524,6 +525,7 @@ local function artifact(plan)
       function(go) return compile_journey.transition_row(plan, go) end
     ),
     calendars = calendar.rows(),
+    quiet = plan.quiet,
     owners = tree.owners,
     routes = rows(tree.routes),
     actions = rows(compile_action.list()),

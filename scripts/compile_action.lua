@@ -14,7 +14,7 @@ local input, output, condition, literal = chunk.input, chunk.output, chunk.condi
 local expression = chunk.expression
 
 -- Why something is held back: the numbers of enum policy_held (core/policy/policy.h).
-local HELD = { hold_out = 1, per_lead = 2, consent = 5, cool_down = 6, at_most = 7, per_channel = 8 }
+local HELD = { hold_out = 1, per_lead = 2, consent = 5, cool_down = 6, at_most = 7, per_channel = 8, quiet = 9 }
 
 -- ---- numbering ----
 
@@ -62,7 +62,12 @@ function compile_action.number_memory(plan)
     offer.times = most_of(offer.limits, offer.cool_down_ms and 1 or 0)
     offer.memory = add_times(plan, "offer " .. offer.name, 1, offer.times)
   end
+  plan.quiet = {}
   for _, way in ipairs(tree.ways) do
+    if way.quiet_row then
+      way.quiet_number = #plan.quiet
+      plan.quiet[way.quiet_number + 1] = way.quiet_row
+    end
     way.times = most_of(way.limits, 0)
     way.memory = add_times(plan, "channel " .. way.name, 1, way.times)
   end
@@ -95,6 +100,7 @@ local function reasons(e, offer)
   for _, limit in ipairs(way and way.limits or {}) do
     add("per_channel", too_often(e, ("M[%d]"):format(way.memory + limit.count - 1), limit.ms))
   end
+  if way and way.quiet_row then add("quiet", input(e, "quiet", way.quiet_number) .. " == 1") end
   return list
 end
 

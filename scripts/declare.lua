@@ -67,6 +67,12 @@ function kinds.truth(x)
   if type(x) == "boolean" then return x end
   return nil, "true or false"
 end
+-- A text, or a feature of text.
+function kinds.zone(x)
+  local node = value.open(x)
+  if kinds.text(x) or (node and (node.kind == "unknown" or (node.kind == "feature" and node.is_text))) then return node or x end
+  return nil, 'a zone such as "Europe/Berlin", or a feature of text, such as f.timezone'
+end
 function kinds.table(x)
   if type(x) == "table" and not value.open(x) then return x end
   return nil, "a table { … }"

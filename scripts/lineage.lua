@@ -63,6 +63,7 @@ function lineage.reads(plan)
   end
   for _, way in ipairs(tree.ways) do
     add("channel", way.name, way, way.consent)
+    add("channel", way.name, way, type(way.zone) == "table" and way.zone or nil)
   end
   return out
 end

@@ -607,6 +607,13 @@ static void parse_calendars(struct parse *p) {
     p->status = calendars_parse(value, &p->a->arena, &p->a->calendars, &p->a->calendar_count, p->err);
 }
 
+static void parse_quiet(struct parse *p) { // behind the calendars
+  struct bytes value;
+  if (find(p, p->root, "quiet", &value))
+    p->status = quiet_parse(value, p->a->calendars, p->a->calendar_count, &p->a->arena, &p->a->quiet,
+                            &p->a->quiet_count, p->err);
+}
+
 static void parse_draws(struct parse *p) {
   size_t count;
   struct bytes *list = get_list(p, p->root, "", "draws", ARTIFACT_RUN_MAX, &count);
@@ -691,7 +698,7 @@ static const char *const in_names[IN_SLOTS] = {
     [IN_TESTS] = "tests",   [IN_AGES] = "ages",         [IN_DRAWS] = "draws",
     [IN_EVENTS] = "events", [IN_FEATURES] = "features", [IN_ENGAGEMENT] = "engagement",
     [IN_MODEL] = "model",   [IN_SALES] = "sales",       [IN_SWITCH] = "switch",
-    [IN_BARRED] = "barred", [IN_PLACES] = "places"};
+    [IN_BARRED] = "barred", [IN_PLACES] = "places",     [IN_QUIET] = "quiet"};
 static const char *const out_names[OUT_SLOTS] = {[OUT_ELIGIBLE] = "eligible",
                                                  [OUT_INELIGIBLE] = "ineligible",
                                                  [OUT_STAGE] = "stage",
@@ -737,7 +744,7 @@ static void check_layout_keys(struct parse *p, struct bytes map, const char *at,
 
 // Runs that an older archive does not know, or of which there is nothing.
 static bool may_lack(const char *name) {
-  static const char *const later[] = {"ages", "model", "places", "regions", "notes"};
+  static const char *const later[] = {"ages", "model", "places", "regions", "notes", "quiet"};
   for (size_t i = 0; i < sizeof later / sizeof *later; i++)
     if (strcmp(name, later[i]) == 0) return true;
   return false;
@@ -779,6 +786,7 @@ static void parse_layouts(struct parse *p) {
   in_size[IN_MODEL] = a->model[2] != NULL;
   in_size[IN_FEATURES] = (uint32_t)a->feature_count;
   in_size[IN_AGES] = (uint32_t)a->age_count;
+  in_size[IN_QUIET] = (uint32_t)a->quiet_count;
   in_size[IN_TESTS] = (uint32_t)a->test_count;
   in_size[IN_EVENTS] = (uint32_t)a->event_count;
   in_size[IN_DRAWS] = (uint32_t)a->draw_count;
@@ -894,6 +902,7 @@ static void parse_all(struct parse *p) {
   static const enum policy_table first[] = {POLICY_STAGES, POLICY_CHANNELS,
                                             POLICY_CONDITIONS}; // others point into these
   parse_calendars(p);
+  parse_quiet(p);
   for (size_t i = 0; i < sizeof first / sizeof *first; i++) parse_table(p, first[i]);
   for (int t = 0; t < POLICY_TABLES; t++) {
     bool done = t == POLICY_STAGES || t == POLICY_CHANNELS || t == POLICY_CONDITIONS;

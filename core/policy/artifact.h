@@ -58,6 +58,7 @@
 //                 (absent in older archives)
 //   tests         [{feature (name), any = [text]} or {feature, known = true}]: text conditions, computed by the engine
 //                 before the call: 1 or 0; an unknown (empty) text gives 0
+//   quiet         [quiet hours of channels] as policy/quiet.h has them (absent or empty: none)
 //   ages          [feature]: whose age is asked for; the engine gives ms since the latest match, NaN: unknown (optional)
 //   sales         {owner_set = [names of events], owner_cleared, stage_set, disqualified, requalified, rejected, accepted, each
 //                 optional: those that say so besides the reserved ones (policy/artifact.c); not_again_ms}: optional
@@ -80,6 +81,7 @@
 //   score: no action, 2 collect: no stage either), and the first of each run: features tests ages (optional where there are
 //   none) events draws barred (POLICY_REJECTS owners that no route may choose, those that are first; -1: none) places
 //   (of each stage with a start, in their order: a region's innermost stage, or the one that the lead is or was last in; -1: none)
+//   quiet (of each entry of `quiet`: 1 when it is quiet now, else 0; optional where there are none)
 // layout.output  eligible ineligible (index, -1) stage steps (count, then 8 transition numbers, then 1 when cut)
 //   combined (thousandths, after the cap) cap (thousandths that the cap added) band intent (thousandths) owner (-1
 //   none; unchanged: the one that came in) route (-1) action utility held (enum policy_held) explored (0/1) propensity
@@ -121,6 +123,7 @@
 #include "base/arena.h"
 #include "policy/calendars.h"
 #include "policy/policy.h"
+#include "policy/quiet.h"
 
 // Bounds, each refused by name at load. Rows fit struct policy_outcome.
 enum {
@@ -161,6 +164,7 @@ enum artifact_in {
   IN_DRAWS,
   IN_BARRED,
   IN_PLACES,
+  IN_QUIET,
   IN_SLOTS
 };
 enum artifact_out {
@@ -254,6 +258,8 @@ struct artifact {
   size_t read_count;
   struct policy_calendar *calendars;
   size_t calendar_count;
+  struct quiet *quiet;
+  size_t quiet_count;
   struct bytes *ages; // names of features
   size_t age_count;
   struct artifact_test *tests;

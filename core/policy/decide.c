@@ -58,6 +58,14 @@ static void fill_ages(const struct policy *policy, const double *ages, double *i
   for (size_t i = 0; i < policy->artifact->age_count; i++) in[i] = ages[policy->age_feature[i]];
 }
 
+static void fill_quiet(const struct policy *policy, const struct policy_input *input, double *in) {
+  const struct artifact *a = policy->artifact;
+  for (size_t i = 0; i < a->quiet_count; i++) {
+    int feature = policy->quiet_feature[i];
+    in[i] = quiet_holds(&a->quiet[i], feature < 0 ? (struct bytes){0} : input->texts[feature], input->now_ms);
+  }
+}
+
 static void fill_events(const struct artifact *a, const struct event *event, double *in) {
   bool is_track = event && event->type == EVENT_TRACK;
   for (size_t i = 0; i < a->event_count; i++) in[i] = is_track && bytes_eq(event->name, a->events[i]);
@@ -107,6 +115,7 @@ static void fill_input(const struct policy *policy, const struct policy_input *i
   if (a->feature_count > 0) memcpy(in + at[IN_FEATURES], input->values, a->feature_count * sizeof *in);
   fill_tests(policy, input->texts, in + at[IN_TESTS]);
   fill_ages(policy, input->ages, in + at[IN_AGES]);
+  fill_quiet(policy, input, in + at[IN_QUIET]);
   fill_events(a, input->event, in + at[IN_EVENTS]);
   fill_draws(a, input, in + at[IN_DRAWS]);
   in[at[IN_SALES]] = order;

@@ -45,6 +45,8 @@ void policy_needs(const struct policy *policy, struct feature_mask *needs) {
   for (size_t i = 0; i < a->read_count; i++) need(policy, a->reads[i].feature, needs);
   for (size_t i = 0; i < a->test_count; i++) need(policy, (size_t)policy->test_feature[i], needs);
   for (size_t i = 0; i < a->age_count; i++) need(policy, (size_t)policy->age_feature[i], needs);
+  for (size_t i = 0; i < a->quiet_count; i++)
+    if (policy->quiet_feature[i] >= 0) need(policy, (size_t)policy->quiet_feature[i], needs);
   for (int role = 0; role < BUNDLE_MODELS; role++)
     need_terms(policy, policy->bound[role], needs), need_terms(policy, policy->canary[role], needs);
 }

@@ -21,6 +21,7 @@ struct policy {
   uint64_t canary_salt[BUNDLE_MODELS];
   int *test_feature;   // of each text test: its feature's index
   int *age_feature;    // of each age: likewise
+  int *quiet_feature;  // of quiet hours: whose text says the zone; -1: none
   struct buf vm_input; // what the build is run with once more for the custom functions
   size_t state_size;
 };

@@ -93,6 +93,7 @@ static void drop_compiled(struct policy *policy) {
   artifact_free(policy->artifact);
   free(policy->test_feature);
   free(policy->age_feature);
+  free(policy->quiet_feature);
 }
 
 // ---- build ----
@@ -272,6 +273,18 @@ static void find_ages(struct policy *policy, struct findings *f) {
   }
 }
 
+static void find_quiet(struct policy *policy, struct findings *f) {
+  const struct artifact *a = policy->artifact;
+  char path[128];
+  policy->quiet_feature = xcalloc(a->quiet_count + 1, sizeof *policy->quiet_feature);
+  for (size_t i = 0; i < a->quiet_count; i++) {
+    const char *name = a->quiet[i].feature;
+    int index = policy->quiet_feature[i] = name ? feature_find(policy->features, bytes_str(name)) : -1;
+    if (name && (index < 0 || !feature_info(policy->features, (size_t)index)->is_text))
+      found(f, ITD_EPOLICY, policy_path(policy, path), "quiet hours go by '%s', which is no feature of text", name);
+  }
+}
+
 static int compile_features(struct policy *policy, struct findings *f) {
   const struct artifact *a = policy->artifact;
   char path[128];
@@ -290,6 +303,7 @@ static int compile_features(struct policy *policy, struct findings *f) {
     }
   }
   find_ages(policy, f);
+  find_quiet(policy, f);
   return f->status;
 }
 

@@ -719,6 +719,57 @@ local CASES = {
     {},
   },
   {
+    "quiet hours that are the whole day",
+    { ['action.offer "call" {'] = 'action.channel "phone" { quiet = "08:00-8:00", zone = "Europe/Berlin", why = "W." } action.offer "call" { channel = "phone",' },
+    { "policy.lua:36: action.channel 'phone': quiet from 08:00 to 08:00 is the whole day: no offer ever goes out by it" },
+  },
+  {
+    "quiet hours that are none",
+    { ['action.offer "call" {'] = 'action.channel "phone" { quiet = "at night", zone = "Europe/Berlin", why = "W." } action.offer "call" { channel = "phone",' },
+    { "policy.lua:36: action.channel 'phone': quiet is \"20:00-08:00\", two times of the day, not 'at night'" },
+  },
+  {
+    "quiet hours by nobody's clock",
+    { ['action.offer "call" {'] = 'action.channel "phone" { quiet = "20:00-08:00", why = "W." } action.offer "call" { channel = "phone",' },
+    { 'policy.lua:36: action.channel \'phone\': quiet by whose clock? zone = "Europe/Berlin", or a feature of text and default_zone' },
+  },
+  {
+    "quiet hours in a zone that is none",
+    { ['action.offer "call" {'] = 'action.channel "phone" { quiet = "20:00-08:00", zone = "Europe/Berlim", why = "W." } action.offer "call" { channel = "phone",' },
+    { "policy.lua:36: action.channel 'phone': no zone 'Europe/Berlim'; did you mean 'Europe/Berlin'?" },
+  },
+  {
+    "quiet hours by a feature that may be unknown",
+    { ['action.offer "call" {'] = 'action.channel "phone" { quiet = "20:00-08:00", zone = f.region, why = "W." } action.offer "call" { channel = "phone",' },
+    { "policy.lua:36: action.channel 'phone': zone is a feature: default_zone says which clock counts for a lead that has none" },
+  },
+  {
+    "quiet hours by a number",
+    { ['action.offer "call" {'] = 'action.channel "phone" { quiet = "20:00-08:00", zone = f.usage_7d, why = "W." } action.offer "call" { channel = "phone",' },
+    { "policy.lua:36: action.channel 'phone': zone is a table; it takes a zone such as \"Europe/Berlin\", or a feature of text, such as f.timezone",
+      'policy.lua:36: action.channel \'phone\': quiet by whose clock? zone = "Europe/Berlin", or a feature of text and default_zone' },
+  },
+  {
+    "a zone and no quiet hours",
+    { ['action.offer "call" {'] = 'action.channel "phone" { zone = "Europe/Berlin", at_most = "1 in 9d", why = "W." } action.offer "call" { channel = "phone",' },
+    { 'policy.lua:36: action.channel \'phone\': a zone without quiet = "20:00-08:00"' },
+  },
+  {
+    "quiet hours by a list that is not there",
+    { ['action.offer "call" {'] = 'action.channel "phone" { quiet = "20:00-08:00", zone = f.region, default_zone = "UTC", zones = "peeple", why = "W." } action.offer "call" { channel = "phone",' },
+    { "policy.lua:36: no data file 'peeple' (data/peeple.csv); did you mean 'people'?" },
+  },
+  {
+    "quiet hours by a calendar that is not there",
+    { ['action.offer "call" {'] = 'action.channel "phone" { calendar = "offices", why = "W." } action.offer "call" { channel = "phone",' },
+    { "policy.lua:36: no data file 'offices' (data/offices.csv)" },
+  },
+  {
+    "quiet hours as they should be",
+    { ['action.offer "call" {'] = 'action.channel "phone" { quiet = "20:00-08:00", zone = f.region, default_zone = "Europe/Berlin", why = "W." } action.offer "call" { channel = "phone",' },
+    {  },
+  },
+  {
     "limits that say nothing",
     { ['"1 in 3d"'] = '"once a day"' },
     { "policy.lua:35: action.limits: per_lead is \"1 in 3d\" (1 to 16 actions in a duration), not 'once a day'" },

@@ -289,10 +289,53 @@ static int load_own(const char *middle, struct policy **policy, struct policy_re
   write_file("own/policy.lua", text);
   write_file("signals/web/signals.lua",
              "return { name = 'web', version = 1, owner = 'a@example.com', rationale = 'r', personal = {} }");
-  write_file("signals/web/features/views.lua", "return { { name = 'views', op = 'count' } }");
+  write_file("signals/web/features/views.lua",
+             "return { { name = 'views', op = 'count' }, { name = 'tz', op = 'last', of = 'traits.tz', "
+             "text = true, on = { { type = 'identify' } }, class = 'profile' } }");
   struct policy_source source = {
       .policies_dir = folder, .models_dir = "policies/models", .scripts_dir = "scripts", .name = "own"};
   return policy_load(&source, &build_limits, policy, report, err);
+}
+
+// By the clock of the zone that the lead's feature names, or else the default: nothing goes out at night, and the next best does.
+static void quiet_hours_go_by_the_leads_clock(void **unused) {
+  (void)unused;
+  struct policy *policy = NULL;
+  struct error err = {0};
+  int status =
+      load_own("journey.stage 'new' { journey.go 'done' { on = 'x', why = 'W.' } }\n"
+               "action.channel 'mail' { quiet = '20:00-08:00', zone = f.tz, default_zone = 'UTC', why = 'Sleep.' }\n"
+               "action.offer 'mail' { stages = { 'new' }, channel = 'mail', utility = 9, why = 'W.' }\n"
+               "action.offer 'note' { stages = { 'new' }, utility = 5, why = 'W.' }\n",
+               &policy, NULL, &err);
+  if (status != 0) fail_msg("%s", err.text);
+  struct policy_vm *vm = open_vm(policy);
+  struct policy_state *state = xmalloc(policy_state_size(policy));
+  static const struct {
+    const char *zone;
+    int ahead_hours;
+  } rows[] = {{"", 0}, {"nowhere", 0}, {"Asia/Tokyo", 9}, {"America/New_York", -5}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (int hour = 0; hour < 48; hour++) {
+      double values[2] = {0, NAN};
+      struct bytes texts[2] = {{0}, bytes_str(rows[i].zone)};
+      struct policy_input input = {.now_ms = 1767225600000 + hour * 3600000ll, // 2026-01-01T00:00Z
+                                   .values = values,
+                                   .texts = texts,
+                                   .timer_transition = -1};
+      struct policy_outcome o;
+      policy_state_init(policy, input.now_ms, state);
+      if (policy_decide(vm, &input, state, &o, NULL, &err) != 0) fail_msg("%s", err.text);
+      int clock = (hour + rows[i].ahead_hours + 24) % 24;
+      bool is_quiet = clock >= 20 || clock < 8;
+      assert_int_equal(o.action, is_quiet ? 2 : 1);
+      assert_int_equal(o.suppressed_count, is_quiet);
+      assert_true(!is_quiet || (o.suppressed[0].action == 1 && strcmp(o.suppressed[0].why, "quiet") == 0));
+    }
+  }
+  free(state);
+  policy_vm_close(vm);
+  policy_release(policy);
 }
 
 static void a_custom_function_runs_and_a_raised_error_stops_the_call(void **unused) {
@@ -311,19 +354,19 @@ static void a_custom_function_runs_and_a_raised_error_stops_the_call(void **unus
   struct policy_vm *vm = open_vm(policy);
   struct policy_state *state = xmalloc(policy_state_size(policy)), *before = xmalloc(policy_state_size(policy));
   policy_state_init(policy, 1000, state);
-  double views = 4;
-  struct bytes text = {0};
-  struct policy_input input = {.now_ms = 2000, .values = &views, .texts = &text, .timer_transition = -1};
+  double values[2] = {4, NAN};
+  struct bytes texts[2] = {{0}};
+  struct policy_input input = {.now_ms = 2000, .values = values, .texts = texts, .timer_transition = -1};
   struct policy_outcome o;
   assert_int_equal(policy_decide(vm, &input, state, &o, NULL, &err), 0);
   assert_int_equal(o.step_count, 0);
   assert_int_equal(o.combined_milli, 40000);
   memcpy(before, state, policy_state_size(policy));
-  views = 7;
+  values[0] = 7;
   assert_int_equal(policy_decide(vm, &input, state, &o, NULL, &err), ITD_ESTOPPED);
   if (!strstr(err.text, "policies/own/policy.lua:9:")) fail_msg("%s", err.text);
   assert_memory_equal(before, state, policy_state_size(policy));
-  views = 5; // and the next call is served by a new state
+  values[0] = 5; // and the next call is served by a new state
   assert_int_equal(policy_decide(vm, &input, state, &o, NULL, &err), 0);
   assert_int_equal(o.step_count, 1);
   assert_string_equal(policy_entry(policy, POLICY_STAGES, (size_t)o.stage)->name, "done");
@@ -437,6 +480,7 @@ int main(void) {
       cmocka_unit_test(the_policies_of_this_house_load_and_decide),
       cmocka_unit_test_setup_teardown(a_custom_function_runs_and_a_raised_error_stops_the_call, begin, end),
       cmocka_unit_test_setup_teardown(a_fault_in_the_text_names_its_line, begin, end),
+      cmocka_unit_test_setup_teardown(quiet_hours_go_by_the_leads_clock, begin, end),
       cmocka_unit_test(actions_are_as_probable_as_they_say),
       cmocka_unit_test(one_decision_takes),
   };
