@@ -226,7 +226,7 @@ const struct command command_new = {
             "changed; nothing that is there already is overwritten (exit code 1).\n"
             "\n"
             "  intent new policy renewals --owner revops@example.com\n"
-            "  intent new signals shop && intent new policy shop_leads --signals shop",
+            "  intent new signals gym && intent new policy gym_leads --signals gym",
     .options = options,
     .run = run,
 };

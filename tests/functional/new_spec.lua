@@ -36,14 +36,14 @@ describe("intent new", function()
 
   it("makes a signal set, and a policy on it", function()
     local policies = harness.policies()
-    local out, code, err = run { "new", "signals", "shop", "--policies", policies }
+    local out, code, err = run { "new", "signals", "bakery", "--policies", policies }
     assert.are.equal(0, code, err)
-    has(out, "signals/shop/features/web.lua\n")
-    local checked, ok = run { "check", policies .. "/signals/shop" }
+    has(out, "signals/bakery/features/web.lua\n")
+    local checked, ok = run { "check", policies .. "/signals/bakery" }
     assert.are.equal(0, ok, checked)
     lacks(checked, "warning")
-    assert.are.equal(0, select(2, run { "new", "policy", "shop_leads", "--policies", policies, "--signals", "shop" }))
-    passes(policies, "shop_leads")
+    assert.are.equal(0, select(2, run { "new", "policy", "bakery_leads", "--policies", policies, "--signals", "bakery" }))
+    passes(policies, "bakery_leads")
   end)
 
   it("overwrites nothing, and says what is wrong", function()
