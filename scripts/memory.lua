@@ -71,7 +71,7 @@ memory.number = declare.named(
   end
 )
 
---- memory.flag "asked_not_to_call" { initial = false, merge = "max" | "latest", why }: as a condition, it is set.
+--- memory.flag "asked_not_to_call" { merge = "max" | "latest", why }: as a condition, it is set; at first it is not.
 ---@param name string
 ---@return fun(body: {merge?: string, why: string}): Value
 memory.flag = declare.named("memory.flag", { merge = "text", why = "text!" }, function(entry, fields)

@@ -4,7 +4,7 @@
 local meta = {}
 
 --- What a policy or a spec may ask for by `require`.
-meta.modules = { "policy", "signal", "belief", "score", "journey", "route", "action" }
+meta.modules = { "policy", "signal", "belief", "score", "journey", "memory", "route", "action" }
 
 local function read(path)
   local file = assert(io.open(path, "rb"))

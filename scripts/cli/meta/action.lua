@@ -2,10 +2,22 @@
 
 local action = {}
 
---- action.channel "email" { consent = f.mail_consent, at_most = "2 in 7d", why }: what offers go out by. No offer of it
---- is made without consent, which is what the lead is known to have given.
+--- action.channel "mail" { consent = f.mail_consent, at_most = "2 in 7d", quiet = "20:00-08:00", zone = f.timezone,
+---   default_zone = "Europe/Berlin", why }: what offers go out by. No offer of it is made without consent, which is what the
+--- lead is known to have given, nor in its quiet hours. Those go by the clock of a zone, which a feature of text may name, by
+--- itself or by way of a list with the columns text and zone (zones = "region_zones"); or they are whenever a calendar is closed
+--- (calendar = "office_hours").
 ---@param name string
----@return fun(body: {consent?: Condition, at_most?: string|string[], why: string})
+---@class ChannelBody
+---@field consent? Condition
+---@field at_most? string|string[]
+---@field quiet? string "20:00-08:00"
+---@field zone? string|Value
+---@field zones? string a csv
+---@field default_zone? string
+---@field calendar? string a csv of opening hours (scripts/calendar.lua)
+---@field why string
+---@return fun(body: ChannelBody)
 function action.channel(name) end
 
 --- action.offer "call" { stages = { "sql" }, utility = 1.2 * belief.intent - 40, when?, channel?, consent?,

@@ -86,6 +86,16 @@ function Value:default(number) end
 ---@class RouteRuleBody: RouteBody
 ---@field when Condition
 
+---@class ChannelBody
+---@field consent? Condition
+---@field at_most? string|string[]
+---@field quiet? string "20:00-08:00"
+---@field zone? string|Value
+---@field zones? string a csv
+---@field default_zone? string
+---@field calendar? string a csv of opening hours (scripts/calendar.lua)
+---@field why string
+
 ---@class OfferBody
 ---@field stages string|string[] where it is open
 ---@field utility Value|number what it is worth
