@@ -65,7 +65,7 @@ return function(input)
     ran, raised = pcall(require, input.policy .. ".policy")
   end
   if not ran then report_raised(input, raised) end
-  if ran and not input.set then check.run() end
+  if ran and not input.set and not input.custom then check.run() end -- custom functions are of what was checked
   if ran and not input.custom then source_check.run() end
   local problems = tree.sorted_problems()
   if input.set or tree.has_errors() then return { problems = problems, set = set_alone(input) } end

@@ -299,8 +299,10 @@ int vm_call(struct vm *vm, bool trace, struct error *err) {
   lua_pushvalue(sb->L, trace ? TRACE_INDEX : PLAIN_INDEX);
   int rc = sandbox_call(sb, ITD_ESTOPPED, err);
   vm->stop = sb->stop;
-  if (rc == 0 && sb->memory.top <= sb->memory.cap / REBUILD_SHARE) return 0;
   if (rc != 0) atomic_fetch_add_explicit(&stops[sb->stop], 1, memory_order_relaxed);
+  // An error that was raised, and unwound, leaves a state that keeps nothing between two calls as it was. Others do not.
+  bool is_whole = rc == 0 || sb->stop == STOP_ERROR;
+  if (is_whole && sb->memory.top <= sb->memory.cap / REBUILD_SHARE) return rc;
   sandbox_close(sb);
   vm->sandbox = NULL;
   return rc;

@@ -27,8 +27,11 @@ struct policy {
 };
 
 // decide.c and trace.c: one shard's call into it.
+// Of a lead whose call its deadline stops, another try is only made where that has not happened for so many calls.
+#define STOP_RARE 1000
 struct policy_vm {
-  struct policy *policy; // retained
+  uint64_t calls, stopped_at; // how many there were, and the last one that its deadline stopped
+  struct policy *policy;      // retained
   struct vm *vm;
   struct policy_state *state; // scratch, so that a failure leaves the caller's as it is
   struct policy_outcome outcome;

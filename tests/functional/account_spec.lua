@@ -214,9 +214,15 @@ belief.evidence "colleague_asked" {]])
       assert.same(shown.account.people, account(client, "acme").account.people)
       client:must("event.ingest", event("u12", { event = "Demo Requested" }))
       harness.wait("the others to be dropped", function() return account(client, "acme").account.evicted == 9 end)
+      local last
       harness.wait("somebody to be idle", function()
-        client:must("event.ingest", event("u12", { event = "Demo Requested" }))
+        last = client:must("event.ingest", event("u12", { event = "Demo Requested" }))
         return daemon:metric "intentd_account_copies_idle_total" > 0
+      end)
+      harness.wait("the account to hear of the last one", function()
+        for _, person in ipairs(account(client, "acme").account.people) do
+          if person.lead == last.lead then return person.touch >= last.at end
+        end
       end)
       shown = people(client, "acme", 3)
       daemon:kill()

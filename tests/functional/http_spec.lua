@@ -328,7 +328,7 @@ describe("HTTP", function()
         option = line:match "^  %-%-(%S+)" or option
         local kind = line:match "^%s+(a duration)" or line:match "^%s+(bytes,)" or line:match "^%s+(a whole number)"
         if kind and option ~= "shards" and option ~= "partitions" then
-          local unit = kind == "a duration" and "seconds" or kind == "bytes," and "bytes" or ""
+          local unit = (kind == "a duration" or option:find "_us$") and "seconds" or kind == "bytes," and "bytes" or ""
           assert.is_number(samples[('intentd_limit{name="%s",unit="%s"}'):format(option, unit)], option)
           count = count + 1
         end

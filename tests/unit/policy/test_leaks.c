@@ -48,6 +48,13 @@ static void fold_it(const struct policy *policy, const char *event) {
   }
 }
 
+// What a set declares to be fed on purpose is for rules: `intent train` gives it to no model.
+static bool is_on_purpose(const struct policy_label *label, const char *feature) {
+  for (size_t i = 0; i < label->read_by_count; i++)
+    if (strcmp(label->read_by[i], feature) == 0) return true;
+  return false;
+}
+
 static size_t look_at(const char *dir, const char *name) {
   struct policy_report report;
   struct policy *policy = load_set(dir, name, &report);
@@ -57,7 +64,8 @@ static size_t look_at(const char *dir, const char *name) {
     if (strstr(report.problem[i].text, "settles the label")) fail_msg("%s/%s: %s", dir, name, report.problem[i].text);
   for (size_t i = 0; i < labels; i++) {
     for (size_t k = 0; k < feature_count(policy_features(policy)); k++)
-      assert_int_not_equal(policy_hears(policy, k, label[i].event), POLICY_HEARS_IT);
+      if (!is_on_purpose(&label[i], feature_info(policy_features(policy), k)->name))
+        assert_int_not_equal(policy_hears(policy, k, label[i].event), POLICY_HEARS_IT);
     fold_it(policy, label[i].event);
     for (size_t u = 0; u < label[i].unless_count; u++) fold_it(policy, label[i].unless[u]);
   }
