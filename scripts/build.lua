@@ -1,10 +1,11 @@
 --- The entry of a build: runs the policy's text, checks what it declared, compiles it. See core/policy/artifact.h for
 --- what goes in and out.
-local check = require "check"
-local compile = require "compile"
 local signal_load = require "signal_load"
-local source_check = require "source_check"
 local tree = require "tree"
+
+-- What looks at a tree and compiles it is read when it is wanted: a state that only runs custom functions is opened anew
+-- behind each call that was stopped, and the shard waits for it.
+local function part(name) return require(name) end
 
 -- An error that the text raised ends its run, and is one more problem beside those found so far.
 local function report_raised(input, raised)
@@ -65,12 +66,12 @@ return function(input)
     ran, raised = pcall(require, input.policy .. ".policy")
   end
   if not ran then report_raised(input, raised) end
-  if ran and not input.set and not input.custom then check.run() end -- custom functions are of what was checked
-  if ran and not input.custom then source_check.run() end
+  if ran and not input.set and not input.custom then part("check").run() end -- custom functions are of what was checked
+  if ran and not input.custom then part("source_check").run() end
   local problems = tree.sorted_problems()
   if input.set or tree.has_errors() then return { problems = problems, set = set_alone(input) } end
   if input.custom then return customs() end
-  local artifact = compile.run()
+  local artifact = part("compile").run()
   artifact.problems = problems
   return artifact
 end
