@@ -21,7 +21,7 @@
 #define DIR "tests/hostile/scripts"
 
 static const struct lua_limits build_limits = {
-    .memory_max = 16u << 20, .instructions_max = 5000000, .output_max = 1u << 20, .cpu_ms_max = 800};
+    .memory_max = 16u << 20, .instructions_max = 2000000, .output_max = 1u << 20, .cpu_ms_max = 400};
 static const struct vm_limits call_limits = {.memory_max = 16u << 20, .instructions_max = 1000000, .deadline_us = 8000};
 
 static const char build_text[] = "local attack = require 'attack' return function(input) return attack(input) end";

@@ -134,7 +134,7 @@ static void reads_what_is_written(void **state) {
   (void)state;
   static struct booster b;
   const char *said = getenv("ROUNDS");
-  size_t rounds = said ? (size_t)strtoul(said, NULL, 10) : 200;
+  size_t rounds = said ? (size_t)strtoul(said, NULL, 10) : 80;
   for (size_t round = 0; round < rounds; round++) {
     struct buf text = {0};
     struct forest *f;
