@@ -46,6 +46,32 @@ describe("intent new", function()
     passes(policies, "bakery_leads")
   end)
 
+  -- The first chapter of docs/policy-guide.md is a walk: its commands are taken from the page.
+  it("begins the guide's walk, whose edits do what the page says", function()
+    local page, policies = harness.read(harness.root .. "/docs/policy-guide.md"), harness.policies()
+    local bin = os.getenv "INTENTD_BIN" or harness.bin
+    local outcomes = {}
+    for block in page:gmatch "\n```sh walk\n(.-)```" do
+      local pipe = io.popen(("cd '%s/..' && export PATH='%s':$PATH && { %s; } 2>&1"):format(policies, bin, block:gsub("\n", "; "):gsub("; $", "")))
+      outcomes[#outcomes + 1] = pipe:read "*a"
+      pipe:close()
+    end
+    assert.are.equal(3, #outcomes)
+    has(outcomes[1], "first: ok")
+    has(outcomes[1], "3 passed, 0 failed")
+    has(outcomes[2], "first: ok")
+    has(outcomes[3], "3 passed, 0 failed")
+    local path = policies .. "/first/policy.lua"
+    local text = harness.read(path)
+    has(text, "email_clicks_7d:at_least(2)")
+    local spec = harness.read(policies .. "/first/policy_spec.lua")
+    has(spec, ':track("Email Link Clicked", 1)')
+    harness.write(policies .. "/first/policy_spec.lua", (spec:gsub('Clicked", 1%)', 'Clicked", 2)')))
+    has(run { "test", policies .. "/first" }, "line 6: stage is 'lead', not 'visitor'")
+    harness.write(path, (text:gsub("email_clicks_7d", "email_click_7d")))
+    has(run { "check", policies .. "/first" }, "policy.lua:16: error: no feature 'email_click_7d' in b2b@4; did you mean 'email_clicks_7d'?")
+  end)
+
   it("overwrites nothing, and says what is wrong", function()
     local policies = harness.policies()
     local before = harness.read(policies .. "/b2b_saas/policy.lua")

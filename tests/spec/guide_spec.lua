@@ -44,13 +44,13 @@ end
 
 describe("the policy guide", function()
   local first =
-    { ["policies/first/policy.lua"] = guide["lua first"], ["policies/first/policy_spec.lua"] = guide["lua spec"] }
+    { ["policies/prices/policy.lua"] = guide["lua first"], ["policies/prices/policy_spec.lua"] = guide["lua spec"] }
 
-  it("has a first policy that does what its spec says", function()
-    local artifact = sandbox.build(".", "first", first)
+  it("has a policy by hand that does what its spec says", function()
+    local artifact = sandbox.build(".", "prices", first)
     assert.are.same({}, artifact.problems)
-    local load = sandbox.loader((sandbox.modules(".", "first", first)))
-    local input = { spec = "first.policy_spec" }
+    local load = sandbox.loader((sandbox.modules(".", "prices", first)))
+    local input = { spec = "prices.policy_spec" }
     local read = load "spec"(input)
     assert.are.same({}, read.problems)
     assert.are.equal(2, #read.cases)
