@@ -97,6 +97,7 @@ static void begin(struct daemon *daemon, void *context) {
 }
 
 void recover_begin(struct daemon *daemon, const struct error *why) {
+  if (atomic_load(&daemon->is_stopping)) return; // the next start recovers
   if (atomic_exchange(&daemon->is_recovering, true)) return;
   struct recovery *r = xcalloc(1, sizeof *r);
   *r = (struct recovery){.daemon = daemon, .why = *why, .wait_ms = FIRST_WAIT_MS, .began_ns = clock_mono_ns()};
