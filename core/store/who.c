@@ -45,7 +45,7 @@ static bool read_record(struct store_shard *s, uint64_t address, enum vault_type
 // ---- identities ----
 enum { IDENTITY_IS_GONE = 1 }; // flags of an identity's entry: forgotten; LMDB may not know yet
 
-static void know(struct store_shard *s, struct hash128 identity, struct lead_id lead) {
+static struct identity_entry *know(struct store_shard *s, struct hash128 identity, struct lead_id lead) {
   struct identity_entry *e = table_find(&s->identities, identity);
   if (!e) {
     e = table_add(&s->identities, identity);
@@ -53,6 +53,7 @@ static void know(struct store_shard *s, struct hash128 identity, struct lead_id 
   }
   e->lead = lead;
   e->head.flags = 0;
+  return e;
 }
 
 bool store_find(struct store_shard *s, struct hash128 identity, struct lead_id *lead) {
@@ -402,7 +403,8 @@ struct forget_job *shard_forget(struct store_shard *s, struct lead_id id, int64_
     CHECK(!s->vault || shard_owns(s, store_partition_of(s->store, job->identity[i].hash))); // but in recovery
     struct store_shard *of = shard_of(s->store, store_partition_of(s->store, job->identity[i].hash));
     struct identity_entry *known = table_find(&of->identities, job->identity[i].hash);
-    if (known && lead_id_eq(known->lead, id)) known->head.flags = IDENTITY_IS_GONE;
+    if (!known) known = know(of, job->identity[i].hash, id); // else LMDB would name it until the thread was there
+    if (lead_id_eq(known->lead, id)) known->head.flags = IDENTITY_IS_GONE;
   }
   forget_mark(s->store->forget, id);
   drop_lead(s, shard_entry(s, id), id);

@@ -264,6 +264,35 @@ static void nothing_is_left_and_nobody_else_notices(void **state) {
   scratch_free(dir);
 }
 
+// By the lead's id, as a merge does it: no memory has the identity, LMDB and the vault still do until the thread was there.
+static void an_identity_that_only_lmdb_knows_is_gone_at_once(void **state) {
+  (void)state;
+  char *dir = scratch_new();
+  struct store_options options = small_options(dir, 2);
+  struct error err = {0};
+  struct lead_id id[PEOPLE], found;
+  bool is_there[PEOPLE];
+  struct world w;
+  world_must_open(&w, &options);
+  ingest(&w, 0, 200);
+  for (unsigned n = 0; n < PEOPLE; n++) is_there[n] = lead_of(&w, n, &id[n]);
+  checkpoint_now(&w, true);
+  world_close(&w);
+  world_must_open(&w, &options);
+  unsigned count = 0;
+  for (unsigned n = 0; n < PEOPLE; n++) {
+    if (!is_there[n]) continue;
+    struct person p = person_of(&w, n);
+    if (intake_forget(p.intake, id[n], "test", NULL, NULL, &err)) fail_msg("%s", err.text);
+    assert_false(lead_of(&w, n, &found)); // not committed: the thread has not heard of it
+    count++;
+  }
+  assert_true(count > 0);
+  if (world_commit(&w, &err)) fail_msg("%s", err.text);
+  world_close(&w);
+  scratch_free(dir);
+}
+
 // The same identity comes again: it is somebody new; and a retry of what was decided before is refused.
 static void who_comes_again_is_somebody_else(void **state) {
   (void)state;
@@ -554,6 +583,7 @@ int main(void) {
   log_set_level(LOG_ERROR);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nothing_is_left_and_nobody_else_notices),
+      cmocka_unit_test(an_identity_that_only_lmdb_knows_is_gone_at_once),
       cmocka_unit_test(who_comes_again_is_somebody_else),
       cmocka_unit_test(it_is_ended_after_any_crash),
       cmocka_unit_test(replay_leaves_them_out),
