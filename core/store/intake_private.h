@@ -48,15 +48,19 @@ struct arrival {
 // A frame of a message that came so; and the {kind, body} that it holds.
 struct frame message_frame(struct intake *in, enum frame_kind kind, struct lead_id entity, const struct arrival *a);
 void put_message(struct buf *out, unsigned kind, struct bytes body);
+// Ends and appends the frame of a message that made the lead decide: its event is in->clear, what is sent beside the decision's
+// messages in in->list. `d` NULL: the policy's call was stopped, because of `why`. The lead is not put away yet.
+void append_decided(struct intake *in, struct lead *lead, const struct decision *d, const struct error *why,
+                    struct frame *frame);
 // A message came to an address behind which there is nobody; `list`: what is sent all the same.
 void append_nobody(struct intake *in, const struct message *m, const struct arrival *a, struct bytes list);
 void append_timers(struct intake *in, struct lead *lead, const struct engine_result *result, int64_t received_ms);
 void append_stopped_timer(struct intake *in, struct lead *lead, int64_t received_ms, const struct error *why);
 
 void intake_stamp(const struct intake *in, struct frame *frame); // what is in force
-// Puts what models read for a decision that acts into its frame, sealed; good until the next one's.
 // Appends the pairs that are wanted: "trace", "times". Never fails: nil. Returns how many pairs.
 uint32_t intake_put_trace(struct intake *in, struct policy *policy, struct bytes read, struct buf *pairs);
+// Puts what models and rules read for a decision that acts into its frame, sealed; good until the next one's.
 void intake_keep_inputs(struct intake *in, struct lead_id lead, const struct decision *d, struct frame *frame);
 // accounts.c
 void accounts_init(struct intake *in);

@@ -362,6 +362,29 @@ void put_message(struct buf *out, unsigned kind, struct bytes body) {
   mp_put_raw(out, body);
 }
 
+void append_decided(struct intake *in, struct lead *lead, const struct decision *d, const struct error *why,
+                    struct frame *frame) {
+  buf_clear(&in->error);
+  if (d)
+    buf_append_bytes(&in->list, d->messages);
+  else
+    error_put(&in->error, why), engine_put_undecided(in->engine, lead, &in->list);
+  if (!d && in->list.n) lead->number++; // what is sent names its frame by it
+  frame->event = buf_bytes(&in->clear);
+  frame->messages = buf_bytes(&in->list);
+  frame->now_ms = lead->now_ms;
+  frame->number = lead->number;
+  frame->digest = lead_digest(lead);
+  frame->hash = d ? d->hash : 0;
+  if (d) frame->shared = d->shared;
+  if (d) intake_keep_inputs(in, lead->id, d, frame);
+  frame->effects = lead_effects(lead);
+  frame->decision = d ? d->answer : buf_bytes(&in->error);
+  frame->previous = lead->place;
+  lead->place = store_append(in->shard, frame);
+  lead->seq = frame->seq;
+}
+
 struct frame message_frame(struct intake *in, enum frame_kind kind, struct lead_id entity, const struct arrival *a) {
   struct frame frame = {.kind = (uint8_t)kind,
                         .entity = entity,
@@ -591,29 +614,10 @@ static void append_merge(struct intake *in, struct lead *lead, const struct mess
   buf_clear(&in->sealed);
   store_seal(in->shard, lead->id, buf_bytes(&in->block), &in->sealed);
   explicit_bzero(in->block.p, in->block.cap);
-  buf_clear(&in->error);
-  if (!d) error_put(&in->error, why);
   buf_clear(&in->list);
   put_seal(lead, lead->asks - 1, &in->list);
-  if (d)
-    buf_append_bytes(&in->list, d->messages);
-  else
-    engine_put_undecided(in->engine, lead, &in->list);
-  if (!d && in->list.n) lead->number++; // what is sent names its frame by it
-  frame.event = buf_bytes(&in->clear);
   frame.secret = buf_bytes(&in->sealed);
-  frame.messages = buf_bytes(&in->list);
-  frame.now_ms = lead->now_ms;
-  frame.number = lead->number;
-  frame.digest = lead_digest(lead);
-  frame.hash = d ? d->hash : 0;
-  if (d) frame.shared = d->shared;
-  if (d) intake_keep_inputs(in, lead->id, d, &frame);
-  frame.effects = lead_effects(lead);
-  frame.decision = d ? d->answer : buf_bytes(&in->error);
-  frame.previous = lead->place;
-  lead->place = store_append(in->shard, &frame);
-  lead->seq = frame.seq;
+  append_decided(in, lead, d, why, &frame);
   lead->asks--;
   lead->asks_known -= hand->kind == IDENTITY_USER;
   store_put(in->shard, lead);

@@ -54,26 +54,8 @@ static void append_grant(struct intake *in, struct lead *lead, const struct mess
                          const struct error *why, const struct arrival *a) {
   struct frame frame = message_frame(in, FRAME_GRANT, lead->id, a);
   put_message(&in->clear, m->kind, m->body);
-  buf_clear(&in->error);
   buf_clear(&in->list);
-  if (d)
-    buf_append_bytes(&in->list, d->messages);
-  else
-    error_put(&in->error, why), engine_put_undecided(in->engine, lead, &in->list);
-  if (!d && in->list.n) lead->number++; // what is sent names its frame by it
-  frame.event = buf_bytes(&in->clear);
-  frame.messages = buf_bytes(&in->list);
-  frame.now_ms = lead->now_ms;
-  frame.number = lead->number;
-  frame.digest = lead_digest(lead);
-  frame.hash = d ? d->hash : 0;
-  if (d) frame.shared = d->shared;
-  if (d) intake_keep_inputs(in, lead->id, d, &frame);
-  frame.effects = lead_effects(lead);
-  frame.decision = d ? d->answer : buf_bytes(&in->error);
-  frame.previous = lead->place;
-  lead->place = store_append(in->shard, &frame);
-  lead->seq = frame.seq;
+  append_decided(in, lead, d, why, &frame);
   store_put(in->shard, lead);
   if (d) intake_tell_of(in, d);
 }
