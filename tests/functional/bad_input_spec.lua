@@ -7,15 +7,11 @@ local socket = require "socket"
 local harness = require "harness"
 local pack = require "pack"
 local wire = require "wire"
+local tool = require "intent"
+local holds = tool.holds
 
 local SEED = tonumber(os.getenv "SEED") or os.time() % 100000
 local event = harness.event
-
-local function holds(text, ...)
-  for _, wanted in ipairs { ... } do
-    assert.is_truthy(text:find(wanted, 1, true), ('this does not say "%s":\n%s'):format(wanted, text))
-  end
-end
 
 describe("bad bytes", function()
   local daemon, honest, before

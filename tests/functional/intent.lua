@@ -19,6 +19,23 @@ function intent.run(words, input, options)
   return harness.read(folder .. "/out"), code, harness.read(folder .. "/err")
 end
 
+--- What it printed and what it said, as one text, and its exit code: said("model", "list").
+function intent.said(...)
+  local words = { quote(harness.bin .. "/intent") }
+  for _, word in ipairs { ... } do words[#words + 1] = quote(word) end
+  local pipe = io.popen(table.concat(words, " ") .. " 2>&1; echo \"=$?\"")
+  local text = pipe:read "*a"
+  pipe:close()
+  return text:match "^(.*)=%d+\n$", tonumber(text:match "=(%d+)\n$")
+end
+
+--- A text says all of these.
+function intent.holds(text, ...)
+  for _, wanted in ipairs { ... } do
+    if not text:find(wanted, 1, true) then error(('this does not say "%s":\n%s'):format(wanted, text), 2) end
+  end
+end
+
 function intent.has(text, part)
   if not text:find(part, 1, true) then error(("no %q in:\n%s"):format(part, text), 2) end
 end

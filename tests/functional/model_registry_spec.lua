@@ -2,6 +2,9 @@
 local ffi = require "ffi"
 local harness = require "harness"
 local wire = require "wire"
+local tool = require "intent"
+local holds = tool.holds
+local function intent(...) return tool.said("model", ...) end
 
 pcall(ffi.cdef, "int crypto_hash_sha256(uint8_t *out, const uint8_t *in, unsigned long long n);")
 local sodium = ffi.load "sodium"
@@ -25,21 +28,6 @@ local function put_fit(models, version, points, feature)
     "target": "t", "rationale": "r", "scale": {"points_to_double_odds": 10, "points_at_even_odds": 50},
     "features": [{"name": "company_size", "definition": null}%s]}]]):format(version, sha256(weights),
     feature and (', {"name": "' .. feature .. '", "definition": "0123456789abcdef"}') or ""))
-end
-
-local function intent(...)
-  local words = { ("'%s/intent' model"):format(harness.bin) }
-  for _, word in ipairs { ... } do words[#words + 1] = "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
-  local pipe = io.popen(table.concat(words, " ") .. " 2>&1; echo \"=$?\"")
-  local text = pipe:read "*a"
-  pipe:close()
-  return text:match "^(.*)=%d+\n$", tonumber(text:match "=(%d+)\n$")
-end
-
-local function holds(text, ...)
-  for _, wanted in ipairs { ... } do
-    assert.is_truthy(text:find(wanted, 1, true), ('this does not say "%s":\n%s'):format(wanted, text))
-  end
 end
 
 describe("the folder of models", function()

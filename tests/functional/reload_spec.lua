@@ -2,15 +2,11 @@
 --- events that flow meanwhile are decided by one version each, and a lead's versions never go back.
 local harness = require "harness"
 local wire = require "wire"
+local tool = require "intent"
+local holds = tool.holds
 
 local NIL = wire.NIL
 local event = harness.event
-
-local function holds(text, ...)
-  for _, wanted in ipairs { ... } do
-    assert.is_truthy(text:find(wanted, 1, true), ('this does not say "%s":\n%s'):format(wanted, text))
-  end
-end
 
 describe("a policy", function()
   local daemon, client, policies, file

@@ -1,24 +1,12 @@
 --- What sales says of a lead, by events and by an administrator's word: on a running daemon, through a crash, and in replay.
 local harness = require "harness"
 local wire = require "wire"
+local tool = require "intent"
+local holds = tool.holds
+local intent = tool.said
 
 local NIL = wire.NIL
 local event = harness.event
-
-local function intent(...)
-  local words = { ("'%s/intent'"):format(harness.bin) }
-  for _, word in ipairs { ... } do words[#words + 1] = "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
-  local pipe = io.popen(table.concat(words, " ") .. " 2>&1; echo \"=$?\"")
-  local text = pipe:read "*a"
-  pipe:close()
-  return text:match "^(.*)=%d+\n$", tonumber(text:match "=(%d+)\n$")
-end
-
-local function holds(text, ...)
-  for _, wanted in ipairs { ... } do
-    assert.is_truthy(text:find(wanted, 1, true), ('this does not say "%s":\n%s'):format(wanted, text))
-  end
-end
 
 local function said(decision)
   local list = {}

@@ -5,6 +5,8 @@ local socket = require "socket"
 
 local harness = require "harness"
 local lives = require "lives"
+local tool = require "intent"
+local holds = tool.holds
 
 local SEED = tonumber(os.getenv "SEED") or os.time() % 1000000
 local EVENTS, LEADS = tonumber(os.getenv "EVENTS") or 400, 40
@@ -38,12 +40,6 @@ local function intent(...)
   local code = tonumber(pipe:read "*a")
   pipe:close()
   return harness.read(folder .. "/out"), code
-end
-
-local function holds(text, ...)
-  for _, wanted in ipairs { ... } do
-    assert.is_truthy(text:find(wanted, 1, true), ('this does not say "%s":\n%s'):format(wanted, text))
-  end
 end
 
 -- What the files hold from now on: features that came late, one whose definition changed under its name, and rules that read both.
