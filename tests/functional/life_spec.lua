@@ -190,12 +190,12 @@ describe("the policy guide's life", function()
   it("holds, and falls short as the page says", function()
     local page = harness.read(harness.root .. "/docs/policy-guide.md")
     local first, spec, cases = page:match "```lua first\n(.-)```", page:match "```lua lives\n(.-)```", page:match "```lua spec\n(.-)```"
-    local policies = harness.policies { ["first/policy.lua"] = first, ["first/lives_spec.lua"] = spec, ["first/policy_spec.lua"] = cases }
-    local out, code = run { "test", policies .. "/first" }
+    local policies = harness.policies { ["prices/policy.lua"] = first, ["prices/lives_spec.lua"] = spec, ["prices/policy_spec.lua"] = cases }
+    local out, code = run { "test", policies .. "/prices" }
     assert.are.equal(0, code, out)
     has(out, "4 passed, 0 failed\n")
-    harness.edit(policies .. "/first/lives_spec.lua", [[:wait("2d"):views("pricing")]], [[:wait("8d"):views("pricing")]])
-    local short, failed = run { "test", policies .. "/first" }
+    harness.edit(policies .. "/prices/lives_spec.lua", [[:wait("2d"):views("pricing")]], [[:wait("8d"):views("pricing")]])
+    local short, failed = run { "test", policies .. "/prices" }
     assert.are.equal(1, failed)
     has(short, page:match "\n(not ok  three looks.-)```")
   end)
